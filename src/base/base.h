@@ -1,0 +1,177 @@
+/* Base: everything that differs between systems, and the small things every other module needs:
+ * status detail, allocation, counter-based random numbers, log, files, time, threads, the
+ * communicator.  It knows nothing of tensors or models. */
+#ifndef MDL_BASE_H
+#define MDL_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "mendel/status.h"
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+/* Keep the formatted text as this thread's error detail and return `status`. */
+mdl_status mdl_fail(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
+
+/* Put "<formatted text>: " before the detail that is already there and return `status`. */
+mdl_status mdl_fail_context(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
+
+/* Return from the enclosing function with the status of `call` unless it is MDL_OK. */
+#define MDL_TRY(call)                                                                              \
+    do {                                                                                           \
+        mdl_status try_status_ = (call);                                                           \
+        if (try_status_ != MDL_OK)                                                                 \
+            return try_status_;                                                                    \
+    } while (0)
+
+#define MDL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline size_t mdl_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline size_t mdl_max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+/* Round n up to a multiple of `to` (to > 0). */
+static inline size_t mdl_round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+#define MDL_ALIGNMENT 64 /* bytes; a cache line, and an AVX-512 vector */
+
+/* Zeroed memory for count*size bytes, aligned to MDL_ALIGNMENT; *out is NULL on failure (also
+ * where the product overflows).  Free with mdl_free.  `tag` names the purpose in the error. */
+mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out) MDL_MUST_CHECK;
+#define MDL_NEW(count, tag, ptr) mdl_alloc((count), sizeof(**(ptr)), (tag), (void **)(ptr))
+
+/* Grow *ptr from `old_count` to `new_count` elements (new ones zeroed).  On failure *ptr stays. */
+mdl_status mdl_grow(size_t old_count, size_t new_count, size_t size, const char *tag,
+                    void **ptr) MDL_MUST_CHECK;
+void mdl_free(void *ptr); /* NULL is allowed */
+
+/* Copy a string (or its first n bytes).  Free with mdl_free. */
+mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
+
+/* Test hook: the nth allocation from now (1: the next) fails, once; 0 switches the hook off. */
+void mdl_alloc_fail_at(unsigned long nth);
+
+/* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ------------------------------------ */
+
+/* Four 32-bit words, a pure function of key (64 bit) and counter (128 bit: stream, index). */
+void mdl_philox(uint64_t key, uint64_t stream, uint64_t index, uint32_t out[4]);
+
+/* A sequence on top of it, for the host: shuffles, initial weights, draws of the merger.  The
+ * whole state is these fields, so saving them saves the sequence. */
+typedef struct mdl_rng {
+    uint64_t key;      /* the seed */
+    uint64_t stream;   /* which independent sequence of that seed */
+    uint64_t index;    /* how many blocks of four words were used */
+    uint32_t words[4]; /* the current block */
+    int left;          /* words of it not yet used */
+} mdl_rng;
+
+mdl_rng mdl_rng_init(uint64_t seed, uint64_t stream);
+uint32_t mdl_rng_u32(mdl_rng *rng);
+double mdl_rng_uniform(mdl_rng *rng);                   /* [0, 1), 53 bits */
+double mdl_rng_normal(mdl_rng *rng);                    /* N(0, 1), Box-Muller, stateless pairs */
+uint64_t mdl_rng_below(mdl_rng *rng, uint64_t n);       /* uniform in [0, n), n > 0, unbiased */
+void mdl_rng_shuffle(mdl_rng *rng, uint32_t *a, size_t n); /* Fisher-Yates */
+
+/* Streams in use, so that no two purposes share one. */
+enum mdl_stream {
+    MDL_STREAM_INIT = 1,    /* initial weights (index: parameter) */
+    MDL_STREAM_SPLIT,       /* held-out split */
+    MDL_STREAM_ORDER,       /* data order (index: epoch) */
+    MDL_STREAM_AUGMENT,     /* augmentation (index: epoch, image) */
+    MDL_STREAM_MERGE,       /* M2N2's draws */
+    MDL_STREAM_MUTATE,      /* mutation noise */
+    MDL_STREAM_SYNTHETIC,   /* synthetic data */
+    MDL_STREAM_BOOTSTRAP,   /* statistics */
+    MDL_STREAM_TRM_START,   /* y0, z0 of the TRM (constant seed) */
+    MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
+};
+
+/* ---- log ----------------------------------------------------------------------------------- */
+
+typedef enum mdl_log_level { MDL_LOG_DEBUG, MDL_LOG_INFO, MDL_LOG_WARN } mdl_log_level;
+typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
+/* The library never prints; the program that uses it may install a sink.  NULL: silence. */
+void mdl_log_set_sink(mdl_log_fn sink, void *user);
+void mdl_log(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* Read a whole file; a NUL byte is added behind it (not counted in *size).  Files larger than
+ * `limit` bytes are refused (0: no limit).  Free *data with mdl_free. */
+mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *size) MDL_MUST_CHECK;
+
+/* A file written under a temporary name in the same folder; commit flushes it to the disk
+ * (fsync of file and folder) and renames it over `path`.  Until then `path` is untouched. */
+typedef struct mdl_atomic_file mdl_atomic_file;
+mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out) MDL_MUST_CHECK;
+mdl_status mdl_atomic_write(mdl_atomic_file *file, const void *data, size_t size) MDL_MUST_CHECK;
+mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...) MDL_PRINTF(2, 3)
+    MDL_MUST_CHECK;
+/* Commit frees `file` in every case; on failure the temporary file is removed. */
+mdl_status mdl_atomic_commit(mdl_atomic_file *file) MDL_MUST_CHECK;
+void mdl_atomic_abort(mdl_atomic_file *file); /* NULL is allowed */
+/* The three calls in one. */
+mdl_status mdl_file_write(const char *path, const void *data, size_t size) MDL_MUST_CHECK;
+
+bool mdl_file_exists(const char *path);
+mdl_status mdl_make_folders(const char *path) MDL_MUST_CHECK; /* like mkdir -p */
+mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK;  /* no error where it is absent */
+/* "<folder>/<formatted name>" into a buffer; fails where it does not fit. */
+mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *format, ...)
+    MDL_PRINTF(4, 5) MDL_MUST_CHECK;
+#define MDL_PATH_MAX 4096
+
+/* ---- time, machine ---------------------------------------------------------------------------- */
+
+double mdl_time(void);            /* seconds, monotonic */
+int mdl_cpu_count(void);          /* processors this process may use (affinity counts), >= 1 */
+size_t mdl_peak_memory(void);     /* bytes, peak resident set of this process; 0: not known */
+const char *mdl_build_version(void); /* e.g. "0.1.0" */
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+typedef struct mdl_thread mdl_thread;
+typedef struct mdl_monitor mdl_monitor; /* a mutex with one condition variable */
+mdl_status mdl_thread_start(void (*body)(void *), void *user, mdl_thread **out) MDL_MUST_CHECK;
+void mdl_thread_join(mdl_thread *thread); /* waits, then frees */
+mdl_status mdl_monitor_create(mdl_monitor **out) MDL_MUST_CHECK;
+void mdl_monitor_destroy(mdl_monitor *monitor);
+void mdl_monitor_lock(mdl_monitor *monitor);
+void mdl_monitor_unlock(mdl_monitor *monitor);
+void mdl_monitor_wait(mdl_monitor *monitor);   /* locked; wakes on notify, or spuriously */
+void mdl_monitor_notify(mdl_monitor *monitor); /* locked; wakes all */
+
+/* ---- interruption ---------------------------------------------------------------------------- */
+
+/* Set by the program (Ctrl-C); long work looks at it between steps, saves, and returns
+ * MDL_CANCELLED. */
+void mdl_request_stop(void);
+bool mdl_stop_requested(void);
+void mdl_clear_stop(void);
+
+/* ---- communicator --------------------------------------------------------------------------- */
+
+/* What the trainer and the merger need of a group of processes.  The single-process one is the
+ * default: size 1, rank 0, every operation the identity. */
+typedef struct mdl_comm {
+    int size, rank;
+    void *state;
+    mdl_status (*allreduce_sum)(const struct mdl_comm *comm, float *data, size_t count);
+    mdl_status (*broadcast)(const struct mdl_comm *comm, void *data, size_t bytes, int root);
+} mdl_comm;
+const mdl_comm *mdl_comm_single(void);
+
+#endif
