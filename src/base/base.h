@@ -11,7 +11,7 @@
 
 #include "mendel/status.h"
 
-/* ---- status ------------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------------------- */
 
 /* Keep the formatted text as this thread's error detail and return `status`. */
 mdl_status mdl_fail(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
@@ -43,7 +43,7 @@ static inline size_t mdl_round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* ---- memory ------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 #define MDL_ALIGNMENT 64 /* bytes; a cache line, and an AVX-512 vector */
 
@@ -63,7 +63,7 @@ mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
 /* Test hook: the nth allocation from now (1: the next) fails, once; 0 switches the hook off. */
 void mdl_alloc_fail_at(unsigned long nth);
 
-/* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ------------------------------------ */
+/* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ----------------------------------- */
 
 /* Four 32-bit words, a pure function of key (64 bit) and counter (128 bit: stream, index). */
 void mdl_philox(uint64_t key, uint64_t stream, uint64_t index, uint32_t out[4]);
@@ -80,9 +80,9 @@ typedef struct mdl_rng {
 
 mdl_rng mdl_rng_init(uint64_t seed, uint64_t stream);
 uint32_t mdl_rng_u32(mdl_rng *rng);
-double mdl_rng_uniform(mdl_rng *rng);                   /* [0, 1), 53 bits */
-double mdl_rng_normal(mdl_rng *rng);                    /* N(0, 1), Box-Muller, stateless pairs */
-uint64_t mdl_rng_below(mdl_rng *rng, uint64_t n);       /* uniform in [0, n), n > 0, unbiased */
+double mdl_rng_uniform(mdl_rng *rng);             /* [0, 1), 53 bits */
+double mdl_rng_normal(mdl_rng *rng);              /* N(0, 1), Box-Muller, stateless pairs */
+uint64_t mdl_rng_below(mdl_rng *rng, uint64_t n); /* uniform in [0, n), n > 0, unbiased */
 void mdl_rng_shuffle(mdl_rng *rng, uint32_t *a, size_t n); /* Fisher-Yates */
 
 /* Streams in use, so that no two purposes share one. */
@@ -118,8 +118,8 @@ mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *si
 typedef struct mdl_atomic_file mdl_atomic_file;
 mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out) MDL_MUST_CHECK;
 mdl_status mdl_atomic_write(mdl_atomic_file *file, const void *data, size_t size) MDL_MUST_CHECK;
-mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...) MDL_PRINTF(2, 3)
-    MDL_MUST_CHECK;
+mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...)
+    MDL_PRINTF(2, 3) MDL_MUST_CHECK;
 /* Commit frees `file` in every case; on failure the temporary file is removed. */
 mdl_status mdl_atomic_commit(mdl_atomic_file *file) MDL_MUST_CHECK;
 void mdl_atomic_abort(mdl_atomic_file *file); /* NULL is allowed */
@@ -134,14 +134,14 @@ mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *f
     MDL_PRINTF(4, 5) MDL_MUST_CHECK;
 #define MDL_PATH_MAX 4096
 
-/* ---- time, machine ---------------------------------------------------------------------------- */
+/* ---- time, machine ------------------------------------------------------------------------- */
 
-double mdl_time(void);            /* seconds, monotonic */
-int mdl_cpu_count(void);          /* processors this process may use (affinity counts), >= 1 */
-size_t mdl_peak_memory(void);     /* bytes, peak resident set of this process; 0: not known */
+double mdl_time(void);               /* seconds, monotonic */
+int mdl_cpu_count(void);             /* processors this process may use (affinity counts), >= 1 */
+size_t mdl_peak_memory(void);        /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
-/* ---- threads -------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------------- */
 
 typedef struct mdl_thread mdl_thread;
 typedef struct mdl_monitor mdl_monitor; /* a mutex with one condition variable */
@@ -154,7 +154,7 @@ void mdl_monitor_unlock(mdl_monitor *monitor);
 void mdl_monitor_wait(mdl_monitor *monitor);   /* locked; wakes on notify, or spuriously */
 void mdl_monitor_notify(mdl_monitor *monitor); /* locked; wakes all */
 
-/* ---- interruption ---------------------------------------------------------------------------- */
+/* ---- interruption -------------------------------------------------------------------------- */
 
 /* Set by the program (Ctrl-C); long work looks at it between steps, saves, and returns
  * MDL_CANCELLED. */
@@ -162,7 +162,7 @@ void mdl_request_stop(void);
 bool mdl_stop_requested(void);
 void mdl_clear_stop(void);
 
-/* ---- communicator --------------------------------------------------------------------------- */
+/* ---- communicator -------------------------------------------------------------------------- */
 
 /* What the trainer and the merger need of a group of processes.  The single-process one is the
  * default: size 1, rank 0, every operation the identity. */

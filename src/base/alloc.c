@@ -1,0 +1,64 @@
+/* Aligned, zeroed memory with a tag for the error text and a hook that lets a chosen allocation
+ * fail.  It keeps no statistics: the planner knows the sizes before anything runs. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+
+static atomic_ulong fail_countdown;
+
+void mdl_alloc_fail_at(unsigned long nth)
+{
+    atomic_store(&fail_countdown, nth);
+}
+
+static bool hook_fails_now(void)
+{
+    unsigned long left = atomic_load(&fail_countdown);
+    while (left > 0) {
+        if (atomic_compare_exchange_weak(&fail_countdown, &left, left - 1))
+            return left == 1;
+    }
+    return false;
+}
+
+mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
+{
+    *out = NULL;
+    /* Half of the address space is the limit of pointer differences. */
+    if (size > 0 && count > (SIZE_MAX / 2 - MDL_ALIGNMENT) / size)
+        return mdl_fail(MDL_NO_MEMORY, "%s: %zu elements of %zu bytes exceed the address space",
+                        tag, count, size);
+    size_t bytes = mdl_round_up(mdl_max_size(count * size, 1), MDL_ALIGNMENT);
+    void *memory = hook_fails_now() ? NULL : aligned_alloc(MDL_ALIGNMENT, bytes);
+    if (memory == NULL)
+        return mdl_fail(MDL_NO_MEMORY, "%s: cannot allocate %zu bytes", tag, bytes);
+    memset(memory, 0, bytes);
+    *out = memory;
+    return MDL_OK;
+}
+
+mdl_status mdl_grow(size_t old_count, size_t new_count, size_t size, const char *tag, void **ptr)
+{
+    void *grown;
+    MDL_TRY(mdl_alloc(new_count, size, tag, &grown));
+    if (*ptr != NULL)
+        memcpy(grown, *ptr, mdl_min_size(old_count, new_count) * size);
+    free(*ptr);
+    *ptr = grown;
+    return MDL_OK;
+}
+
+void mdl_free(void *ptr)
+{
+    free(ptr);
+}
+
+mdl_status mdl_strdup(const char *text, char **out)
+{
+    size_t length = strlen(text);
+    MDL_TRY(mdl_alloc(length + 1, 1, "string", (void **)out));
+    memcpy(*out, text, length);
+    return MDL_OK;
+}

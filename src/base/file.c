@@ -1,0 +1,333 @@
+/* Files: reading a whole one, replacing one atomically, folders and paths.  No formats. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+/* The failure of a system call on `path`, with what to do about it. */
+static mdl_status fail_errno(const char *action, const char *path, int error)
+{
+    const char *advice = "";
+    if (error == ENOSPC || error == EDQUOT)
+        advice = "; free some space or choose another folder";
+    else if (error == EFBIG)
+        advice = "; raise the limit on file sizes (ulimit -f)";
+    else if (error == EACCES || error == EPERM || error == EROFS)
+        advice = "; choose a place that you may use, or change its permissions";
+    return mdl_fail(error == ENOENT ? MDL_NOT_FOUND : MDL_IO, "cannot %s %s: %s%s", action, path,
+                    strerror(error), advice);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static mdl_status fail_too_large(const char *path, size_t limit)
+{
+    return mdl_fail(MDL_FORMAT, "%s is larger than the %zu bytes such a file may have", path,
+                    limit);
+}
+
+/* *data may be set on failure too; the caller frees it. */
+static mdl_status read_all(int fd, const char *path, size_t limit, char **data, size_t *size)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return fail_errno("examine", path, errno);
+    if (S_ISDIR(info.st_mode))
+        return mdl_fail(MDL_IO, "cannot read %s: it is a folder", path);
+    /* The size is a hint only: it is 0 for pipes, and the file may grow while it is read. */
+    size_t capacity = 4096;
+    if (S_ISREG(info.st_mode) && info.st_size > 0) {
+        if ((uintmax_t)info.st_size > limit)
+            return fail_too_large(path, limit);
+        capacity = (size_t)info.st_size + 1; /* one more, so that the end is seen */
+    }
+    MDL_TRY(mdl_alloc(capacity + 1, 1, path, (void **)data));
+    size_t used = 0;
+    for (;;) {
+        if (used == capacity) {
+            MDL_TRY(mdl_grow(used, 2 * capacity + 1, 1, path, (void **)data));
+            capacity *= 2;
+        }
+        ssize_t got = read(fd, *data + used, capacity - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno("read", path, errno);
+        if (got == 0)
+            break;
+        used += (size_t)got;
+        if (used > limit)
+            return fail_too_large(path, limit);
+    }
+    (*data)[used] = '\0';
+    *size = used;
+    return MDL_OK;
+}
+
+mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno("open", path, errno);
+    mdl_status status = read_all(fd, path, limit > 0 ? limit : SIZE_MAX / 4, data, size);
+    close(fd);
+    if (status != MDL_OK) {
+        mdl_free(*data);
+        *data = NULL;
+    }
+    return status;
+}
+
+/* ---- atomic files -------------------------------------------------------------------------- */
+
+/* The temporary name is fixed, so that a process that was killed leaves at most one file, which the
+ * next one reuses; a lock on it keeps two live writers apart.  What is not a regular file (a pipe,
+ * a terminal, /dev/full) cannot be replaced and is written to directly. */
+struct mdl_atomic_file {
+    FILE *stream;                 /* what is written to */
+    int error;                    /* errno of the first failure, 0: none */
+    bool direct;                  /* no temporary file */
+    char path[MDL_PATH_MAX];      /* the file to replace, links resolved */
+    char temporary[MDL_PATH_MAX]; /* beside it */
+};
+
+/* Where `path` is a link, the file it leads to is the one to replace, not the link. */
+static mdl_status resolve(const char *path, mdl_atomic_file *file)
+{
+    char *real = realpath(path, NULL);
+    mdl_status status =
+        mdl_path(file->path, sizeof(file->path), "", "%s", real != NULL ? real : path);
+    free(real);
+    MDL_TRY(status);
+    struct stat info;
+    if (stat(file->path, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return mdl_fail(MDL_IO, "cannot write %s: it is a folder", path);
+        file->direct = !S_ISREG(info.st_mode);
+    }
+    return mdl_path(file->temporary, sizeof(file->temporary), "", "%s.mendel-tmp", file->path);
+}
+
+static bool same_file(int fd, const char *path)
+{
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
+           opened.st_dev == named.st_dev;
+}
+
+/* Open and lock the temporary file; *fd is -1 on failure. */
+static mdl_status open_temporary(const char *name, int *fd)
+{
+    for (;;) {
+        *fd = open(name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (*fd < 0)
+            return fail_errno("create", name, errno);
+        if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+            close(*fd);
+            *fd = -1;
+            return mdl_fail(MDL_IO, "cannot write %s: another process is writing it", name);
+        }
+        /* Any other failure means that this file system has no locks: go on without. */
+        if (same_file(*fd, name))
+            break;
+        close(*fd); /* its writer renamed it between open and lock */
+    }
+    if (ftruncate(*fd, 0) == 0)
+        return MDL_OK;
+    int error = errno;
+    close(*fd);
+    *fd = -1;
+    return fail_errno("empty", name, error);
+}
+
+mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out)
+{
+    mdl_atomic_file *file;
+    *out = NULL;
+    MDL_TRY(MDL_NEW(1, "file to be written", &file));
+    mdl_status status = resolve(path, file);
+    int fd = -1;
+    if (status == MDL_OK && !file->direct) {
+        status = open_temporary(file->temporary, &fd);
+    } else if (status == MDL_OK) {
+        fd = open(file->path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            status = fail_errno("open", path, errno);
+    }
+    if (status == MDL_OK) {
+        file->stream = fdopen(fd, "wb");
+        if (file->stream != NULL) {
+            *out = file;
+            return MDL_OK;
+        }
+        status = fail_errno("open", path, errno);
+        close(fd);
+        if (!file->direct)
+            unlink(file->temporary);
+    }
+    mdl_free(file);
+    return status;
+}
+
+static mdl_status fail_write(mdl_atomic_file *file, int error)
+{
+    if (file->error == 0)
+        file->error = error != 0 ? error : EIO;
+    return fail_errno("write", file->path, file->error);
+}
+
+mdl_status mdl_atomic_write(mdl_atomic_file *file, const void *data, size_t size)
+{
+    errno = 0;
+    if (file->error != 0 || (size > 0 && fwrite(data, 1, size, file->stream) != size))
+        return fail_write(file, errno);
+    return MDL_OK;
+}
+
+mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    errno = 0;
+    bool failed = file->error != 0 || vfprintf(file->stream, format, args) < 0;
+    int error = errno;
+    va_end(args);
+    return failed ? fail_write(file, error) : MDL_OK;
+}
+
+/* The rename is lasting only when the folder is on the disk, too. */
+static mdl_status flush_folder(const char *path)
+{
+    char folder[MDL_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    memcpy(folder, length > 0 ? path : ".", mdl_max_size(length, 1));
+    folder[mdl_max_size(length, 1)] = '\0';
+    int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return MDL_OK; /* one may write to folders that one may not read */
+    mdl_status status = MDL_OK;
+    if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: this file system cannot */
+        status = fail_errno("flush", folder, errno);
+    close(fd);
+    return status;
+}
+
+static mdl_status commit(mdl_atomic_file *file)
+{
+    errno = 0;
+    if (file->error != 0 || fflush(file->stream) != 0)
+        return fail_write(file, errno);
+    if (file->direct)
+        return MDL_OK;
+    if (fsync(fileno(file->stream)) != 0)
+        return fail_write(file, errno);
+    if (rename(file->temporary, file->path) != 0)
+        return fail_errno("replace", file->path, errno);
+    return flush_folder(file->path);
+}
+
+mdl_status mdl_atomic_commit(mdl_atomic_file *file)
+{
+    mdl_status status = commit(file);
+    if (status != MDL_OK) {
+        mdl_atomic_abort(file);
+        return status;
+    }
+    fclose(file->stream);
+    mdl_free(file);
+    return MDL_OK;
+}
+
+void mdl_atomic_abort(mdl_atomic_file *file)
+{
+    if (file == NULL)
+        return;
+    /* Removed only while it is ours: before the lock goes, and not where it has been renamed. */
+    if (!file->direct && same_file(fileno(file->stream), file->temporary))
+        unlink(file->temporary);
+    fclose(file->stream);
+    mdl_free(file);
+}
+
+mdl_status mdl_file_write(const char *path, const void *data, size_t size)
+{
+    mdl_atomic_file *file;
+    MDL_TRY(mdl_atomic_open(path, &file));
+    mdl_status status = mdl_atomic_write(file, data, size);
+    if (status != MDL_OK) {
+        mdl_atomic_abort(file);
+        return status;
+    }
+    return mdl_atomic_commit(file);
+}
+
+/* ---- folders and paths
+ * --------------------------------------------------------------------------- */
+
+bool mdl_file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+static mdl_status make_folder(const char *path)
+{
+    if (mkdir(path, 0777) == 0)
+        return MDL_OK;
+    int error = errno;
+    struct stat info;
+    bool exists = stat(path, &info) == 0;
+    if (exists && S_ISDIR(info.st_mode))
+        return MDL_OK;
+    return fail_errno("create the folder", path, exists ? ENOTDIR : error);
+}
+
+mdl_status mdl_make_folders(const char *path)
+{
+    char part[MDL_PATH_MAX];
+    if (path[0] == '\0')
+        return mdl_fail(MDL_INVALID, "cannot create a folder without a name");
+    MDL_TRY(mdl_path(part, sizeof(part), "", "%s", path));
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        MDL_TRY(make_folder(part));
+        *slash = '/';
+    }
+    return make_folder(part);
+}
+
+mdl_status mdl_remove_file(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return fail_errno("remove", path, errno);
+    return MDL_OK;
+}
+
+mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *format, ...)
+{
+    size_t used = strlen(folder);
+    bool slash = used > 0 && folder[used - 1] != '/';
+    if (used + (slash ? 1 : 0) < size) {
+        memcpy(buffer, folder, used);
+        if (slash)
+            buffer[used++] = '/';
+        va_list args;
+        va_start(args, format);
+        int length = vsnprintf(buffer + used, size - used, format, args);
+        va_end(args);
+        if (length >= 0 && (size_t)length < size - used)
+            return MDL_OK;
+    }
+    if (size > 0)
+        buffer[0] = '\0';
+    return mdl_fail(MDL_INVALID, "a path under %.200s is longer than %zu bytes", folder, size);
+}

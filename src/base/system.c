@@ -1,0 +1,84 @@
+/* Time, processors, memory and version: what the system knows of this process. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT_S */
+#include <sched.h>
+#endif
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+double mdl_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#if defined(__linux__)
+/* 0 where it cannot be found out. */
+static int affinity_count(void)
+{
+    /* The kernel refuses a set smaller than its own; machines with more than 65536 processors do
+     * not exist. */
+    for (int processors = 1024; processors <= 65536; processors *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)processors);
+        if (set == NULL)
+            return 0;
+        size_t size = CPU_ALLOC_SIZE((size_t)processors);
+        int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        CPU_FREE(set);
+        if (count > 0)
+            return count;
+    }
+    return 0;
+}
+#else
+static int affinity_count(void)
+{
+    return 0;
+}
+#endif
+
+int mdl_cpu_count(void)
+{
+    int count = affinity_count();
+    if (count < 1)
+        count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count;
+}
+
+#if defined(__linux__)
+/* Not ru_maxrss: that one survives exec, so a small program started by a large one would show the
+ * large one's peak. */
+size_t mdl_peak_memory(void)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    if (status == NULL)
+        return 0;
+    char line[256];
+    size_t kib = 0;
+    while (fgets(line, sizeof(line), status) != NULL && sscanf(line, "VmHWM: %zu", &kib) != 1)
+        continue;
+    fclose(status);
+    return kib * 1024;
+}
+#else
+size_t mdl_peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+#if defined(__APPLE__)
+    return (size_t)usage.ru_maxrss;
+#else
+    return (size_t)usage.ru_maxrss * 1024;
+#endif
+}
+#endif
+
+const char *mdl_build_version(void)
+{
+    return MDL_VERSION;
+}
