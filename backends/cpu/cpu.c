@@ -1,0 +1,302 @@
+/* The CPU backend: devices, host memory, and the team of threads that walks a sequence of calls in
+ * one parallel region.  The arithmetic is in the kernel files, compiled once for each instruction
+ * set; this file chooses between them.
+ *
+ * Denormals are flushed to zero while the team runs (also on the calling thread, which gets its
+ * mode back): the results stay deterministic, they differ from gradual underflow by less than
+ * 1.2e-38, and vanishing moments and gradients do not slow a run down. */
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+#include <cblas.h>
+
+#include "backends/cpu/cpu_internal.h"
+
+#define CPU_MAX_DEFAULT_THREADS 16
+#define CPU_SPINS               2000 /* pauses before a waiting thread offers its processor */
+
+extern const mdl_kernel cpu_kernels_base[MDL_OP_COUNT];
+#ifdef __x86_64__
+extern const mdl_kernel cpu_kernels_avx2[MDL_OP_COUNT];
+extern const mdl_kernel cpu_kernels_avx512[MDL_OP_COUNT];
+#endif
+
+/* ---- the team ---------------------------------------------------------------------------------
+ */
+
+typedef struct cpu_team {
+    /* A barrier that counts arrivals; the last one opens the next generation.  Each word has a
+     * cache line of its own, so that arriving threads do not disturb the waiting ones. */
+    _Alignas(MDL_ALIGNMENT) atomic_int arrived;
+    _Alignas(MDL_ALIGNMENT) atomic_uint generation;
+    _Alignas(MDL_ALIGNMENT) int size; /* threads in the running team */
+} cpu_team;
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void cpu_barrier(mdl_device *device)
+{
+    cpu_team *team = device->state;
+    if (team->size == 1)
+        return;
+    unsigned generation = atomic_load_explicit(&team->generation, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->size - 1) {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
+        return;
+    }
+    int spins = 0;
+    while (atomic_load_explicit(&team->generation, memory_order_acquire) == generation) {
+        if (++spins < CPU_SPINS)
+            cpu_relax();
+        else
+            sched_yield();
+    }
+}
+
+/* Flush denormals to zero; returns the mode to give back. */
+static unsigned long long cpu_flush_denormals(void)
+{
+#if defined(__SSE__)
+    unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8040u); /* flush to zero, denormals are zero */
+    return mode;
+#elif defined(__aarch64__)
+    unsigned long long mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1ull << 24));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+static void cpu_restore_mode(unsigned long long mode)
+{
+#if defined(__SSE__)
+    _mm_setcsr((unsigned)mode);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
+#endif
+}
+
+static void cpu_walk(mdl_device *device, const mdl_call *calls, size_t n, double *seconds,
+                     int thread, int threads)
+{
+    for (size_t i = 0; i < n; i++) {
+        const mdl_call *call = &calls[i];
+        double start = seconds && thread == 0 ? mdl_time() : 0.0;
+        if (!call->kernel->serial)
+            call->kernel->run(device, call, thread, threads);
+        else if (thread == 0)
+            call->kernel->run(device, call, 0, 1);
+        cpu_barrier(device);
+        if (seconds && thread == 0)
+            seconds[i] += mdl_time() - start;
+    }
+}
+
+static mdl_status cpu_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
+{
+    cpu_team *team = device->state;
+#pragma omp parallel num_threads(device->threads) default(none)                                    \
+    shared(device, calls, n, seconds, team)
+    {
+        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        unsigned long long mode = cpu_flush_denormals();
+        if (thread == 0)
+            team->size = threads; /* may be less than asked for */
+#pragma omp barrier
+        cpu_walk(device, calls, n, seconds, thread, threads);
+        cpu_restore_mode(mode);
+    }
+    return MDL_OK;
+}
+
+/* ---- devices ----------------------------------------------------------------------------------
+ */
+
+static int cpu_devices(mdl_device_info *infos, int max)
+{
+    if (max < 1)
+        return 1;
+    memset(&infos[0], 0, sizeof infos[0]);
+    snprintf(infos[0].name, sizeof infos[0].name, "CPU");
+    snprintf(infos[0].driver, sizeof infos[0].driver, "OpenMP + OpenBLAS, %s",
+             mdl_backend_cpu.summary);
+    infos[0].units = mdl_cpu_count();
+    infos[0].usable = true;
+    return 1;
+}
+
+static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
+                           mdl_device **out);
+
+static void cpu_close(mdl_device *device)
+{
+    if (!device)
+        return;
+    mdl_free(device->state);
+    mdl_free(device);
+}
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+static mdl_status cpu_buffer_create(mdl_device *device, size_t bytes, const char *tag,
+                                    mdl_buffer **out)
+{
+    *out = NULL;
+    mdl_buffer *buffer;
+    MDL_TRY(MDL_NEW(1, tag, &buffer));
+    mdl_status status = mdl_alloc(mdl_max_size(bytes, 1), 1, tag, &buffer->host);
+    if (status != MDL_OK) {
+        mdl_free(buffer);
+        return status;
+    }
+    buffer->device = device;
+    buffer->bytes = bytes;
+    *out = buffer;
+    return MDL_OK;
+}
+
+static void cpu_buffer_destroy(mdl_buffer *buffer)
+{
+    mdl_free(buffer->host);
+    mdl_free(buffer);
+}
+
+static mdl_status cpu_upload(mdl_buffer *to, size_t offset, const void *from, size_t bytes)
+{
+    if (bytes > 0)
+        memcpy((char *)to->host + offset, from, bytes);
+    return MDL_OK;
+}
+
+static mdl_status cpu_download(const mdl_buffer *from, size_t offset, void *to, size_t bytes)
+{
+    if (bytes > 0)
+        memcpy(to, (const char *)from->host + offset, bytes);
+    return MDL_OK;
+}
+
+static mdl_status cpu_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *from,
+                           size_t from_offset, size_t bytes)
+{
+    if (bytes > 0)
+        memmove((char *)to->host + to_offset, (const char *)from->host + from_offset, bytes);
+    return MDL_OK;
+}
+
+static mdl_status cpu_finish(mdl_device *device)
+{
+    (void)device;
+    return MDL_OK;
+}
+
+/* ---- variants ---------------------------------------------------------------------------------
+ */
+
+#define CPU_BACKEND(kernel_table)                                                                  \
+    {                                                                                              \
+        .name = "cpu", .summary = "processor: OpenMP, own kernels, OpenBLAS", .host_memory = true, \
+        .supports_f64 = false, .devices = cpu_devices, .open = cpu_open, .close = cpu_close,       \
+        .buffer_create = cpu_buffer_create, .buffer_destroy = cpu_buffer_destroy,                  \
+        .upload = cpu_upload, .download = cpu_download, .copy = cpu_copy, .finish = cpu_finish,    \
+        .run = cpu_run, .kernels = (kernel_table)                                                  \
+    }
+
+const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base);
+
+#ifdef __x86_64__
+static const mdl_backend cpu_backend_avx2 = CPU_BACKEND(cpu_kernels_avx2);
+static const mdl_backend cpu_backend_avx512 = CPU_BACKEND(cpu_kernels_avx512);
+
+static bool cpu_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool cpu_has_avx512(void)
+{
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+static bool cpu_always(void)
+{
+    return true;
+}
+
+typedef struct cpu_variant {
+    const char *name;           /* as in --backend cpu:<name> */
+    const mdl_backend *backend; /* the same backend with other kernels */
+    bool (*usable)(void);       /* whether this processor has the instructions */
+} cpu_variant;
+
+/* Best first. */
+static const cpu_variant cpu_variants[] = {
+#ifdef __x86_64__
+    {"avx512", &cpu_backend_avx512, cpu_has_avx512},
+    {"avx2", &cpu_backend_avx2, cpu_has_avx2},
+#endif
+    {"base", &mdl_backend_cpu, cpu_always},
+};
+
+static const mdl_backend *cpu_choose(const char *selector)
+{
+    for (size_t i = 0; i < MDL_COUNT(cpu_variants); i++) {
+        const cpu_variant *v = &cpu_variants[i];
+        if (v->usable() && (selector[0] == '\0' || strcmp(selector, v->name) == 0))
+            return v->backend;
+    }
+    return NULL;
+}
+
+static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
+                           mdl_device **out)
+{
+    (void)self;
+    *out = NULL;
+    const char *selector = options->selector ? options->selector : "";
+    const mdl_backend *backend = cpu_choose(selector);
+    if (!backend)
+        return mdl_fail(MDL_NOT_FOUND,
+                        "backend cpu: no instruction set '%s' here; leave it out, or give one of "
+                        "base, avx2, avx512 that this processor has",
+                        selector);
+    mdl_device *device;
+    MDL_TRY(MDL_NEW(1, "device", &device));
+    cpu_team *team;
+    mdl_status status = MDL_NEW(1, "team", &team);
+    if (status != MDL_OK) {
+        mdl_free(device);
+        return status;
+    }
+    int usable = mdl_cpu_count();
+    if (usable > CPU_MAX_DEFAULT_THREADS)
+        usable = CPU_MAX_DEFAULT_THREADS;
+    device->backend = backend;
+    device->real = options->real;
+    device->threads = options->threads > 0 ? options->threads : usable;
+    device->state = team;
+    openblas_set_num_threads(1);
+    *out = device;
+    return MDL_OK;
+}

@@ -1,0 +1,119 @@
+/* Routing and running of calls. */
+#include "dispatch/dispatch.h"
+
+#include <stdatomic.h>
+
+/* Which fallbacks were logged, so that each op is named once. */
+static atomic_bool fallback_logged[MDL_OP_COUNT];
+
+static bool can_run(const mdl_kernel *kernel, const mdl_call *call)
+{
+    return kernel->run && (!kernel->supports || kernel->supports(call));
+}
+
+mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call)
+{
+    const mdl_backend *backend = device->backend;
+    const mdl_kernel *own = &backend->kernels[call->op];
+    const mdl_kernel *fallback = &mdl_backend_reference.kernels[call->op];
+    call->kernel = NULL;
+    if (can_run(own, call)) {
+        call->kernel = own;
+        return MDL_OK;
+    }
+    const char *op = mdl_op_get(call->op)->name;
+    if (!backend->host_memory || !can_run(fallback, call))
+        return mdl_fail(MDL_UNSUPPORTED, "backend %s has no kernel for %s, and no other can serve",
+                        backend->name, op);
+    if (!atomic_exchange(&fallback_logged[call->op], true))
+        mdl_log(MDL_LOG_WARN, "backend %s has no kernel for %s here: the reference kernel serves",
+                backend->name, op);
+    call->kernel = fallback;
+    return MDL_OK;
+}
+
+bool mdl_dispatch_is_fallback(const mdl_device *device, const mdl_call *call)
+{
+    return call->kernel && call->kernel != &device->backend->kernels[call->op];
+}
+
+size_t mdl_dispatch_workspace(const mdl_device *device, const mdl_call *call)
+{
+    const mdl_kernel *kernel = call->kernel;
+    if (!kernel || !kernel->workspace)
+        return 0;
+    return kernel->workspace(call, kernel->serial ? 1 : device->threads);
+}
+
+mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!calls[i].kernel)
+            return mdl_fail(MDL_INVALID, "call %zu (%s) was not routed", i,
+                            mdl_op_get(calls[i].op)->name);
+    /* Fallback kernels exist on host memory only, where the backend runs them like its own. */
+    return n > 0 ? device->backend->run(device, calls, n, seconds) : MDL_OK;
+}
+
+/* ---- one op now --------------------------------------------------------------------------------
+ */
+
+static mdl_status check_outputs(const mdl_device *device, const mdl_call *call)
+{
+    const mdl_op_def *def = mdl_op_get(call->op);
+    mdl_desc in[MDL_MAX_IN], expected[MDL_MAX_OUT];
+    int n_expected = 0;
+    for (int i = 0; i < call->n_in; i++)
+        in[i] = (mdl_desc){call->in[i].dtype, call->in[i].shape};
+    MDL_TRY(def->infer(call->attrs, device->real, in, call->n_in, expected, &n_expected));
+    if (n_expected != call->n_out)
+        return mdl_fail(MDL_SHAPE, "%s: %d outputs given, expected %d", def->name, call->n_out,
+                        n_expected);
+    for (int j = 0; j < call->n_out; j++) {
+        char want[MDL_SHAPE_TEXT], got[MDL_SHAPE_TEXT];
+        if (call->out[j].dtype != expected[j].dtype ||
+            !mdl_shape_equal(&call->out[j].shape, &expected[j].shape))
+            return mdl_fail(
+                MDL_SHAPE, "%s: output %d is %s %s, expected %s %s", def->name, j,
+                mdl_dtype_name(call->out[j].dtype), mdl_shape_text(&call->out[j].shape, got),
+                mdl_dtype_name(expected[j].dtype), mdl_shape_text(&expected[j].shape, want));
+    }
+    return MDL_OK;
+}
+
+static mdl_status ensure_scratch(mdl_device *device, mdl_scratch *scratch, size_t bytes)
+{
+    if (bytes == 0 || (scratch->buffer && scratch->buffer->bytes >= bytes))
+        return MDL_OK;
+    mdl_buffer_destroy(scratch->buffer);
+    scratch->buffer = NULL;
+    return mdl_buffer_create(device, bytes, "workspace", &scratch->buffer);
+}
+
+mdl_status mdl_dispatch_now(mdl_device *device, mdl_scratch *scratch, mdl_op op,
+                            const mdl_attrs *attrs, const mdl_view *in, int n_in,
+                            const mdl_view *out, int n_out)
+{
+    static const mdl_attrs no_attrs;
+    static const mdl_step_state no_state = {.bn_momentum = -1.0};
+    if (n_in < 0 || n_in > MDL_MAX_IN || n_out < 1 || n_out > MDL_MAX_OUT)
+        return mdl_fail(MDL_INVALID, "%s: %d inputs and %d outputs", mdl_op_get(op)->name, n_in,
+                        n_out);
+    mdl_call call = {.op = op,
+                     .attrs = attrs ? attrs : &no_attrs,
+                     .n_in = n_in,
+                     .n_out = n_out,
+                     .state = &no_state};
+    for (int i = 0; i < n_in; i++)
+        call.in[i] = in[i];
+    for (int j = 0; j < n_out; j++)
+        call.out[j] = out[j];
+    MDL_TRY(check_outputs(device, &call));
+    MDL_TRY(mdl_dispatch_route(device, &call));
+    size_t bytes = mdl_dispatch_workspace(device, &call);
+    MDL_TRY(ensure_scratch(device, scratch, bytes));
+    if (bytes > 0)
+        call.workspace =
+            mdl_buffer_view(scratch->buffer, 0, MDL_F32, MDL_SHAPE1(bytes / sizeof(float)));
+    return mdl_dispatch_run(device, &call, 1, NULL);
+}

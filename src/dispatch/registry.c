@@ -1,0 +1,69 @@
+/* The list of backends, and how a device is named and opened. */
+#include "dispatch/dispatch.h"
+
+#include <string.h>
+
+static const mdl_backend *const backends[] = {
+    &mdl_backend_cpu,
+    &mdl_backend_reference,
+};
+
+int mdl_backend_count(void)
+{
+    return (int)MDL_COUNT(backends);
+}
+
+const mdl_backend *mdl_backend_at(int index)
+{
+    return index >= 0 && index < mdl_backend_count() ? backends[index] : NULL;
+}
+
+static const mdl_backend *find_backend(const char *name, size_t length)
+{
+    for (size_t i = 0; i < MDL_COUNT(backends); i++)
+        if (strlen(backends[i]->name) == length && memcmp(backends[i]->name, name, length) == 0)
+            return backends[i];
+    return NULL;
+}
+
+/* "cpu, reference" for messages. */
+static void list_backends(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < MDL_COUNT(backends) && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 backends[i]->name);
+}
+
+mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_device **out)
+{
+    *out = NULL;
+    const char *colon = strchr(spec, ':');
+    size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    const mdl_backend *backend = find_backend(spec, length);
+    if (!backend) {
+        char names[256];
+        list_backends(names, sizeof names);
+        return mdl_fail(MDL_NOT_FOUND, "backend: '%.*s' is unknown; there are %s",
+                        (int)mdl_min_size(length, 64), spec, names);
+    }
+    if (threads < 0 || threads > 1024)
+        return mdl_fail(MDL_INVALID, "backend %s: %d threads; expected 1 to 1024, or 0 to choose",
+                        backend->name, threads);
+    if (real != MDL_F32 && real != MDL_F64)
+        return mdl_fail(MDL_INVALID, "backend %s: %s is no floating type to compute in",
+                        backend->name, mdl_dtype_name(real));
+    if (real == MDL_F64 && !backend->supports_f64)
+        return mdl_fail(MDL_UNSUPPORTED,
+                        "backend %s computes in float32 only; use --backend reference for float64",
+                        backend->name);
+    mdl_device_options options = {threads, real, colon ? colon + 1 : ""};
+    return backend->open(backend, &options, out);
+}
+
+void mdl_device_close(mdl_device *device)
+{
+    if (device)
+        device->backend->close(device);
+}
