@@ -1,0 +1,78 @@
+/* What a backend is: a struct of functions and a table of kernels.  Adding one means a folder with
+ * one `const mdl_backend`, and one line in src/dispatch/registry.c. */
+#ifndef MDL_BACKEND_H
+#define MDL_BACKEND_H
+
+#include "ops/ops.h"
+
+typedef struct mdl_backend mdl_backend;
+
+typedef struct mdl_device_options {
+    int threads;          /* 0: the backend's default */
+    mdl_dtype real;       /* floating type of the computation */
+    const char *selector; /* text after "name:", "" where there is none */
+} mdl_device_options;
+
+typedef struct mdl_device { /* an opened device; a backend allocates it */
+    const mdl_backend *backend;
+    mdl_dtype real;
+    int threads;
+    void *state; /* the backend's own */
+} mdl_device;
+
+typedef struct mdl_buffer { /* memory of a device; a backend allocates it */
+    mdl_device *device;
+    size_t bytes;
+    void *host; /* the memory itself where the host may use it, else NULL */
+    void *native;
+} mdl_buffer;
+
+typedef struct mdl_device_info { /* a line of `mendel devices` */
+    char name[128], driver[128], selector[64];
+    size_t memory; /* bytes, 0: not known */
+    int units;     /* cores or compute units */
+    bool usable;
+    char reason[256]; /* why not usable */
+} mdl_device_info;
+
+typedef struct mdl_kernel {
+    /* Run the call as thread `thread` of `threads`.  All threads of the team call it with the same
+     * call; it may use barriers of the team.  It never allocates and cannot fail: what could fail
+     * is refused by `supports` or found by `run` of the backend. */
+    void (*run)(mdl_device *device, const mdl_call *call, int thread, int threads);
+    /* Whether this kernel can do the call; NULL: always.  Data pointers are not set yet. */
+    bool (*supports)(const mdl_call *call);
+    /* Bytes of workspace; NULL: none. */
+    size_t (*workspace)(const mdl_call *call, int threads);
+    bool serial; /* runs on one thread only (thread 0 of 1), the others wait */
+} mdl_kernel;
+
+struct mdl_backend {
+    const char *name;    /* as in --backend */
+    const char *summary; /* one line for help */
+    bool host_memory;    /* buffers are host memory: kernels of the reference backend may serve */
+    bool supports_f64;
+    /* Fill up to `max` infos, return how many there are. */
+    int (*devices)(mdl_device_info *infos, int max);
+    mdl_status (*open)(const mdl_backend *self, const mdl_device_options *options,
+                       mdl_device **out);
+    void (*close)(mdl_device *device);
+    mdl_status (*buffer_create)(mdl_device *device, size_t bytes, const char *tag,
+                                mdl_buffer **out); /* zeroed */
+    void (*buffer_destroy)(mdl_buffer *buffer);
+    /* Offsets and sizes in bytes; ranges were checked by the dispatch layer. */
+    mdl_status (*upload)(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
+    mdl_status (*download)(const mdl_buffer *from, size_t offset, void *to, size_t bytes);
+    mdl_status (*copy)(mdl_buffer *to, size_t to_offset, const mdl_buffer *from,
+                       size_t from_offset, size_t bytes);
+    mdl_status (*finish)(mdl_device *device); /* wait until all is done */
+    /* Run the calls in order.  Where `seconds` is not NULL, each call's time is added to its
+     * element. */
+    mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
+    const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
+};
+
+extern const mdl_backend mdl_backend_reference;
+extern const mdl_backend mdl_backend_cpu;
+
+#endif

@@ -1,0 +1,133 @@
+/* Data: dataset readers, splits, augmentation, a loader that runs ahead on its own thread, and the
+ * download of published archives.  It knows nothing of models or training. */
+#ifndef MDL_DATA_H
+#define MDL_DATA_H
+
+#include "base/base.h"
+
+/* ---- datasets -------------------------------------------------------------------------------- */
+
+typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_FITNESS, MDL_SPLIT_TEST } mdl_split;
+
+/* Images in memory, as they came from the file (NHWC bytes). */
+typedef struct mdl_dataset {
+    size_t count;                 /* images */
+    size_t height, width, channels;
+    size_t classes;
+    uint8_t *pixels;              /* [count, height, width, channels] */
+    int32_t *labels;              /* [count], 0 .. classes - 1 */
+    char **class_names;           /* [classes], may be NULL */
+    double value_max;             /* the value that means full intensity: 255, or 16 for digits */
+    float mean[4], std[4];        /* per channel, of values scaled to 0..1; published constants
+                                     where there are any, else measured on the training images */
+} mdl_dataset;
+
+typedef enum mdl_resize { MDL_RESIZE_BILINEAR, MDL_RESIZE_PAD } mdl_resize;
+typedef enum mdl_size { MDL_SIZE_MODEL, MDL_SIZE_NATIVE } mdl_size;
+typedef enum mdl_normalize {
+    MDL_NORMALIZE_DATASET, /* (x / value_max - mean) / std */
+    MDL_NORMALIZE_UNIT,    /* x / value_max */
+    MDL_NORMALIZE_NONE     /* x as in the file */
+} mdl_normalize;
+typedef enum mdl_flip { MDL_FLIP_NONE, MDL_FLIP_RANDOM, MDL_FLIP_ALTERNATING } mdl_flip;
+
+typedef struct mdl_data_config {
+    char source[1024];       /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
+    mdl_size size;           /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
+    size_t image_size;       /* side for `model`; 32 */
+    mdl_resize resize;
+    mdl_normalize normalize;
+    size_t limit;            /* images of each split, 0: all; a stratified choice by split_seed */
+    double fitness_fraction; /* held out of train, stratified, seeded by split_seed; before limit */
+    uint64_t split_seed;
+    size_t crop_padding;     /* random crop after padding by this; 0: none */
+    bool crop_reflect;       /* reflect instead of zero padding (zero after normalisation) */
+    mdl_flip flip;
+    size_t cutout;           /* side of the square set to zero (mean); 0: none */
+    size_t digits_train;     /* digits: the first so many train, the rest test, unshuffled; 1437 */
+} mdl_data_config;
+mdl_data_config mdl_data_config_default(void);
+
+/* Read one side of a source: the published train or test part (folder: DIR/train/CLASS/FILE and
+ * DIR/test/CLASS/FILE; without these two folders, a seeded 80/20 split of DIR/CLASS/FILE).
+ * Images of folder: must be of one size, or are resized to image_size while reading.
+ * Labels out of range, short files and the like are refused with file and offset.  A synthetic set
+ * has learnable structure (a class-dependent pattern plus noise), 10 classes, N images to train on
+ * and N / 5 (at least 10) to test on. */
+mdl_status mdl_dataset_read(const mdl_data_config *config, bool test,
+                            mdl_dataset **out) MDL_MUST_CHECK;
+void mdl_dataset_free(mdl_dataset *dataset); /* NULL is allowed */
+
+/* The splits of a source.  Indices point into the dataset. */
+typedef struct mdl_data {
+    mdl_data_config config;
+    mdl_dataset *train, *test;             /* fitness lies in train; owned */
+    uint32_t *index[3];                    /* by mdl_split; owned */
+    size_t count[3];
+    size_t height, width, channels, classes; /* as the model sees them */
+    struct mdl__prepare *prepare;            /* private: tables for mdl_prepare_image; owned */
+} mdl_data;
+/* Read both sides and split.  Every split is a pure function of config. */
+mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
+void mdl_data_close(mdl_data *data);
+/* Classes of a source known before reading it (help, early checks); 0: not known. */
+size_t mdl_data_known_classes(const char *source);
+const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split);
+/* Labels of a split in its order, count[split] of them, into labels. */
+void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
+
+/* ---- loader --------------------------------------------------------------------------------- */
+
+typedef struct mdl_batch {
+    size_t count;           /* images that are real; the rest of the batch is zeros, label -1 */
+    const float *images;    /* [batch, height, width, channels] */
+    const int32_t *labels;  /* [batch] */
+    const uint32_t *order;  /* [count], position of each image in its split */
+} mdl_batch;
+
+typedef struct mdl_loader mdl_loader;
+typedef struct mdl_loader_options {
+    mdl_split split;
+    size_t batch;
+    bool augment;      /* crop, flip, cutout as configured */
+    bool shuffle;      /* order of an epoch is a pure function of (seed, epoch) */
+    bool drop_last;    /* leave out a last, smaller batch; else it is padded */
+    uint64_t seed;
+    bool keep_in_memory; /* without augmentation: prepare all images once, reuse at every epoch */
+} mdl_loader_options;
+
+/* `data` is borrowed and must outlive the loader. */
+mdl_status mdl_loader_create(const mdl_data *data, const mdl_loader_options *options,
+                             mdl_loader **out) MDL_MUST_CHECK;
+void mdl_loader_destroy(mdl_loader *loader);
+size_t mdl_loader_batches(const mdl_loader *loader); /* in an epoch */
+/* Begin an epoch at a batch (resuming); stops what ran before. */
+mdl_status mdl_loader_start(mdl_loader *loader, uint64_t epoch, size_t first_batch) MDL_MUST_CHECK;
+/* The next batch; its memory is the loader's and valid until the next call.  At the end of the
+ * epoch batch->count is 0. */
+mdl_status mdl_loader_next(mdl_loader *loader, mdl_batch *batch) MDL_MUST_CHECK;
+/* One image of a split, prepared with the augmentation of (seed, epoch, position): what the
+ * loader's thread calls; stepwise TRM refills its slots with it.  `out` holds one image. */
+void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
+                       uint32_t position, float *out, int32_t *label);
+/* The order of an epoch: `order` holds count[split] positions. */
+void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
+                     uint32_t *order);
+
+/* ---- download --------------------------------------------------------------------------------- */
+
+typedef struct mdl_fetch_options {
+    const char *url;    /* NULL: the published address; file:// works */
+    const char *md5;    /* NULL: the published one; "" is refused */
+    const char *folder; /* where the archive and its content go */
+    /* Called now and then with bytes so far and in all (0: not known); may be NULL. */
+    void (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} mdl_fetch_options;
+/* Download `name` ("cifar10", "cifar100") resuming a partial file, check its md5, unpack it
+ * (nothing outside the folder, no links, bounded size).  A complete unpacked set is left alone.
+ * `found` gets the folder that holds the .bin files. */
+mdl_status mdl_fetch(const char *name, const mdl_fetch_options *options, char *found,
+                     size_t found_size) MDL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,131 @@
+/* Experiment: the configuration (YAML, keys, defaults, checks), the runner of A, B and C, statistics
+ * and the table.  The configuration is one struct made of the modules' own structs and one table of
+ * keys, from which parsing, printing, help and the nearest valid name come. */
+#ifndef MDL_EXPERIMENT_H
+#define MDL_EXPERIMENT_H
+
+#include "merge/merge.h"
+
+/* ---- configuration ------------------------------------------------------------------------- */
+
+typedef struct mdl_run_config {
+    uint64_t seed;
+    size_t threads;      /* 0: the backend's default */
+    char backend[128];
+    mdl_dtype precision; /* float32, float64 (reference only) */
+    size_t memory_limit; /* bytes, 0: none */
+} mdl_run_config;
+
+typedef struct mdl_experiment_config {
+    size_t seeds;           /* models of each kind (x2 seeds: 2) */
+    bool baseline, hybrid;  /* A, B */
+    bool merge_baseline;    /* C on A's checkpoints too, for comparison */
+    size_t epochs_merged;   /* how many late epoch checkpoints of each seed join the archive */
+    bool merge_ema;         /* EMA weights join too */
+    size_t latency_runs;
+} mdl_experiment_config;
+
+typedef struct mdl_config {
+    mdl_model_config model;
+    mdl_data_config data;
+    mdl_train_config train;
+    mdl_merge_config merge;
+    mdl_experiment_config experiment;
+    mdl_run_config run;
+} mdl_config;
+
+mdl_config mdl_config_default(void);
+/* Read a YAML file over *config.  Unknown keys, wrong types, values out of range are refused with
+ * file, line, key, what was expected, and the nearest valid key. */
+mdl_status mdl_config_read(const char *path, mdl_config *config) MDL_MUST_CHECK;
+/* The same from text; `name` stands for the file in messages. */
+mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
+                            mdl_config *config) MDL_MUST_CHECK;
+/* One "key=value" (value in YAML). */
+mdl_status mdl_config_set(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
+/* The whole effective configuration as commented YAML; reading it back gives the same struct.
+ * Free *text with mdl_free. */
+mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
+/* The same without what does not belong into a checkpoint (paths, threads, backend, lengths of a
+ * run do not change what the model is): keys of model, trm, and those of data that say how images
+ * are prepared. */
+mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
+/* Checks across keys (shapes that cannot be, batch 0, ...). */
+mdl_status mdl_config_check(const mdl_config *config) MDL_MUST_CHECK;
+
+typedef struct mdl_key { /* a row of the table of keys */
+    const char *name;    /* "optim.lr" */
+    const char *help;    /* one line */
+    const char *type;    /* "number", "integer", "true or false", "text", or the choices "a | b" */
+} mdl_key;
+size_t mdl_key_count(void);
+mdl_key mdl_key_at(size_t index);
+/* The default (or *config's) value of a key as YAML text, into buffer. */
+void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
+
+/* ---- statistics ------------------------------------------------------------------------------ */
+
+typedef struct mdl_interval {
+    double low, high;
+} mdl_interval;
+/* 95 % Wilson score interval of a proportion k / n (Wilson 1927). */
+mdl_interval mdl_stat_wilson(size_t k, size_t n);
+/* Exact two-sided McNemar: b and c are the discordant pairs. */
+double mdl_stat_mcnemar(size_t b, size_t c);
+/* Paired bootstrap 95 % interval of mean(x) - mean(y) (percentile), seeded. */
+mdl_interval mdl_stat_bootstrap(const float *x, const float *y, size_t n, size_t rounds,
+                                uint64_t seed);
+typedef struct mdl_t_test {
+    double t, df, p, difference; /* mean(x) - mean(y); p two-sided; NAN where undefined */
+} mdl_t_test;
+mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny);
+mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n);
+/* Quantile (linear interpolation) of values that get sorted in place. */
+double mdl_stat_quantile(double *values, size_t n, double q);
+
+/* ---- the experiment ------------------------------------------------------------------------- */
+
+typedef struct mdl_experiment_events { /* each may be NULL */
+    void (*stage)(void *user, const char *text); /* "A, seed 1 of 2: train baseline" */
+    const mdl_train_events *train;
+    void (*merge)(void *user, const mdl_merge_progress *progress);
+    void *user;
+} mdl_experiment_events;
+
+typedef struct mdl_experiment_job {
+    const mdl_config *config;
+    const char *out;     /* folder; a finished step in it is not run again */
+    const mdl_experiment_events *events;
+} mdl_experiment_job;
+
+#define MDL_MAX_ROWS 64
+typedef struct mdl_row { /* a row of the table */
+    char name[64];
+    char note[128];              /* what it was made of */
+    double top1, low, high;      /* on test; interval */
+    double loss;                 /* on test */
+    size_t parameters;
+    double multiply_adds;        /* for an image */
+    double train_seconds;        /* all computing that went into it */
+    double latency, latency_p95; /* seconds at batch 1 */
+    double seed_top1[16];        /* where it is a mean over seeds */
+    size_t n_seeds;
+} mdl_row;
+
+typedef struct mdl_table {
+    mdl_row rows[MDL_MAX_ROWS];
+    size_t n_rows;
+    char tests[4096];    /* the significance tests, a line each */
+    char verdict[2048];  /* in plain words: what is and what is not shown */
+} mdl_table;
+
+mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
+
+typedef enum mdl_table_format {
+    MDL_TABLE_TERMINAL, MDL_TABLE_MARKDOWN, MDL_TABLE_CSV, MDL_TABLE_JSON
+} mdl_table_format;
+/* Free *text with mdl_free. */
+mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format,
+                          char **text) MDL_MUST_CHECK;
+
+#endif
