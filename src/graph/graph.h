@@ -1,8 +1,9 @@
 /* Graph: build a static graph of ops, fuse patterns a backend has kernels for, add the backward
  * nodes, plan the memory, run.
  *
- * Order of use: create, add inputs, parameters and ops (forward), mdl_graph_fuse, mdl_graph_backward,
- * mdl_plan_create, mdl_run_create, then for each step: upload inputs, mdl_run_step.
+ * Order of use: create, add inputs, parameters and ops (forward), mdl_graph_fuse,
+ * mdl_graph_backward, mdl_plan_create, mdl_run_create, then for each step: upload inputs,
+ * mdl_run_step.
  *
  * Building has a sticky error: the first failure is kept, every later call returns MDL_NONE, and
  * mdl_graph_status tells at the end.  So model code reads like the formula. */
@@ -32,23 +33,23 @@ typedef enum mdl_role {
 typedef enum mdl_init {
     MDL_INIT_ZERO,
     MDL_INIT_ONE,
-    MDL_INIT_CONSTANT,        /* scale */
-    MDL_INIT_NORMAL,          /* N(0, scale^2) */
-    MDL_INIT_TRUNCATED_NORMAL,/* N(0, scale^2) cut at 2 standard deviations, std corrected */
-    MDL_INIT_UNIFORM          /* U(-scale, scale) */
+    MDL_INIT_CONSTANT,         /* scale */
+    MDL_INIT_NORMAL,           /* N(0, scale^2) */
+    MDL_INIT_TRUNCATED_NORMAL, /* N(0, scale^2) cut at 2 standard deviations, std corrected */
+    MDL_INIT_UNIFORM           /* U(-scale, scale) */
 } mdl_init;
 
 /* One parameter (trained) or buffer (not trained) of a model, in forward order. */
 typedef struct mdl_param {
-    char name[96];  /* as in files, timm's names for the backbone */
+    char name[96]; /* as in files, timm's names for the backbone */
     mdl_role role;
     mdl_shape shape;
-    size_t offset;  /* elements from the start of its arena (params and buffers have one each);
-                       starts are multiples of 16 elements, gaps hold zero */
-    size_t count;   /* elements */
-    int block;      /* number of the block it belongs to, for splits at block boundaries */
-    bool decay;     /* weight decay applies */
-    bool fixed_seed;/* initial value does not depend on the run's seed */
+    size_t offset;   /* elements from the start of its arena (params and buffers have one each);
+                        starts are multiples of 16 elements, gaps hold zero */
+    size_t count;    /* elements */
+    int block;       /* number of the block it belongs to, for splits at block boundaries */
+    bool decay;      /* weight decay applies */
+    bool fixed_seed; /* initial value does not depend on the run's seed */
     mdl_init init;
     double init_scale;
 } mdl_param;
@@ -104,7 +105,8 @@ int mdl_graph_gradient(const mdl_graph *graph, int tensor);
 /* Before backward: ask for the gradient of an input. */
 void mdl_graph_require_gradient(mdl_graph *graph, int input);
 
-/* ---- plan ------------------------------------------------------------------------------------- */
+/* ---- plan -------------------------------------------------------------------------------------
+ */
 
 typedef struct mdl_plan mdl_plan;
 
@@ -123,7 +125,8 @@ size_t mdl_plan_step_count(const mdl_plan *plan);
 const mdl_call *mdl_plan_step(const mdl_plan *plan, size_t index);
 bool mdl_plan_step_is_backward(const mdl_plan *plan, size_t index);
 
-/* ---- run ---------------------------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------------------------------
+ */
 
 /* What changes between runs of one plan: arena, bound parameters, random counters. */
 typedef struct mdl_run mdl_run;
