@@ -105,4 +105,25 @@ static inline double ref_act_slope(mdl_act act, double x)
     }
 }
 
+/* ---- convolutions, along one axis ---- */
+
+/* The position in x that tap `tap` of output `o` reads; false: in the padding. */
+static inline bool ref_tap_source(size_t o, size_t tap, size_t stride, size_t pad, size_t in,
+                                  size_t *at)
+{
+    size_t padded = o * stride + tap;
+    *at = padded - pad;
+    return padded >= pad && *at < in;
+}
+
+/* The output whose tap `tap` reads position `i` of x; false: none. */
+static inline bool ref_tap_target(size_t i, size_t tap, size_t stride, size_t pad, size_t out,
+                                  size_t *at)
+{
+    if (i + pad < tap || (i + pad - tap) % stride != 0)
+        return false;
+    *at = (i + pad - tap) / stride;
+    return *at < out;
+}
+
 #endif

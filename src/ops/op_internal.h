@@ -32,6 +32,11 @@ mdl_status mdl__expect_attr_shape(const char *op, const mdl_shape *shape,
 /* An activation's number, as it may come from a configuration. */
 mdl_status mdl__expect_act(const char *op, mdl_act act) MDL_MUST_CHECK;
 
+/* Check the attributes of a convolution for inputs of in_h x in_w, and give the size of its output:
+ * (in + padding - kernel) / stride + 1, rounded down. */
+mdl_status mdl__conv_out(const char *op, const mdl_attrs *attrs, size_t *out_h,
+                         size_t *out_w) MDL_MUST_CHECK;
+
 static inline bool mdl__present(const mdl_desc *in, int n_in, int i)
 {
     return i < n_in && in[i].shape.rank != 0;
@@ -66,6 +71,9 @@ mdl_status mdl__emit_for(const mdl_gradient *g, int input, mdl_op op, const mdl_
                          const int *in, int n_in) MDL_MUST_CHECK;
 /* factor * the gradient of output 0 for `input`: passed on where factor is 1. */
 mdl_status mdl__emit_scaled(const mdl_gradient *g, int input, double factor) MDL_MUST_CHECK;
+
+/* Of an op with several outputs: a gradient may arrive at the first only. */
+mdl_status mdl__expect_first_only(const char *op, const mdl_gradient *g) MDL_MUST_CHECK;
 
 /* ---- cost ----------------------------------------------------------------------------------- */
 

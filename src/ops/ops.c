@@ -41,7 +41,10 @@ mdl_cost mdl_op_cost(mdl_op op, const mdl_attrs *attrs, const mdl_desc *in, int 
 
 uint32_t mdl_dropout_word(const mdl_step_state *state, uint32_t stream, uint64_t element)
 {
+    static const mdl_step_state none = {0, 0, -1}; /* a call outside a run */
     uint32_t words[4];
+    if (state == NULL)
+        state = &none;
     mdl_philox(state->seed, stream + UINT64_C(65536) * state->step, element / 4, words);
     return words[element % 4];
 }
@@ -156,4 +159,13 @@ mdl_status mdl__emit_scaled(const mdl_gradient *g, int input, double factor)
         return g->pass(g, input, g->out_grad[0]);
     mdl_attrs attrs = {.scale = {.factor = factor}};
     return g->emit(g, MDL_OP_SCALE, &attrs, &g->out_grad[0], 1, &input, 1);
+}
+
+mdl_status mdl__expect_first_only(const char *op, const mdl_gradient *g)
+{
+    for (int j = 1; j < g->n_out; j++) {
+        if (g->out_grad[j] != MDL_NONE)
+            return mdl_fail(MDL_UNSUPPORTED, "%s: no gradient passes through output %d", op, j);
+    }
+    return MDL_OK;
 }
