@@ -270,8 +270,7 @@ mdl_status mdl_file_write(const char *path, const void *data, size_t size)
     return mdl_atomic_commit(file);
 }
 
-/* ---- folders and paths
- * --------------------------------------------------------------------------- */
+/* ---- folders and paths --------------------------------------------------------------------- */
 
 bool mdl_file_exists(const char *path)
 {
@@ -329,5 +328,6 @@ mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *f
     }
     if (size > 0)
         buffer[0] = '\0';
-    return mdl_fail(MDL_INVALID, "a path under %.200s is longer than %zu bytes", folder, size);
+    return mdl_fail(MDL_INVALID, "a path in '%.200s' is longer than %zu bytes", folder,
+                    size);
 }
