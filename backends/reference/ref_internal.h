@@ -126,4 +126,23 @@ static inline bool ref_tap_target(size_t i, size_t tap, size_t stride, size_t pa
     return *at < out;
 }
 
+/* The class with the largest logit in a row, the first of several. */
+static inline size_t ref_argmax(const mdl_view *logits, size_t row)
+{
+    size_t classes = mdl_shape_last(&logits->shape), best = 0;
+    for (size_t c = 1; c < classes; c++) {
+        if (ref_get(logits, row * classes + c) > ref_get(logits, row * classes + best))
+            best = c;
+    }
+    return best;
+}
+/* How many labels are not negative. */
+static inline size_t ref_valid(const mdl_view *labels)
+{
+    size_t valid = 0;
+    for (size_t i = 0; i < ref_count(labels); i++)
+        valid += ref_get_i32(labels, i) >= 0 ? 1 : 0;
+    return valid;
+}
+
 #endif
