@@ -149,7 +149,8 @@ static mdl_status emit(const mdl_gradient *g, mdl_op op, const mdl_attrs *attrs,
     if (node.n_out != n_out)
         return mdl_fail(MDL_INVALID, "gradient rule: %s has %d outputs, not %d",
                         mdl_op_get(op)->name, node.n_out, n_out);
-    memcpy(node.in, in, (size_t)n_in * sizeof *in);
+    if (n_in > 0)
+        memcpy(node.in, in, (size_t)n_in * sizeof *in);
     for (int j = 0; j < n_out; j++)
         MDL_TRY(place_output(b, &node, j, &descs[j], gradient_of[j], &parts[j]));
     MDL_TRY(append(b, &node));

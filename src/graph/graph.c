@@ -132,7 +132,8 @@ static mdl_status add_op(mdl_graph *graph, mdl_op op, const mdl_attrs *attrs, co
         return mdl_fail(MDL_INVALID, "%s: the backward nodes are there already",
                         mdl_op_get(op)->name);
     MDL_TRY(mdl__graph_infer(graph, op, &node.attrs, in, n_in, descs, &node.n_out));
-    memcpy(node.in, in, (size_t)n_in * sizeof *in);
+    if (n_in > 0)
+        memcpy(node.in, in, (size_t)n_in * sizeof *in);
     bool needs = node_needs(graph, &node);
     for (int j = 0; j < node.n_out; j++) {
         MDL_TRY(add_tensor(graph, &descs[j], MDL_STORE_ARENA, &node.out[j]));
