@@ -32,7 +32,7 @@ typedef enum mdl_status {
 } mdl_status;
 
 #if defined(__GNUC__)
-#define MDL_MUST_CHECK __attribute__((warn_unused_result))
+#define MDL_MUST_CHECK   __attribute__((warn_unused_result))
 #define MDL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define MDL_MUST_CHECK

@@ -328,6 +328,5 @@ mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *f
     }
     if (size > 0)
         buffer[0] = '\0';
-    return mdl_fail(MDL_INVALID, "a path in '%.200s' is longer than %zu bytes", folder,
-                    size);
+    return mdl_fail(MDL_INVALID, "a path in '%.200s' is longer than %zu bytes", folder, size);
 }
