@@ -1,0 +1,21 @@
+/* Private to the checkpoint module: types of file elements, and the translation between our layout
+ * and the ecosystem's. */
+#ifndef MDL_CHECKPOINT_INTERNAL_H
+#define MDL_CHECKPOINT_INTERNAL_H
+
+#include "checkpoint/checkpoint.h"
+
+/* Bytes of one element, and the name in a file's header. */
+size_t mdl__file_type_size(mdl_file_type type);
+const char *mdl__file_type_name(mdl_file_type type);
+/* "[10, 1280]" into `text`; returns text. */
+#define MDL__DIMS_TEXT 200
+const char *mdl__dims_text(int rank, const size_t *dim, char *text);
+
+/* Dimensions of a parameter in a file; returns the rank. */
+int mdl__file_dims(const mdl_param *param, size_t dim[8]);
+/* Reorder param->count elements between our layout and the file's. */
+void mdl__layout_to_file(const mdl_param *param, const double *ours, double *file);
+void mdl__layout_from_file(const mdl_param *param, const double *file, double *ours);
+
+#endif
