@@ -23,11 +23,20 @@ typedef struct op_case {
     op_fill fill[MDL_MAX_IN];      /* of each input */
     int limit;                     /* of OP_LABELS */
     unsigned grad;                 /* bit i: input i is differentiated; 0: the op has no gradient */
+    bool large;                    /* too slow for finite differences; backends are compared */
     bool in_out;                   /* outputs are read, too; otherwise they start as NaN */
     op_fill out_fill[MDL_MAX_OUT]; /* start of each output where in_out */
     double scale;                  /* natural size of the results where they may vanish by
                                       cancellation; errors are relative to at least this */
 } op_case;
+
+/* Shapes in the table (the compound literals of ops.h are no constants). */
+/* clang-format off */
+#define OP_S1(a)          {1, {(a)}}
+#define OP_S2(a, b)       {2, {(a), (b)}}
+#define OP_S3(a, b, c)    {3, {(a), (b), (c)}}
+#define OP_S4(a, b, c, d) {4, {(a), (b), (c), (d)}}
+/* clang-format on */
 
 /* The parts of the table; each file of cases defines its array and count. */
 extern const op_case op_cases_conv[];
@@ -45,9 +54,7 @@ const char *op_case_name(const op_case *c, char *text);
 /* MDL_TEST_SEED from the environment, else 1; printed the first time. */
 uint64_t op_seed(void);
 
-/* Type of input i in a graph of `real`. */
-mdl_dtype op_case_dtype(const op_case *c, int input, mdl_dtype real);
-/* The descriptions of the inputs (absent ones have rank 0). */
+/* The descriptions of the inputs in a graph of `real` (absent ones have rank 0). */
 void op_case_descs(const op_case *c, mdl_dtype real, mdl_desc in[MDL_MAX_IN]);
 void op_fill_values(op_fill fill, int limit, mdl_rng *rng, double *values, size_t count);
 
