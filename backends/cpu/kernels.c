@@ -8,5 +8,22 @@
 #define ROW_SERIAL(UPPER, lower) [MDL_OP_##UPPER] = {.run = CPU_NAME(lower), .serial = true}
 
 const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
-    [MDL_OP_LINEAR] = {0},
+    ROW(RMS_NORM, rms_norm),
+    ROW(RMS_NORM_GRAD, rms_norm_grad),
+    ROW(SWIGLU, swiglu),
+    ROW(SWIGLU_GRAD, swiglu_grad),
+    ROW(ROPE, rope),
+    ROW(ATTENTION, attention),
+    ROW_WORKSPACE(ATTENTION_GRAD, attention_grad),
+    ROW_SERIAL(CROSS_ENTROPY, cross_entropy),
+    ROW(CROSS_ENTROPY_GRAD, cross_entropy_grad),
+    ROW_SERIAL(HALT_LOSS, halt_loss),
+    ROW_SERIAL(HALT_LOSS_GRAD, halt_loss_grad),
+    ROW(LERP, lerp),
+    ROW_WORKSPACE(SUM_SQUARES, sum_squares),
+    ROW(ADAMW, adamw),
+    ROW(SGD, sgd),
+    ROW_WORKSPACE(DOTS, dots),
+    ROW(BLEND, blend),
+    ROW(NOISE, noise),
 };
