@@ -11,15 +11,15 @@ typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_FITNESS, MDL_SPLIT_TEST } md
 
 /* Images in memory, as they came from the file (NHWC bytes). */
 typedef struct mdl_dataset {
-    size_t count;                 /* images */
+    size_t count; /* images */
     size_t height, width, channels;
     size_t classes;
-    uint8_t *pixels;              /* [count, height, width, channels] */
-    int32_t *labels;              /* [count], 0 .. classes - 1 */
-    char **class_names;           /* [classes], may be NULL */
-    double value_max;             /* the value that means full intensity: 255, or 16 for digits */
-    float mean[4], std[4];        /* per channel, of values scaled to 0..1; published constants
-                                     where there are any, else measured on the training images */
+    uint8_t *pixels;       /* [count, height, width, channels] */
+    int32_t *labels;       /* [count], 0 .. classes - 1 */
+    char **class_names;    /* [classes], may be NULL */
+    double value_max;      /* the value that means full intensity: 255, or 16 for digits */
+    float mean[4], std[4]; /* per channel, of values scaled to 0..1; published constants
+                              where there are any, else measured on the training images */
 } mdl_dataset;
 
 typedef enum mdl_resize { MDL_RESIZE_BILINEAR, MDL_RESIZE_PAD } mdl_resize;
@@ -32,19 +32,19 @@ typedef enum mdl_normalize {
 typedef enum mdl_flip { MDL_FLIP_NONE, MDL_FLIP_RANDOM, MDL_FLIP_ALTERNATING } mdl_flip;
 
 typedef struct mdl_data_config {
-    char source[1024];       /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
-    mdl_size size;           /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
-    size_t image_size;       /* side for `model`; 32 */
+    char source[1024]; /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
+    mdl_size size;     /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
+    size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;
     mdl_normalize normalize;
     size_t limit;            /* images of each split, 0: all; a stratified choice by split_seed */
     double fitness_fraction; /* held out of train, stratified, seeded by split_seed; before limit */
     uint64_t split_seed;
-    size_t crop_padding;     /* random crop after padding by this; 0: none */
-    bool crop_reflect;       /* reflect instead of zero padding (zero after normalisation) */
+    size_t crop_padding; /* random crop after padding by this; 0: none */
+    bool crop_reflect;   /* reflect instead of zero padding (zero after normalisation) */
     mdl_flip flip;
-    size_t cutout;           /* side of the square set to zero (mean); 0: none */
-    size_t digits_train;     /* digits: the first so many train, the rest test, unshuffled; 1437 */
+    size_t cutout;       /* side of the square set to zero (mean); 0: none */
+    size_t digits_train; /* digits: the first so many train, the rest test, unshuffled; 1437 */
 } mdl_data_config;
 mdl_data_config mdl_data_config_default(void);
 
@@ -61,8 +61,8 @@ void mdl_dataset_free(mdl_dataset *dataset); /* NULL is allowed */
 /* The splits of a source.  Indices point into the dataset. */
 typedef struct mdl_data {
     mdl_data_config config;
-    mdl_dataset *train, *test;             /* fitness lies in train; owned */
-    uint32_t *index[3];                    /* by mdl_split; owned */
+    mdl_dataset *train, *test; /* fitness lies in train; owned */
+    uint32_t *index[3];        /* by mdl_split; owned */
     size_t count[3];
     size_t height, width, channels, classes; /* as the model sees them */
     struct mdl__prepare *prepare;            /* private: tables for mdl_prepare_image; owned */
@@ -79,19 +79,19 @@ void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
 /* ---- loader --------------------------------------------------------------------------------- */
 
 typedef struct mdl_batch {
-    size_t count;           /* images that are real; the rest of the batch is zeros, label -1 */
-    const float *images;    /* [batch, height, width, channels] */
-    const int32_t *labels;  /* [batch] */
-    const uint32_t *order;  /* [count], position of each image in its split */
+    size_t count;          /* images that are real; the rest of the batch is zeros, label -1 */
+    const float *images;   /* [batch, height, width, channels] */
+    const int32_t *labels; /* [batch] */
+    const uint32_t *order; /* [count], position of each image in its split */
 } mdl_batch;
 
 typedef struct mdl_loader mdl_loader;
 typedef struct mdl_loader_options {
     mdl_split split;
     size_t batch;
-    bool augment;      /* crop, flip, cutout as configured */
-    bool shuffle;      /* order of an epoch is a pure function of (seed, epoch) */
-    bool drop_last;    /* leave out a last, smaller batch; else it is padded */
+    bool augment;   /* crop, flip, cutout as configured */
+    bool shuffle;   /* order of an epoch is a pure function of (seed, epoch) */
+    bool drop_last; /* leave out a last, smaller batch; else it is padded */
     uint64_t seed;
     bool keep_in_memory; /* without augmentation: prepare all images once, reuse at every epoch */
 } mdl_loader_options;
@@ -114,7 +114,8 @@ void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, 
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
                      uint32_t *order);
 
-/* ---- download --------------------------------------------------------------------------------- */
+/* ---- download ---------------------------------------------------------------------------------
+ */
 
 typedef struct mdl_fetch_options {
     const char *url;    /* NULL: the published address; file:// works */

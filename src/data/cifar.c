@@ -1,0 +1,230 @@
+/* Reader of CIFAR-10 and CIFAR-100 in their published binary version (A. Krizhevsky, 2009,
+ * https://www.cs.toronto.edu/~kriz/cifar.html): records of one label byte (CIFAR-100: two, coarse
+ * and fine) and 3072 bytes, the red, green and blue planes of 32x32.  Files may hold any number of
+ * whole records. */
+#include <errno.h>
+#include <string.h>
+
+#include "data/internal.h"
+
+enum { SIDE = 32, CHANNELS = 3, PLANE = SIDE * SIDE, IMAGE = CHANNELS * PLANE, MAX_FILES = 5 };
+
+typedef struct cifar_set {
+    const char *train[MAX_FILES], *test[1]; /* file names */
+    size_t train_files;                     /* how many there are when published */
+    const char *subfolder;                  /* of the published archive */
+    const char *names;                      /* file of class names, one a line */
+    size_t classes;                         /* of the label that is used: the last one */
+    size_t labels;                          /* bytes before the pixels */
+    size_t coarse;                          /* classes of the label before it; 0: none */
+    float mean[CHANNELS], std[CHANNELS];    /* as commonly used, of values scaled to 0..1 */
+} cifar_set;
+
+static const cifar_set cifar10 = {
+    .train = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+              "data_batch_5.bin"},
+    .test = {"test_batch.bin"},
+    .train_files = 5,
+    .subfolder = "cifar-10-batches-bin",
+    .names = "batches.meta.txt",
+    .classes = 10,
+    .labels = 1,
+    .mean = {0.4914F, 0.4822F, 0.4465F},
+    .std = {0.2470F, 0.2435F, 0.2616F},
+};
+
+static const cifar_set cifar100 = {
+    .train = {"train.bin"},
+    .test = {"test.bin"},
+    .train_files = 1,
+    .subfolder = "cifar-100-binary",
+    .names = "fine_label_names.txt",
+    .classes = 100,
+    .labels = 2,
+    .coarse = 20,
+    .mean = {0.5071F, 0.4865F, 0.4409F},
+    .std = {0.2673F, 0.2564F, 0.2762F},
+};
+
+/* Where the files are: in `folder`, or in the published subfolder of it. */
+static mdl_status find_folder(const cifar_set *kind, const char *folder, const char *first,
+                              char *found, size_t size)
+{
+    char path[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(found, size, folder, "%s", kind->subfolder));
+    MDL_TRY(mdl_path(path, sizeof(path), found, "%s", first));
+    if (mdl_file_exists(path))
+        return MDL_OK;
+    MDL_TRY(mdl_path(found, size, "", "%s", folder));
+    MDL_TRY(mdl_path(path, sizeof(path), found, "%s", first));
+    if (mdl_file_exists(path))
+        return MDL_OK;
+    return mdl_fail(MDL_NOT_FOUND, "there is no %s in %s, nor in its folder %s", first, folder,
+                    kind->subfolder);
+}
+
+static mdl_status count_records(const cifar_set *kind, const char *path, size_t *records)
+{
+    uint64_t size, record = kind->labels + IMAGE;
+    MDL_TRY(mdl__file_size(path, &size));
+    if (size % record != 0)
+        return mdl_fail(MDL_FORMAT,
+                        "%s has %llu bytes, which is not a whole number of records of %llu bytes: "
+                        "it is cut short or not such a file",
+                        path, (unsigned long long)size, (unsigned long long)record);
+    if (size / record > MDL__MAX_IMAGES)
+        return mdl_fail(MDL_FORMAT, "%s has %llu bytes, too many", path, (unsigned long long)size);
+    *records = (size_t)(size / record);
+    return MDL_OK;
+}
+
+static mdl_status check_label(const char *path, size_t record, size_t offset, uint8_t label,
+                              size_t classes)
+{
+    if (label < classes)
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT, "%s: label %u of record %zu (offset %zu) is not below %zu", path,
+                    label, record, offset, classes);
+}
+
+static mdl_status read_records(const cifar_set *kind, const char *path, FILE *file, size_t first,
+                               size_t records, mdl_dataset *set)
+{
+    uint8_t record[2 + IMAGE];
+    size_t size = kind->labels + IMAGE;
+    for (size_t i = 0; i < records; i++) {
+        if (fread(record, 1, size, file) != size)
+            return mdl_fail(MDL_IO, "cannot read %s at offset %zu: %s", path, i * size,
+                            ferror(file) != 0 ? strerror(errno) : "it has become shorter");
+        if (kind->coarse > 0)
+            MDL_TRY(check_label(path, i, i * size, record[0], kind->coarse));
+        uint8_t label = record[kind->labels - 1];
+        MDL_TRY(check_label(path, i, i * size + kind->labels - 1, label, kind->classes));
+        set->labels[first + i] = label;
+        uint8_t *pixels = set->pixels + (first + i) * IMAGE;
+        const uint8_t *planes = record + kind->labels;
+        for (size_t p = 0; p < PLANE; p++)
+            for (size_t c = 0; c < CHANNELS; c++)
+                pixels[p * CHANNELS + c] = planes[c * PLANE + p];
+    }
+    return MDL_OK;
+}
+
+static mdl_status read_file(const cifar_set *kind, const char *path, size_t first, size_t records,
+                            mdl_dataset *set)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return mdl_fail(MDL_IO, "cannot open %s: %s", path, strerror(errno));
+    mdl_status status = read_records(kind, path, file, first, records, set);
+    fclose(file);
+    return status;
+}
+
+/* Names are a convenience: a file that does not hold one for each class is passed over. */
+static mdl_status read_names(const cifar_set *kind, const char *folder, mdl_dataset *set)
+{
+    enum { TEXT_LIMIT = 65536 };
+    char path[MDL_PATH_MAX], *text;
+    size_t size, found = 0;
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", kind->names));
+    if (!mdl_file_exists(path))
+        return MDL_OK;
+    MDL_TRY(mdl_file_read(path, TEXT_LIMIT, &text, &size));
+    mdl_status status = mdl__dataset_alloc_names(set);
+    for (char *at = text; status == MDL_OK && *at != '\0';) {
+        size_t length = strcspn(at, "\r\n");
+        char *next = at + length + (at[length] != '\0');
+        at[length] = '\0';
+        if (length > 0 && found++ < set->classes)
+            status = mdl_strdup(at, &set->class_names[found - 1]);
+        at = next;
+    }
+    mdl_free(text);
+    if (status != MDL_OK || found == set->classes)
+        return status;
+    mdl_log(MDL_LOG_WARN, "%s has %zu names, not %zu: classes go without", path, found,
+            set->classes);
+    for (size_t i = 0; i < set->classes; i++)
+        mdl_free(set->class_names[i]);
+    mdl_free(set->class_names);
+    set->class_names = NULL;
+    return MDL_OK;
+}
+
+/* A part of the published training files will do (the first ones, without a gap), and is said. */
+static mdl_status find_files(const cifar_set *kind, const char *folder, bool test,
+                             char paths[MAX_FILES][MDL_PATH_MAX], size_t *files)
+{
+    size_t published = test ? 1 : kind->train_files;
+    *files = 0;
+    for (size_t i = 0; i < published; i++) {
+        const char *name = test ? kind->test[i] : kind->train[i];
+        MDL_TRY(mdl_path(paths[i], MDL_PATH_MAX, folder, "%s", name));
+        if (!mdl_file_exists(paths[i]))
+            continue;
+        if (*files < i)
+            return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is missing", paths[i],
+                            paths[*files]);
+        (*files)++;
+    }
+    if (*files < published)
+        mdl_log(MDL_LOG_WARN, "%s: only %zu of the %zu published files are there", folder, *files,
+                published);
+    return MDL_OK;
+}
+
+static mdl_status read_side(const cifar_set *kind, const char *argument, bool test,
+                            mdl_dataset *set)
+{
+    char folder[MDL_PATH_MAX], paths[MAX_FILES][MDL_PATH_MAX];
+    size_t files, records[MAX_FILES], count = 0, first = 0;
+    MDL_TRY(
+        find_folder(kind, argument, test ? kind->test[0] : kind->train[0], folder, sizeof(folder)));
+    MDL_TRY(find_files(kind, folder, test, paths, &files));
+    for (size_t i = 0; i < files; i++) {
+        MDL_TRY(count_records(kind, paths[i], &records[i]));
+        count += records[i];
+    }
+    if (count == 0)
+        return mdl_fail(MDL_FORMAT, "%s is empty", paths[0]);
+    MDL_TRY(mdl__dataset_alloc(set, count, SIDE, SIDE, CHANNELS, kind->classes));
+    for (size_t i = 0; i < files; i++) {
+        MDL_TRY(read_file(kind, paths[i], first, records[i], set));
+        first += records[i];
+    }
+    set->value_max = 255;
+    memcpy(set->mean, kind->mean, sizeof(kind->mean));
+    memcpy(set->std, kind->std, sizeof(kind->std));
+    return read_names(kind, folder, set);
+}
+
+static mdl_status read_cifar10(const mdl_data_config *config, const char *argument, bool test,
+                               mdl_dataset *set)
+{
+    (void)config;
+    return read_side(&cifar10, argument, test, set);
+}
+
+static mdl_status read_cifar100(const mdl_data_config *config, const char *argument, bool test,
+                                mdl_dataset *set)
+{
+    (void)config;
+    return read_side(&cifar100, argument, test, set);
+}
+
+const mdl__reader mdl__reader_cifar10 = {
+    .name = "cifar10",
+    .argument = "DIR",
+    .advice = "`mendel data fetch cifar10` downloads the set",
+    .classes = 10,
+    .read = read_cifar10,
+};
+
+const mdl__reader mdl__reader_cifar100 = {
+    .name = "cifar100",
+    .argument = "DIR",
+    .advice = "`mendel data fetch cifar100` downloads the set",
+    .classes = 100,
+    .read = read_cifar100,
+};

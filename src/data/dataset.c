@@ -1,0 +1,188 @@
+/* The table of readers, reading one side of a source through it, and what all readers share.  It
+ * knows no file format. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/internal.h"
+
+static const mdl__reader *const readers[] = {
+    &mdl__reader_digits, &mdl__reader_cifar10, &mdl__reader_cifar100,
+    &mdl__reader_idx,    &mdl__reader_folder,  &mdl__reader_synthetic,
+};
+
+mdl_data_config mdl_data_config_default(void)
+{
+    return (mdl_data_config){
+        .source = "digits",
+        .size = MDL_SIZE_MODEL,
+        .image_size = 32,
+        .resize = MDL_RESIZE_BILINEAR,
+        .normalize = MDL_NORMALIZE_DATASET,
+        .fitness_fraction = 0.1,
+        .flip = MDL_FLIP_NONE,
+        .digits_train = 1437,
+    };
+}
+
+static mdl_status find_reader(const char *source, const mdl__reader **reader, const char **argument)
+{
+    const char *colon = strchr(source, ':');
+    size_t length = colon != NULL ? (size_t)(colon - source) : strlen(source);
+    *reader = NULL;
+    for (size_t i = 0; i < MDL_COUNT(readers); i++)
+        if (strlen(readers[i]->name) == length && memcmp(readers[i]->name, source, length) == 0)
+            *reader = readers[i];
+    if (*reader == NULL)
+        return mdl_fail(MDL_CONFIG,
+                        "data source '%s' is not known: expected digits, cifar10:DIR, "
+                        "cifar100:DIR, idx:DIR, folder:DIR or synthetic:N",
+                        source);
+    *argument = colon != NULL ? colon + 1 : "";
+    if ((*reader)->argument == NULL && colon != NULL)
+        return mdl_fail(MDL_CONFIG, "data source '%s': expected just '%s'", source,
+                        (*reader)->name);
+    if ((*reader)->argument != NULL && (*argument)[0] == '\0')
+        return mdl_fail(MDL_CONFIG, "data source '%s': expected '%s:%s'", source, (*reader)->name,
+                        (*reader)->argument);
+    return MDL_OK;
+}
+
+size_t mdl_data_known_classes(const char *source)
+{
+    size_t length = strcspn(source, ":");
+    for (size_t i = 0; i < MDL_COUNT(readers); i++)
+        if (strlen(readers[i]->name) == length && memcmp(readers[i]->name, source, length) == 0)
+            return readers[i]->classes;
+    return 0;
+}
+
+mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
+{
+    const mdl__reader *reader = NULL;
+    const char *argument = NULL;
+    mdl_dataset *set;
+    *out = NULL;
+    if (memchr(config->source, '\0', sizeof(config->source)) == NULL)
+        return mdl_fail(MDL_CONFIG, "the data source is longer than %zu bytes",
+                        sizeof(config->source) - 1);
+    MDL_TRY(find_reader(config->source, &reader, &argument));
+    MDL_TRY(MDL_NEW(1, "dataset", &set));
+    mdl_status status = reader->read(config, argument, test, set);
+    if (status == MDL_OK) {
+        *out = set;
+        return MDL_OK;
+    }
+    mdl_dataset_free(set);
+    if (status == MDL_NOT_FOUND && reader->advice != NULL)
+        mdl_fail(status, "%s; %s", mdl_error_detail(), reader->advice);
+    return mdl_fail_context(status, "data source '%s'", config->source);
+}
+
+mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
+{
+    MDL_TRY(mdl__dataset_read(config, test, out));
+    if ((*out)->std[0] > 0.0F)
+        return MDL_OK;
+    if (!test) {
+        mdl__dataset_measure(*out);
+        return MDL_OK;
+    }
+    mdl_dataset *train;
+    mdl_status status = mdl__dataset_read(config, false, &train);
+    if (status == MDL_OK && train->channels != (*out)->channels)
+        status = mdl_fail(MDL_FORMAT, "%s: %zu channels to train on, %zu to test on",
+                          config->source, train->channels, (*out)->channels);
+    if (status != MDL_OK) {
+        mdl_dataset_free(train);
+        mdl_dataset_free(*out);
+        *out = NULL;
+        return status;
+    }
+    mdl__dataset_measure(train);
+    memcpy((*out)->mean, train->mean, sizeof(train->mean));
+    memcpy((*out)->std, train->std, sizeof(train->std));
+    mdl_dataset_free(train);
+    return MDL_OK;
+}
+
+void mdl_dataset_free(mdl_dataset *dataset)
+{
+    if (dataset == NULL)
+        return;
+    if (dataset->class_names != NULL)
+        for (size_t i = 0; i < dataset->classes; i++)
+            mdl_free(dataset->class_names[i]);
+    mdl_free(dataset->class_names);
+    mdl_free(dataset->pixels);
+    mdl_free(dataset->labels);
+    mdl_free(dataset);
+}
+
+mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
+                              size_t channels, size_t classes)
+{
+    if (count == 0)
+        return mdl_fail(MDL_FORMAT, "there are no images");
+    if (count > MDL__MAX_IMAGES || height == 0 || height > MDL__MAX_SIDE || width == 0 ||
+        width > MDL__MAX_SIDE || channels == 0 || channels > MDL__MAX_CHANNELS)
+        return mdl_fail(MDL_FORMAT,
+                        "%zu images of %zux%zux%zu: at most %d of %dx%dx%d can be read, of at "
+                        "least 1x1",
+                        count, height, width, channels, MDL__MAX_IMAGES, MDL__MAX_SIDE,
+                        MDL__MAX_SIDE, MDL__MAX_CHANNELS);
+    uint64_t image = (uint64_t)height * width * channels;
+    if (image > MDL__MAX_SET_BYTES / count || image * count > SIZE_MAX)
+        return mdl_fail(MDL_FORMAT,
+                        "%zu images of %zux%zux%zu are more than the %llu bytes a set "
+                        "may have",
+                        count, height, width, channels, (unsigned long long)MDL__MAX_SET_BYTES);
+    set->count = count;
+    set->height = height;
+    set->width = width;
+    set->channels = channels;
+    set->classes = classes;
+    MDL_TRY(MDL_NEW((size_t)(image * count), "pixels", &set->pixels));
+    return MDL_NEW(count, "labels", &set->labels);
+}
+
+mdl_status mdl__dataset_alloc_names(mdl_dataset *set)
+{
+    return MDL_NEW(set->classes, "class names", &set->class_names);
+}
+
+void mdl__dataset_measure(mdl_dataset *set)
+{
+    uint64_t histogram[MDL__MAX_CHANNELS][256] = {{0}};
+    size_t pixels = set->count * set->height * set->width;
+    const uint8_t *pixel = set->pixels;
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t c = 0; c < set->channels; c++)
+            histogram[c][*pixel++]++;
+    for (size_t c = 0; c < set->channels; c++) {
+        double sum = 0.0, squares = 0.0;
+        for (size_t v = 0; v < 256; v++) {
+            double times = (double)histogram[c][v], value = (double)v / set->value_max;
+            sum += times * value;
+            squares += times * value * value;
+        }
+        double mean = sum / (double)pixels;
+        double variance = squares / (double)pixels - mean * mean;
+        /* Images of one value only (variance 0, or a rounding error) are left unscaled. */
+        set->mean[c] = (float)mean;
+        set->std[c] = variance > 1e-9 ? (float)sqrt(variance) : 1.0F;
+    }
+}
+
+mdl_status mdl__file_size(const char *path, uint64_t *size)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return mdl_fail(errno == ENOENT || errno == ENOTDIR ? MDL_NOT_FOUND : MDL_IO,
+                        "cannot read %s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return mdl_fail(MDL_IO, "cannot read %s: it is not a regular file", path);
+    *size = (uint64_t)info.st_size;
+    return MDL_OK;
+}

@@ -1,0 +1,333 @@
+/* Download of published sets: by libcurl into ARCHIVE.part, which a later call continues; the md5
+ * (OpenSSL's libcrypto) is checked before the file gets its name; then it is unpacked.  Nothing is
+ * downloaded behind the user's back: only mdl_fetch does it. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <curl/curl.h>
+#include <openssl/evp.h>
+
+#include "data/internal.h"
+
+enum { HEX = 33, MAX_FILES = 9 };
+/* The published archives have 170 MB, and 186 MB unpacked. */
+#define DOWNLOAD_LIMIT (UINT64_C(1) << 31)
+
+typedef struct published {
+    const char *name, *url, *md5;
+    const char *archive;          /* name of the downloaded file */
+    const char *subfolder;        /* where its content goes */
+    const char *files[MAX_FILES]; /* what is unpacked; first what must be there */
+    size_t needed, count;         /* of files: how many must be there, how many in all */
+    uint64_t record;              /* bytes of an image and its labels */
+} published;
+
+static const published sets[] = {
+    {
+        .name = "cifar10",
+        .url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        .md5 = "c32a1d4ab5d03f1284b67883e8d87530",
+        .archive = "cifar-10-binary.tar.gz",
+        .subfolder = "cifar-10-batches-bin",
+        .files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                  "data_batch_5.bin", "test_batch.bin", "batches.meta.txt", "readme.html"},
+        .needed = 6,
+        .count = 8,
+        .record = 1 + 3072,
+    },
+    {
+        .name = "cifar100",
+        .url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        .md5 = "03b5dce01913d631647c71ecec9e9cb8",
+        .archive = "cifar-100-binary.tar.gz",
+        .subfolder = "cifar-100-binary",
+        .files = {"train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"},
+        .needed = 2,
+        .count = 4,
+        .record = 2 + 3072,
+    },
+};
+
+typedef struct fetch_job {
+    const published *set;
+    const mdl_fetch_options *options;
+    const char *url;
+    char md5[HEX];              /* expected, lower case */
+    char archive[MDL_PATH_MAX]; /* the complete file, */
+    char part[MDL_PATH_MAX];    /* what there is of it so far, */
+    char bad[MDL_PATH_MAX];     /* and where a complete file with another md5 goes */
+} fetch_job;
+
+/* ---- md5 --------------------------------------------------------------------------------------
+ */
+
+static mdl_status hash_stream(FILE *file, const char *path, char hex[HEX])
+{
+    unsigned char piece[1 << 14], digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context != NULL && EVP_DigestInit_ex(context, EVP_md5(), NULL) == 1;
+    for (size_t got = 1; good && got > 0;) {
+        got = fread(piece, 1, sizeof(piece), file);
+        good = EVP_DigestUpdate(context, piece, got) == 1;
+    }
+    good = good && EVP_DigestFinal_ex(context, digest, &length) == 1;
+    EVP_MD_CTX_free(context);
+    if (ferror(file) != 0)
+        return mdl_fail(MDL_IO, "cannot read %s: %s", path, strerror(errno));
+    if (!good || length != (HEX - 1) / 2)
+        return mdl_fail(MDL_UNSUPPORTED, "this system's libcrypto offers no md5");
+    for (size_t i = 0; i < length; i++)
+        snprintf(hex + 2 * i, HEX - 2 * i, "%02x", digest[i]);
+    return MDL_OK;
+}
+
+static mdl_status hash_file(const char *path, char hex[HEX])
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return mdl_fail(MDL_IO, "cannot open %s: %s", path, strerror(errno));
+    mdl_status status = hash_stream(file, path, hex);
+    fclose(file);
+    return status;
+}
+
+/* ---- transfer ---------------------------------------------------------------------------------
+ */
+
+typedef struct transfer {
+    const fetch_job *job;
+    FILE *file;
+    uint64_t start; /* bytes that were there before */
+    uint64_t done;  /* bytes in the file */
+    int error;      /* errno of a failed write */
+    bool too_large;
+} transfer;
+
+static size_t on_data(char *data, size_t size, size_t count, void *user)
+{
+    transfer *now = user;
+    size_t bytes = size * count;
+    now->too_large = bytes > DOWNLOAD_LIMIT - now->done;
+    if (now->too_large)
+        return 0;
+    if (fwrite(data, 1, bytes, now->file) != bytes) {
+        now->error = errno;
+        return 0;
+    }
+    now->done += bytes;
+    return bytes;
+}
+
+static int on_progress(void *user, curl_off_t total, curl_off_t done, curl_off_t up_total,
+                       curl_off_t up)
+{
+    (void)up_total;
+    (void)up;
+    const transfer *now = user;
+    const mdl_fetch_options *options = now->job->options;
+    if (options->progress != NULL)
+        options->progress(options->user, now->start + (uint64_t)done,
+                          total > 0 ? now->start + (uint64_t)total : 0);
+    return mdl_stop_requested() ? 1 : 0;
+}
+
+static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
+{
+    error[0] = '\0';
+    bool good =
+        curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_URL, now->job->url) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_USERAGENT, "mendel") == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)now->start) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, now) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, now) == CURLE_OK;
+    return good ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
+}
+
+/* Whether this failure means that the part that is there cannot be continued: the server has no
+ * ranges, or the part is longer than the file. */
+static bool cannot_resume(CURL *curl, CURLcode code)
+{
+    long response = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response);
+    return code == CURLE_RANGE_ERROR || code == CURLE_BAD_DOWNLOAD_RESUME ||
+           (code == CURLE_HTTP_RETURNED_ERROR && response == 416);
+}
+
+static mdl_status fail_transfer(const transfer *now, CURLcode code, const char *error)
+{
+    const fetch_job *job = now->job;
+    if (now->error != 0)
+        return mdl_fail(MDL_IO, "cannot write %s: %s", job->part, strerror(now->error));
+    if (now->too_large)
+        return mdl_fail(MDL_FORMAT, "%s has more than %" PRIu64 " bytes, which no such set has",
+                        job->url, DOWNLOAD_LIMIT);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return mdl_fail(MDL_CANCELLED,
+                        "interrupted; %" PRIu64 " bytes are kept in %s, run again to go on",
+                        now->done, job->part);
+    return mdl_fail(MDL_IO,
+                    "cannot download %s: %s; run again to go on after the %" PRIu64
+                    " bytes that are there, or put the file at %s yourself",
+                    job->url, error[0] != '\0' ? error : curl_easy_strerror(code), now->done,
+                    job->archive);
+}
+
+/* Append to the part what is missing.  *unusable: see cannot_resume. */
+static mdl_status download(const fetch_job *job, uint64_t start, bool *unusable)
+{
+    transfer now = {.job = job, .start = start, .done = start};
+    char error[CURL_ERROR_SIZE];
+    *unusable = false;
+    CURL *curl = curl_easy_init();
+    if (curl == NULL)
+        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start");
+    now.file = fopen(job->part, "ab");
+    if (now.file == NULL) {
+        curl_easy_cleanup(curl);
+        return mdl_fail(MDL_IO, "cannot write %s: %s", job->part, strerror(errno));
+    }
+    CURLcode code = perform(&now, curl, error);
+    *unusable = cannot_resume(curl, code);
+    curl_easy_cleanup(curl);
+    if (fclose(now.file) != 0 && code == CURLE_OK) {
+        now.error = errno;
+        code = CURLE_WRITE_ERROR;
+    }
+    return code == CURLE_OK ? MDL_OK : fail_transfer(&now, code, error);
+}
+
+/* ---- archive ----------------------------------------------------------------------------------
+ */
+
+static mdl_status move(const char *from, const char *to)
+{
+    if (rename(from, to) != 0)
+        return mdl_fail(MDL_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return MDL_OK;
+}
+
+static mdl_status fail_checksum(const fetch_job *job, const char *path, const char *got)
+{
+    return mdl_fail(MDL_CHECKSUM,
+                    "%s from %s has the md5 %s, expected %s: it is damaged or another edition; "
+                    "remove it and run again, or give its md5 if you trust it",
+                    path, job->url, got, job->md5);
+}
+
+/* Get the archive into its place, its md5 checked.  A part that turns out not to belong to this
+ * file is dropped once, and the download starts at 0. */
+static mdl_status obtain(const fetch_job *job)
+{
+    char md5[HEX];
+    if (mdl_file_exists(job->archive)) {
+        MDL_TRY(hash_file(job->archive, md5));
+        return strcmp(md5, job->md5) == 0 ? MDL_OK : fail_checksum(job, job->archive, md5);
+    }
+    for (;;) {
+        uint64_t start = 0;
+        bool again = false;
+        md5[0] = '\0';
+        if (mdl_file_exists(job->part)) {
+            MDL_TRY(mdl__file_size(job->part, &start));
+            MDL_TRY(hash_file(job->part, md5)); /* it may be complete */
+        }
+        if (strcmp(md5, job->md5) != 0) {
+            mdl_status status = download(job, start, &again);
+            if (status != MDL_OK && !(again && start > 0))
+                return status;
+            if (status == MDL_OK) {
+                MDL_TRY(hash_file(job->part, md5));
+                again = strcmp(md5, job->md5) != 0;
+            }
+        }
+        if (!again)
+            return move(job->part, job->archive);
+        if (start == 0)
+            break;
+        mdl_log(MDL_LOG_INFO, "%s cannot be continued: starting again", job->part);
+        MDL_TRY(mdl_remove_file(job->part));
+    }
+    MDL_TRY(move(job->part, job->bad));
+    return fail_checksum(job, job->bad, md5);
+}
+
+/* All needed files are there and have whole records. */
+static bool complete(const published *set, const char *folder)
+{
+    for (size_t i = 0; i < set->needed; i++) {
+        char path[MDL_PATH_MAX];
+        uint64_t size;
+        if (mdl_path(path, sizeof(path), folder, "%s", set->files[i]) != MDL_OK ||
+            mdl__file_size(path, &size) != MDL_OK || size == 0 || size % set->record != 0)
+            return false;
+    }
+    return true;
+}
+
+static mdl_status prepare_job(const published *set, const mdl_fetch_options *options,
+                              fetch_job *job)
+{
+    const char *md5 = options->md5 != NULL ? options->md5 : set->md5;
+    job->set = set;
+    job->options = options;
+    job->url = options->url != NULL ? options->url : set->url;
+    size_t length = strlen(md5);
+    if (length != HEX - 1 || strspn(md5, "0123456789abcdefABCDEF") != length)
+        return mdl_fail(MDL_INVALID, "'%.80s' is not an md5: expected 32 hexadecimal digits", md5);
+    for (size_t i = 0; i <= length; i++)
+        job->md5[i] = (char)tolower((unsigned char)md5[i]);
+    MDL_TRY(mdl_path(job->archive, sizeof(job->archive), options->folder, "%s", set->archive));
+    MDL_TRY(mdl_path(job->part, sizeof(job->part), options->folder, "%s.part", set->archive));
+    return mdl_path(job->bad, sizeof(job->bad), options->folder, "%s.bad", set->archive);
+}
+
+static mdl_status obtain_and_unpack(const fetch_job *job, const char *folder)
+{
+    const published *set = job->set;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start");
+    mdl_status status = obtain(job);
+    curl_global_cleanup();
+    MDL_TRY(status);
+    MDL_TRY(mdl_make_folders(folder));
+    MDL_TRY(mdl__unpack(job->archive, folder, set->files, set->count, DOWNLOAD_LIMIT));
+    if (complete(set, folder))
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT,
+                    "%s does not hold the whole set: expected %zu files (%s ...) of records of "
+                    "%" PRIu64 " bytes",
+                    job->archive, set->needed, set->files[0], set->record);
+}
+
+mdl_status mdl_fetch(const char *name, const mdl_fetch_options *options, char *found,
+                     size_t found_size)
+{
+    const published *set = NULL;
+    fetch_job job;
+    for (size_t i = 0; i < MDL_COUNT(sets); i++)
+        if (strcmp(sets[i].name, name) == 0)
+            set = &sets[i];
+    if (set == NULL)
+        return mdl_fail(MDL_INVALID, "'%s' cannot be downloaded: expected cifar10 or cifar100",
+                        name);
+    MDL_TRY(prepare_job(set, options, &job));
+    MDL_TRY(mdl_path(found, found_size, options->folder, "%s", set->subfolder));
+    if (complete(set, found))
+        return MDL_OK;
+    MDL_TRY(mdl_make_folders(options->folder));
+    return obtain_and_unpack(&job, found);
+}

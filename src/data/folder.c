@@ -1,0 +1,323 @@
+/* Reader of JPEG and PNG files sorted into folders by class: DIR/train/CLASS/FILE and
+ * DIR/test/CLASS/FILE, or DIR/CLASS/FILE, of which a seeded fifth tests.  Classes and files are
+ * taken in the order of their names (as bytes), so that every system sees the same set. */
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "data/internal.h"
+
+enum { CHANNELS = 3, MAX_CLASSES = 100000, TEST_PART = 5 };
+
+/* ---- listing ----------------------------------------------------------------------------------
+ */
+
+typedef struct name_list {
+    char **names;
+    size_t count, room;
+} name_list;
+
+static void free_names(name_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        mdl_free(list->names[i]);
+    mdl_free(list->names);
+    *list = (name_list){0};
+}
+
+static mdl_status add_name(name_list *list, const char *name)
+{
+    if (list->count == list->room) {
+        size_t room = 2 * list->room + 16;
+        MDL_TRY(
+            mdl_grow(list->room, room, sizeof(*list->names), "file names", (void **)&list->names));
+        list->room = room;
+    }
+    MDL_TRY(mdl_strdup(name, &list->names[list->count]));
+    list->count++;
+    return MDL_OK;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static bool is_image_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ||
+                           strcasecmp(dot, ".png") == 0);
+}
+
+static mdl_status add_entries(DIR *folder, const char *path, bool folders, name_list *list)
+{
+    char full[MDL_PATH_MAX];
+    size_t passed_over = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL && errno != 0)
+            return mdl_fail(MDL_IO, "cannot read the folder %s: %s", path, strerror(errno));
+        if (entry == NULL)
+            break;
+        if (entry->d_name[0] == '.')
+            continue;
+        MDL_TRY(mdl_path(full, sizeof(full), path, "%s", entry->d_name));
+        if (folders ? is_folder(full) : is_image_name(entry->d_name))
+            MDL_TRY(add_name(list, entry->d_name));
+        else
+            passed_over++;
+    }
+    if (passed_over > 0)
+        mdl_log(MDL_LOG_WARN, "%s: %zu entries passed over that are not %s", path, passed_over,
+                folders ? "folders of a class" : ".jpg, .jpeg or .png files");
+    return MDL_OK;
+}
+
+/* The folders or the image files in a folder, sorted.  The caller frees, also after a failure. */
+static mdl_status list_folder(const char *path, bool folders, name_list *list)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return mdl_fail(errno == ENOENT ? MDL_NOT_FOUND : MDL_IO, "cannot read the folder %s: %s",
+                        path, strerror(errno));
+    mdl_status status = add_entries(folder, path, folders, list);
+    closedir(folder);
+    if (status == MDL_OK && list->count > 1)
+        qsort(list->names, list->count, sizeof(*list->names), compare_names);
+    return status;
+}
+
+/* ---- the files of a side ----------------------------------------------------------------------
+ */
+
+typedef struct listing {
+    name_list classes, files; /* files: full paths */
+    int32_t *labels;          /* of the files */
+    size_t label_room;        /* places in labels */
+    size_t height, width;     /* of every file, where `uniform` */
+    bool uniform;             /* all files have one size */
+} listing;
+
+static void free_listing(listing *list)
+{
+    free_names(&list->classes);
+    free_names(&list->files);
+    mdl_free(list->labels);
+}
+
+static mdl_status add_class_files(listing *list, const char *folder, size_t class_index)
+{
+    name_list names = {0};
+    char path[MDL_PATH_MAX];
+    mdl_status status = list_folder(folder, false, &names);
+    for (size_t i = 0; status == MDL_OK && i < names.count; i++) {
+        status = mdl_path(path, sizeof(path), folder, "%s", names.names[i]);
+        if (status == MDL_OK && list->label_room <= list->files.count) {
+            size_t room = 2 * list->label_room + 16;
+            status = mdl_grow(list->label_room, room, sizeof(*list->labels), "labels",
+                              (void **)&list->labels);
+            if (status == MDL_OK)
+                list->label_room = room;
+        }
+        if (status == MDL_OK)
+            status = add_name(&list->files, path);
+        if (status == MDL_OK)
+            list->labels[list->files.count - 1] = (int32_t)class_index;
+    }
+    free_names(&names);
+    return status;
+}
+
+/* Files of `side` by the classes listed.  A class may be absent here, but none may be new. */
+static mdl_status add_side_files(listing *list, const char *side)
+{
+    name_list here = {0};
+    mdl_status status = list_folder(side, true, &here);
+    size_t known = 0;
+    for (size_t i = 0; status == MDL_OK && i < here.count; i++) {
+        while (known < list->classes.count && strcmp(list->classes.names[known], here.names[i]) < 0)
+            known++;
+        char path[MDL_PATH_MAX];
+        if (known == list->classes.count || strcmp(list->classes.names[known], here.names[i]) != 0)
+            status = mdl_fail(MDL_FORMAT, "%s has the class %s, which is not in train", side,
+                              here.names[i]);
+        else
+            status = mdl_path(path, sizeof(path), side, "%s", here.names[i]);
+        if (status == MDL_OK)
+            status = add_class_files(list, path, known);
+    }
+    free_names(&here);
+    if (status == MDL_OK && list->files.count == 0)
+        status =
+            mdl_fail(MDL_NOT_FOUND, "there are no .jpg, .jpeg or .png files in %s/CLASS/", side);
+    return status;
+}
+
+static mdl_status measure_files(listing *list)
+{
+    list->uniform = true;
+    for (size_t i = 0; i < list->files.count; i++) {
+        size_t height, width;
+        MDL_TRY(mdl__image_info(list->files.names[i], &height, &width));
+        if (i == 0) {
+            list->height = height;
+            list->width = width;
+        }
+        list->uniform = list->uniform && height == list->height && width == list->width;
+    }
+    return MDL_OK;
+}
+
+/* Leave only the images of one side of the seeded split. */
+static mdl_status keep_part(listing *list, const mdl_data_config *config, bool test)
+{
+    size_t count = list->files.count;
+    size_t tests = (count + TEST_PART / 2) / TEST_PART;
+    if (tests == 0)
+        return mdl_fail(MDL_FORMAT, "%zu images are too few to hold some out for the test", count);
+    uint32_t *from, *parts = NULL;
+    MDL_TRY(MDL_NEW(count, "split", &from));
+    for (size_t i = 0; i < count; i++)
+        from[i] = (uint32_t)i;
+    mdl_status status = MDL_NEW(count, "split", &parts);
+    if (status == MDL_OK)
+        status = mdl__stratify(list->labels, list->classes.count, from, count, tests,
+                               config->split_seed, MDL__CHOICE_FOLDER_TEST, parts, parts + tests);
+    if (status == MDL_OK) {
+        const uint32_t *part = test ? parts : parts + tests;
+        size_t kept = test ? tests : count - tests;
+        /* Ascending, so an entry moves down only, past those already moved. */
+        for (size_t i = 0; i < kept; i++) {
+            char *swap = list->files.names[i];
+            list->files.names[i] = list->files.names[part[i]];
+            list->files.names[part[i]] = swap;
+            list->labels[i] = list->labels[part[i]];
+        }
+        for (size_t i = kept; i < count; i++)
+            mdl_free(list->files.names[i]);
+        list->files.count = kept;
+    }
+    mdl_free(from);
+    mdl_free(parts);
+    return status;
+}
+
+static mdl_status list_side(const mdl_data_config *config, const char *folder, bool test,
+                            listing *list)
+{
+    char train[MDL_PATH_MAX], tests[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(train, sizeof(train), folder, "train"));
+    MDL_TRY(mdl_path(tests, sizeof(tests), folder, "test"));
+    bool has_train = is_folder(train), has_test = is_folder(tests);
+    if (has_train != has_test)
+        return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is not", has_train ? train : tests,
+                        has_train ? tests : train);
+    MDL_TRY(list_folder(has_train ? train : folder, true, &list->classes));
+    if (list->classes.count < 2 || list->classes.count > MAX_CLASSES)
+        return mdl_fail(MDL_NOT_FOUND,
+                        "%s has %zu folders: expected one for each class, at least 2",
+                        has_train ? train : folder, list->classes.count);
+    MDL_TRY(add_side_files(list, has_train ? (test ? tests : train) : folder));
+    MDL_TRY(measure_files(list));
+    return has_train ? MDL_OK : keep_part(list, config, test);
+}
+
+/* ---- pixels -----------------------------------------------------------------------------------
+ */
+
+static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__taps *rows,
+                              const mdl__taps *columns, uint8_t *out)
+{
+    for (size_t y = 0; y < rows->out; y++)
+        for (size_t x = 0; x < columns->out; x++) {
+            float sum[CHANNELS] = {0.0F};
+            for (size_t r = 0; r < rows->taps; r++) {
+                const uint8_t *pixel =
+                    in + ((rows->first[y] + r) * in_width + columns->first[x]) * CHANNELS;
+                for (size_t t = 0; t < columns->taps; t++, pixel += CHANNELS) {
+                    float weight =
+                        rows->weight[y * rows->taps + r] * columns->weight[x * columns->taps + t];
+                    for (size_t c = 0; c < CHANNELS; c++)
+                        sum[c] += weight * pixel[c];
+                }
+            }
+            for (size_t c = 0; c < CHANNELS; c++)
+                *out++ = (uint8_t)fminf(sum[c] + 0.5F, 255.0F);
+        }
+}
+
+static mdl_status read_resized(const char *path, size_t side, uint8_t *out)
+{
+    size_t height, width;
+    uint8_t *pixels = NULL;
+    mdl__taps rows = {0}, columns = {0};
+    MDL_TRY(mdl__image_info(path, &height, &width));
+    mdl_status status = MDL_NEW(height * width * CHANNELS, "image", &pixels);
+    if (status == MDL_OK)
+        status = mdl__image_read(path, height, width, pixels);
+    if (status == MDL_OK)
+        status = mdl__taps_init(height, side, &rows);
+    if (status == MDL_OK)
+        status = mdl__taps_init(width, side, &columns);
+    if (status == MDL_OK)
+        shrink_or_enlarge(pixels, width, &rows, &columns, out);
+    mdl__taps_deinit(&rows);
+    mdl__taps_deinit(&columns);
+    mdl_free(pixels);
+    return status;
+}
+
+/* Images of one size stay as they are, unless the model will see them smaller anyway. */
+static mdl_status read_pixels(const mdl_data_config *config, const listing *list, mdl_dataset *set)
+{
+    size_t side = config->image_size;
+    bool keep = list->uniform &&
+                (config->size == MDL_SIZE_NATIVE || (list->height <= side && list->width <= side));
+    MDL_TRY(mdl__dataset_alloc(set, list->files.count, keep ? list->height : side,
+                               keep ? list->width : side, CHANNELS, list->classes.count));
+    size_t bytes = set->height * set->width * CHANNELS;
+    for (size_t i = 0; i < set->count; i++) {
+        const char *path = list->files.names[i];
+        uint8_t *out = set->pixels + i * bytes;
+        MDL_TRY(keep ? mdl__image_read(path, set->height, set->width, out)
+                     : read_resized(path, side, out));
+        set->labels[i] = list->labels[i];
+    }
+    return MDL_OK;
+}
+
+static mdl_status read_folder(const mdl_data_config *config, const char *argument, bool test,
+                              mdl_dataset *set)
+{
+    listing list = {0};
+    mdl_status status = list_side(config, argument, test, &list);
+    if (status == MDL_OK)
+        status = read_pixels(config, &list, set);
+    if (status == MDL_OK) {
+        set->value_max = 255;
+        /* The set takes the names. */
+        set->class_names = list.classes.names;
+        list.classes = (name_list){0};
+    }
+    free_listing(&list);
+    return status;
+}
+
+const mdl__reader mdl__reader_folder = {
+    .name = "folder",
+    .argument = "DIR",
+    .advice = "expected are files DIR/train/CLASS/FILE and DIR/test/CLASS/FILE, or DIR/CLASS/FILE",
+    .read = read_folder,
+};

@@ -1,0 +1,106 @@
+/* What the files of the data module share: the reader interface, filling a dataset, stratified
+ * choice, resampling.  Not for other modules. */
+#ifndef MDL_DATA_INTERNAL_H
+#define MDL_DATA_INTERNAL_H
+
+#include "data/data.h"
+
+enum {
+    MDL__MAX_SIDE = 8192,        /* pixels; larger images are refused */
+    MDL__MAX_INPUT = 2048,       /* pixels; side of the model's input */
+    MDL__MAX_CHANNELS = 4,       /* mean and std have so many places */
+    MDL__MAX_IMAGES = 1000000000 /* in a set; positions are 32 bit, with room to spare */
+};
+/* 16 GiB: what a set may take in memory.  A header that claims more is taken for broken. */
+#define MDL__MAX_SET_BYTES (UINT64_C(1) << 34)
+
+/* ---- readers -------------------------------------------------------------------------------- */
+
+/* One kind of source.  `read` fills an empty set (count, shape, pixels, labels, value_max; names
+ * where there are any; mean and std where they are published: std[0] stays 0 otherwise); what it
+ * allocated before a failure is freed by the caller. */
+typedef struct mdl__reader {
+    const char *name;     /* of a source, before its colon */
+    const char *argument; /* what follows the colon, in a word; NULL: no colon */
+    const char *advice;   /* how to get the data where they are missing; NULL: nothing to say */
+    size_t classes;       /* 0: known only after reading */
+    mdl_status (*read)(const mdl_data_config *config, const char *argument, bool test,
+                       mdl_dataset *set);
+} mdl__reader;
+
+extern const mdl__reader mdl__reader_digits, mdl__reader_cifar10, mdl__reader_cifar100,
+    mdl__reader_idx, mdl__reader_folder, mdl__reader_synthetic;
+
+/* Set count, shape and classes, check them against the limits, allocate pixels and labels. */
+mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
+                              size_t channels, size_t classes) MDL_MUST_CHECK;
+/* Make room for set->classes names, all NULL. */
+mdl_status mdl__dataset_alloc_names(mdl_dataset *set) MDL_MUST_CHECK;
+/* As mdl_dataset_read, but where no constants are published, std[0] stays 0. */
+mdl_status mdl__dataset_read(const mdl_data_config *config, bool test,
+                             mdl_dataset **out) MDL_MUST_CHECK;
+/* Measure mean and std on the pixels of the set. */
+void mdl__dataset_measure(mdl_dataset *set);
+
+/* Size of a regular file in bytes. */
+mdl_status mdl__file_size(const char *path, uint64_t *size) MDL_MUST_CHECK;
+
+/* The embedded file src/data/digits.csv.gz; written by embed.c while building. */
+extern const unsigned char mdl__digits_csv_gz[];
+extern const size_t mdl__digits_csv_gz_size;
+
+/* ---- image files ---------------------------------------------------------------------------- */
+
+/* Height and width of a JPEG or PNG file, which is told by its first bytes, not by its name. */
+mdl_status mdl__image_info(const char *path, size_t *height, size_t *width) MDL_MUST_CHECK;
+/* Its pixels as [height, width, 3]; the file must have this size.  Transparency becomes black. */
+mdl_status mdl__image_read(const char *path, size_t height, size_t width,
+                           uint8_t *rgb) MDL_MUST_CHECK;
+
+/* ---- splits --------------------------------------------------------------------------------- */
+
+/* Purposes of a stratified choice, so that no two share their draws. */
+enum mdl__choice { MDL__CHOICE_FITNESS, MDL__CHOICE_FOLDER_TEST, MDL__CHOICE_LIMIT };
+
+/* Choose `want` of the `count` entries of `from` (indices into `labels`, ascending), each class in
+ * proportion.  `chosen` gets `want` entries, `rest` (may be NULL) the others, both ascending. */
+mdl_status mdl__stratify(const int32_t *labels, size_t classes, const uint32_t *from, size_t count,
+                         size_t want, uint64_t seed, enum mdl__choice purpose, uint32_t *chosen,
+                         uint32_t *rest) MDL_MUST_CHECK;
+
+/* ---- resampling ----------------------------------------------------------------------------- */
+
+/* Weights of a linear resampling from `in` to `out` samples: output i is the sum over t of
+ * weight[i * taps + t] * input[first[i] + t]. */
+typedef struct mdl__taps {
+    size_t out;      /* samples it makes */
+    size_t taps;     /* weights of each */
+    uint32_t *first; /* [out], first input sample of each; first + taps <= in */
+    float *weight;   /* [out, taps], each row adds up to 1 */
+} mdl__taps;
+
+mdl_status mdl__taps_init(size_t in, size_t out, mdl__taps *taps) MDL_MUST_CHECK;
+void mdl__taps_deinit(mdl__taps *taps); /* what init left after a failure is allowed, too */
+
+/* Tables for mdl_prepare_image, made once by mdl_data_open. */
+struct mdl__prepare {
+    float value[MDL__MAX_CHANNELS][256]; /* of a byte, by the model's channel, normalised */
+    struct mdl__view {
+        bool resample;           /* by rows and columns; else the image stands at (top, left) */
+        size_t top, left;        /* zeros around it (MDL_RESIZE_PAD) */
+        mdl__taps rows, columns; /* only where `resample` */
+    } view[2];                   /* of train and test: their images may differ in size */
+};
+mdl_status mdl__prepare_create(const mdl_data *data, struct mdl__prepare **out) MDL_MUST_CHECK;
+void mdl__prepare_destroy(struct mdl__prepare *prepare); /* NULL is allowed */
+
+/* ---- download -------------------------------------------------------------------------------- */
+
+/* Unpack the files of an archive whose last name is one of `names` into `folder`, whatever folder
+ * they have in the archive; other files are passed over.  Absolute names, "..", links, devices,
+ * files that come twice and archives of more than `limit` unpacked bytes are refused.  Either all
+ * files found are written, or (on failure) none. */
+mdl_status mdl__unpack(const char *archive, const char *folder, const char *const *names,
+                       size_t count, uint64_t limit) MDL_MUST_CHECK;
+
+#endif

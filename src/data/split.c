@@ -1,0 +1,242 @@
+/* Splits of a source: which image belongs to train, to the held-out fitness part, to test.  Every
+ * choice is a pure function of the configuration and the labels. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/internal.h"
+
+/* ---- stratified choice ------------------------------------------------------------------------
+ */
+
+/* Share `want` among the classes in proportion to their sizes: the whole parts first, then one each
+ * to the largest remainders (of equal ones, the lower class). */
+static void share(const size_t *sizes, size_t classes, size_t count, size_t want, size_t *quota)
+{
+    size_t given = 0;
+    for (size_t c = 0; c < classes; c++) {
+        quota[c] = (size_t)((uint64_t)want * sizes[c] / count);
+        given += quota[c];
+    }
+    while (given < want) {
+        size_t best = classes;
+        double most = -1.0;
+        for (size_t c = 0; c < classes; c++) {
+            double left = (double)want * (double)sizes[c] / (double)count - (double)quota[c];
+            if (quota[c] < sizes[c] && left > most) {
+                most = left;
+                best = c;
+            }
+        }
+        quota[best]++;
+        given++;
+    }
+}
+
+mdl_status mdl__stratify(const int32_t *labels, size_t classes, const uint32_t *from, size_t count,
+                         size_t want, uint64_t seed, enum mdl__choice purpose, uint32_t *chosen,
+                         uint32_t *rest)
+{
+    uint32_t *order = NULL;
+    size_t *sizes = NULL; /* and behind them the quotas */
+    bool *taken = NULL;
+    if (want > count)
+        return mdl_fail(MDL_INVALID, "cannot choose %zu of %zu images", want, count);
+    mdl_status status = MDL_NEW(count, "split", &order);
+    if (status == MDL_OK)
+        status = MDL_NEW(2 * classes, "split", &sizes);
+    if (status == MDL_OK)
+        status = MDL_NEW(count, "split", &taken);
+    if (status != MDL_OK)
+        goto done;
+
+    size_t *quota = sizes + classes;
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)i;
+        sizes[labels[from[i]]]++;
+    }
+    if (count > 0)
+        share(sizes, classes, count, want, quota);
+    mdl_rng rng = mdl_rng_init(seed, MDL_STREAM_SPLIT);
+    rng.index = (uint64_t)purpose << 32; /* a shuffle uses fewer than 2^32 blocks */
+    mdl_rng_shuffle(&rng, order, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t *left = &quota[labels[from[order[i]]]];
+        if (*left > 0) {
+            (*left)--;
+            taken[order[i]] = true;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (taken[i])
+            *chosen++ = from[i];
+        else if (rest != NULL)
+            *rest++ = from[i];
+    }
+done:
+    mdl_free(order);
+    mdl_free(sizes);
+    mdl_free(taken);
+    return status;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+static mdl_status check_config(const mdl_data_config *config)
+{
+    if (config->size == MDL_SIZE_MODEL &&
+        (config->image_size == 0 || config->image_size > MDL__MAX_INPUT))
+        return mdl_fail(MDL_CONFIG, "data.image_size is %zu: expected 1 to %d", config->image_size,
+                        MDL__MAX_INPUT);
+    if (!(config->fitness_fraction >= 0.0 && config->fitness_fraction < 1.0))
+        return mdl_fail(MDL_CONFIG, "data.fitness_fraction is %g: expected 0 or more, below 1",
+                        config->fitness_fraction);
+    return MDL_OK;
+}
+
+/* Augmentation that makes sense for this image size. */
+static mdl_status check_augmentation(const mdl_data *data)
+{
+    size_t side = mdl_min_size(data->height, data->width);
+    size_t most = data->config.crop_reflect ? side - 1 : side;
+    if (data->config.crop_padding > most)
+        return mdl_fail(MDL_CONFIG,
+                        "crop padding is %zu: expected at most %zu for images of %zux%zu",
+                        data->config.crop_padding, most, data->height, data->width);
+    if (data->config.cutout > mdl_max_size(data->height, data->width))
+        return mdl_fail(MDL_CONFIG, "cutout is %zu: larger than the image of %zux%zu",
+                        data->config.cutout, data->height, data->width);
+    return MDL_OK;
+}
+
+static mdl_status check_sides(const mdl_data *data)
+{
+    const mdl_dataset *train = data->train, *test = data->test;
+    if (train->channels != test->channels || train->classes != test->classes)
+        return mdl_fail(
+            MDL_FORMAT, "%s: %zu channels and %zu classes to train on, but %zu and %zu to test on",
+            data->config.source, train->channels, train->classes, test->channels, test->classes);
+    if (data->config.size == MDL_SIZE_NATIVE &&
+        (train->height != test->height || train->width != test->width))
+        return mdl_fail(MDL_FORMAT,
+                        "%s: images of %zux%zu to train on, but %zux%zu to test on; data.size "
+                        "model makes them alike",
+                        data->config.source, train->height, train->width, test->height,
+                        test->width);
+    if (data->config.size == MDL_SIZE_MODEL && train->channels != 1 && train->channels != 3)
+        return mdl_fail(MDL_UNSUPPORTED, "%s: images of %zu channels cannot become RGB",
+                        data->config.source, train->channels);
+    return MDL_OK;
+}
+
+/* Keep at most `limit` of a split. */
+static mdl_status limit_split(mdl_data *data, mdl_split split)
+{
+    size_t limit = data->config.limit;
+    if (limit == 0 || limit >= data->count[split])
+        return MDL_OK;
+    const mdl_dataset *set = mdl_data_set(data, split);
+    uint32_t *chosen;
+    MDL_TRY(MDL_NEW(limit, "split", &chosen));
+    mdl_status status =
+        mdl__stratify(set->labels, set->classes, data->index[split], data->count[split], limit,
+                      data->config.split_seed, MDL__CHOICE_LIMIT, chosen, NULL);
+    if (status != MDL_OK) {
+        mdl_free(chosen);
+        return status;
+    }
+    mdl_free(data->index[split]);
+    data->index[split] = chosen;
+    data->count[split] = limit;
+    return MDL_OK;
+}
+
+static mdl_status make_splits(mdl_data *data)
+{
+    const mdl_dataset *train = data->train;
+    size_t held = (size_t)llround((double)train->count * data->config.fitness_fraction);
+    if (held >= train->count)
+        return mdl_fail(MDL_CONFIG,
+                        "data.fitness_fraction %g leaves none of %zu images to train on",
+                        data->config.fitness_fraction, train->count);
+    data->count[MDL_SPLIT_TRAIN] = train->count - held;
+    data->count[MDL_SPLIT_FITNESS] = held;
+    data->count[MDL_SPLIT_TEST] = data->test->count;
+    for (size_t s = 0; s < 3; s++)
+        MDL_TRY(MDL_NEW(data->count[s], "split", &data->index[s]));
+    for (size_t i = 0; i < data->test->count; i++)
+        data->index[MDL_SPLIT_TEST][i] = (uint32_t)i;
+    uint32_t *all;
+    MDL_TRY(MDL_NEW(train->count, "split", &all));
+    for (size_t i = 0; i < train->count; i++)
+        all[i] = (uint32_t)i;
+    mdl_status status = mdl__stratify(train->labels, train->classes, all, train->count, held,
+                                      data->config.split_seed, MDL__CHOICE_FITNESS,
+                                      data->index[MDL_SPLIT_FITNESS], data->index[MDL_SPLIT_TRAIN]);
+    mdl_free(all);
+    MDL_TRY(status);
+    for (int s = 0; s < 3; s++)
+        MDL_TRY(limit_split(data, (mdl_split)s));
+    return MDL_OK;
+}
+
+static mdl_status open_sides(mdl_data *data)
+{
+    MDL_TRY(mdl__dataset_read(&data->config, false, &data->train));
+    MDL_TRY(mdl__dataset_read(&data->config, true, &data->test));
+    MDL_TRY(check_sides(data));
+    if (!(data->train->std[0] > 0.0F)) {
+        mdl__dataset_measure(data->train);
+        memcpy(data->test->mean, data->train->mean, sizeof(data->train->mean));
+        memcpy(data->test->std, data->train->std, sizeof(data->train->std));
+    }
+    bool native = data->config.size == MDL_SIZE_NATIVE;
+    data->height = native ? data->train->height : data->config.image_size;
+    data->width = native ? data->train->width : data->config.image_size;
+    data->channels = native ? data->train->channels : 3;
+    data->classes = data->train->classes;
+    MDL_TRY(check_augmentation(data));
+    MDL_TRY(make_splits(data));
+    return mdl__prepare_create(data, &data->prepare);
+}
+
+mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out)
+{
+    mdl_data *data;
+    *out = NULL;
+    MDL_TRY(check_config(config));
+    MDL_TRY(MDL_NEW(1, "data", &data));
+    data->config = *config;
+    mdl_status status = open_sides(data);
+    if (status != MDL_OK) {
+        mdl_data_close(data);
+        return status;
+    }
+    *out = data;
+    return MDL_OK;
+}
+
+void mdl_data_close(mdl_data *data)
+{
+    if (data == NULL)
+        return;
+    mdl__prepare_destroy(data->prepare);
+    for (size_t s = 0; s < 3; s++)
+        mdl_free(data->index[s]);
+    mdl_dataset_free(data->train);
+    mdl_dataset_free(data->test);
+    mdl_free(data);
+}
+
+const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split)
+{
+    return split == MDL_SPLIT_TEST ? data->test : data->train;
+}
+
+void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels)
+{
+    const mdl_dataset *set = mdl_data_set(data, split);
+    for (size_t i = 0; i < data->count[split]; i++)
+        labels[i] = set->labels[data->index[split][i]];
+}
