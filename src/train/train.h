@@ -95,6 +95,14 @@ const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *evaluator);
 mdl_status mdl_recalibrate(const mdl_model_config *model, const mdl_data *data, mdl_device *device,
                            size_t batch, size_t limit, mdl_weights *weights) MDL_MUST_CHECK;
 
+/* The same for many sets of weights: graph, plan and prepared images are made once. */
+typedef struct mdl_recalibrator mdl_recalibrator;
+mdl_status mdl_recalibrator_create(const mdl_model_config *model, const mdl_data *data,
+                                   mdl_device *device, size_t batch, size_t limit,
+                                   mdl_recalibrator **out) MDL_MUST_CHECK;
+void mdl_recalibrator_destroy(mdl_recalibrator *recalibrator); /* NULL is allowed */
+mdl_status mdl_recalibrator_run(mdl_recalibrator *recalibrator, mdl_weights *weights) MDL_MUST_CHECK;
+
 /* Median and 95th percentile of the time of one forward pass, in seconds. */
 typedef struct mdl_latency {
     double median, p95;
@@ -149,6 +157,23 @@ typedef struct mdl_train_result {
  * resume.state into `out`.  A loss that is not finite: MDL_NUMERIC, the step named, the last good
  * checkpoint kept. */
 mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
+
+/* ---- fingerprints ----------------------------------------------------------------------------- */
+
+/* The settings that a saved state was made with, a line "key value" each: continuing from it with
+ * others is refused, naming the file and the first setting that differs.  Zeroed at first. */
+typedef struct mdl_fingerprint {
+    char text[4096];
+    size_t used; /* characters; more than there is room for where they did not fit */
+} mdl_fingerprint;
+void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...) MDL_PRINTF(2, 3);
+void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *model);
+void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data);
+mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *state) MDL_MUST_CHECK;
+mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
+                                 const char *path) MDL_MUST_CHECK; /* path: for the message */
+
+/* ---- memory ----------------------------------------------------------------------------------- */
 
 /* What a training needs in memory before anything runs, for `mendel plan`. */
 typedef struct mdl_memory_plan {

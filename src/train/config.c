@@ -1,0 +1,118 @@
+/* Defaults and checks of the training configuration, and fingerprints: the settings a saved state
+ * was made with, so that another configuration does not continue from it by mistake. */
+#include "train/train_internal.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+mdl_train_config mdl_train_config_default(void)
+{
+    return (mdl_train_config){
+        .epochs = 40,
+        .batch = 64,
+        .accumulate = 1,
+        .keep = 1,
+        .evaluate_every = 1,
+        .optim = {.kind = MDL_OPTIM_ADAMW,
+                  .lr = 1e-3,
+                  .momentum = 0.9,
+                  .nesterov = true,
+                  .beta1 = 0.9,
+                  .beta2 = 0.999,
+                  .eps = 1e-8,
+                  .weight_decay = 0.05},
+        .schedule = {.kind = MDL_SCHEDULE_COSINE, .every = 10, .factor = 0.1},
+    };
+}
+
+void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...)
+{
+    if (fp->used >= sizeof fp->text)
+        return;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(fp->text + fp->used, sizeof fp->text - fp->used, format, args);
+    va_end(args);
+    if (n > 0)
+        fp->used += (size_t)n; /* past the end where it did not fit: check refuses that */
+}
+
+void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *m)
+{
+    mdl_fingerprint_add(fp, "model.kind %d\nmodel.input %zux%zux%zu\nmodel.classes %zu\n",
+                        (int)m->kind, m->height, m->width_px, m->channels, m->classes);
+    mdl_fingerprint_add(fp, "model.stem_stride %zu\nmodel.strides", m->stem_stride);
+    for (size_t i = 0; i < MDL_COUNT(m->strides); i++)
+        mdl_fingerprint_add(fp, " %zu", m->strides[i]);
+    mdl_fingerprint_add(fp, "\nmodel.width %.17g\nmodel.depth %.17g\n", m->width, m->depth);
+    mdl_fingerprint_add(fp, "model.drop_connect %.17g\nmodel.dropout %.17g\n", m->drop_connect,
+                        m->dropout);
+    mdl_fingerprint_add(fp, "model.bn_eps %.17g\nmodel.bn_momentum %.17g\nmodel.padding %d\n",
+                        m->bn_eps, m->bn_momentum, (int)m->padding);
+    if (m->kind == MDL_MODEL_MLP)
+        mdl_fingerprint_add(fp, "model.hidden %zu\nmodel.mlp_init %d\nmodel.mlp_init_scale %.17g\n",
+                            m->hidden, (int)m->mlp_init, m->mlp_init_scale);
+    if (m->kind != MDL_MODEL_HYBRID)
+        return;
+    const mdl_trm_config *r = &m->trm;
+    mdl_fingerprint_add(fp, "trm.dim %zu\ntrm.n %zu\ntrm.t %zu\ntrm.n_sup %zu\n", r->dim, r->n,
+                        r->t, r->n_sup);
+    mdl_fingerprint_add(fp, "trm.tokens %d\ntrm.mix %d\ntrm.supervision %d\n", (int)r->tokens,
+                        (int)r->mix, (int)r->supervision);
+    mdl_fingerprint_add(fp, "trm.halt %d\ntrm.stablemax %d\ntrm.halt_weight %.17g\n", (int)r->halt,
+                        (int)r->stablemax, r->halt_weight);
+}
+
+void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
+{
+    const mdl_data_config *c = &data->config;
+    /* Without the folder: data may move.  The counts tell most other changes. */
+    mdl_fingerprint_add(fp, "data.source %.*s\n", (int)strcspn(c->source, ":"), c->source);
+    mdl_fingerprint_add(fp, "data.images %zu+%zu+%zu\n", data->count[0], data->count[1],
+                        data->count[2]);
+    mdl_fingerprint_add(fp, "data.size %d\ndata.resize %d\ndata.normalize %d\n", (int)c->size,
+                        (int)c->resize, (int)c->normalize);
+    mdl_fingerprint_add(fp, "data.split_seed %llu\n", (unsigned long long)c->split_seed);
+    mdl_fingerprint_add(fp, "data.crop_padding %zu\ndata.crop_reflect %d\n", c->crop_padding,
+                        (int)c->crop_reflect);
+    mdl_fingerprint_add(fp, "data.flip %d\ndata.cutout %zu\n", (int)c->flip, c->cutout);
+}
+
+/* The first line in which two texts differ, without its newline. */
+static void first_difference(const char *a, const char *b, char *line_a, char *line_b, size_t size)
+{
+    while (*a && *b) {
+        size_t na = strcspn(a, "\n"), nb = strcspn(b, "\n");
+        if (na != nb || memcmp(a, b, na) != 0)
+            break;
+        a += na + (a[na] != 0);
+        b += nb + (b[nb] != 0);
+    }
+    snprintf(line_a, size, "%.*s", (int)strcspn(a, "\n"), a);
+    snprintf(line_b, size, "%.*s", (int)strcspn(b, "\n"), b);
+}
+
+mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *state)
+{
+    if (fp->used >= sizeof fp->text)
+        return mdl_fail(MDL_INVALID, "the text of the settings is longer than %zu bytes",
+                        sizeof fp->text);
+    return mdl_state_put(state, "settings", fp->text, fp->used + 1);
+}
+
+mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
+                                 const char *path)
+{
+    size_t size = 0;
+    const char *saved = mdl_state_find(state, "settings", &size);
+    if (!saved || size == 0 || saved[size - 1] != 0)
+        return mdl_fail(MDL_FORMAT, "%s: the block \"settings\" is missing or not a text", path);
+    if (strcmp(saved, fp->text) == 0)
+        return MDL_OK;
+    char was[160], is[160];
+    first_difference(saved, fp->text, was, is, sizeof was);
+    return mdl_fail(MDL_CONFIG,
+                    "%s was saved with \"%s\", the configuration now says \"%s\": resume with the "
+                    "same configuration, or start a new run in another folder",
+                    path, was, is);
+}

@@ -1,0 +1,299 @@
+/* Evaluation: what a set of weights does on the images of a split.  Graph, plan and arena are made
+ * once and serve any number of weights.  The last batch is padded and the padding ignored. */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+struct mdl_evaluator {
+    mdl_evaluator_options options;
+    bool halt, stablemax; /* the model's */
+    size_t batch, batches, count, classes;
+    mdl__built built;
+    mdl_run *run;
+    mdl_loader *loader;          /* NULL where the images are on the device */
+    mdl_buffer *images, *labels; /* all batches, on the device; else NULL */
+    int32_t *host_labels;        /* [batches * batch], -1 in the padding */
+    float *step_logits; /* [n_steps, batch, classes]; NULL where one step is all there is */
+    float *step_q;      /* [n_steps, batch]; NULL where the model has none */
+};
+
+/* Splits up to this many elements are one batch where nothing else is said: the raw digits. */
+#define MDL_SMALL_SPLIT ((size_t)1 << 18)
+/* Prepared images up to this many elements are kept by the loader. */
+#define MDL_KEEP_LIMIT ((size_t)1 << 24)
+
+static size_t default_batch(size_t count, size_t image)
+{
+    return count * image <= MDL_SMALL_SPLIT ? count : mdl_min_size(count, 128);
+}
+
+/* Prepare all images once and leave them on the device. */
+static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image)
+{
+    size_t real = mdl_dtype_size(device->real), all = e->batches * e->batch;
+    mdl_batch batch;
+    MDL_TRY(mdl_buffer_create(device, all * image * real, "images of a split", &e->images));
+    MDL_TRY(mdl_buffer_create(device, all * sizeof(int32_t), "labels of a split", &e->labels));
+    MDL_TRY(mdl_loader_start(e->loader, 0, 0));
+    for (size_t b = 0; b < e->batches; b++) {
+        MDL_TRY(mdl_loader_next(e->loader, &batch));
+        mdl_view images = mdl_buffer_view(e->images, b * e->batch * image * real, device->real,
+                                          MDL_SHAPE2(e->batch, image));
+        mdl_view labels = mdl_buffer_view(e->labels, b * e->batch * sizeof(int32_t), MDL_I32,
+                                          MDL_SHAPE1(e->batch));
+        MDL_TRY(mdl_view_upload_f32(&images, batch.images, e->batch * image));
+        MDL_TRY(mdl_view_upload_i32(&labels, batch.labels, e->batch));
+    }
+    mdl_loader_destroy(e->loader);
+    e->loader = NULL;
+    return MDL_OK;
+}
+
+static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_device *device)
+{
+    size_t image = data->height * data->width * data->channels;
+    mdl_loader_options options = {.split = e->options.split,
+                                  .batch = e->batch,
+                                  .keep_in_memory = e->count * image <= MDL_KEEP_LIMIT &&
+                                                    !e->options.keep_on_device};
+    MDL_TRY(mdl_loader_create(data, &options, &e->loader));
+    MDL_TRY(MDL_NEW(e->batches * e->batch, "labels of a split", &e->host_labels));
+    for (size_t i = e->count; i < e->batches * e->batch; i++)
+        e->host_labels[i] = -1;
+    mdl_data_labels(data, e->options.split, e->host_labels);
+    return e->options.keep_on_device ? fill_device(e, device, image) : MDL_OK;
+}
+
+static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const mdl_data *data,
+                         mdl_device *device)
+{
+    static const char *const names[] = {"train", "fitness", "test"};
+    e->count = data->count[e->options.split];
+    if (e->count == 0)
+        return mdl_fail(MDL_CONFIG,
+                        "the %s split has no images (data.fitness_fraction takes a part of train "
+                        "for the fitness split)",
+                        names[e->options.split]);
+    e->batch = e->options.batch;
+    if (e->batch == 0)
+        e->batch = default_batch(e->count, data->height * data->width * data->channels);
+    e->batches = (e->count + e->batch - 1) / e->batch;
+    e->classes = model->classes;
+    e->halt = model->kind == MDL_MODEL_HYBRID && model->trm.halt;
+    e->stablemax = model->trm.stablemax;
+    MDL_TRY(mdl__build(model, MDL_MODE_INFER, e->batch, NULL, e->options.steps, false, device,
+                       &e->built));
+    MDL_TRY(mdl_run_create(e->built.plan, &e->run));
+    size_t steps = (size_t)e->built.io.n_steps;
+    if (steps > 1)
+        MDL_TRY(MDL_NEW(steps * e->batch * e->classes, "logits of the steps", &e->step_logits));
+    if (e->built.io.step_q[0] != MDL_NONE)
+        MDL_TRY(MDL_NEW(steps * e->batch, "halting logits", &e->step_q));
+    return create_images(e, data, device);
+}
+
+mdl_status mdl_evaluator_create(const mdl_model_config *model, const mdl_data *data,
+                                mdl_device *device, const mdl_evaluator_options *options,
+                                mdl_evaluator **out)
+{
+    mdl_evaluator *e = NULL;
+    *out = NULL;
+    MDL_TRY(MDL_NEW((size_t)1, "evaluator", &e));
+    e->options = *options;
+    mdl_status status = create(e, model, data, device);
+    if (status != MDL_OK) {
+        mdl_evaluator_destroy(e);
+        return status;
+    }
+    *out = e;
+    return MDL_OK;
+}
+
+void mdl_evaluator_destroy(mdl_evaluator *e)
+{
+    if (!e)
+        return;
+    mdl_loader_destroy(e->loader);
+    mdl_buffer_destroy(e->images);
+    mdl_buffer_destroy(e->labels);
+    mdl_run_destroy(e->run);
+    mdl__built_destroy(&e->built);
+    mdl_free(e->host_labels);
+    mdl_free(e->step_logits);
+    mdl_free(e->step_q);
+    mdl_free(e);
+}
+
+const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *e)
+{
+    return e->built.graph;
+}
+
+/* ---- scores ------------------------------------------------------------------------------------
+ */
+
+void mdl_scores_free(mdl_scores *s)
+{
+    mdl_free(s->correct);
+    mdl_free(s->losses);
+    mdl_free(s->logits);
+    mdl_free(s->q);
+    memset(s, 0, sizeof *s);
+}
+
+/* Room for whole batches, so that a batch is read straight into its place. */
+static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
+{
+    size_t room = e->batches * e->batch, steps = (size_t)e->built.io.n_steps;
+    MDL_TRY(MDL_NEW(room, "correct answers", &s->correct));
+    MDL_TRY(MDL_NEW(room, "losses", &s->losses));
+    if (e->options.keep_logits)
+        MDL_TRY(MDL_NEW(room * e->classes, "logits", &s->logits));
+    if (e->step_q)
+        MDL_TRY(MDL_NEW(room * steps, "halting logits", &s->q));
+    s->count = e->count;
+    s->classes = e->classes;
+    s->n_steps = steps;
+    return MDL_OK;
+}
+
+static size_t argmax(const float *logits, size_t classes)
+{
+    size_t best = 0;
+    for (size_t c = 1; c < classes; c++)
+        if (logits[c] > logits[best])
+            best = c;
+    return best;
+}
+
+static double stable_term(double x)
+{
+    return x >= 0 ? x + 1 : 1 / (1 - x);
+}
+
+/* -log p(label): of the softmax, or of the stable-max. */
+static double loss_of(const float *logits, size_t classes, size_t label, bool stablemax)
+{
+    double sum = 0, top = (double)logits[argmax(logits, classes)];
+    for (size_t c = 0; c < classes; c++)
+        sum += stablemax ? stable_term((double)logits[c]) : exp((double)logits[c] - top);
+    return stablemax ? log(sum) - log(stable_term((double)logits[label]))
+                     : log(sum) + top - (double)logits[label];
+}
+
+/* Sample i of the batch: at which step it stops, the last where it does not halt. */
+static size_t stopping_step(const mdl_evaluator *e, size_t i)
+{
+    size_t last = (size_t)e->built.io.n_steps - 1;
+    if (!e->halt || !e->step_q)
+        return last;
+    for (size_t s = 0; s < last; s++)
+        if (e->step_q[s * e->batch + i] > 0)
+            return s;
+    return last;
+}
+
+/* Accuracy after each step, and, where samples halt, their answers from the step they stop at. */
+static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_scores *s)
+{
+    size_t steps = s->n_steps, classes = e->classes;
+    for (size_t i = 0; i < n; i++) {
+        size_t stop = stopping_step(e, i), label = (size_t)e->host_labels[first + i];
+        s->mean_steps += (double)(stop + 1);
+        for (size_t k = 0; k < steps; k++) {
+            const float *logits = e->step_logits + (k * e->batch + i) * classes;
+            bool right = argmax(logits, classes) == label;
+            s->step_top1[k] += right;
+            if (k != stop || !e->halt)
+                continue;
+            s->correct[first + i] = right ? 1 : 0;
+            s->losses[first + i] = (float)loss_of(logits, classes, label, e->stablemax);
+            if (s->logits)
+                memcpy(s->logits + (first + i) * classes, logits, classes * sizeof *logits);
+        }
+    }
+}
+
+static mdl_status read_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_scores *s)
+{
+    const mdl_model_io *io = &e->built.io;
+    for (size_t k = 0; k < s->n_steps; k++) {
+        if (e->step_logits) {
+            mdl_view logits = mdl_run_view(e->run, io->step_logits[k]);
+            MDL_TRY(mdl_view_download_f32(&logits, e->step_logits + k * e->batch * e->classes,
+                                          e->batch * e->classes));
+        }
+        if (e->step_q) {
+            mdl_view q = mdl_run_view(e->run, io->step_q[k]);
+            MDL_TRY(mdl_view_download_f32(&q, e->step_q + k * e->batch, e->batch));
+            for (size_t i = 0; i < n; i++)
+                s->q[(first + i) * s->n_steps + k] = e->step_q[k * e->batch + i];
+        }
+    }
+    if (e->step_logits)
+        collect_steps(e, first, n, s);
+    return MDL_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------------------
+ */
+
+static mdl_status feed(mdl_evaluator *e, size_t b)
+{
+    mdl_view images = mdl_run_view(e->run, e->built.io.images);
+    mdl_view labels = mdl_run_view(e->run, e->built.io.labels);
+    size_t elements = mdl_shape_count(&images.shape);
+    if (e->images) {
+        size_t bytes = elements * mdl_dtype_size(images.dtype), ints = e->batch * sizeof(int32_t);
+        MDL_TRY(mdl_buffer_copy(images.buffer, images.offset, e->images, b * bytes, bytes));
+        return mdl_buffer_copy(labels.buffer, labels.offset, e->labels, b * ints, ints);
+    }
+    mdl_batch batch;
+    MDL_TRY(mdl_loader_next(e->loader, &batch));
+    MDL_TRY(mdl_view_upload_f32(&images, batch.images, elements));
+    return mdl_view_upload_i32(&labels, batch.labels, e->batch);
+}
+
+static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
+{
+    const mdl_model_io *io = &e->built.io;
+    size_t first = b * e->batch, n = mdl_min_size(e->batch, e->count - first);
+    *mdl_run_state(e->run) = (mdl_step_state){.bn_momentum = -1};
+    MDL_TRY(feed(e, b));
+    MDL_TRY(mdl_run_step(e->run));
+    mdl_view correct = mdl_run_view(e->run, io->correct);
+    mdl_view losses = mdl_run_view(e->run, io->losses);
+    MDL_TRY(mdl_view_download_f32(&correct, s->correct + first, e->batch));
+    MDL_TRY(mdl_view_download_f32(&losses, s->losses + first, e->batch));
+    if (s->logits) {
+        mdl_view logits = mdl_run_view(e->run, io->logits);
+        MDL_TRY(
+            mdl_view_download_f32(&logits, s->logits + first * e->classes, e->batch * e->classes));
+    }
+    return read_steps(e, first, n, s);
+}
+
+mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_scores *s)
+{
+    if (!s->correct)
+        MDL_TRY(create_scores(e, s));
+    s->top1 = s->loss = s->mean_steps = 0;
+    memset(s->step_top1, 0, sizeof s->step_top1);
+    MDL_TRY(mdl_run_bind(e->run, weights->params, weights->buffers, NULL));
+    if (e->loader)
+        MDL_TRY(mdl_loader_start(e->loader, 0, 0));
+    for (size_t b = 0; b < e->batches; b++)
+        MDL_TRY(run_batch(e, b, s));
+    for (size_t i = 0; i < e->count; i++) {
+        s->top1 += (double)s->correct[i];
+        s->loss += (double)s->losses[i];
+    }
+    double n = (double)e->count;
+    s->top1 /= n;
+    s->loss /= n;
+    for (size_t k = 0; k < s->n_steps; k++)
+        s->step_top1[k] = e->step_logits ? s->step_top1[k] / n : s->top1;
+    s->mean_steps = e->step_logits ? s->mean_steps / n : (double)s->n_steps;
+    return MDL_OK;
+}

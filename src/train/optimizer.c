@@ -1,0 +1,121 @@
+/* The optimizer's step over the flat arenas: norm of the gradient, clipping, AdamW or SGD, and the
+ * moving average of the weights. */
+#include "train/train_internal.h"
+
+#include <math.h>
+
+mdl_view mdl__flat(mdl_buffer *buffer, size_t elements)
+{
+    return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(elements));
+}
+
+static mdl_status segments_create(mdl__trainer *t)
+{
+    const mdl_graph *graph = t->built.graph;
+    size_t n = mdl_graph_param_count(graph);
+    MDL_TRY(MDL_NEW(n, "optimizer segments", &t->segments));
+    t->n_segments = 0;
+    for (size_t i = 0; i < n; i++) {
+        const mdl_param *param = mdl_graph_param_at(graph, i);
+        /* A segment reaches to the next parameter: the gap holds zeros, and stays so. */
+        size_t end = i + 1 < n ? mdl_graph_param_at(graph, i + 1)->offset : t->n_params;
+        size_t begin = i == 0 ? 0 : param->offset;
+        double decay = param->decay ? 1 : 0;
+        mdl_segment *last = t->n_segments > 0 ? &t->segments[t->n_segments - 1] : NULL;
+        if (!last || last->a != decay)
+            t->segments[t->n_segments++] = (mdl_segment){begin, end - begin, decay, 1};
+        else
+            last->count += end - begin;
+    }
+    return MDL_OK;
+}
+
+mdl_status mdl__optimizer_create(mdl__trainer *t)
+{
+    mdl_device *device = t->job->device;
+    size_t bytes = t->n_params * mdl_dtype_size(device->real);
+    bool adamw = t->job->train->optim.kind == MDL_OPTIM_ADAMW;
+    MDL_TRY(mdl_buffer_create(device, bytes, "gradients", &t->gradients));
+    MDL_TRY(mdl_buffer_create(device, bytes, "moments", &t->moments[0]));
+    if (adamw)
+        MDL_TRY(mdl_buffer_create(device, bytes, "second moments", &t->moments[1]));
+    MDL_TRY(mdl_buffer_create(device, sizeof(double), "gradient norm", &t->norm));
+    return segments_create(t);
+}
+
+mdl_status mdl__gradients_clear(mdl__trainer *t)
+{
+    mdl_attrs attrs = {.fill = {0, MDL_SHAPE1(t->n_params)}};
+    mdl_view gradients = mdl__flat(t->gradients, t->n_params);
+    return mdl_dispatch_now(t->job->device, &t->scratch, MDL_OP_FILL, &attrs, NULL, 0, &gradients,
+                            1);
+}
+
+static mdl_status gradient_norm(mdl__trainer *t, double *norm)
+{
+    mdl_attrs attrs = {0};
+    mdl_view gradients = mdl__flat(t->gradients, t->n_params);
+    mdl_view sum = mdl_buffer_view(t->norm, 0, MDL_F64, MDL_SHAPE1((size_t)1));
+    MDL_TRY(mdl_dispatch_now(t->job->device, &t->scratch, MDL_OP_SUM_SQUARES, &attrs, &gradients, 1,
+                             &sum, 1));
+    MDL_TRY(mdl_buffer_download(t->norm, 0, norm, sizeof *norm));
+    *norm = sqrt(*norm);
+    return MDL_OK;
+}
+
+mdl_status mdl__optimizer_step(mdl__trainer *t, double lr)
+{
+    const mdl_train_config *train = t->job->train;
+    const mdl_optim_config *o = &train->optim;
+    double norm, steps = (double)(t->position.step + 1);
+    MDL_TRY(gradient_norm(t, &norm));
+    if (!isfinite(norm))
+        return mdl_fail(MDL_NUMERIC, "the gradient's norm is %g", norm);
+
+    mdl_attrs attrs = {.optim = {.lr = lr,
+                                 .beta1 = o->beta1,
+                                 .beta2 = o->beta2,
+                                 .eps = o->eps,
+                                 .weight_decay = o->weight_decay,
+                                 .correction1 = 1 - pow(o->beta1, steps),
+                                 .correction2 = 1 - pow(o->beta2, steps),
+                                 .grad_scale = 1,
+                                 .momentum = o->momentum,
+                                 .nesterov = o->nesterov,
+                                 .segments = t->segments,
+                                 .n_segments = t->n_segments}};
+    if (train->clip > 0 && norm > train->clip)
+        attrs.optim.grad_scale = train->clip / (norm + 1e-6); /* 1e-6 as in PyTorch */
+    mdl_view gradients = mdl__flat(t->gradients, t->n_params);
+    bool adamw = o->kind == MDL_OPTIM_ADAMW;
+    mdl_view out[3] = {mdl__flat(t->weights.params, t->n_params),
+                       mdl__flat(t->moments[0], t->n_params)};
+    if (adamw)
+        out[2] = mdl__flat(t->moments[1], t->n_params);
+    return mdl_dispatch_now(t->job->device, &t->scratch, adamw ? MDL_OP_ADAMW : MDL_OP_SGD, &attrs,
+                            &gradients, 1, out, adamw ? 3 : 2);
+}
+
+double mdl__ema_decay(double decay, uint64_t step)
+{
+    return fmin(decay, (1 + (double)step) / (10 + (double)step));
+}
+
+static mdl_status average(mdl__trainer *t, mdl_buffer *weights, mdl_buffer *ema, size_t n,
+                          double weight)
+{
+    if (n == 0)
+        return MDL_OK;
+    mdl_attrs attrs = {.lerp = {weight}};
+    mdl_view in = mdl__flat(weights, n), out = mdl__flat(ema, n);
+    return mdl_dispatch_now(t->job->device, &t->scratch, MDL_OP_LERP, &attrs, &in, 1, &out, 1);
+}
+
+mdl_status mdl__ema_update(mdl__trainer *t)
+{
+    if (!t->ema.params)
+        return MDL_OK;
+    double weight = 1 - mdl__ema_decay(t->job->train->ema, t->position.step);
+    MDL_TRY(average(t, t->weights.params, t->ema.params, t->n_params, weight));
+    return average(t, t->weights.buffers, t->ema.buffers, t->n_buffers, weight);
+}

@@ -1,0 +1,104 @@
+/* Graphs of a model with their plans, and what a training needs in memory.  The search for a way
+ * into a memory limit: as it is, then with recomputation, then with smaller micro-batches. */
+#include "train/train_internal.h"
+
+#include <string.h>
+
+mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch,
+                      const mdl_train_config *train, size_t steps, bool recompute,
+                      mdl_device *device, mdl__built *out)
+{
+    memset(out, 0, sizeof *out);
+    mdl_plan_options options = {.recompute = recompute};
+    mdl_status status = mdl_graph_create(device->real, &out->graph);
+    if (status != MDL_OK)
+        return status;
+    double smoothing = train ? train->label_smoothing : 0;
+    status = mdl_model_build(model, mode, batch, smoothing, steps, out->graph, &out->io);
+    if (status != MDL_OK)
+        goto fail;
+    out->multiply_adds = mdl_graph_multiply_adds(out->graph) / (double)batch;
+    if ((status = mdl_graph_fuse(out->graph)) != MDL_OK)
+        goto fail;
+    if (mode == MDL_MODE_TRAIN) {
+        /* The gradients of the micro-batches add up to that of the mean over the batch. */
+        double scale = train ? (double)batch / (double)train->batch : 1;
+        if ((status = mdl_graph_backward(out->graph, out->io.loss, scale)) != MDL_OK)
+            goto fail;
+    }
+    if ((status = mdl_graph_status(out->graph)) != MDL_OK)
+        goto fail;
+    if ((status = mdl_plan_create(out->graph, device, &options, &out->plan)) != MDL_OK)
+        goto fail;
+    return MDL_OK;
+fail:
+    mdl__built_destroy(out);
+    return status;
+}
+
+void mdl__built_destroy(mdl__built *built)
+{
+    mdl_plan_destroy(built->plan);
+    mdl_graph_destroy(built->graph);
+    memset(built, 0, sizeof *built);
+}
+
+mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
+                            mdl_device *device, mdl__choice choice, mdl_memory_plan *out)
+{
+    mdl__built built;
+    size_t batch = (size_t)choice.micro_batch, real = mdl_dtype_size(device->real);
+    memset(out, 0, sizeof *out);
+    /* The fitness split is evaluated between the epochs, with the same batch. */
+    MDL_TRY(mdl__build(model, MDL_MODE_INFER, batch, NULL, 0, false, device, &built));
+    size_t evaluation = mdl_plan_arena_bytes(built.plan);
+    mdl__built_destroy(&built);
+    MDL_TRY(
+        mdl__build(model, MDL_MODE_TRAIN, batch, train, 0, choice.recompute != 0, device, &built));
+    out->arena = mdl_plan_arena_bytes(built.plan) + evaluation;
+    out->params = real * mdl_graph_params_size(built.graph);
+    out->buffers = real * mdl_graph_buffers_size(built.graph);
+    mdl__built_destroy(&built);
+    out->gradients = out->params;
+    out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->params;
+    out->ema = train->ema > 0 ? out->params + out->buffers : 0;
+    out->total = out->arena + out->params + out->buffers + out->gradients + out->moments + out->ema;
+    out->recompute = choice.recompute != 0;
+    out->micro_batch = batch;
+    return MDL_OK;
+}
+
+/* The largest divisor of n below `below`, which is half of it where n is a power of two; 0 where
+ * there is none that leaves BatchNorm two images. */
+static size_t smaller_divisor(size_t n, size_t below)
+{
+    for (size_t d = below; d-- > 2;)
+        if (n % d == 0 && d <= below / 2)
+            return d;
+    return 0;
+}
+
+mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
+                          mdl_device *device, size_t limit, mdl_memory_plan *out)
+{
+    size_t accumulate = train->accumulate;
+    if (train->batch == 0 || accumulate == 0 || train->batch % accumulate != 0)
+        return mdl_fail(MDL_CONFIG,
+                        "train.batch %zu cannot be cut into train.accumulate %zu equal parts",
+                        train->batch, accumulate);
+    mdl__choice choice = {.micro_batch = train->batch / accumulate};
+    for (;;) {
+        MDL_TRY(mdl__memory_with(model, train, device, choice, out));
+        out->fits = limit == 0 || out->total <= limit;
+        if (out->fits)
+            return MDL_OK;
+        if (!choice.recompute) {
+            choice.recompute = 1;
+            continue;
+        }
+        size_t next = smaller_divisor(train->batch, (size_t)choice.micro_batch);
+        if (next == 0)
+            return MDL_OK; /* the least that is possible, and it does not fit */
+        choice.micro_batch = next;
+    }
+}

@@ -1,0 +1,215 @@
+/* The files of a training: resume.state, epoch-NNN, ema and final checkpoints.  Each is written
+ * under a temporary name and renamed, so a kill at any moment leaves the last good one. */
+#include "train/train_internal.h"
+
+#include <string.h>
+
+bool mdl__writes(const mdl_train_job *job)
+{
+    return job->out && job->out[0] != 0;
+}
+
+static mdl_status out_path(const mdl_train_job *job, char path[MDL_PATH_MAX], const char *name)
+{
+    return mdl_path(path, MDL_PATH_MAX, job->out, "%s", name);
+}
+
+static mdl_status epoch_path(const mdl_train_job *job, char path[MDL_PATH_MAX], uint64_t epoch)
+{
+    return mdl_path(path, MDL_PATH_MAX, job->out, "epoch-%03llu.safetensors",
+                    (unsigned long long)epoch);
+}
+
+mdl_status mdl__folder_prepare(const mdl_train_job *job)
+{
+    static const char *const names[] = {"resume.state", "final.safetensors", "ema.safetensors"};
+    char path[MDL_PATH_MAX];
+    if (!mdl__writes(job))
+        return MDL_OK;
+    MDL_TRY(mdl_make_folders(job->out));
+    for (size_t i = 0; i < MDL_COUNT(names); i++) {
+        MDL_TRY(out_path(job, path, names[i]));
+        MDL_TRY(mdl_remove_file(path));
+    }
+    for (uint64_t epoch = 1; epoch <= job->train->epochs; epoch++) {
+        MDL_TRY(epoch_path(job, path, epoch));
+        MDL_TRY(mdl_remove_file(path));
+    }
+    return MDL_OK;
+}
+
+/* ---- resume.state --------------------------------------------------------------------------- */
+
+/* What must be as it was for the continued run to equal an uninterrupted one.  How long it runs and
+ * what it writes (max_steps, keep, save_every) may change. */
+static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
+{
+    const mdl_train_config *c = job->train;
+    const mdl_optim_config *o = &c->optim;
+    const mdl_schedule_config *s = &c->schedule;
+    memset(fp, 0, sizeof *fp);
+    mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)job->seed,
+                        mdl_dtype_name(job->device->real));
+    mdl_fingerprint_add(fp, "train.epochs %zu\ntrain.batch %zu\ntrain.accumulate %zu\n", c->epochs,
+                        c->batch, c->accumulate);
+    mdl_fingerprint_add(fp, "train.label_smoothing %.17g\ntrain.clip %.17g\ntrain.ema %.17g\n",
+                        c->label_smoothing, c->clip, c->ema);
+    mdl_fingerprint_add(fp, "train.evaluate_every %zu\n", c->evaluate_every);
+    mdl_fingerprint_add(fp, "optim.kind %d\noptim.lr %.17g\noptim.weight_decay %.17g\n",
+                        (int)o->kind, o->lr, o->weight_decay);
+    mdl_fingerprint_add(fp, "optim.momentum %.17g\noptim.nesterov %d\n", o->momentum,
+                        (int)o->nesterov);
+    mdl_fingerprint_add(fp, "optim.beta1 %.17g\noptim.beta2 %.17g\noptim.eps %.17g\n", o->beta1,
+                        o->beta2, o->eps);
+    mdl_fingerprint_add(fp, "schedule.kind %d\nschedule.warmup %.17g\nschedule.final %.17g\n",
+                        (int)s->kind, s->warmup, s->final);
+    mdl_fingerprint_add(fp, "schedule.every %.17g\nschedule.factor %.17g\n", s->every, s->factor);
+    mdl_fingerprint_model(fp, job->model);
+    mdl_fingerprint_data(fp, job->data);
+}
+
+static void machine(const mdl_train_job *job, char text[96])
+{
+    snprintf(text, 96, "backend %s, %d threads", job->device->backend->name, job->device->threads);
+}
+
+static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
+{
+    mdl_fingerprint fp;
+    char where[96] = "";
+    settings(t->job, &fp);
+    machine(t->job, where);
+    MDL_TRY(mdl_fingerprint_put(&fp, state));
+    MDL_TRY(mdl_state_put(state, "machine", where, sizeof where));
+    MDL_TRY(mdl_state_put(state, "choice", &t->choice, sizeof t->choice));
+    MDL_TRY(mdl_state_put(state, "position", &t->position, sizeof t->position));
+    MDL_TRY(mdl_state_put(state, "history", t->history, t->n_history * sizeof *t->history));
+    MDL_TRY(mdl_state_put_buffer(state, "params", t->weights.params));
+    if (t->n_buffers > 0)
+        MDL_TRY(mdl_state_put_buffer(state, "buffers", t->weights.buffers));
+    MDL_TRY(mdl_state_put_buffer(state, "moments", t->moments[0]));
+    if (t->moments[1])
+        MDL_TRY(mdl_state_put_buffer(state, "moments2", t->moments[1]));
+    if (t->ema.params)
+        MDL_TRY(mdl_state_put_buffer(state, "ema", t->ema.params));
+    if (t->ema.params && t->n_buffers > 0)
+        MDL_TRY(mdl_state_put_buffer(state, "ema_buffers", t->ema.buffers));
+    return t->stepwise ? mdl__slots_put(t, state) : MDL_OK;
+}
+
+mdl_status mdl__state_save(const mdl__trainer *t)
+{
+    char path[MDL_PATH_MAX];
+    mdl_state_writer *state = NULL;
+    if (!mdl__writes(t->job))
+        return MDL_OK;
+    MDL_TRY(out_path(t->job, path, "resume.state"));
+    MDL_TRY(mdl_state_create(path, &state));
+    mdl_status status = put_all(t, state);
+    if (status != MDL_OK) {
+        mdl_state_abort(state);
+        return status;
+    }
+    return mdl_state_commit(state);
+}
+
+mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out, mdl__choice *choice)
+{
+    char path[MDL_PATH_MAX];
+    mdl_fingerprint fp;
+    *out = NULL;
+    if (!job->resume || !mdl__writes(job))
+        return MDL_OK;
+    MDL_TRY(out_path(job, path, "resume.state"));
+    if (!mdl_file_exists(path))
+        return MDL_OK;
+    MDL_TRY(mdl_state_read(path, out));
+    settings(job, &fp);
+    mdl_status status = mdl_fingerprint_check(&fp, *out, path);
+    if (status == MDL_OK)
+        status = mdl_state_get(*out, "choice", choice, sizeof *choice);
+    if (status == MDL_OK && (choice->micro_batch == 0 || choice->micro_batch > job->train->batch ||
+                             job->train->batch % choice->micro_batch != 0))
+        status = mdl_fail(MDL_FORMAT, "%s: micro-batch %llu does not divide the batch %zu", path,
+                          (unsigned long long)choice->micro_batch, job->train->batch);
+    if (status != MDL_OK) {
+        mdl_state_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
+{
+    const mdl_train_config *c = t->job->train;
+    MDL_TRY(mdl_state_get(state, "position", &t->position, sizeof t->position));
+    const mdl__position *p = &t->position;
+    if (p->epoch > c->epochs || (!t->stepwise && p->batch >= t->batches))
+        return mdl_fail(MDL_FORMAT, "the saved state is at epoch %llu of %zu, batch %llu of %zu",
+                        (unsigned long long)p->epoch, c->epochs, (unsigned long long)p->batch,
+                        t->batches);
+    t->n_history = (size_t)p->epoch;
+    return mdl_state_get(state, "history", t->history, t->n_history * sizeof *t->history);
+}
+
+mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
+{
+    char now[96] = "";
+    size_t size = 0;
+    MDL_TRY(get_position(t, state));
+    MDL_TRY(mdl_state_get_buffer(state, "params", t->weights.params));
+    if (t->n_buffers > 0)
+        MDL_TRY(mdl_state_get_buffer(state, "buffers", t->weights.buffers));
+    MDL_TRY(mdl_state_get_buffer(state, "moments", t->moments[0]));
+    if (t->moments[1])
+        MDL_TRY(mdl_state_get_buffer(state, "moments2", t->moments[1]));
+    if (t->ema.params)
+        MDL_TRY(mdl_state_get_buffer(state, "ema", t->ema.params));
+    if (t->ema.params && t->n_buffers > 0)
+        MDL_TRY(mdl_state_get_buffer(state, "ema_buffers", t->ema.buffers));
+    if (t->stepwise)
+        MDL_TRY(mdl__slots_get(t, state));
+    mdl__say(t, "resumed from %s/resume.state: %llu epochs and %llu steps of the next were done",
+             t->job->out, (unsigned long long)t->position.epoch,
+             (unsigned long long)t->position.batch);
+    machine(t->job, now);
+    const char *was = mdl_state_find(state, "machine", &size);
+    if (was && size == sizeof now && memcmp(was, now, size) != 0)
+        mdl__say(t, "saved with %.95s, resumed with %s: the last digits will differ", was, now);
+    return MDL_OK;
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------- */
+
+static mdl_status save_weights(const mdl__trainer *t, const char *path, const mdl_weights *weights)
+{
+    mdl_checkpoint_info info = {.config = t->job->config_text, .steps = t->position.step};
+    return mdl_weights_save(path, t->built.graph, weights, &info);
+}
+
+mdl_status mdl__epoch_save(const mdl__trainer *t)
+{
+    char path[MDL_PATH_MAX];
+    uint64_t epoch = t->position.epoch, keep = t->job->train->keep;
+    if (!mdl__writes(t->job) || keep == 0)
+        return MDL_OK;
+    MDL_TRY(epoch_path(t->job, path, epoch));
+    MDL_TRY(save_weights(t, path, &t->weights));
+    if (epoch <= keep)
+        return MDL_OK;
+    MDL_TRY(epoch_path(t->job, path, epoch - keep));
+    return mdl_remove_file(path);
+}
+
+mdl_status mdl__final_save(const mdl__trainer *t)
+{
+    char path[MDL_PATH_MAX];
+    if (!mdl__writes(t->job))
+        return MDL_OK;
+    if (t->ema.params) {
+        MDL_TRY(out_path(t->job, path, "ema.safetensors"));
+        MDL_TRY(save_weights(t, path, &t->ema));
+    }
+    MDL_TRY(out_path(t->job, path, "final.safetensors"));
+    return save_weights(t, path, &t->weights);
+}

@@ -1,0 +1,160 @@
+/* Private to train: the trainer's state and the parts of its work.  Nothing here is for other
+ * modules. */
+#ifndef MDL_TRAIN_INTERNAL_H
+#define MDL_TRAIN_INTERNAL_H
+
+#include "train/train.h"
+
+/* ---- graphs --------------------------------------------------------------------------------- */
+
+typedef struct mdl__built { /* a model's graph for one purpose, with its plan */
+    mdl_graph *graph;
+    mdl_plan *plan;
+    mdl_model_io io;
+    double multiply_adds; /* of one image's forward pass */
+} mdl__built;
+
+/* label_smoothing and the loss's scale matter in MDL_MODE_TRAIN only, which also gets its backward
+ * nodes.  steps: supervision steps at inference, 0: the model's. */
+mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch,
+                      const mdl_train_config *train, size_t steps, bool recompute,
+                      mdl_device *device, mdl__built *out) MDL_MUST_CHECK;
+void mdl__built_destroy(mdl__built *built);
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+typedef struct mdl__choice { /* how a training fits its memory limit; saved as it is */
+    uint64_t recompute;      /* 0 or 1 */
+    uint64_t micro_batch;    /* images of one run of the graph */
+} mdl__choice;
+
+/* Bytes with this choice. */
+mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
+                            mdl_device *device, mdl__choice choice,
+                            mdl_memory_plan *out) MDL_MUST_CHECK;
+
+/* ---- the trainer --------------------------------------------------------------------------------
+ */
+
+typedef struct mdl__position { /* where a training stands; saved as it is */
+    uint64_t epoch;            /* epochs completed */
+    uint64_t batch;            /* optimizer steps done in the current epoch */
+    uint64_t step;             /* optimizer steps in all */
+    uint64_t micro;            /* micro-batches in all: what dropout's random numbers count by */
+    uint64_t images;           /* in the sums below, which are the current epoch's */
+    double loss_sum;           /* over images */
+    double correct;            /* over images */
+    double lr;                 /* of the last step */
+    double epoch_seconds;      /* spent in the current epoch */
+    double seconds;            /* spent in all */
+} mdl__position;
+
+typedef struct mdl__slot { /* a place in the batch of stepwise supervision; saved as it is */
+    uint64_t epoch;        /* whose order and augmentation its sample has */
+    uint32_t position;     /* of its sample in the split */
+    uint32_t used;         /* supervision steps the sample has had */
+} mdl__slot;
+
+typedef struct mdl__slots {     /* Algorithm 3's batch: samples stay until they halt */
+    size_t count;               /* slots: the batch of one optimizer step */
+    size_t image;               /* elements of an image */
+    mdl__slot *slot;            /* [count] */
+    float *images;              /* [count, image] */
+    int32_t *labels, *fresh;    /* [count]; fresh: 1 where the sample has had no step */
+    float *q;                   /* [count], halting logits of the last step */
+    mdl_buffer *y, *z;          /* carry of all slots */
+    size_t carry_bytes;         /* of one slot's y (and z) */
+    uint32_t *order;            /* of the epoch that is drawn from */
+    size_t samples;             /* in an epoch */
+    uint64_t epoch, drawn;      /* the epoch that is drawn from, and how many of it are */
+    mdl_loader_options options; /* of the order and the augmentation */
+} mdl__slots;
+
+typedef struct mdl__trainer {
+    const mdl_train_job *job;
+    mdl__choice choice;
+    size_t accumulate; /* micro-batches in an optimizer step */
+    mdl__built built;  /* the training graph */
+    mdl_run *run;
+    mdl_weights weights;
+    mdl_weights ema; /* params is NULL where train.ema is 0 */
+    mdl_buffer *gradients;
+    mdl_buffer *moments[2]; /* AdamW: m and v; SGD: momentum and NULL */
+    mdl_buffer *norm;       /* f64[1]: sum of the gradient's squares */
+    mdl_scratch scratch;
+    mdl_segment *segments; /* weight decay or not, over the parameter arena */
+    size_t n_segments;
+    size_t n_params, n_buffers; /* elements of the two arenas */
+    size_t image;               /* elements of an image */
+    size_t batches;             /* optimizer steps in an epoch (stepwise: at least) */
+    mdl_loader *loader;         /* NULL where stepwise */
+    bool stepwise;
+    mdl__slots slots;
+    float *correct;           /* [micro_batch] */
+    mdl_evaluator *evaluator; /* NULL where there is no fitness split */
+    mdl_scores scores;
+    mdl__position position;
+    mdl_epoch_metrics *history; /* [epochs + 1], the lines of metrics.jsonl */
+    size_t n_history;
+    size_t planned_bytes;
+    double session_start; /* fraction of the training that was done when this session began */
+    double session_time;  /* mdl_time then */
+    double mark;          /* mdl_time up to which `position` has counted the seconds */
+} mdl__trainer;
+
+mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
+                               mdl__trainer *t) MDL_MUST_CHECK;
+void mdl__trainer_destroy(mdl__trainer *t);
+void mdl__say(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
+
+/* A view of a flat arena. */
+mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
+
+/* ---- optimizer, EMA -----------------------------------------------------------------------------
+ */
+
+mdl_status mdl__optimizer_create(mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__gradients_clear(mdl__trainer *t) MDL_MUST_CHECK;
+/* One step with the gradients as they are; MDL_NUMERIC where their norm is not finite. */
+mdl_status mdl__optimizer_step(mdl__trainer *t, double lr) MDL_MUST_CHECK;
+/* The average's decay after `step` optimizer steps (1 after the first): min(d, (1+t) / (10+t)), so
+ * that the random start is forgotten quickly. */
+double mdl__ema_decay(double decay, uint64_t step);
+mdl_status mdl__ema_update(mdl__trainer *t) MDL_MUST_CHECK;
+
+/* ---- stepwise supervision
+ * ------------------------------------------------------------------------ */
+
+mdl_status mdl__slots_create(mdl__trainer *t) MDL_MUST_CHECK;
+void mdl__slots_destroy(mdl__slots *slots);
+void mdl__slots_fill(mdl__trainer *t);                                   /* a new training */
+mdl_status mdl__slots_feed(mdl__trainer *t, size_t m) MDL_MUST_CHECK;    /* micro-batch m */
+mdl_status mdl__slots_collect(mdl__trainer *t, size_t m) MDL_MUST_CHECK; /* after its run */
+void mdl__slots_refill(mdl__trainer *t); /* after the optimizer step */
+bool mdl__slots_epoch_drawn(const mdl__trainer *t);
+mdl_status mdl__slots_put(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
+mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
+
+/* ---- metrics, files
+ * ------------------------------------------------------------------------------- */
+
+/* The line of the current epoch, with an evaluation where `evaluate`. */
+mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate,
+                             mdl_epoch_metrics *line) MDL_MUST_CHECK;
+/* Write the first `lines` of the history to metrics.jsonl and metrics.csv. */
+mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines) MDL_MUST_CHECK;
+
+bool mdl__writes(const mdl_train_job *job);
+/* Make the folder; remove what an earlier run with other settings left in it. */
+mdl_status mdl__folder_prepare(const mdl_train_job *job) MDL_MUST_CHECK;
+mdl_status mdl__state_save(const mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
+/* resume.state where job asks for it and it exists, else *out is NULL; refused where it was made
+ * with other settings. */
+mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out,
+                           mdl__choice *choice) MDL_MUST_CHECK;
+mdl_status mdl__epoch_save(const mdl__trainer *t) MDL_MUST_CHECK; /* and drop those too old */
+mdl_status mdl__final_save(const mdl__trainer *t) MDL_MUST_CHECK;
+
+#endif
