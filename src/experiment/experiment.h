@@ -25,13 +25,21 @@ typedef struct mdl_experiment_config {
     size_t latency_runs;
 } mdl_experiment_config;
 
+#define MDL_MAX_KEYS 128
+typedef struct mdl_config_origin { /* where each key was set last, for messages; not a setting */
+    char file[256];
+    int line[MDL_MAX_KEYS]; /* by number of the key; 0: default, MDL_ORIGIN_SET: --set */
+} mdl_config_origin;
+#define MDL_ORIGIN_SET (-1)
+
 typedef struct mdl_config {
-    mdl_model_config model;
+    mdl_model_config model; /* classes 0: from the data */
     mdl_data_config data;
     mdl_train_config train;
     mdl_merge_config merge;
     mdl_experiment_config experiment;
     mdl_run_config run;
+    mdl_config_origin origin;
 } mdl_config;
 
 mdl_config mdl_config_default(void);
@@ -50,18 +58,32 @@ mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK
  * run do not change what the model is): keys of model, trm, and those of data that say how images
  * are prepared. */
 mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
-/* Checks across keys (shapes that cannot be, batch 0, ...). */
+/* Checks across keys (shapes that cannot be, a batch that cannot be divided, ...). */
 mdl_status mdl_config_check(const mdl_config *config) MDL_MUST_CHECK;
+/* Take the input size from open data, and model.classes where it is 0; refuses a model with fewer
+ * classes than the data. */
+mdl_status mdl_config_use_data(mdl_config *config, const mdl_data *data) MDL_MUST_CHECK;
+/* The same from what is known without reading the data; fails where that is not enough. */
+mdl_status mdl_config_assume_data(mdl_config *config) MDL_MUST_CHECK;
 
 typedef struct mdl_key { /* a row of the table of keys */
     const char *name;    /* "optim.lr" */
     const char *help;    /* one line */
-    const char *type;    /* "number", "integer", "true or false", "text", or the choices "a | b" */
+    char type[128];      /* "number", "integer", "text", ..., or the choices "a | b" */
 } mdl_key;
 size_t mdl_key_count(void);
 mdl_key mdl_key_at(size_t index);
-/* The default (or *config's) value of a key as YAML text, into buffer. */
+/* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
 void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
+/* The number of a key, or mdl_key_count() where there is none of that name. */
+size_t mdl_key_find(const char *name);
+/* The key whose name is nearest to `name`, or NULL where none is near. */
+const char *mdl_key_nearest(const char *name);
+/* Whether `name` differs from `candidate` by so little that it may be meant; the number of edits
+ * (a swap of neighbours counts as one), or SIZE_MAX where they are too many. */
+size_t mdl_near(const char *name, const char *candidate);
+/* A size in bytes: "1536", "400MB" (10^6), "2GiB" (2^30), "1.5 GiB". */
+mdl_status mdl_parse_bytes(const char *text, size_t *bytes) MDL_MUST_CHECK;
 
 /* ---- statistics ------------------------------------------------------------------------------ */
 

@@ -1,0 +1,140 @@
+/* Checks across keys, and what the model learns from the data.  Ranges of single keys are checked
+ * while reading. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "experiment/config_internal.h"
+
+const char *mdl__origin_text(const mdl_config *config, size_t key, char *text)
+{
+    int line = key < mdl__key_total ? config->origin.line[key] : 0;
+    if (line > 0)
+        snprintf(text, MDL__ORIGIN_TEXT, "%s:%d: ", config->origin.file, line);
+    else
+        snprintf(text, MDL__ORIGIN_TEXT, "%s", line == MDL_ORIGIN_SET ? "--set: " : "");
+    return text;
+}
+
+/* "FILE:LINE: key: reason". */
+static mdl_status MDL_PRINTF(3, 4)
+    refuse(const mdl_config *config, const char *key, const char *format, ...)
+{
+    char reason[512], origin[MDL__ORIGIN_TEXT];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
+    return mdl_fail(MDL_CONFIG, "%s%s: %s", mdl__origin_text(config, mdl_key_find(key), origin),
+                    key, reason);
+}
+
+static mdl_status check_training(const mdl_config *config)
+{
+    const mdl_train_config *train = &config->train;
+    if (train->batch % train->accumulate != 0)
+        return refuse(config, "train.accumulate",
+                      "expected a divisor of train.batch (%zu), got %zu", train->batch,
+                      train->accumulate);
+    if (train->schedule.kind == MDL_SCHEDULE_ONE_CYCLE && train->schedule.warmup > 1)
+        return refuse(config, "schedule.warmup",
+                      "expected a part of the run (0 to 1) with schedule.kind: one_cycle, got %g",
+                      train->schedule.warmup);
+    if (train->optim.kind == MDL_OPTIM_SGD && train->optim.nesterov && train->optim.momentum <= 0)
+        return refuse(config, "optim.momentum", "expected more than 0 with optim.nesterov: true");
+    return MDL_OK;
+}
+
+static mdl_status check_data(const mdl_config *config)
+{
+    const mdl_data_config *data = &config->data;
+    if (data->size == MDL_SIZE_MODEL && data->crop_padding >= data->image_size &&
+        data->crop_reflect)
+        return refuse(
+            config, "data.crop_padding",
+            "expected less than the side of the image (%zu) with crop_fill: reflect, got %zu",
+            data->image_size, data->crop_padding);
+    if (data->size == MDL_SIZE_MODEL && data->cutout > data->image_size)
+        return refuse(config, "data.cutout",
+                      "expected at most the side of the image (%zu), got %zu", data->image_size,
+                      data->cutout);
+    return MDL_OK;
+}
+
+static mdl_status check_run(const mdl_config *config)
+{
+    size_t name = strcspn(config->run.backend, ":");
+    if (config->run.backend[0] == '\0')
+        return refuse(config, "run.backend", "expected the name of a backend, got nothing");
+    for (int i = 0; i < mdl_backend_count(); i++) {
+        const mdl_backend *backend = mdl_backend_at(i);
+        if (strlen(backend->name) == name &&
+            memcmp(backend->name, config->run.backend, name) == 0 &&
+            config->run.precision == MDL_F64 && !backend->supports_f64)
+            return refuse(config, "run.precision",
+                          "float64 is not offered by backend %s; use run.backend: reference",
+                          backend->name);
+    }
+    return MDL_OK;
+}
+
+/* The model's own check names a key somewhere in its detail; put that key's place in front. */
+static mdl_status check_model(const mdl_config *config)
+{
+    mdl_status status = mdl_model_check(&config->model);
+    if (status == MDL_OK)
+        return MDL_OK;
+    char origin[MDL__ORIGIN_TEXT] = "", detail[1024];
+    snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
+    for (size_t i = 0; i < mdl__key_total && origin[0] == '\0'; i++) {
+        if (strstr(detail, mdl__keys[i].name) != NULL)
+            mdl__origin_text(config, i, origin);
+    }
+    return mdl_fail(MDL_CONFIG, "%s%s", origin, detail);
+}
+
+mdl_status mdl_config_check(const mdl_config *config)
+{
+    mdl_config assumed = *config;
+    MDL_TRY(check_training(config));
+    MDL_TRY(check_data(config));
+    MDL_TRY(check_run(config));
+    /* Where nothing is known of the data yet, the model is checked once it is open. */
+    if (config->model.height == 0 && mdl_config_assume_data(&assumed) != MDL_OK)
+        return MDL_OK;
+    return check_model(&assumed);
+}
+
+static mdl_status use_classes(mdl_config *config, size_t classes)
+{
+    if (config->model.classes == 0)
+        config->model.classes = classes;
+    if (config->model.classes < classes)
+        return refuse(config, "model.classes", "expected at least the data's %zu classes, got %zu",
+                      classes, config->model.classes);
+    return MDL_OK;
+}
+
+mdl_status mdl_config_use_data(mdl_config *config, const mdl_data *data)
+{
+    config->model.height = data->height;
+    config->model.width_px = data->width;
+    config->model.channels = data->channels;
+    MDL_TRY(use_classes(config, data->classes));
+    return check_model(config);
+}
+
+mdl_status mdl_config_assume_data(mdl_config *config)
+{
+    size_t classes = mdl_data_known_classes(config->data.source);
+    bool native = config->data.size == MDL_SIZE_NATIVE;
+    bool digits = strcmp(config->data.source, "digits") == 0;
+    if (classes == 0 && config->model.classes == 0)
+        return refuse(config, "model.classes", "not known before the data (%s) is read",
+                      config->data.source);
+    if (native && !digits)
+        return refuse(config, "data.size", "the native size of %s is not known before it is read",
+                      config->data.source);
+    config->model.height = config->model.width_px = native ? 8 : config->data.image_size;
+    config->model.channels = native ? 1 : 3;
+    return use_classes(config, classes);
+}

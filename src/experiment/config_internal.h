@@ -1,0 +1,67 @@
+/* Private to the configuration: the row of the table of keys, the value of a key as a YAML node or
+ * as text, and a string that grows. */
+#ifndef MDL_CONFIG_INTERNAL_H
+#define MDL_CONFIG_INTERNAL_H
+
+#include <yaml.h>
+
+#include "experiment/experiment.h"
+
+typedef enum mdl__key_type {
+    MDL__KEY_SIZE,    /* size_t */
+    MDL__KEY_U64,     /* uint64_t, the whole range */
+    MDL__KEY_REAL,    /* double */
+    MDL__KEY_TEXT,    /* char[], `max` bytes with the NUL */
+    MDL__KEY_FLAG,    /* bool, two choices */
+    MDL__KEY_CHOICE,  /* enum, its values count the choices */
+    MDL__KEY_BYTES,   /* size_t with an optional unit */
+    MDL__KEY_STRIDES, /* size_t[7] */
+    MDL__KEY_AUGMENT  /* list; a view of data.crop_padding, data.flip, data.cutout */
+} mdl__key_type;
+
+enum {
+    MDL__KEY_IN_CHECKPOINT = 1, /* says what the model is, or how its images are prepared */
+    MDL__KEY_MACHINE = 2        /* does not change what a run computes, only how fast */
+};
+
+typedef struct mdl__key {
+    const char *name;
+    mdl__key_type type;
+    unsigned flags;      /* MDL__KEY_IN_CHECKPOINT, MDL__KEY_MACHINE */
+    size_t offset;       /* in mdl_config */
+    double min, max;     /* range, both ends valid; TEXT: max is the size of the buffer */
+    const char *choices; /* "a|b|c"; an empty place is a value that is not offered */
+    const char *help;    /* one line */
+} mdl__key;
+
+extern const mdl__key mdl__keys[];
+extern const size_t mdl__key_total;
+
+/* Read a node into *config.  On failure the detail says what was expected and what was there,
+ * without file and key. */
+mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_node_t *node,
+                         mdl_config *config) MDL_MUST_CHECK;
+
+/* Which of data.augment's words *config has, as bits by mdl__augment_words. */
+unsigned mdl__augment_of(const mdl_config *config);
+extern const char *const mdl__augment_words[4];
+
+/* "FILE:LINE: ", "--set: " or "" in front of a message about a key. */
+#define MDL__ORIGIN_TEXT 320
+const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
+
+/* The keys for which wanted(key) holds, as YAML. */
+mdl_status mdl__config_dump(const mdl_config *config, bool (*wanted)(const mdl__key *key),
+                            bool comments, char **text) MDL_MUST_CHECK;
+
+/* A string that grows.  The first failure sticks and is returned by mdl__text_take. */
+typedef struct mdl__text {
+    char *data;
+    size_t length, capacity;
+    mdl_status status;
+} mdl__text;
+void mdl__text_add(mdl__text *text, const char *format, ...) MDL_PRINTF(2, 3);
+/* Hand over the string (free with mdl_free); NULL on failure. */
+mdl_status mdl__text_take(mdl__text *text, char **out) MDL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,257 @@
+/* The table of all configuration keys, the defaults, and look-up by name.  Reading, printing and
+ * help are driven by this table; adding a key is one row here. */
+#include <string.h>
+
+#include "experiment/config_internal.h"
+
+#define AT(field) offsetof(mdl_config, field)
+#define BIG       9007199254740992.0 /* 2^53: sizes beyond it are typing errors */
+#define CKPT      MDL__KEY_IN_CHECKPOINT
+
+#define SIZE(name, flags, field, min, max, help)                                                   \
+    {                                                                                              \
+        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help                                \
+    }
+#define REAL(name, flags, field, min, max, help)                                                   \
+    {                                                                                              \
+        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help                                \
+    }
+#define FLAG(name, flags, field, help)                                                             \
+    {                                                                                              \
+        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help                            \
+    }
+#define CHOICE(name, flags, field, choices, help)                                                  \
+    {                                                                                              \
+        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help                               \
+    }
+#define TEXT(name, flags, field, help)                                                             \
+    {                                                                                              \
+        name, MDL__KEY_TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help     \
+    }
+
+/* clang-format off */
+const mdl__key mdl__keys[] = {
+    CHOICE("model.kind", CKPT, model.kind, "efficientnet_lite0|hybrid|mlp", "network"),
+    SIZE("model.classes", CKPT, model.classes, 0, 65536, "outputs; 0: as many as the data has classes"),
+    SIZE("model.stem_stride", CKPT, model.stem_stride, 1, 4, "stride of the first convolution"),
+    {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages"},
+    REAL("model.width", CKPT, model.width, 0.05, 16, "multiplier of the channels, which are rounded to 8"),
+    REAL("model.depth", CKPT, model.depth, 0.05, 16, "multiplier of the blocks in a stage"),
+    REAL("model.drop_connect", CKPT, model.drop_connect, 0, 0.95, "chance to skip the last residual block; less before it"),
+    REAL("model.dropout", CKPT, model.dropout, 0, 0.95, "dropout before the classifier (hybrid: before the TRM)"),
+    REAL("model.bn_eps", CKPT, model.bn_eps, 1e-12, 1, "added to a BatchNorm's variance"),
+    REAL("model.bn_momentum", CKPT, model.bn_momentum, 0, 1, "part of the new batch in the running statistics"),
+    CHOICE("model.padding", CKPT, model.padding, "symmetric|same", "padding of strided convolutions: PyTorch's or TensorFlow's"),
+    SIZE("model.hidden", CKPT, model.hidden, 1, 65536, "mlp: width of the hidden layer"),
+    CHOICE("model.mlp_init", CKPT, model.mlp_init, "|||normal||uniform", "mlp: distribution of the first weights"),
+    REAL("model.mlp_init_scale", CKPT, model.mlp_init_scale, 0, 1000, "mlp: its scale; 0: 1/sqrt(inputs)"),
+
+    SIZE("trm.dim", CKPT, model.trm.dim, 1, 4096, "width D of the recursive network"),
+    SIZE("trm.n", CKPT, model.trm.n, 1, 32, "latent updates in one recursion"),
+    SIZE("trm.t", CKPT, model.trm.t, 1, 32, "recursions; the last one carries gradients"),
+    SIZE("trm.n_sup", CKPT, model.trm.n_sup, 1, MDL_MAX_SUPERVISION, "supervision steps"),
+    CHOICE("trm.tokens", CKPT, model.trm.tokens, "pooled|grid", "one token of pooled features, or one for each position"),
+    CHOICE("trm.mix", CKPT, model.trm.mix, "mlp|attention", "how grid tokens are mixed"),
+    CHOICE("trm.supervision", CKPT, model.trm.supervision, "shared|stepwise", "one optimizer step for all supervision steps, or one each"),
+    FLAG("trm.halt", CKPT, model.trm.halt, "inference stops where the halting head says so"),
+    FLAG("trm.stablemax", CKPT, model.trm.stablemax, "stable-max cross-entropy in place of softmax"),
+    REAL("trm.halt_weight", CKPT, model.trm.halt_weight, 0, 1000, "weight of the halting loss"),
+
+    TEXT("data.source", 0, data.source, "digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR or synthetic:N"),
+    CHOICE("data.size", CKPT, data.size, "model|native", "enlarge to image_size and three channels, or leave as they are"),
+    SIZE("data.image_size", CKPT, data.image_size, 1, 1024, "side of the images with size: model"),
+    CHOICE("data.resize", CKPT, data.resize, "bilinear|pad", "how smaller images become larger"),
+    CHOICE("data.normalize", CKPT, data.normalize, "dataset|unit|none", "mean 0 and deviation 1, or 0 to 1, or as in the file"),
+    SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
+    REAL("data.fitness_fraction", 0, data.fitness_fraction, 0, 0.9, "part of the training images held out to choose and to merge"),
+    {"data.split_seed", MDL__KEY_U64, 0, AT(data.split_seed), 0, 0, NULL, "seed of that split"},
+    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below"},
+    SIZE("data.crop_padding", 0, data.crop_padding, 0, 256, "crop: padding before a random crop; 0: none"),
+    {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds"},
+    CHOICE("data.flip", 0, data.flip, "none|random|alternating", "flip: left and right, at random or every other epoch"),
+    SIZE("data.cutout", 0, data.cutout, 0, 1024, "cutout: side of the square that is blanked; 0: none"),
+    SIZE("data.digits_train", 0, data.digits_train, 1, 1796, "digits: the first so many train, the others test"),
+
+    SIZE("train.epochs", 0, train.epochs, 1, 1000000, "passes over the training images"),
+    SIZE("train.batch", 0, train.batch, 1, 1048576, "images in an optimizer step"),
+    SIZE("train.max_steps", 0, train.max_steps, 0, BIG, "stop after so many optimizer steps; 0: no limit"),
+    SIZE("train.accumulate", 0, train.accumulate, 1, 65536, "parts a batch is computed in, to save memory"),
+    TEXT("train.init", 0, train.init, "checkpoint to start from; \"\": random weights"),
+    REAL("train.label_smoothing", 0, train.label_smoothing, 0, 0.99, "part of the target spread over all classes"),
+    REAL("train.clip", 0, train.clip, 0, 1e9, "largest norm of the gradient; 0: off"),
+    REAL("train.ema", 0, train.ema, 0, 0.999999, "decay of the running average of the weights; 0: off"),
+    SIZE("train.keep", 0, train.keep, 0, 1000000, "how many of the last epochs' checkpoints are kept"),
+    SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
+    SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the held-out images; 0: the last only"),
+
+    CHOICE("optim.kind", 0, train.optim.kind, "adamw|sgd", "optimizer"),
+    REAL("optim.lr", 0, train.optim.lr, 0, 1000, "peak learning rate"),
+    REAL("optim.momentum", 0, train.optim.momentum, 0, 0.9999, "sgd: momentum"),
+    FLAG("optim.nesterov", 0, train.optim.nesterov, "sgd: Nesterov's form of momentum"),
+    REAL("optim.beta1", 0, train.optim.beta1, 0, 0.999999, "adamw: decay of the first moment"),
+    REAL("optim.beta2", 0, train.optim.beta2, 0, 0.999999, "adamw: decay of the second moment"),
+    REAL("optim.eps", 0, train.optim.eps, 1e-20, 1, "adamw: added to the root of the second moment"),
+    REAL("optim.weight_decay", 0, train.optim.weight_decay, 0, 10, "not applied to BatchNorm and biases"),
+
+    CHOICE("schedule.kind", 0, train.schedule.kind, "cosine|one_cycle|step|constant", "course of the learning rate"),
+    REAL("schedule.warmup", 0, train.schedule.warmup, 0, 1000000, "epochs of linear rise (one_cycle: part of the run)"),
+    REAL("schedule.final", 0, train.schedule.final, 0, 1, "last learning rate as a part of the peak"),
+    REAL("schedule.every", 0, train.schedule.every, 0.001, 1000000, "step: epochs between drops"),
+    REAL("schedule.factor", 0, train.schedule.factor, 0, 1, "step: what the rate is multiplied by"),
+
+    SIZE("merge.archive", 0, merge.archive, 2, 65536, "places in the archive"),
+    SIZE("merge.generations", 0, merge.generations, 0, BIG, "rounds of merge.batch children"),
+    SIZE("merge.batch", 0, merge.batch, 1, 65536, "children drawn at once; 1: the paper's loop"),
+    SIZE("merge.evaluations", 0, merge.evaluations, 0, BIG, "children in all, in place of generations; 0: by generations"),
+    REAL("merge.alpha", 0, merge.alpha, 0, 10, "competition for samples: 1 as in M2N2, 0 a plain genetic algorithm"),
+    FLAG("merge.attraction", 0, merge.attraction, "second parent by what it adds to the first"),
+    FLAG("merge.crossover", 0, merge.crossover, "false: a child is its first parent, mutated"),
+    CHOICE("merge.split", 0, merge.split, "flat|tensor|block|none", "where the split point may lie"),
+    CHOICE("merge.angle", 0, merge.angle, "whole|parts", "SLERP's angle: of the whole genome or of each part"),
+    FLAG("merge.slerp_all", 0, merge.slerp_all, "SLERP for every parameter, not only convolutions and products"),
+    REAL("merge.mutation", 0, merge.mutation, 0, 1000, "deviation of the noise added to a child; 0: none"),
+    CHOICE("merge.score", 0, merge.score, "correct|probability", "score of a sample: right or wrong, or the true class's probability"),
+    CHOICE("merge.fitness", 0, merge.fitness, "held_out|train", "images that decide (train: only for the paper's digits)"),
+    CHOICE("merge.batch_norm", 0, merge.batch_norm, "interpolate|recalibrate", "BatchNorm statistics of a child"),
+    CHOICE("merge.final", 0, merge.final, "accuracy|log_likelihood", "how the winner is chosen"),
+    FLAG("merge.keep_average", 0, merge.keep_average, "the average stays unless the winner is better by a standard error"),
+    FLAG("merge.start_averages", 0, merge.start_averages, "averages of the parents join the archive at the start"),
+    SIZE("merge.from_scratch", 0, merge.from_scratch, 0, 65536, "start with so many random models; 0: with checkpoints"),
+
+    SIZE("experiment.seeds", 0, experiment.seeds, 1, 16, "trainings of each kind"),
+    FLAG("experiment.baseline", 0, experiment.baseline, "A: train the baseline"),
+    FLAG("experiment.hybrid", 0, experiment.hybrid, "B: train the hybrid"),
+    FLAG("experiment.merge_baseline", 0, experiment.merge_baseline, "C: merge A's checkpoints too, for comparison"),
+    SIZE("experiment.epochs_merged", 0, experiment.epochs_merged, 0, 64, "late epochs of each training that join its last as parents"),
+    FLAG("experiment.merge_ema", 0, experiment.merge_ema, "averaged weights (train.ema) are parents too"),
+    SIZE("experiment.latency_runs", 0, experiment.latency_runs, 1, 100000, "forward passes the latency is measured over"),
+
+    {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it"},
+    SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
+    TEXT("run.backend", 0, run.backend, "cpu or reference; `mendel devices` lists them"),
+    CHOICE("run.precision", 0, run.precision, "float32|float64", "float64 is for the reference backend"),
+    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: none"},
+};
+/* clang-format on */
+const size_t mdl__key_total = MDL_COUNT(mdl__keys);
+
+_Static_assert(MDL_COUNT(mdl__keys) <= MDL_MAX_KEYS, "mdl_config_origin has a place for each key");
+
+mdl_config mdl_config_default(void)
+{
+    mdl_config config;
+    memset(&config, 0, sizeof(config));
+    config.model = mdl_model_config_default();
+    config.model.classes = 0;
+    config.data = mdl_data_config_default();
+    config.train = mdl_train_config_default();
+    config.merge = mdl_merge_config_default();
+    config.experiment = (mdl_experiment_config){.seeds = 2,
+                                                .baseline = true,
+                                                .hybrid = true,
+                                                .merge_baseline = true,
+                                                .epochs_merged = 2,
+                                                .merge_ema = true,
+                                                .latency_runs = 50};
+    config.run = (mdl_run_config){.seed = 1, .backend = "cpu", .precision = MDL_F32};
+    return config;
+}
+
+size_t mdl_key_count(void)
+{
+    return mdl__key_total;
+}
+
+/* "a|b" with empty places left out, as "a | b". */
+static void spread_choices(const char *choices, char *out, size_t size)
+{
+    size_t used = 0;
+    for (const char *at = choices; *at != '\0' && used < size;) {
+        size_t word = strcspn(at, "|");
+        if (word > 0)
+            used += (size_t)snprintf(out + used, size - used, "%s%.*s", used > 0 ? " | " : "",
+                                     (int)word, at);
+        at += word + (at[word] == '|');
+    }
+}
+
+mdl_key mdl_key_at(size_t index)
+{
+    static const char *const types[] = {
+        [MDL__KEY_SIZE] = "integer",
+        [MDL__KEY_U64] = "integer",
+        [MDL__KEY_REAL] = "number",
+        [MDL__KEY_TEXT] = "text",
+        [MDL__KEY_BYTES] = "size in bytes",
+        [MDL__KEY_STRIDES] = "list of seven integers",
+        [MDL__KEY_AUGMENT] = "none, or a list of crop, flip, cutout, normalize",
+        [MDL__KEY_CHOICE] = NULL,
+    };
+    const mdl__key *key = &mdl__keys[index];
+    mdl_key out = {.name = key->name, .help = key->help};
+    if (types[key->type] == NULL)
+        spread_choices(key->choices, out.type, sizeof(out.type));
+    else
+        snprintf(out.type, sizeof(out.type), "%s", types[key->type]);
+    return out;
+}
+
+size_t mdl_key_find(const char *name)
+{
+    size_t i = 0;
+    while (i < mdl__key_total && strcmp(mdl__keys[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* Edit distance with swaps of neighbours ("optimal string alignment"), three rows at a time. */
+static size_t edits(const char *a, const char *b)
+{
+    enum { LONGEST = 64 };
+    size_t rows[3][LONGEST + 1], na = strlen(a), nb = strlen(b);
+    if (na > LONGEST || nb > LONGEST)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= nb; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= na; i++) {
+        size_t *now = rows[i % 3], *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+        now[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+            best = mdl_min_size(best, mdl_min_size(last[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = mdl_min_size(best, before[j - 2] + 1);
+            now[j] = best;
+        }
+    }
+    return rows[na % 3][nb];
+}
+
+size_t mdl_near(const char *name, const char *candidate)
+{
+    size_t distance = edits(name, candidate);
+    return distance <= 1 + strlen(candidate) / 3 ? distance : SIZE_MAX;
+}
+
+static const char *last_part(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL ? dot + 1 : name;
+}
+
+const char *mdl_key_nearest(const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        size_t distance = mdl_near(name, mdl__keys[i].name);
+        /* The right name in the wrong section: "lr", "train.lr". */
+        if (strcmp(last_part(name), last_part(mdl__keys[i].name)) == 0)
+            distance = mdl_min_size(distance, 2);
+        if (distance < least) {
+            least = distance;
+            nearest = mdl__keys[i].name;
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,240 @@
+/* Reading the configuration: a YAML document, in sections or with dotted names, over a
+ * configuration that is already there.  A failure leaves that untouched.  Aliases are followed;
+ * tags, merge keys and further documents are not supported. */
+#include <string.h>
+
+#include "experiment/config_internal.h"
+
+#define CONFIG_FILE_LIMIT ((size_t)1 << 20) /* bytes; a configuration is a few kB */
+
+typedef struct reader {
+    yaml_document_t *document;
+    const char *name;                 /* of the file, in messages */
+    yaml_node_t *value[MDL_MAX_KEYS]; /* by key; NULL: not in the document */
+    int line[MDL_MAX_KEYS];           /* of the value */
+} reader;
+
+static int line_of(const yaml_node_t *node)
+{
+    return (int)node->start_mark.line + 1;
+}
+
+static bool is_nothing(const yaml_node_t *node)
+{
+    return node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
+           node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+/* Whether some key begins with "name.". */
+static bool is_section(const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        if (strncmp(mdl__keys[i].name, name, length) == 0 && mdl__keys[i].name[length] == '.')
+            return true;
+    }
+    return false;
+}
+
+static mdl_status unknown_key(const reader *r, const char *name, int line)
+{
+    const char *near = mdl_key_nearest(name);
+    if (near == NULL)
+        return mdl_fail(MDL_CONFIG, "%s:%d: %s: no such key; `mendel help keys` lists all", r->name,
+                        line, name);
+    return mdl_fail(MDL_CONFIG,
+                    "%s:%d: %s: no such key; did you mean %s? (`mendel help keys` lists all)",
+                    r->name, line, name, near);
+}
+
+static mdl_status note_value(reader *r, size_t key, yaml_node_t *node, int line)
+{
+    if (r->value[key] != NULL)
+        return mdl_fail(MDL_CONFIG, "%s:%d: %s: set twice, first in line %d", r->name, line,
+                        mdl__keys[key].name, r->line[key]);
+    r->value[key] = node;
+    r->line[key] = line;
+    return MDL_OK;
+}
+
+/* Note the values of a mapping whose keys continue `prefix` ("" or "section."). */
+static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
+{
+    for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+         pair < mapping->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = yaml_document_get_node(r->document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(r->document, pair->value);
+        int line = line_of(key);
+        char name[160];
+        if (key->type != YAML_SCALAR_NODE)
+            return mdl_fail(MDL_CONFIG, "%s:%d: expected the name of a key", r->name, line);
+        snprintf(name, sizeof(name), "%s%.100s", prefix, (const char *)key->data.scalar.value);
+        size_t index = mdl_key_find(name);
+        if (index < mdl__key_total) {
+            MDL_TRY(note_value(r, index, value, line));
+        } else if (prefix[0] != '\0' || !is_section(name)) {
+            return unknown_key(r, name, line);
+        } else if (value->type == YAML_MAPPING_NODE) {
+            snprintf(name + strlen(name), sizeof(name) - strlen(name), ".");
+            MDL_TRY(collect(r, value, name));
+        } else if (!is_nothing(value)) { /* a section may be empty */
+            return mdl_fail(MDL_CONFIG, "%s:%d: %s: expected the keys of this section, got %s",
+                            r->name, line, name,
+                            value->type == YAML_SCALAR_NODE ? "one value" : "a list");
+        }
+    }
+    return MDL_OK;
+}
+
+/* A key such as data.cutout may not switch on what data.augment in the same file leaves out. */
+static mdl_status check_augment(const reader *r, const mdl_config *config)
+{
+    static const char *const parameters[] = {"data.crop_padding", "data.flip", "data.cutout"};
+    size_t augment = mdl_key_find("data.augment");
+    if (r->value[augment] == NULL)
+        return MDL_OK;
+    mdl_config listed = *config;
+    MDL_TRY(mdl__key_read(&mdl__keys[augment], r->document, r->value[augment], &listed));
+    unsigned differ = mdl__augment_of(&listed) ^ mdl__augment_of(config);
+    for (size_t i = 0; i < MDL_COUNT(parameters); i++) {
+        if ((differ & (1u << i)) != 0)
+            return mdl_fail(MDL_CONFIG,
+                            "%s:%d: data.augment and %s contradict each other: one switches %s on, "
+                            "the other off",
+                            r->name, r->line[augment], parameters[i], mdl__augment_words[i]);
+    }
+    return MDL_OK;
+}
+
+/* In the order of the table, so that data.augment comes before what refines it. */
+static mdl_status apply(const reader *r, mdl_config *config)
+{
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        if (r->value[i] == NULL)
+            continue;
+        mdl_status status = mdl__key_read(&mdl__keys[i], r->document, r->value[i], config);
+        if (status != MDL_OK)
+            return mdl_fail_context(status, "%s:%d: %s", r->name, r->line[i], mdl__keys[i].name);
+        config->origin.line[i] = r->line[i];
+    }
+    snprintf(config->origin.file, sizeof(config->origin.file), "%s", r->name);
+    return check_augment(r, config);
+}
+
+static mdl_status read_document(yaml_document_t *document, const char *name, mdl_config *config)
+{
+    yaml_node_t *root = yaml_document_get_root_node(document);
+    reader r = {.document = document, .name = name};
+    if (root == NULL || is_nothing(root))
+        return MDL_OK;
+    if (root->type != YAML_MAPPING_NODE)
+        return mdl_fail(MDL_CONFIG, "%s:%d: expected keys and values (key: value)", name,
+                        line_of(root));
+    mdl_config changed = *config;
+    MDL_TRY(collect(&r, root, ""));
+    MDL_TRY(apply(&r, &changed));
+    *config = changed;
+    return MDL_OK;
+}
+
+static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
+{
+    if (parser->error == YAML_MEMORY_ERROR)
+        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
+    /* The reader's errors (not UTF-8) have an offset, the others a line. */
+    if (parser->error == YAML_READER_ERROR)
+        return mdl_fail(MDL_CONFIG, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
+                        parser->problem_offset);
+    return mdl_fail(MDL_CONFIG, "%s:%zu: not valid YAML: %s%s%s", name,
+                    parser->problem_mark.line + 1, parser->problem ? parser->problem : "error",
+                    parser->context ? " " : "", parser->context ? parser->context : "");
+}
+
+/* Load the only document of a text; *document is to be deleted on success. */
+static mdl_status load(const char *text, size_t size, const char *name, yaml_document_t *document)
+{
+    yaml_parser_t parser;
+    yaml_document_t second;
+    mdl_status status = MDL_OK;
+    if (!yaml_parser_initialize(&parser))
+        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    if (!yaml_parser_load(&parser, document)) {
+        status = syntax_error(&parser, name);
+        goto done;
+    }
+    if (yaml_document_get_root_node(document) == NULL)
+        goto done;
+    if (!yaml_parser_load(&parser, &second)) {
+        status = syntax_error(&parser, name);
+        yaml_document_delete(document);
+        goto done;
+    }
+    yaml_node_t *root = yaml_document_get_root_node(&second);
+    if (root != NULL) {
+        status = mdl_fail(MDL_CONFIG, "%s:%d: expected one YAML document, found a second", name,
+                          line_of(root));
+        yaml_document_delete(document);
+    }
+    yaml_document_delete(&second);
+done:
+    yaml_parser_delete(&parser);
+    return status;
+}
+
+mdl_status mdl_config_parse(const char *text, size_t size, const char *name, mdl_config *config)
+{
+    yaml_document_t document;
+    MDL_TRY(load(text, size, name, &document));
+    mdl_status status = read_document(&document, name, config);
+    yaml_document_delete(&document);
+    return status;
+}
+
+mdl_status mdl_config_read(const char *path, mdl_config *config)
+{
+    char *text;
+    size_t size;
+    MDL_TRY(mdl_file_read(path, CONFIG_FILE_LIMIT, &text, &size));
+    mdl_status status = mdl_config_parse(text, size, path, config);
+    mdl_free(text);
+    return status;
+}
+
+static mdl_status set_key(size_t key, const char *value, mdl_config *config)
+{
+    yaml_document_t document;
+    yaml_node_t *root;
+    mdl_config changed = *config;
+    MDL_TRY(load(value, strlen(value), "value", &document));
+    mdl_status status;
+    root = yaml_document_get_root_node(&document);
+    if (root == NULL)
+        status = mdl_fail(MDL_CONFIG, "expected a value behind the =");
+    else
+        status = mdl__key_read(&mdl__keys[key], &document, root, &changed);
+    yaml_document_delete(&document);
+    if (status == MDL_OK) {
+        *config = changed;
+        config->origin.line[key] = MDL_ORIGIN_SET;
+    }
+    return status;
+}
+
+mdl_status mdl_config_set(mdl_config *config, const char *assignment)
+{
+    char name[128];
+    const char *equals = strchr(assignment, '=');
+    if (equals == NULL || (size_t)(equals - assignment) >= sizeof(name))
+        return mdl_fail(MDL_CONFIG, "--set %.100s: expected key=value", assignment);
+    snprintf(name, sizeof(name), "%.*s", (int)(equals - assignment), assignment);
+    size_t key = mdl_key_find(name);
+    if (key == mdl__key_total) {
+        const char *near = mdl_key_nearest(name);
+        return mdl_fail(MDL_CONFIG, "--set %s: no such key%s%s%s (`mendel help keys` lists all)",
+                        name, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                        near != NULL ? "?" : "");
+    }
+    mdl_status status = set_key(key, equals + 1, config);
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "--set %s", name);
+}
