@@ -57,6 +57,7 @@ static inline bool cpu_accumulates(const mdl_call *call, int output)
 MDL_OP_LIST(X)
 #undef X
 
+bool CPU_NAME(batch_norm_supports)(const mdl_call *call);
 extern const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT];
 
 #endif

@@ -1,0 +1,164 @@
+/* DEPTHWISE, and DEPTHWISE_GRAD_INPUT at stride 1, which is the same convolution with the kernel
+ * turned by 180 degrees. */
+#include "backends/cpu/depthwise.h"
+
+#include <string.h>
+
+/* dst[oy, ox] (+)= sum over taps of src[oy * stride - pad + ky, ox * stride - pad + kx] * w */
+typedef struct gather {
+    const float *src; /* of this image */
+    const float *w;
+    float *dst;                    /* first pixel of the row that is computed */
+    size_t src_h, src_w, dst_w, c; /* sizes; c channels */
+    ptrdiff_t top, pad_left;       /* first source row of this row */
+    bool accumulate;
+} gather;
+
+/* `columns` pixels of one vector of channels.  Everything but p, channel, ox and lanes is a
+ * constant where this is inlined. */
+CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t lanes,
+                              size_t kernel, size_t stride, size_t columns, bool checked, bool flip)
+{
+    cpu_vec sum[CPU_DW_COLUMNS] = {{0}};
+    ptrdiff_t left = (ptrdiff_t)(ox * stride) - p->pad_left;
+    for (size_t ky = 0; ky < kernel; ky++) {
+        ptrdiff_t iy = p->top + (ptrdiff_t)ky;
+        if (iy < 0 || iy >= (ptrdiff_t)p->src_h)
+            continue;
+        const float *row = p->src + (size_t)iy * p->src_w * p->c + channel;
+        const float *w = p->w + (flip ? kernel - 1 - ky : ky) * kernel * p->c + channel;
+        cpu_vec weight[5];
+        CPU_UNROLL
+        for (size_t kx = 0; kx < kernel; kx++)
+            weight[kx] = cpu_load_n(w + (flip ? kernel - 1 - kx : kx) * p->c, lanes);
+        CPU_UNROLL
+        for (size_t j = 0; j < (columns - 1) * stride + kernel; j++) {
+            ptrdiff_t ix = left + (ptrdiff_t)j;
+            if (checked && (ix < 0 || ix >= (ptrdiff_t)p->src_w))
+                continue;
+            cpu_vec x = cpu_load_n(row + ix * (ptrdiff_t)p->c, lanes);
+            CPU_UNROLL
+            for (size_t b = 0; b < columns; b++)
+                if (j >= b * stride && j - b * stride < kernel)
+                    sum[b] += x * weight[j - b * stride];
+        }
+    }
+    float *dst = p->dst + ox * p->c + channel;
+    CPU_UNROLL
+    for (size_t b = 0; b < columns; b++) {
+        if (p->accumulate)
+            sum[b] += cpu_load_n(dst + b * p->c, lanes);
+        cpu_store_n(dst + b * p->c, sum[b], lanes);
+    }
+}
+
+/* `columns` pixels, all channels. */
+CPU_INLINE void gather_block(const gather *p, size_t ox, size_t kernel, size_t stride,
+                             size_t columns, bool checked, bool flip)
+{
+    size_t channel = 0;
+    for (; channel + CPU_LANES <= p->c; channel += CPU_LANES)
+        gather_vector(p, channel, ox, CPU_LANES, kernel, stride, columns, checked, flip);
+    if (channel < p->c)
+        gather_vector(p, channel, ox, p->c - channel, kernel, stride, columns, checked, flip);
+}
+
+CPU_INLINE void gather_row(const gather *p, size_t kernel, size_t stride, bool flip)
+{
+    size_t ox = 0;
+    for (; ox + 4 <= p->dst_w; ox += 4) {
+        ptrdiff_t left = (ptrdiff_t)(ox * stride) - p->pad_left;
+        if (left >= 0 && left + (ptrdiff_t)(3 * stride + kernel) <= (ptrdiff_t)p->src_w)
+            gather_block(p, ox, kernel, stride, 4, false, flip);
+        else
+            gather_block(p, ox, kernel, stride, 4, true, flip);
+    }
+    for (; ox + 2 <= p->dst_w; ox += 2)
+        gather_block(p, ox, kernel, stride, 2, true, flip);
+    for (; ox < p->dst_w; ox++)
+        gather_block(p, ox, kernel, stride, 1, true, flip);
+}
+
+#define GATHER_ROW(kernel, stride)                                                                 \
+    static void gather_##kernel##_##stride(const gather *p)                                        \
+    {                                                                                              \
+        gather_row(p, kernel, stride, false);                                                      \
+    }
+GATHER_ROW(3, 1)
+GATHER_ROW(3, 2)
+GATHER_ROW(5, 1)
+GATHER_ROW(5, 2)
+
+static void gather_3_flipped(const gather *p)
+{
+    gather_row(p, 3, 1, true);
+}
+static void gather_5_flipped(const gather *p)
+{
+    gather_row(p, 5, 1, true);
+}
+
+/* Any kernel and stride, one row of the output. */
+static void general_row(const cpu_dw *g, const gather *p)
+{
+    for (size_t ox = 0; ox < p->dst_w; ox++) {
+        float *restrict y = p->dst + ox * p->c;
+        if (!p->accumulate)
+            memset(y, 0, p->c * sizeof(float));
+        for (size_t tap = 0; tap < g->kernel_h * g->kernel_w; tap++) {
+            ptrdiff_t iy = p->top + (ptrdiff_t)(tap / g->kernel_w);
+            ptrdiff_t ix = (ptrdiff_t)(ox * g->stride + tap % g->kernel_w) - p->pad_left;
+            if (iy < 0 || iy >= (ptrdiff_t)p->src_h || ix < 0 || ix >= (ptrdiff_t)p->src_w)
+                continue;
+            const float *restrict x = p->src + ((size_t)iy * p->src_w + (size_t)ix) * p->c;
+            const float *restrict w = p->w + tap * p->c;
+            for (size_t c = 0; c < p->c; c++)
+                y[c] += x[c] * w[c];
+        }
+    }
+}
+
+void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    cpu_dw g = cpu_dw_of(call, &call->out[0].shape);
+    gather p = {.w = cpu_in(call, 1),
+                .src_h = g.in_h,
+                .src_w = g.in_w,
+                .dst_w = g.out_w,
+                .c = g.channels,
+                .pad_left = g.pad_left,
+                .accumulate = cpu_accumulates(call, 0)};
+    size_t begin, end;
+    cpu_range(g.n * g.out_h, 1, thread, threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        p.src = cpu_in(call, 0) + row / g.out_h * g.in_h * g.in_w * g.channels;
+        p.dst = cpu_out(call, 0) + row * g.out_w * g.channels;
+        p.top = (ptrdiff_t)(row % g.out_h * g.stride) - g.pad_top;
+        if (!cpu_dw_is_fast(&g))
+            general_row(&g, &p);
+        else if (g.kernel_h == 3)
+            (g.stride == 1 ? gather_3_1 : gather_3_2)(&p);
+        else
+            (g.stride == 1 ? gather_5_1 : gather_5_2)(&p);
+    }
+}
+
+void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads)
+{
+    gather p = {.w = cpu_in(call, 1),
+                .src_h = g->out_h,
+                .src_w = g->out_w,
+                .dst_w = g->in_w,
+                .c = g->channels,
+                .pad_left = (ptrdiff_t)g->kernel_w - 1 - g->pad_left,
+                .accumulate = cpu_accumulates(call, 0)};
+    size_t begin, end;
+    cpu_range(g->n * g->in_h, 1, thread, threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        p.src = cpu_in(call, 0) + row / g->in_h * g->out_h * g->out_w * g->channels;
+        p.dst = cpu_out(call, 0) + row * g->in_w * g->channels;
+        p.top = (ptrdiff_t)(row % g->in_h) - ((ptrdiff_t)g->kernel_h - 1 - g->pad_top);
+        (g->kernel_h == 3 ? gather_3_flipped : gather_5_flipped)(&p);
+    }
+}

@@ -1,0 +1,210 @@
+/* Register-blocked products.  A micro-kernel keeps `rows` x `vectors` sums in registers, reads the
+ * left matrix one scalar at a time and the right one in vectors.  Nothing is packed on the left:
+ * the matrices here are skinny, so packing would cost as much as the product. */
+#include "backends/cpu/gemm.h"
+
+/* Vectors of a panel.  Its blocks are as tall as the registers hold sums, and as the integer
+ * registers hold pointers. */
+#if CPU_LANES == 16
+#define MAX_VECTORS 4
+#else
+#define MAX_VECTORS 3
+#endif
+#define MAX_ROWS 8
+/* Rows of a left matrix that stay in the second-level cache while the panels pass. */
+#define ROW_GROUP 48
+
+/* Vectors of the next panel where `left` vectors remain: no panel of one behind a full one. */
+static size_t panel_vectors(size_t left)
+{
+    if (left <= MAX_VECTORS)
+        return left;
+    return left == MAX_VECTORS + 1 ? MAX_VECTORS - 1 : MAX_VECTORS;
+}
+
+static size_t count_vectors(size_t n)
+{
+    return (n + CPU_LANES - 1) / CPU_LANES;
+}
+
+size_t CPU_NAME(gemm_panels)(size_t n)
+{
+    size_t panels = 0;
+    for (size_t left = count_vectors(n); left > 0; left -= panel_vectors(left))
+        panels++;
+    return panels;
+}
+
+size_t CPU_NAME(gemm_packed_size)(size_t k, size_t n)
+{
+    return k * count_vectors(n) * CPU_LANES;
+}
+
+/* Panel `index`: its first vector, and its number of vectors. */
+static size_t find_panel(size_t n, size_t index, size_t *vectors)
+{
+    size_t all = count_vectors(n), first = 0;
+    for (size_t i = 0; i < index; i++)
+        first += panel_vectors(all - first);
+    *vectors = panel_vectors(all - first);
+    return first;
+}
+
+void CPU_NAME(gemm_pack)(float *packed, const float *b, size_t ldb, bool transposed, size_t k,
+                         size_t n, size_t first, size_t last)
+{
+    for (size_t panel = first; panel < last; panel++) {
+        size_t vectors, column = find_panel(n, panel, &vectors) * CPU_LANES;
+        size_t width = vectors * CPU_LANES, used = mdl_min_size(width, n - column);
+        float *to = packed + k * column;
+        for (size_t row = 0; row < k; row++, to += width) {
+            if (transposed)
+                for (size_t j = 0; j < used; j++)
+                    to[j] = b[(column + j) * ldb + row];
+            else
+                memcpy(to, b + row * ldb + column, used * sizeof(float));
+            for (size_t j = used; j < width; j++)
+                to[j] = 0.0f;
+        }
+    }
+}
+
+typedef struct tile {  /* one block of the product */
+    const float *a;    /* element (0, 0) */
+    size_t lda;        /* stride of the stored rows */
+    const float *b;    /* first row of the panel */
+    size_t ldb;        /* stride of its rows */
+    const float *bias; /* of the first column, or NULL */
+    float *c;          /* element (0, 0) */
+    size_t ldc;        /* stride of its rows */
+    size_t k;          /* products in each sum */
+    size_t b_lanes;    /* lanes of the last vector of b that may be read */
+    size_t c_lanes;    /* lanes of the last vector that are columns of c */
+    bool accumulate;   /* c += */
+} tile;
+
+/* `rows`, `vectors` and the one of the two steps that is 1 are constants where this is inlined. */
+CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, size_t row_step, size_t k_step)
+{
+    cpu_vec sum[MAX_ROWS][MAX_VECTORS] = {{{0}}};
+    const float *a = t->a, *b = t->b;
+    size_t tail = vectors - 1, b_lanes = t->b_lanes, ldb = t->ldb, depth = t->k;
+    for (size_t k = 0; k < depth; k++) {
+        cpu_vec right[MAX_VECTORS];
+        CPU_UNROLL
+        for (size_t v = 0; v < tail; v++)
+            right[v] = cpu_load(b + v * CPU_LANES);
+        right[tail] = cpu_load_n(b + tail * CPU_LANES, b_lanes);
+        CPU_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            cpu_vec left = cpu_splat(a[r * row_step]);
+            CPU_UNROLL
+            for (size_t v = 0; v < vectors; v++)
+                sum[r][v] += left * right[v];
+        }
+        a += k_step;
+        b += ldb;
+    }
+    CPU_UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        size_t lanes = v == tail ? t->c_lanes : CPU_LANES;
+        cpu_vec bias = {0};
+        if (t->bias)
+            bias = cpu_load_n(t->bias + v * CPU_LANES, lanes);
+        CPU_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            float *c = t->c + r * t->ldc + v * CPU_LANES;
+            cpu_vec value = sum[r][v] + bias;
+            if (t->accumulate)
+                value += cpu_load_n(c, lanes);
+            cpu_store_n(c, value, lanes);
+        }
+    }
+}
+
+#define MICRO(rows, vectors)                                                                       \
+    static void plain_##rows##_##vectors(const tile *t)                                            \
+    {                                                                                              \
+        micro(t, rows, vectors, t->lda, 1);                                                        \
+    }                                                                                              \
+    static void transposed_##rows##_##vectors(const tile *t)                                       \
+    {                                                                                              \
+        micro(t, rows, vectors, 1, t->lda);                                                        \
+    }
+MICRO(8, 1)
+MICRO(4, 1)
+MICRO(2, 1)
+MICRO(1, 1)
+MICRO(4, 2)
+MICRO(2, 2)
+MICRO(1, 2)
+MICRO(4, 3)
+MICRO(2, 3)
+MICRO(1, 3)
+#if CPU_LANES == 16
+MICRO(8, 2)
+MICRO(8, 3)
+MICRO(6, 4)
+MICRO(4, 4)
+MICRO(2, 4)
+MICRO(1, 4)
+#else
+MICRO(6, 2)
+#endif
+
+typedef void (*micro_fn)(const tile *t);
+typedef struct micro_choice {
+    size_t rows;     /* of a block */
+    micro_fn run[2]; /* [a_transposed] */
+} micro_choice;
+
+#define CHOICE(rows, vectors)                                                                      \
+    {                                                                                              \
+        rows,                                                                                      \
+        {                                                                                          \
+            plain_##rows##_##vectors, transposed_##rows##_##vectors                                \
+        }                                                                                          \
+    }
+/* [vectors - 1], tallest block first. */
+static const micro_choice choices[MAX_VECTORS][4] = {
+    {CHOICE(8, 1), CHOICE(4, 1), CHOICE(2, 1), CHOICE(1, 1)},
+#if CPU_LANES == 16
+    {CHOICE(8, 2), CHOICE(4, 2), CHOICE(2, 2), CHOICE(1, 2)},
+    {CHOICE(8, 3), CHOICE(4, 3), CHOICE(2, 3), CHOICE(1, 3)},
+    {CHOICE(6, 4), CHOICE(4, 4), CHOICE(2, 4), CHOICE(1, 4)},
+#else
+    {CHOICE(6, 2), CHOICE(4, 2), CHOICE(2, 2), CHOICE(1, 2)},
+    {CHOICE(4, 3), CHOICE(2, 3), CHOICE(1, 3)},
+#endif
+};
+
+/* Rows [first, last) of one panel: the tallest blocks that fit. */
+static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last)
+{
+    size_t vectors, column = find_panel(g->n, panel, &vectors) * CPU_LANES;
+    size_t width = vectors * CPU_LANES, used = mdl_min_size(width, g->n - column);
+    tile t = {.lda = g->lda,
+              .b = g->ldb ? g->b + column : g->b + g->k * column,
+              .ldb = g->ldb ? g->ldb : width,
+              .bias = g->bias ? g->bias + column : NULL,
+              .ldc = g->ldc,
+              .k = g->k,
+              .c_lanes = CPU_LANES - (width - used),
+              .accumulate = g->accumulate};
+    t.b_lanes = g->ldb ? t.c_lanes : CPU_LANES;
+    const micro_choice *choice = choices[vectors - 1];
+    for (size_t row = first; row < last; row += choice->rows) {
+        while (choice->rows > last - row)
+            choice++;
+        t.a = g->a + row * (g->a_transposed ? 1 : g->lda);
+        t.c = g->c + row * g->ldc + column;
+        choice->run[g->a_transposed](&t);
+    }
+}
+
+void CPU_NAME(gemm_run)(const cpu_gemm *g, size_t first, size_t last)
+{
+    for (size_t row = 0; row < g->m; row += ROW_GROUP)
+        for (size_t panel = first; panel < last; panel++)
+            run_panel(g, panel, row, mdl_min_size(g->m, row + ROW_GROUP));
+}
