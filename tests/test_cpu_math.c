@@ -1,0 +1,67 @@
+/* exp of the CPU kernels against the C library's in double, over its whole range. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "backends/cpu/cpu_math.h"
+
+#include <math.h>
+
+/* Errors in units of the last place of the exact result. */
+static void test_exp_error(void **state)
+{
+    (void)state;
+    double worst = 0, at = 0;
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 1009) { /* a prime: all exponents */
+        uint32_t word = (uint32_t)bits;
+        float x;
+        memcpy(&x, &word, sizeof x);
+        if (!(x > -87.3f && x < 88.7f)) /* results are normal numbers */
+            continue;
+        double exact = exp((double)x);
+        double error = fabs((double)cpu_expf(x) - exact) / ldexp(1, ilogb(exact) - 23);
+        if (!(error <= worst)) {
+            worst = error;
+            at = (double)x;
+        }
+    }
+    if (!(worst < 2))
+        fail_msg("error of %g units in the last place at %.9g", worst, at);
+}
+
+static void test_exp_limits(void **state)
+{
+    (void)state;
+    assert_true(cpu_expf(0.0f) == 1.0f);
+    assert_true(cpu_expf(-0.0f) == 1.0f);
+    assert_true(isinf(cpu_expf(88.73f)) && isinf(cpu_expf(1e30f)) && isinf(cpu_expf(INFINITY)));
+    assert_true(cpu_expf(-104.0f) == 0.0f && cpu_expf(-1e30f) == 0.0f);
+    assert_true(cpu_expf(-INFINITY) == 0.0f);
+    assert_true(isnan(cpu_expf(NAN)));
+    /* Below the normal numbers: within one unit of the smallest. */
+    assert_true(fabs((double)cpu_expf(-95.0f) - exp(-95.0)) <= ldexp(1, -149));
+}
+
+static void test_sigmoid(void **state)
+{
+    (void)state;
+    for (float x = -80; x <= 80; x += 0.37f) {
+        double exact = 1 / (1 + exp(-(double)x));
+        assert_true(fabs((double)cpu_sigmoidf(x) - exact) <= 3e-7 * exact);
+    }
+    assert_true(cpu_sigmoidf(1e4f) == 1.0f && cpu_sigmoidf(-1e4f) == 0.0f);
+    assert_true(isnan(cpu_sigmoidf(NAN)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exp_error),
+        cmocka_unit_test(test_exp_limits),
+        cmocka_unit_test(test_sigmoid),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
