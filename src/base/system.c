@@ -1,6 +1,6 @@
 /* Time, processors, memory and version: what the system knows of this process. */
 #if defined(__linux__)
-#define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT_S */
+#define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT_S; NOLINT(bugprone-reserved-identifier) */
 #include <sched.h>
 #endif
 #include <sys/resource.h>
