@@ -26,8 +26,8 @@ typedef struct op_case {
     bool large;                    /* too slow for finite differences; backends are compared */
     bool in_out;                   /* outputs are read, too; otherwise they start as NaN */
     op_fill out_fill[MDL_MAX_OUT]; /* start of each output where in_out */
-    double scale;                  /* natural size of the results where they may vanish by
-                                      cancellation; errors are relative to at least this */
+    double
+        scale; /* natural size of the results, 0: about 1; errors are relative to at least this */
 } op_case;
 
 /* Shapes in the table (the compound literals of ops.h are no constants). */

@@ -8,7 +8,7 @@
 
 #define RMS_NORM(...)                                                                              \
     .op = MDL_OP_RMS_NORM, .attrs.norm = {.eps = 1e-5}, .n_in = 1, .in = {__VA_ARGS__}, .grad = 1, \
-    .scale = 0.1 /* a row of one channel has nearly no gradient */
+    .scale = 1 /* terms of this size cancel where a row has one channel */
 #define SWIGLU(...) .op = MDL_OP_SWIGLU, .n_in = 1, .in = {__VA_ARGS__}, .grad = 1
 #define ROPE(n, l, d, of_heads, of_theta, inverted)                                                \
     .op = MDL_OP_ROPE, .n_in = 1, .in = {S3(n, l, 3 * (d))}, .grad = 1,                            \
@@ -16,10 +16,11 @@
 #define ATTENTION(n, l, d, of_heads)                                                               \
     .op = MDL_OP_ATTENTION, .n_in = 1, .in = {S3(n, l, 3 * (d))}, .grad = 1,                       \
     .attrs.attention = {.heads = (of_heads)}
-/* A single class, or a single sample without a label, gives 0. */
+/* A single sample without a label gives 0; with a single class, logits of size 1 cancel. */
 #define CROSS_ENTROPY(n, classes, smooth, stable, logits)                                          \
     .op = MDL_OP_CROSS_ENTROPY, .n_in = 2, .in = {S2(n, classes), S1(n)},                          \
-    .fill = {logits, OP_LABELS}, .limit = (classes), .grad = 1, .scale = 0.01,                     \
+    .fill = {logits, OP_LABELS}, .limit = (classes), .grad = 1,                                    \
+    .scale = (classes) == 1 ? 1 : 0.01,                                                            \
     .attrs.loss = {.smoothing = (smooth), .stablemax = (stable)}
 #define HALT_LOSS(n, classes, q)                                                                   \
     .op = MDL_OP_HALT_LOSS, .n_in = 3, .in = {S2(n, 1), S2(n, classes), S1(n)},                    \
@@ -90,7 +91,7 @@ const op_case op_cases_trm[] = {
     {ATTENTION(2, 4, 8, 2)},
     {ATTENTION(1, 5, 6, 3)},
     {ATTENTION(1, 7, 33, 3)},
-    {ATTENTION(3, 3, 17, 1), .fill = {OP_WIDE}},
+    {ATTENTION(3, 3, 17, 1), .fill = {OP_WIDE}, .scale = 4},
     {ATTENTION(5, 16, 64, 2), .large = true},
     {ATTENTION(1, 65, 32, 1), .large = true},
 

@@ -46,8 +46,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
 static mdl_status gradient(const mdl_gradient *g)
 {
     int dy = g->out_grad[0];
-    if (dy == MDL_NONE)
-        return MDL_OK;
+    MDL_TRY(mdl__expect_first_only("batch_norm", g));
     int from[3] = {MDL_NONE, MDL_NONE, MDL_NONE};
     for (int i = 0; i < 3; i++) {
         if (mdl__needs(g, i))
