@@ -1,0 +1,258 @@
+/* Splits: sizes, strata, seeds, limits, and configurations that cannot be. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "data/data.h"
+#include "scratch.h"
+
+static mdl_data *data;
+static char folder[256];
+
+static int set_up(void **state)
+{
+    (void)state;
+    data = NULL;
+    folder[0] = '\0';
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    mdl_alloc_fail_at(0);
+    mdl_data_close(data);
+    if (folder[0] != '\0')
+        scratch_remove(folder);
+    return 0;
+}
+
+static mdl_data_config synthetic(const char *images)
+{
+    mdl_data_config config = mdl_data_config_default();
+    snprintf(config.source, sizeof(config.source), "synthetic:%s", images);
+    config.image_size = 2;
+    return config;
+}
+
+static mdl_status open_data(const mdl_data_config *config)
+{
+    mdl_data_close(data);
+    return mdl_data_open(config, &data);
+}
+
+/* Entries ascend; returns how often each class occurs in counts[10]. */
+static void count_classes(mdl_split split, size_t counts[10])
+{
+    const mdl_dataset *set = mdl_data_set(data, split);
+    int32_t labels[2000];
+    assert_in_range(data->count[split], 0, 2000);
+    mdl_data_labels(data, split, labels);
+    memset(counts, 0, 10 * sizeof(*counts));
+    for (size_t i = 0; i < data->count[split]; i++) {
+        uint32_t image = data->index[split][i];
+        assert_true(image < set->count);
+        assert_true(i == 0 || image > data->index[split][i - 1]);
+        assert_int_equal(labels[i], set->labels[image]);
+        counts[labels[i]]++;
+    }
+}
+
+static void stratified(void **state)
+{
+    (void)state;
+    mdl_data_config config = synthetic("1000");
+    size_t counts[10];
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->count[MDL_SPLIT_TRAIN], 900);
+    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 100);
+    assert_int_equal(data->count[MDL_SPLIT_TEST], 200);
+    assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_FITNESS), data->train);
+    assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_TEST), data->test);
+    bool held[1000] = {false};
+    for (size_t i = 0; i < 100; i++)
+        held[data->index[MDL_SPLIT_FITNESS][i]] = true;
+    for (size_t i = 0; i < 900; i++)
+        assert_false(held[data->index[MDL_SPLIT_TRAIN][i]]);
+    count_classes(MDL_SPLIT_FITNESS, counts);
+    for (size_t c = 0; c < 10; c++)
+        assert_int_equal(counts[c], 10);
+    count_classes(MDL_SPLIT_TRAIN, counts);
+    for (size_t c = 0; c < 10; c++)
+        assert_int_equal(counts[c], 90);
+    count_classes(MDL_SPLIT_TEST, counts);
+    assert_int_equal(counts[0], 20);
+}
+
+/* Real digits have classes of 141 to 146 images: shares differ by less than one image. */
+static void uneven_classes(void **state)
+{
+    (void)state;
+    static const size_t of_class[10] = {143, 146, 142, 146, 144, 145, 144, 143, 141, 143};
+    mdl_data_config config = mdl_data_config_default();
+    size_t counts[10];
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 144);
+    count_classes(MDL_SPLIT_FITNESS, counts);
+    for (size_t c = 0; c < 10; c++)
+        assert_true(labs((long)counts[c] * 1437 - 144 * (long)of_class[c]) < 1437);
+    config.fitness_fraction = 0.0;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->count[MDL_SPLIT_TRAIN], 1437);
+    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 0);
+    for (uint32_t i = 0; i < 1437; i++)
+        assert_int_equal(data->index[MDL_SPLIT_TRAIN][i], i);
+}
+
+static void seeded(void **state)
+{
+    (void)state;
+    mdl_data_config config = synthetic("500");
+    uint32_t first[50];
+    assert_int_equal(open_data(&config), MDL_OK);
+    memcpy(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_memory_equal(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+    config.split_seed = 1;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_memory_not_equal(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+}
+
+/* The held-out part is made before the limit, which then takes a part of each split. */
+static void limited(void **state)
+{
+    (void)state;
+    mdl_data_config config = synthetic("1000");
+    assert_int_equal(open_data(&config), MDL_OK);
+    bool held[1000] = {false};
+    for (size_t i = 0; i < 100; i++)
+        held[data->index[MDL_SPLIT_FITNESS][i]] = true;
+    config.limit = 150;
+    size_t counts[10];
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->count[MDL_SPLIT_TRAIN], 150);
+    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 100);
+    assert_int_equal(data->count[MDL_SPLIT_TEST], 150);
+    for (size_t i = 0; i < 150; i++)
+        assert_false(held[data->index[MDL_SPLIT_TRAIN][i]]);
+    for (size_t i = 0; i < 100; i++)
+        assert_true(held[data->index[MDL_SPLIT_FITNESS][i]]);
+    count_classes(MDL_SPLIT_TRAIN, counts);
+    for (size_t c = 0; c < 10; c++)
+        assert_int_equal(counts[c], 15);
+    config.limit = 7; /* fewer than classes: seven classes, one each */
+    assert_int_equal(open_data(&config), MDL_OK);
+    count_classes(MDL_SPLIT_TEST, counts);
+    for (size_t c = 0; c < 10; c++)
+        assert_int_equal(counts[c], c < 7);
+}
+
+static void shape_for_the_model(void **state)
+{
+    (void)state;
+    mdl_data_config config = mdl_data_config_default();
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->height, 32);
+    assert_int_equal(data->width, 32);
+    assert_int_equal(data->channels, 3);
+    assert_int_equal(data->classes, 10);
+    config.size = MDL_SIZE_NATIVE;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_int_equal(data->height, 8);
+    assert_int_equal(data->width, 8);
+    assert_int_equal(data->channels, 1);
+}
+
+static void refused(void **state)
+{
+    (void)state;
+    const mdl_data_config good = synthetic("20");
+    mdl_data_config bad[10];
+    for (size_t i = 0; i < MDL_COUNT(bad); i++)
+        bad[i] = good;
+    bad[0].image_size = 0;
+    bad[1].image_size = 100000;
+    bad[2].fitness_fraction = -0.1;
+    bad[3].fitness_fraction = 1.0;
+    bad[4].fitness_fraction = (double)NAN;
+    bad[5].fitness_fraction = 0.99; /* 20 of 20 */
+    bad[6].crop_padding = 3;
+    bad[7].crop_padding = 2; /* would reflect what is not there */
+    bad[7].crop_reflect = true;
+    bad[8].cutout = 3;
+    strcpy(bad[9].source, "nothing");
+    for (size_t i = 0; i < MDL_COUNT(bad); i++) {
+        assert_int_equal(open_data(&bad[i]), MDL_CONFIG);
+        assert_null(data);
+    }
+    mdl_data_config pad = mdl_data_config_default(); /* 8x8 digits */
+    pad.resize = MDL_RESIZE_PAD;
+    pad.image_size = 7;
+    assert_int_equal(open_data(&pad), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "cannot be padded"));
+}
+
+/* Two sides of different sizes: together only for the model. */
+static void sides_differ(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t size;
+        uint8_t bytes[32];
+    } files[] = {
+        {"train-images-idx3-ubyte", 24, {0, 0, 8, 3, 0, 0, 0, 2, 0, 0,
+                                         0, 2, 0, 0, 0, 2, 1, 2, 3, 4}},
+        {"train-labels-idx1-ubyte", 10, {0, 0, 8, 1, 0, 0, 0, 2, 0, 1}},
+        {"t10k-images-idx3-ubyte", 18, {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 5, 6}},
+        {"t10k-labels-idx1-ubyte", 9, {0, 0, 8, 1, 0, 0, 0, 1, 1}},
+    };
+    assert_true(scratch_create(folder));
+    for (size_t i = 0; i < MDL_COUNT(files); i++) {
+        char path[MDL_PATH_MAX];
+        assert_int_equal(mdl_path(path, sizeof(path), folder, "%s", files[i].name), MDL_OK);
+        assert_int_equal(mdl_file_write(path, files[i].bytes, files[i].size), MDL_OK);
+    }
+    mdl_data_config config = mdl_data_config_default();
+    snprintf(config.source, sizeof(config.source), "idx:%s", folder);
+    config.fitness_fraction = 0.0;
+    assert_int_equal(open_data(&config), MDL_OK);
+    config.size = MDL_SIZE_NATIVE;
+    assert_int_equal(open_data(&config), MDL_FORMAT);
+    assert_non_null(strstr(mdl_error_detail(), "2x2 to train on, but 1x2 to test on"));
+}
+
+static void out_of_memory(void **state)
+{
+    (void)state;
+    mdl_data_config config = synthetic("50");
+    config.limit = 20;
+    config.image_size = 3;
+    unsigned long nth = 0;
+    mdl_status status;
+    do {
+        mdl_data_close(data);
+        mdl_alloc_fail_at(++nth);
+        status = mdl_data_open(&config, &data);
+        mdl_alloc_fail_at(0);
+        assert_true(status == MDL_OK || (status == MDL_NO_MEMORY && data == NULL));
+    } while (status != MDL_OK);
+    assert_in_range(nth, 15, 1000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(stratified),          TEST(uneven_classes), TEST(seeded),       TEST(limited),
+        TEST(shape_for_the_model), TEST(refused),        TEST(sides_differ), TEST(out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
