@@ -70,7 +70,7 @@ static const refusal refusals[] = {
     {"\n\ntrain:\n  epochs: many\n", {"a.yaml:4: train.epochs: expected an integer", "got many"}},
     {"train:\n  epochs: \"3\"\n", {"expected an integer", "got the text \"3\""}},
     {"train:\n  epochs: 3.5\n", {"expected an integer", "got 3.5"}},
-    {"train:\n  epochs: -1\n", {"expected an integer from 0", "got -1"}},
+    {"train:\n  epochs: -1\n", {"expected an integer from 1 to", "got -1"}},
     {"train:\n  epochs:\n", {"a.yaml:2: train.epochs: expected an integer", "got nothing"}},
     {"train:\n  epochs: [1, 2]\n", {"a.yaml:2: train.epochs:", "got a list"}},
     {"train:\n  epochs: {a: 1}\n", {"a.yaml:2: train.epochs:", "got a mapping"}},

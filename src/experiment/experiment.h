@@ -120,11 +120,26 @@ typedef struct mdl_experiment_job {
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 
-#define MDL_MAX_ROWS 64
-typedef struct mdl_row { /* a row of the table */
+#define MDL_MAX_ROWS        64
+#define MDL_MAX_COMPARISONS 16
+
+typedef enum mdl_row_kind { /* what a row is, for the verdict */
+    MDL_ROW_BASELINE,    /* mean over seeds */
+    MDL_ROW_HYBRID,      /* mean over seeds */
+    MDL_ROW_FUSED,       /* M2N2's winner */
+    MDL_ROW_BEST_PARENT, /* by held-out score */
+    MDL_ROW_AVERAGE,     /* uniform, of all parents */
+    MDL_ROW_SOUP,        /* greedy */
+    MDL_ROW_SLERP,       /* midpoint of two */
+    MDL_ROW_ENSEMBLE,    /* mean of logits */
+    MDL_ROW_OTHER
+} mdl_row_kind;
+
+typedef struct mdl_row { /* a row of the table; numbers that are not known are NAN, or 0 */
     char name[64];
-    char note[128];              /* what it was made of */
-    double top1, low, high;      /* on test; interval */
+    char note[160];              /* what it was made of */
+    mdl_row_kind kind;
+    double top1, low, high;      /* on test; Wilson interval of that many images */
     double loss;                 /* on test */
     size_t parameters;
     double multiply_adds;        /* for an image */
@@ -134,12 +149,35 @@ typedef struct mdl_row { /* a row of the table */
     size_t n_seeds;
 } mdl_row;
 
+typedef struct mdl_comparison { /* a test of one row against another */
+    char first[64], second[64];     /* names */
+    bool paired;                    /* the same images (McNemar, bootstrap), else Welch over seeds */
+    double difference;              /* top-1 of the first less that of the second */
+    double low, high;               /* paired: bootstrap 95 % interval of the difference */
+    double p;                       /* two-sided; NAN where there is no test */
+    double t, df;                   /* Welch */
+    size_t seeds[2];                /* Welch: on each side */
+    size_t only_first, only_second; /* paired: images that only one of them gets right (b, c) */
+} mdl_comparison;
+
 typedef struct mdl_table {
+    char title[128];
+    size_t images; /* of the test split */
     mdl_row rows[MDL_MAX_ROWS];
     size_t n_rows;
-    char tests[4096];    /* the significance tests, a line each */
-    char verdict[2048];  /* in plain words: what is and what is not shown */
+    mdl_comparison comparisons[MDL_MAX_COMPARISONS];
+    size_t n_comparisons;
+    char verdict[4096]; /* in plain words, a sentence a line: what is and what is not shown */
 } mdl_table;
+
+/* Tests of two models on the same images (correct: 1 or 0 for each) and of two recipes (accuracy of
+ * each seed), added to the table.  Silently nothing where it is full. */
+void mdl_table_compare_models(mdl_table *table, const char *first, const char *second,
+                              const float *first_correct, const float *second_correct,
+                              size_t images);
+void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second);
+/* Write table->verdict from rows and comparisons. */
+void mdl_table_judge(mdl_table *table);
 
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 

@@ -1,0 +1,75 @@
+/* Records of the experiment's steps: what a step depends on as a hash, whether it is done, and its
+ * results, as one JSON file that is replaced atomically. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/runner_internal.h"
+
+#define RECORD_LIMIT ((size_t)64 << 20) /* bytes; the test record has a digit an image and model   \
+                                         */
+
+mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *out)
+{
+    char *text = NULL;
+    size_t size;
+    json_error_t error;
+    memset(out, 0, sizeof(*out));
+    snprintf(out->path, sizeof(out->path), "%s", path);
+    MDL_TRY(mdl_sha256_hex(depends, strlen(depends), out->hash));
+    if (mdl_file_exists(path)) {
+        MDL_TRY(mdl_file_read(path, RECORD_LIMIT, &text, &size));
+        json_t *json = json_loadb(text, size, 0, &error);
+        const char *hash = json_string_value(json_object_get(json, "depends"));
+        mdl_free(text);
+        if (hash != NULL && strcmp(hash, out->hash) == 0) { /* else: made from something else */
+            out->begun = true;
+            out->done = json_is_true(json_object_get(json, "done"));
+            out->json = json;
+            return MDL_OK;
+        }
+        json_decref(json);
+    }
+    out->json = json_pack("{s:s, s:b}", "depends", out->hash, "done", 0);
+    return out->json != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
+}
+
+void mdl__record_close(mdl__record *record)
+{
+    json_decref(record->json);
+    record->json = NULL;
+}
+
+static mdl_status save(mdl__record *record)
+{
+    char *text = json_dumps(record->json, JSON_INDENT(1));
+    if (text == NULL)
+        return mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", record->path);
+    mdl_status status = mdl_file_write(record->path, text, strlen(text));
+    free(text); /* jansson's own allocation */
+    return status;
+}
+
+mdl_status mdl__record_begin(mdl__record *record)
+{
+    mdl__record_set(record, "done", json_false());
+    return save(record);
+}
+
+mdl_status mdl__record_finish(mdl__record *record)
+{
+    mdl__record_set(record, "done", json_true());
+    record->done = true;
+    return save(record);
+}
+
+void mdl__record_set(mdl__record *record, const char *key, json_t *value)
+{
+    json_object_set_new(record->json, key, value != NULL ? value : json_null());
+}
+
+double mdl__record_number(const mdl__record *record, const char *key)
+{
+    const json_t *value = json_object_get(record->json, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}

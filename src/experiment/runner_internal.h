@@ -1,0 +1,109 @@
+/* Private to the experiment's runner: the records of finished steps, and what A, B and C hand on to
+ * the table. */
+#ifndef MDL_RUNNER_INTERNAL_H
+#define MDL_RUNNER_INTERNAL_H
+
+#include <jansson.h>
+
+#include "experiment/config_internal.h"
+
+/* ---- records: a small JSON file for each step ------------------------------------------------ */
+
+/* A step depends on some text (configuration, the hashes of its inputs).  While the hash of that
+ * text stays the same, a finished step is not run again and a begun one is resumed. */
+typedef struct mdl__record {
+    char path[MDL_PATH_MAX];
+    char hash[65];
+    bool begun; /* something was started with this very hash: resume */
+    bool done;
+    json_t *json; /* the results; owned */
+} mdl__record;
+
+/* Open OUT/<name>/step.json or OUT/<name>.json and compare. */
+mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *out) MDL_MUST_CHECK;
+void mdl__record_close(mdl__record *record);
+mdl_status mdl__record_begin(mdl__record *record) MDL_MUST_CHECK;  /* before the work */
+mdl_status mdl__record_finish(mdl__record *record) MDL_MUST_CHECK; /* with the results in json */
+void mdl__record_set(mdl__record *record, const char *key, json_t *value); /* takes value */
+double mdl__record_number(const mdl__record *record, const char *key);     /* NAN where absent */
+
+/* ---- the runner --------------------------------------------------------------------------------
+ */
+
+#define MDL__MAX_SEEDS 16
+
+typedef struct mdl__model { /* a checkpoint and what is known of it */
+    char name[64];          /* "seed 1, epoch 39" */
+    char path[MDL_PATH_MAX];
+    double fitness_top1, fitness_loss; /* on the held-out split */
+    size_t seed;                       /* number of its training, from 0 */
+    /* The test split; filled at the very end. */
+    double top1, loss;
+    float *correct; /* [images]; owned */
+} mdl__model;
+
+typedef struct mdl__training {
+    char folder[MDL_PATH_MAX];
+    char hash[65];
+    uint64_t seed;
+    double seconds;
+    size_t best; /* of its parents: which stands for this training (final or EMA) */
+} mdl__training;
+
+enum { MDL__BEST_PARENT, MDL__FUSED, MDL__AVERAGE, MDL__SOUP, MDL__SLERP, MDL__MERGED_COUNT };
+
+typedef struct mdl__branch { /* A or B, and C on it */
+    mdl_config config;       /* model.kind is this branch's */
+    const char *name;        /* "baseline" */
+    char letter;             /* 'A' */
+    mdl__training training[MDL__MAX_SEEDS];
+    mdl__model *parents; /* candidates for merging; owned */
+    size_t n_parents;
+    size_t best;                          /* of the parents by held-out score */
+    bool merges;                          /* whether C runs on it */
+    mdl__model merged[MDL__MERGED_COUNT]; /* path "": there is none */
+    mdl__model ensemble;                  /* no path */
+    double merge_seconds[MDL__MERGED_COUNT];
+    size_t evaluations; /* of M2N2 */
+    bool is_average;    /* its winner is the uniform average */
+    char hash[65];      /* of everything above */
+    size_t parameters;
+    double multiply_adds;
+    mdl_latency latency;
+} mdl__branch;
+
+typedef struct mdl__runner {
+    const mdl_experiment_job *job;
+    mdl_config config; /* with the input of the model from the data */
+    mdl_data *data;
+    mdl_device *device;
+    mdl__branch branch[2]; /* A, B */
+    size_t n_branches;
+} mdl__runner;
+
+/* "text" to the one who watches. */
+void mdl__stage(const mdl__runner *r, const char *format, ...) MDL_PRINTF(2, 3);
+/* Text of the keys that a training, or a search, depends on.  Free with mdl_free. */
+mdl_status mdl__depends_training(const mdl_config *config, char **text) MDL_MUST_CHECK;
+mdl_status mdl__depends_merge(const mdl_config *config, char **text) MDL_MUST_CHECK;
+/* C: candidates, their held-out scores, the search and the baselines of merging. */
+mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
+void mdl__branch_free(mdl__branch *branch);
+/* The test split, once, and the table. */
+mdl_status mdl__conclude(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+/* Evaluate checkpoints of one model on a split; `sum` (may be NULL) gets the sum of the logits of
+ * those for which adds[i]. */
+typedef struct mdl__checkpoints {
+    mdl_evaluator *evaluator;
+    mdl_weights weights;
+    mdl_scores scores;
+} mdl__checkpoints;
+mdl_status mdl__checkpoints_open(const mdl__runner *r, const mdl_model_config *model,
+                                 mdl_split split, bool logits,
+                                 mdl__checkpoints *out) MDL_MUST_CHECK;
+mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
+void mdl__checkpoints_close(mdl__checkpoints *c);
+/* merge.from_scratch: M2N2 and what it is without its parts, from random models. */
+mdl_status mdl__from_scratch(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,307 @@
+/* The table of results as text for a terminal, as Markdown, CSV and JSON.  The machine formats hold
+ * exact numbers; the other two are rounded for people. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/config_internal.h"
+
+enum { COLUMNS = 8, CELL = 64 };
+
+/* ---- cells ----------------------------------------------------------------------------------- */
+
+static const char *const headings[COLUMNS] = {"",          "top-1 %",          "95 % interval",
+                                              "loss",      "parameters",       "multiply-adds",
+                                              "computing", "latency, p95 (ms)"};
+
+/* 3383818 -> "3,383,818" */
+static void grouped(size_t value, char *out)
+{
+    char digits[32];
+    int n = snprintf(digits, sizeof(digits), "%zu", value);
+    for (int i = 0; i < n; i++) {
+        *out++ = digits[i];
+        if ((n - i) % 3 == 1 && i + 1 < n)
+            *out++ = ',';
+    }
+    *out = '\0';
+}
+
+static void short_count(double value, char *out)
+{
+    static const char *const units[] = {"", " k", " M", " G", " T"};
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < MDL_COUNT(units); unit++)
+        value /= 1000;
+    snprintf(out, CELL, "%.4g%s", value, units[unit]);
+}
+
+static void duration(double seconds, char *out)
+{
+    unsigned long whole = (unsigned long)(seconds + 0.5);
+    if (seconds < 60)
+        snprintf(out, CELL, "%.1f s", seconds);
+    else if (seconds < 3600)
+        snprintf(out, CELL, "%lu m %02lu s", whole / 60, whole % 60);
+    else
+        snprintf(out, CELL, "%lu h %02lu m", whole / 3600, whole / 60 % 60);
+}
+
+/* The cells of a row; what is not known stays empty. */
+static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
+{
+    memset(cells, 0, COLUMNS * CELL);
+    snprintf(cells[0], CELL, "%s", row->name);
+    if (!isnan(row->top1)) {
+        snprintf(cells[1], CELL, "%.2f", 100 * row->top1);
+        snprintf(cells[2], CELL, "%.2f - %.2f", 100 * row->low, 100 * row->high);
+    }
+    if (!isnan(row->loss))
+        snprintf(cells[3], CELL, "%.4f", row->loss);
+    if (row->parameters > 0)
+        grouped(row->parameters, cells[4]);
+    if (row->multiply_adds > 0)
+        short_count(row->multiply_adds, cells[5]);
+    if (row->train_seconds > 0)
+        duration(row->train_seconds, cells[6]);
+    if (row->latency > 0)
+        snprintf(cells[7], CELL, "%.2f, %.2f", 1e3 * row->latency, 1e3 * row->latency_p95);
+}
+
+static void add_seeds(mdl__text *out, const mdl_row *row)
+{
+    for (size_t i = 0; i < row->n_seeds; i++)
+        mdl__text_add(out, "%s%.2f", i == 0 ? "seeds: " : ", ", 100 * row->seed_top1[i]);
+}
+
+static void add_comparison(mdl__text *out, const mdl_comparison *c)
+{
+    mdl__text_add(out, "%s vs %s: %+.2f points", c->first, c->second, 100 * c->difference);
+    if (c->paired)
+        mdl__text_add(out, " (bootstrap 95 %%: %+.2f to %+.2f), McNemar b = %zu, c = %zu, p = %.3g",
+                      100 * c->low, 100 * c->high, c->only_first, c->only_second, c->p);
+    else if (isnan(c->p))
+        mdl__text_add(out, ", Welch: not defined for %zu and %zu seeds", c->seeds[0], c->seeds[1]);
+    else
+        mdl__text_add(out, ", Welch over %zu and %zu seeds: t = %.3f, df = %.2f, p = %.3g",
+                      c->seeds[0], c->seeds[1], c->t, c->df, c->p);
+}
+
+/* The verdict, each line behind `prefix`. */
+static void add_verdict(mdl__text *out, const mdl_table *table, const char *prefix)
+{
+    for (const char *line = table->verdict; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        mdl__text_add(out, "%s%.*s\n", prefix, (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* ---- for a terminal ------------------------------------------------------------------------- */
+
+static void add_notes(mdl__text *out, const mdl_table *table, const char *prefix)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const mdl_row *row = &table->rows[i];
+        if (row->note[0] == '\0' && row->n_seeds == 0)
+            continue;
+        mdl__text_add(out, "%s%s: %s%s", prefix, row->name, row->note,
+                      row->note[0] != '\0' && row->n_seeds > 0 ? "; " : "");
+        add_seeds(out, row);
+        mdl__text_add(out, "\n");
+    }
+}
+
+static void terminal(mdl__text *out, const mdl_table *table)
+{
+    char cells[COLUMNS][CELL];
+    size_t width[COLUMNS], total = 0;
+    for (size_t c = 0; c < COLUMNS; c++)
+        width[c] = strlen(headings[c]);
+    for (size_t r = 0; r < table->n_rows; r++) {
+        fill_cells(&table->rows[r], cells);
+        for (size_t c = 0; c < COLUMNS; c++)
+            width[c] = mdl_max_size(width[c], strlen(cells[c]));
+    }
+    for (size_t c = 0; c < COLUMNS; c++)
+        total += width[c] + 2;
+    mdl__text_add(out, "%s, test split of %zu images\n\n", table->title, table->images);
+    for (size_t r = 0; r <= table->n_rows; r++) {
+        if (r > 0)
+            fill_cells(&table->rows[r - 1], cells);
+        for (size_t c = 0; c < COLUMNS; c++) { /* names to the left, numbers to the right */
+            const char *text = r > 0 ? cells[c] : headings[c];
+            int pad = (int)(width[c] - strlen(text));
+            mdl__text_add(out, c == 0 ? "%s%*s" : "  %s%*s", c == 0 ? text : "", pad,
+                          c == 0 ? "" : "");
+            if (c > 0)
+                mdl__text_add(out, "%s", text);
+        }
+        mdl__text_add(out, "\n");
+        for (size_t i = 0; r == 0 && i + 2 < total; i++)
+            mdl__text_add(out, "-");
+        mdl__text_add(out, "%s", r == 0 ? "\n" : "");
+    }
+    mdl__text_add(out, "\n");
+    add_notes(out, table, "  ");
+    mdl__text_add(out, "\n");
+    for (size_t i = 0; i < table->n_comparisons; i++) {
+        mdl__text_add(out, "  ");
+        add_comparison(out, &table->comparisons[i]);
+        mdl__text_add(out, "\n");
+    }
+    mdl__text_add(out, "\n");
+    add_verdict(out, table, "");
+}
+
+/* ---- Markdown ------------------------------------------------------------------------------- */
+
+static void markdown(mdl__text *out, const mdl_table *table)
+{
+    char cells[COLUMNS][CELL];
+    mdl__text_add(out, "# %s\n\nTest split of %zu images.\n\n|", table->title, table->images);
+    for (size_t c = 0; c < COLUMNS; c++)
+        mdl__text_add(out, " %s |", headings[c]);
+    mdl__text_add(out, "\n|");
+    for (size_t c = 0; c < COLUMNS; c++)
+        mdl__text_add(out, c == 0 ? " --- |" : " ---: |");
+    mdl__text_add(out, "\n");
+    for (size_t r = 0; r < table->n_rows; r++) {
+        fill_cells(&table->rows[r], cells);
+        mdl__text_add(out, "|");
+        for (size_t c = 0; c < COLUMNS; c++)
+            mdl__text_add(out, " %s |", cells[c]);
+        mdl__text_add(out, "\n");
+    }
+    mdl__text_add(out, "\n");
+    add_notes(out, table, "- ");
+    mdl__text_add(out, "\n## Tests\n\n");
+    for (size_t i = 0; i < table->n_comparisons; i++) {
+        mdl__text_add(out, "- ");
+        add_comparison(out, &table->comparisons[i]);
+        mdl__text_add(out, "\n");
+    }
+    mdl__text_add(out, "\n## What this shows\n\n");
+    add_verdict(out, table, "- ");
+}
+
+/* ---- CSV --------------------------------------------------------------------------------------
+ */
+
+static void add_quoted(mdl__text *out, const char *text)
+{
+    mdl__text_add(out, "\"");
+    for (; *text != '\0'; text++)
+        mdl__text_add(out, *text == '"' ? "\"\"" : "%c", *text);
+    mdl__text_add(out, "\"");
+}
+
+static void add_number(mdl__text *out, double value)
+{
+    if (isnan(value))
+        mdl__text_add(out, ",");
+    else
+        mdl__text_add(out, ",%.9g", value);
+}
+
+static void csv(mdl__text *out, const mdl_table *table)
+{
+    mdl__text_add(out, "name,top1,low,high,loss,parameters,multiply_adds,train_seconds,"
+                       "latency_median_s,latency_p95_s,seeds,note\n");
+    for (size_t r = 0; r < table->n_rows; r++) {
+        const mdl_row *row = &table->rows[r];
+        const double numbers[] = {row->top1,
+                                  row->low,
+                                  row->high,
+                                  row->loss,
+                                  (double)row->parameters,
+                                  row->multiply_adds,
+                                  row->train_seconds,
+                                  row->latency,
+                                  row->latency_p95};
+        add_quoted(out, row->name);
+        for (size_t i = 0; i < MDL_COUNT(numbers); i++)
+            add_number(out, numbers[i]);
+        mdl__text_add(out, ",");
+        for (size_t i = 0; i < row->n_seeds; i++)
+            mdl__text_add(out, "%s%.9g", i > 0 ? ";" : "", row->seed_top1[i]);
+        mdl__text_add(out, ",");
+        add_quoted(out, row->note);
+        mdl__text_add(out, "\n");
+    }
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *row_json(const mdl_row *row)
+{
+    json_t *seeds = json_array();
+    for (size_t i = 0; i < row->n_seeds; i++)
+        json_array_append_new(seeds, number(row->seed_top1[i]));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s}", "name",
+                     row->name, "top1", number(row->top1), "low", number(row->low), "high",
+                     number(row->high), "loss", number(row->loss), "parameters",
+                     (json_int_t)row->parameters, "multiply_adds", number(row->multiply_adds),
+                     "train_seconds", number(row->train_seconds), "latency_median_s",
+                     number(row->latency), "latency_p95_s", number(row->latency_p95), "seed_top1",
+                     seeds, "note", row->note);
+}
+
+static json_t *comparison_json(const mdl_comparison *c)
+{
+    if (c->paired)
+        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "test", "mcnemar",
+                         "first", c->first, "second", c->second, "difference",
+                         number(c->difference), "low", number(c->low), "high", number(c->high), "b",
+                         (json_int_t)c->only_first, "c", (json_int_t)c->only_second, "p",
+                         number(c->p));
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:[I, I], s:o}", "test", "welch", "first",
+                     c->first, "second", c->second, "difference", number(c->difference), "t",
+                     number(c->t), "df", number(c->df), "seeds", (json_int_t)c->seeds[0],
+                     (json_int_t)c->seeds[1], "p", number(c->p));
+}
+
+static void json(mdl__text *out, const mdl_table *table)
+{
+    json_t *rows = json_array(), *tests = json_array();
+    for (size_t i = 0; i < table->n_rows; i++)
+        json_array_append_new(rows, row_json(&table->rows[i]));
+    for (size_t i = 0; i < table->n_comparisons; i++)
+        json_array_append_new(tests, comparison_json(&table->comparisons[i]));
+    json_t *root = json_pack("{s:s, s:I, s:o, s:o, s:s}", "title", table->title, "images",
+                             (json_int_t)table->images, "rows", rows, "tests", tests, "verdict",
+                             table->verdict);
+    char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    if (text != NULL)
+        mdl__text_add(out, "%s\n", text);
+    else
+        out->status = mdl_fail(MDL_NO_MEMORY, "table: cannot make JSON");
+    free(text); /* jansson's own allocation */
+    json_decref(root);
+}
+
+mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format, char **text)
+{
+    mdl__text out = {0};
+    switch (format) {
+    case MDL_TABLE_TERMINAL:
+        terminal(&out, table);
+        break;
+    case MDL_TABLE_MARKDOWN:
+        markdown(&out, table);
+        break;
+    case MDL_TABLE_CSV:
+        csv(&out, table);
+        break;
+    case MDL_TABLE_JSON:
+        json(&out, table);
+        break;
+    }
+    return mdl__text_take(&out, text);
+}

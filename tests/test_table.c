@@ -1,0 +1,198 @@
+/* The table: its four formats, the tests between rows, and the verdict in words. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "experiment/experiment.h"
+
+enum { IMAGES = 1000 };
+static mdl_table table;
+static float right[3][IMAGES]; /* 0: good, 1: as good, other images, 2: bad */
+
+static mdl_row row(const char *name, mdl_row_kind kind, double top1)
+{
+    mdl_interval interval = mdl_stat_wilson((size_t)(top1 * IMAGES), IMAGES);
+    mdl_row out = {.kind = kind,
+                   .top1 = top1,
+                   .low = interval.low,
+                   .high = interval.high,
+                   .loss = 1.25,
+                   .parameters = 3383818,
+                   .multiply_adds = 31.35e6,
+                   .train_seconds = 192.4,
+                   .latency = 0.0051,
+                   .latency_p95 = 0.0063};
+    snprintf(out.name, sizeof(out.name), "%s", name);
+    return out;
+}
+
+static int fill(void **state)
+{
+    (void)state;
+    memset(&table, 0, sizeof(table));
+    snprintf(table.title, sizeof(table.title), "a title");
+    table.images = IMAGES;
+    table.rows[0] = row("baseline", MDL_ROW_BASELINE, 0.7);
+    table.rows[1] = row("hybrid", MDL_ROW_HYBRID, 0.71);
+    table.rows[2] = row("hybrid: best parent", MDL_ROW_BEST_PARENT, 0.72);
+    table.rows[3] = row("hybrid: uniform average", MDL_ROW_AVERAGE, 0.1);
+    snprintf(table.rows[3].note, sizeof(table.rows[3].note), "a \"quoted\", note");
+    table.rows[3].loss = (double)NAN;
+    table.n_rows = 4;
+    for (size_t i = 0; i < 2; i++) {
+        table.rows[i].n_seeds = 2;
+        table.rows[i].seed_top1[0] = table.rows[i].top1 - 0.01;
+        table.rows[i].seed_top1[1] = table.rows[i].top1 + 0.01;
+    }
+    for (size_t i = 0; i < IMAGES; i++) {
+        right[0][i] = i % 10 < 7;
+        right[1][i] = i % 10 >= 3;
+        right[2][i] = i % 10 < 6;
+    }
+    return 0;
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+static void models_on_the_same_images(void **state)
+{
+    (void)state;
+    mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES);
+    mdl_table_compare_models(&table, "good", "other", right[0], right[1], IMAGES);
+    mdl_table_compare_models(&table, "bad", "good", right[2], right[0], IMAGES);
+    mdl_table_compare_models(&table, "good", "itself", right[0], right[0], IMAGES);
+    const mdl_comparison *c = table.comparisons;
+    assert_int_equal(c[0].only_first, 100);
+    assert_int_equal(c[0].only_second, 0);
+    assert_true(fabs(c[0].difference - 0.1) < 1e-12);
+    assert_true(c[0].low > 0.07 && c[0].low < 0.1 && c[0].high > 0.1 && c[0].high < 0.13);
+    assert_int_equal(c[1].only_first, 300);
+    assert_int_equal(c[1].only_second, 300);
+    assert_true(c[1].p == 1);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict,
+                    "Shown on these images: good is better than bad by 10.00 points");
+    assert_contains(table.verdict, "Not shown: that good and other differ (+0.00 points");
+    assert_contains(table.verdict, "bad is worse than good by 10.00 points");
+    assert_contains(table.verdict, "good and itself answer alike on every image");
+    assert_contains(table.verdict, "not the recipes");
+    assert_contains(table.verdict, "not corrected for the 4 tests");
+}
+
+static void seeds_show_little(void **state)
+{
+    (void)state;
+    mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "Not shown: that hybrid and baseline differ (+1.00 points");
+    assert_contains(table.verdict, "2 seeds show little");
+    /* The collapse of the average is told, with the parent it is measured by. */
+    assert_contains(table.verdict, "hybrid: uniform average fell to 10.0 % (hybrid: best parent");
+    table.n_comparisons = 0;
+    table.rows[1].n_seeds = 1;
+    mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "one seed on a side says nothing");
+    table.n_comparisons = 0;
+    table.rows[1].n_seeds = 2;
+    for (size_t i = 0; i < 2; i++)
+        table.rows[1].seed_top1[i] += 0.2;
+    mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "Shown: hybrid is better than baseline by");
+    assert_null(strstr(table.verdict, "show little"));
+}
+
+static void full_table_stays(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MDL_MAX_COMPARISONS + 3; i++)
+        mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    assert_int_equal(table.n_comparisons, MDL_MAX_COMPARISONS);
+    mdl_table_judge(&table);
+    assert_true(strlen(table.verdict) < sizeof(table.verdict));
+}
+
+static char *text_of(mdl_table_format format)
+{
+    char *text;
+    assert_int_equal(mdl_table_text(&table, format, &text), MDL_OK);
+    return text;
+}
+
+static void formats_for_people(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"hybrid: best parent",
+                                        "72.00",
+                                        "3,383,818",
+                                        "31.35 M",
+                                        "3 m 12 s",
+                                        "5.10, 6.30",
+                                        "seeds: 69.00, 71.00",
+                                        "test split",
+                                        "McNemar b = 100, c = 0",
+                                        "Welch over 2 and 2",
+                                        "95 % interval"};
+    mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES);
+    mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    mdl_table_judge(&table);
+    char *terminal = text_of(MDL_TABLE_TERMINAL), *markdown = text_of(MDL_TABLE_MARKDOWN);
+    markdown[strcspn(markdown, "T")] = 't'; /* "Test split" */
+    for (size_t i = 0; i < MDL_COUNT(parts); i++) {
+        assert_contains(terminal, parts[i]);
+        assert_contains(markdown, parts[i]);
+    }
+    assert_null(strstr(terminal, "nan"));
+    assert_contains(markdown, "| hybrid | 71.00 |");
+    mdl_free(terminal);
+    mdl_free(markdown);
+}
+
+static void formats_for_programs(void **state)
+{
+    (void)state;
+    mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES);
+    mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    mdl_table_judge(&table);
+    char *csv = text_of(MDL_TABLE_CSV), *text = text_of(MDL_TABLE_JSON);
+    assert_contains(csv, "\"hybrid: uniform average\",0.1,");
+    assert_contains(csv, ",\"a \"\"quoted\"\", note\"\n");
+    assert_contains(csv, ",,3383818,31350000,192.4,0.0051,0.0063,"); /* no loss */
+    assert_contains(csv, ",0.69;0.71,");
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error);
+    assert_non_null(root);
+    json_t *last = json_array_get(json_object_get(root, "rows"), 3);
+    assert_true(json_real_value(json_object_get(last, "top1")) == 0.1);
+    assert_true(json_is_null(json_object_get(last, "loss")));
+    assert_string_equal(json_string_value(json_object_get(last, "note")), "a \"quoted\", note");
+    json_t *tests = json_object_get(root, "tests");
+    assert_int_equal(json_array_size(tests), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(tests, 0), "b")), 100);
+    json_decref(root);
+    mdl_free(csv);
+    mdl_free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(models_on_the_same_images, fill),
+        cmocka_unit_test_setup(seeds_show_little, fill),
+        cmocka_unit_test_setup(full_table_stays, fill),
+        cmocka_unit_test_setup(formats_for_people, fill),
+        cmocka_unit_test_setup(formats_for_programs, fill),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
