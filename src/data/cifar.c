@@ -178,7 +178,7 @@ static mdl_status read_side(const cifar_set *kind, const char *argument, bool te
                             mdl_dataset *set)
 {
     char folder[MDL_PATH_MAX], paths[MAX_FILES][MDL_PATH_MAX];
-    size_t files, records[MAX_FILES], count = 0, first = 0;
+    size_t files, records[MAX_FILES] = {0}, count = 0, first = 0;
     MDL_TRY(
         find_folder(kind, argument, test ? kind->test[0] : kind->train[0], folder, sizeof(folder)));
     MDL_TRY(find_files(kind, folder, test, paths, &files));

@@ -77,7 +77,8 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_datas
     mdl_dataset_free(set);
     if (status == MDL_NOT_FOUND && reader->advice != NULL)
         mdl_fail(status, "%s; %s", mdl_error_detail(), reader->advice);
-    return mdl_fail_context(status, "data source '%s'", config->source);
+    mdl_fail_context(status, "data source '%s'", config->source);
+    return status;
 }
 
 mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)

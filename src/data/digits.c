@@ -6,7 +6,7 @@
 
 #include "data/internal.h"
 
-enum { IMAGES = 1797, SIDE = 8, CLASSES = 10, VALUE_MAX = 16, TEXT_MAX = 300000 };
+enum { IMAGES = 1797, SIDE = 8, PIXELS = 64, CLASSES = 10, VALUE_MAX = 16, TEXT_MAX = 300000 };
 
 static mdl_status inflate_all(uint8_t *text, size_t capacity, size_t *size)
 {
@@ -42,11 +42,11 @@ static mdl_status parse(const uint8_t *text, size_t size, size_t first, mdl_data
     for (size_t i = 0; i < IMAGES; i++) {
         bool keep = i >= first && i - first < set->count;
         unsigned value;
-        for (size_t p = 0; p < SIDE * SIDE; p++) {
+        for (size_t p = 0; p < PIXELS; p++) {
             if (!take_number(&at, end, ',', VALUE_MAX, &value))
                 return mdl_fail(MDL_FORMAT, "digits: line %zu is damaged", i + 1);
             if (keep)
-                set->pixels[(i - first) * SIDE * SIDE + p] = (uint8_t)value;
+                set->pixels[(i - first) * PIXELS + p] = (uint8_t)value;
         }
         if (!take_number(&at, end, '\n', CLASSES - 1, &value))
             return mdl_fail(MDL_FORMAT, "digits: line %zu is damaged", i + 1);

@@ -250,7 +250,7 @@ static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__tap
                     float weight =
                         rows->weight[y * rows->taps + r] * columns->weight[x * columns->taps + t];
                     for (size_t c = 0; c < CHANNELS; c++)
-                        sum[c] += weight * pixel[c];
+                        sum[c] += weight * (float)pixel[c];
                 }
             }
             for (size_t c = 0; c < CHANNELS; c++)
