@@ -117,8 +117,10 @@ static double fill_value(const mdl_file_tensor *tensor, mdl_role role, double u)
     case MDL_ROLE_BETA:
     case MDL_ROLE_MEAN:
         return 0.3 * u;
-    default:
-        return u * sqrt((tensor->rank == 4 ? 6.0 : 3.0) / (double)(tensor->count / tensor->dim[0]));
+    default: {
+        size_t fan_in = tensor->count / tensor->dim[0];
+        return u * sqrt((tensor->rank == 4 ? 6.0 : 3.0) / (double)fan_in);
+    }
     }
 }
 

@@ -153,8 +153,10 @@ static void assert_rows(const expected *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const mdl_param *param = find(graph, rows[i].name);
-        if (param == NULL)
+        if (param == NULL) {
             fail_msg("no parameter %s", rows[i].name);
+            return;
+        }
         char a[MDL_SHAPE_TEXT], b[MDL_SHAPE_TEXT];
         if (!mdl_shape_equal(&param->shape, &rows[i].shape) || param->block != rows[i].block ||
             param->decay != rows[i].decay)
@@ -297,7 +299,7 @@ static void drop_connect_and_dropout(void **state)
     (void)state;
     /* Blocks with a residual, counted from 0; each drops with 0.2 * index / 16. */
     static const size_t residual[] = {2, 4, 6, 7, 9, 10, 12, 13, 14};
-    const mdl_attrs *attrs[32];
+    static const mdl_attrs *attrs[32];
     mdl_model_config config = mdl_model_config_default();
     config.dropout = 0.3;
     build(&config, MDL_MODE_TRAIN, 1, 0, &graph);
@@ -324,7 +326,7 @@ static void padding(void **state)
         mdl_padding kind;
         size_t before3, after3, before5, after5;
     } cases[] = {{MDL_PADDING_SYMMETRIC, 1, 1, 2, 2}, {MDL_PADDING_SAME, 0, 1, 1, 2}};
-    const mdl_attrs *attrs[32];
+    static const mdl_attrs *attrs[32];
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
         mdl_model_config config = mdl_model_config_default();
         config.padding = cases[i].kind;

@@ -361,13 +361,13 @@ static mdl_status put_new(json_t *object, const char *key, json_t *value)
 static mdl_status describe(const mdl_file_tensor *tensor, size_t begin, size_t bytes,
                            json_t *header)
 {
+    size_t end = begin + bytes;
     json_t *shape = json_array();
     for (int i = 0; i < tensor->rank; i++)
         json_array_append_new(shape, json_integer((json_int_t)tensor->dim[i]));
     return put_new(header, tensor->name,
                    json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape",
-                             shape, "data_offsets", (json_int_t)begin,
-                             (json_int_t)(begin + bytes)));
+                             shape, "data_offsets", (json_int_t)begin, (json_int_t)end));
 }
 
 static mdl_status fill_header(const mdl_file_tensor *tensors, size_t n_tensors,
