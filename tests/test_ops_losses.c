@@ -226,7 +226,8 @@ static void test_halt_loss(void **state)
 static void test_halt_loss_without_samples(void **state)
 {
     (void)state;
-    const double zero = 0, one = 1, zeros[2] = {0, 0}, q[2] = {1, 2}, logits[4] = {1, 2, 3, 4};
+    static const double zeros[2];
+    const double zero = 0, one = 1, q[2] = {1, 2}, logits[4] = {1, 2, 3, 4};
     const int32_t labels[2] = {-1, -1};
     for (size_t s = 0; s < MDL_COUNT(now_specs); s++) {
         now_open(&bench, &now_specs[s]);

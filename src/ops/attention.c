@@ -8,6 +8,7 @@ static mdl_status infer_shapes(const char *op, const mdl_attrs *attrs, mdl_dtype
                                const mdl_desc *qkv, mdl_shape *y, mdl_shape *p)
 {
     char text[MDL_SHAPE_TEXT];
+    *y = *p = (mdl_shape){0};
     MDL_TRY(mdl__expect(op, "qkv", qkv, real, 3));
     size_t n = qkv->shape.dim[0], l = qkv->shape.dim[1], last = qkv->shape.dim[2];
     size_t heads = attrs->attention.heads;
