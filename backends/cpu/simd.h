@@ -26,8 +26,18 @@ typedef int32_t cpu_ivec __attribute__((vector_size(CPU_LANES * 4)));
 typedef float cpu_vec_any __attribute__((vector_size(CPU_LANES * 4), aligned(4), may_alias));
 
 #define CPU_INLINE static inline __attribute__((always_inline))
-/* Before a loop with a constant count whose arrays must end up in registers. */
-#if defined(__clang__)
+/* Before a loop with a constant count whose arrays must end up in registers.  Not under a
+ * sanitizer, where it would only make the compiler slow. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CPU_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define CPU_SANITIZED
+#endif
+#if defined(CPU_SANITIZED)
+#define CPU_UNROLL
+#elif defined(__clang__)
 #define CPU_UNROLL _Pragma("unroll")
 #else
 #define CPU_UNROLL _Pragma("GCC unroll 32")
