@@ -1,0 +1,151 @@
+/* The baselines of merging: SLERP of two checkpoints, the uniform average, the greedy soup
+ * (Wortsman et al. 2022).  Statistics of BatchNorm are re-estimated at the end, as the search's. */
+#include "merge/merge_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static mdl_status expect_parents(const mdl_merge_job *job, size_t least, const char *what)
+{
+    if (job->n_parents >= least)
+        return MDL_OK;
+    return mdl_fail(MDL_INVALID, "%s: %zu checkpoints given, expected at least %zu", what,
+                    job->n_parents, least);
+}
+
+mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *path)
+{
+    mdl__merger m;
+    mdl_weights a = {0}, b = {0};
+    MDL_TRY(expect_parents(job, 2, "slerp"));
+    MDL_TRY(mdl__merger_create(job, false, &m));
+    mdl_status status = mdl_weights_create(m.graph, job->device, &a);
+    if (status == MDL_OK)
+        status = mdl_weights_create(m.graph, job->device, &b);
+    if (status == MDL_OK)
+        status = mdl__merger_load(&m, job->parents[0], &a);
+    if (status == MDL_OK)
+        status = mdl__merger_load(&m, job->parents[1], &b);
+    if (status == MDL_OK) /* no split: all of it lies in the first part */
+        status =
+            mdl__genome_cross(&m.genome, job->merge->angle, &a, &b, m.genome.elements, ratio, &a);
+    if (status == MDL_OK)
+        status = mdl__merger_settle(&m, &a);
+    if (status == MDL_OK)
+        status = mdl__merger_save(&m, path, "slerp", &a);
+    mdl_weights_destroy(&a);
+    mdl_weights_destroy(&b);
+    mdl__merger_destroy(&m);
+    return status;
+}
+
+static mdl_status average(mdl__merger *m, mdl_weights *sum, mdl_weights *next)
+{
+    const mdl_merge_job *job = m->job;
+    MDL_TRY(mdl__merger_load(m, job->parents[0], sum));
+    for (size_t i = 1; i < job->n_parents; i++) {
+        double n = (double)(i + 1);
+        MDL_TRY(mdl__merger_load(m, job->parents[i], next));
+        MDL_TRY(mdl__genome_mix(&m->genome, sum, (n - 1) / n, next, 1 / n, sum));
+    }
+    return mdl__merger_settle(m, sum);
+}
+
+mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path)
+{
+    mdl__merger m;
+    mdl_weights sum = {0}, next = {0};
+    MDL_TRY(expect_parents(job, 1, "average"));
+    MDL_TRY(mdl__merger_create(job, false, &m));
+    mdl_status status = mdl_weights_create(m.graph, job->device, &sum);
+    if (status == MDL_OK)
+        status = mdl_weights_create(m.graph, job->device, &next);
+    if (status == MDL_OK)
+        status = average(&m, &sum, &next);
+    if (status == MDL_OK)
+        status = mdl__merger_save(&m, path, "average", &sum);
+    mdl_weights_destroy(&sum);
+    mdl_weights_destroy(&next);
+    mdl__merger_destroy(&m);
+    return status;
+}
+
+/* ---- greedy soup --------------------------------------------------------------------------------
+ */
+
+typedef struct ingredient {
+    size_t parent;
+    double top1, loss;
+} ingredient;
+
+/* The best first; equal ones by loss, then in the order given. */
+static int by_accuracy(const void *a, const void *b)
+{
+    const ingredient *x = a, *y = b;
+    if (x->top1 != y->top1)
+        return x->top1 < y->top1 ? 1 : -1;
+    if (x->loss != y->loss)
+        return x->loss > y->loss ? 1 : -1;
+    return (x->parent > y->parent) - (x->parent < y->parent);
+}
+
+typedef struct soup {
+    mdl_weights best, trial; /* the soup, and what it would be with one more */
+    mdl_scores scores;
+    ingredient *order; /* [n_parents] */
+} soup;
+
+static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
+{
+    const mdl_merge_job *job = m->job;
+    for (size_t i = 0; i < job->n_parents; i++) {
+        MDL_TRY(mdl__merger_load(m, job->parents[i], &s->trial));
+        MDL_TRY(mdl__merger_judge(m, &s->trial, &s->scores));
+        s->order[i] = (ingredient){i, s->scores.top1, s->scores.loss};
+    }
+    qsort(s->order, job->n_parents, sizeof *s->order, by_accuracy);
+    double top1 = s->order[0].top1, n = 1;
+    MDL_TRY(mdl__merger_load(m, job->parents[s->order[0].parent], &s->best));
+    if (taken) {
+        memset(taken, 0, job->n_parents * sizeof *taken);
+        taken[s->order[0].parent] = true;
+    }
+    for (size_t i = 1; i < job->n_parents; i++) {
+        size_t parent = s->order[i].parent;
+        MDL_TRY(mdl__merger_load(m, job->parents[parent], &s->trial));
+        MDL_TRY(
+            mdl__genome_mix(&m->genome, &s->best, n / (n + 1), &s->trial, 1 / (n + 1), &s->trial));
+        MDL_TRY(mdl__merger_judge(m, &s->trial, &s->scores));
+        if (s->scores.top1 < top1)
+            continue;
+        MDL_TRY(mdl_weights_copy(&s->best, &s->trial));
+        top1 = s->scores.top1;
+        n++;
+        if (taken)
+            taken[parent] = true;
+    }
+    return mdl__merger_settle(m, &s->best);
+}
+
+mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path, bool *taken)
+{
+    mdl__merger m;
+    soup s = {0};
+    MDL_TRY(expect_parents(job, 1, "greedy soup"));
+    MDL_TRY(mdl__merger_create(job, true, &m));
+    mdl_status status = mdl_weights_create(m.graph, job->device, &s.best);
+    if (status == MDL_OK)
+        status = mdl_weights_create(m.graph, job->device, &s.trial);
+    if (status == MDL_OK)
+        status = MDL_NEW(job->n_parents, "order of the soup", &s.order);
+    if (status == MDL_OK)
+        status = cook(&m, &s, taken);
+    if (status == MDL_OK)
+        status = mdl__merger_save(&m, path, "greedy soup", &s.best);
+    mdl_weights_destroy(&s.best);
+    mdl_weights_destroy(&s.trial);
+    mdl_scores_free(&s.scores);
+    mdl_free(s.order);
+    mdl__merger_destroy(&m);
+    return status;
+}

@@ -1,0 +1,81 @@
+/* The end of a search: which member wins, whether the uniform average of the parents stays, and the
+ * file merged.safetensors. */
+#include "merge/merge_internal.h"
+
+#include <math.h>
+
+/* How good one sample's answer is, by the final criterion. */
+static double merit(const mdl_scores *s, size_t j, mdl_final criterion)
+{
+    return criterion == MDL_FINAL_ACCURACY ? (double)s->correct[j] : -(double)s->losses[j];
+}
+
+bool mdl__beats(const mdl_scores *winner, const mdl_scores *other, mdl_final criterion)
+{
+    double n = (double)winner->count, sum = 0, squares = 0;
+    for (size_t j = 0; j < winner->count; j++)
+        sum += merit(winner, j, criterion) - merit(other, j, criterion);
+    double mean = sum / n;
+    for (size_t j = 0; j < winner->count; j++) {
+        double d = merit(winner, j, criterion) - merit(other, j, criterion) - mean;
+        squares += d * d;
+    }
+    double error = n > 1 ? sqrt(squares / (n - 1) / n) : 0;
+    return mean > error;
+}
+
+/* The best member; equal ones by the other criterion, then the older. */
+static size_t best_member(const mdl__search *s)
+{
+    const mdl__archive *a = &s->archive;
+    bool accuracy = s->config->final == MDL_FINAL_ACCURACY;
+    size_t best = a->places;
+    for (size_t i = 0; i < a->places; i++) {
+        const mdl__member *m = &a->member[i];
+        if (m->id == 0)
+            continue;
+        if (best == a->places) {
+            best = i;
+            continue;
+        }
+        const mdl__member *b = &a->member[best];
+        double top1 = m->top1 - b->top1, loss = b->loss - m->loss; /* positive: m is better */
+        double first = accuracy ? top1 : loss, then = accuracy ? loss : top1;
+        if (first > 0 || (first == 0 && (then > 0 || (then == 0 && m->id < b->id))))
+            best = i;
+    }
+    return best;
+}
+
+mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
+{
+    mdl__merger *m = &s->merger;
+    mdl_scores average = {0};
+    char path[MDL_PATH_MAX];
+    mdl_weights *winner = &s->genomes[s->spare[0]];
+    const mdl__member *best = &s->archive.member[best_member(s)];
+    MDL_TRY(mdl_weights_copy(winner, &s->genomes[best->genome]));
+    MDL_TRY(mdl__merger_settle(m, winner));
+    MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->scores));
+    const mdl_scores *scores = &s->scores;
+    mdl_status status = MDL_OK;
+    if (s->config->keep_average && s->average.params) {
+        status = mdl__merger_settle(m, &s->average);
+        if (status == MDL_OK)
+            status = mdl_evaluator_run(m->evaluator, &s->average, &average);
+        if (status == MDL_OK && !mdl__beats(scores, &average, s->config->final)) {
+            winner = &s->average;
+            scores = &average;
+            result->is_average = true;
+        }
+    }
+    result->evaluations = (size_t)s->evaluations;
+    result->fitness_top1 = scores->top1;
+    result->fitness_loss = scores->loss;
+    result->seconds = s->seconds;
+    mdl_scores_free(&average);
+    if (status != MDL_OK || !s->lineage)
+        return status;
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
+    return mdl__merger_save(m, path, result->is_average ? "average" : "m2n2", winner);
+}

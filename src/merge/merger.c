@@ -1,0 +1,104 @@
+/* What the search and the baselines share: names and layout of the model, loading, judging and
+ * saving genomes; the configuration's defaults. */
+#include "merge/merge_internal.h"
+
+#include <string.h>
+
+/* Training images that a child's statistics are estimated from; all of them only at the end. */
+#define MDL_CHILD_IMAGES 4096
+
+mdl_merge_config mdl_merge_config_default(void)
+{
+    return (mdl_merge_config){
+        .archive = 20,
+        .generations = 10,
+        .batch = 8,
+        .alpha = 1,
+        .attraction = true,
+        .crossover = true,
+        .split = MDL_SPLIT_BLOCK,
+        .angle = MDL_ANGLE_WHOLE,
+        .score = MDL_SCORE_CORRECT,
+        .fitness = MDL_FITNESS_HELD_OUT,
+        .batch_norm = MDL_MERGE_BN_INTERPOLATE,
+        .final = MDL_FINAL_LOG_LIKELIHOOD,
+        .keep_average = true,
+        .start_averages = true,
+    };
+}
+
+static mdl_status create(const mdl_merge_job *job, bool evaluates, mdl__merger *m)
+{
+    mdl_model_io io;
+    m->job = job;
+    MDL_TRY(mdl_graph_create(job->device->real, &m->graph));
+    MDL_TRY(mdl_model_build(job->model, MDL_MODE_INFER, 1, 0, 0, m->graph, &io));
+    MDL_TRY(mdl__genome_create(m->graph, job->device, job->merge->slerp_all, &m->genome));
+    if (!evaluates)
+        return MDL_OK;
+    bool train = job->merge->fitness == MDL_FITNESS_TRAIN;
+    mdl_evaluator_options options = {.split = train ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS,
+                                     .batch = job->eval_batch};
+    size_t image = job->data->height * job->data->width * job->data->channels;
+    /* Small sets are uploaded once: up to 64 MiB of float32. */
+    options.keep_on_device = job->data->count[options.split] * image <= (size_t)1 << 24;
+    MDL_TRY(mdl_evaluator_create(job->model, job->data, job->device, &options, &m->evaluator));
+    if (job->merge->batch_norm != MDL_MERGE_BN_RECALIBRATE)
+        return MDL_OK;
+    return mdl_recalibrator_create(job->model, job->data, job->device, job->eval_batch,
+                                   MDL_CHILD_IMAGES, &m->children);
+}
+
+mdl_status mdl__merger_create(const mdl_merge_job *job, bool evaluates, mdl__merger *out)
+{
+    memset(out, 0, sizeof *out);
+    if (job->comm && job->comm->size > 1)
+        return mdl_fail(MDL_UNSUPPORTED, "merging with %d processes is not there yet",
+                        job->comm->size);
+    mdl_status status = create(job, evaluates, out);
+    if (status != MDL_OK)
+        mdl__merger_destroy(out);
+    return status;
+}
+
+void mdl__merger_destroy(mdl__merger *m)
+{
+    mdl_recalibrator_destroy(m->children);
+    mdl_evaluator_destroy(m->evaluator);
+    mdl__genome_destroy(&m->genome);
+    mdl_graph_destroy(m->graph);
+    memset(m, 0, sizeof *m);
+}
+
+mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
+{
+    mdl_safetensors *file = NULL;
+    MDL_TRY(mdl_safetensors_read(path, &file));
+    mdl_status status = mdl_weights_load(file, path, m->graph, out);
+    mdl_safetensors_free(file);
+    return status;
+}
+
+mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_scores *scores)
+{
+    if (m->children)
+        MDL_TRY(mdl_recalibrator_run(m->children, weights));
+    return mdl_evaluator_run(m->evaluator, weights, scores);
+}
+
+mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
+{
+    const mdl_merge_job *job = m->job;
+    if (!job->data || job->data->count[MDL_SPLIT_TRAIN] == 0)
+        return MDL_OK;
+    return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
+}
+
+mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
+                            const mdl_weights *weights)
+{
+    const char *key = "mendel.merge";
+    mdl_checkpoint_info info = {
+        .config = m->job->config_text, .keys = &key, .values = &kind, .n_extra = 1};
+    return mdl_weights_save(path, m->graph, weights, &info);
+}

@@ -1,0 +1,248 @@
+/* What a search leaves on the disk: resume.state and lineage.jsonl.  Each is such that a search
+ * that was killed goes on exactly where its last saved state stands. */
+#include "merge/merge_internal.h"
+
+#include <string.h>
+
+/* ---- lineage.jsonl ------------------------------------------------------------------------------
+ */
+
+/* Cut what was written after the saved state: those children will come again. */
+static mdl_status cut(const char *path, uint64_t bytes)
+{
+    char *text = NULL;
+    size_t size = 0;
+    if (bytes == 0)
+        return mdl_file_write(path, "", 0);
+    MDL_TRY(mdl_file_read(path, 0, &text, &size));
+    mdl_status status;
+    if (size < bytes)
+        status = mdl_fail(MDL_FORMAT,
+                          "%s has %zu bytes, the saved state says %llu: it does not belong to it",
+                          path, size, (unsigned long long)bytes);
+    else
+        status = mdl_file_write(path, text, (size_t)bytes);
+    mdl_free(text);
+    return status;
+}
+
+mdl_status mdl__lineage_open(mdl__search *s)
+{
+    char path[MDL_PATH_MAX];
+    if (!s->job->out || s->job->out[0] == 0)
+        return MDL_OK;
+    if (s->lineage_bytes == 0) { /* a new search: nothing of an older one may stay */
+        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+        MDL_TRY(mdl_remove_file(path));
+        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
+        MDL_TRY(mdl_remove_file(path));
+    }
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(cut(path, s->lineage_bytes));
+    s->lineage = fopen(path, "ab");
+    return s->lineage ? MDL_OK : mdl_fail(MDL_IO, "cannot append to %s", path);
+}
+
+static mdl_status write_line(mdl__search *s, const char *text, int length)
+{
+    if (!s->lineage)
+        return MDL_OK;
+    if (length < 0 || fwrite(text, 1, (size_t)length, s->lineage) != (size_t)length)
+        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+    s->lineage_bytes += (uint64_t)length;
+    return MDL_OK;
+}
+
+/* The end of every line: scores, and who left the archive for it. */
+static void line_end(char *out, size_t size, const mdl__member *member, bool kept, uint64_t dropped)
+{
+    char number[32] = "null";
+    if (dropped != 0)
+        snprintf(number, sizeof number, "%llu", (unsigned long long)dropped);
+    snprintf(out, size, "\"top1\": %.9g, \"loss\": %.9g, \"kept\": %s, \"dropped\": %s}\n",
+             member->top1, member->loss, kept ? "true" : "false", number);
+}
+
+/* Without what JSON does not allow inside a string. */
+static void json_text(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 3 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            out[n++] = '\\';
+        out[n++] = c < 0x20 ? ' ' : (char)c;
+    }
+    out[n] = 0;
+}
+
+mdl_status mdl__lineage_start(mdl__search *s, const mdl__member *member, const char *source,
+                              bool kept, uint64_t dropped)
+{
+    char text[1024], end[256], name[512];
+    json_text(name, sizeof name, source);
+    line_end(end, sizeof end, member, kept, dropped);
+    int n = snprintf(text, sizeof text, "{\"id\": %llu, \"source\": \"%s\", %s",
+                     (unsigned long long)member->id, name, end);
+    return write_line(s, text, n);
+}
+
+mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const mdl__cross *cross,
+                              bool kept, uint64_t dropped)
+{
+    char text[512], end[256];
+    int n;
+    line_end(end, sizeof end, member, kept, dropped);
+    if (s->config->crossover)
+        n = snprintf(
+            text, sizeof text,
+            "{\"id\": %llu, \"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, %s",
+            (unsigned long long)member->id, (unsigned long long)cross->parents[0],
+            (unsigned long long)cross->parents[1], cross->ratio, cross->split, end);
+    else
+        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [%llu], %s",
+                     (unsigned long long)member->id, (unsigned long long)cross->parents[0], end);
+    return write_line(s, text, n);
+}
+
+/* ---- resume.state -------------------------------------------------------------------------------
+ */
+
+typedef struct counters { /* saved as they are */
+    uint64_t next_id, evaluations, lineage_bytes;
+    double seconds;
+} counters;
+
+/* What must be as it was.  How long the search is, and how it ends, may change. */
+static void settings(const mdl__search *s, mdl_fingerprint *fp)
+{
+    const mdl_merge_config *c = s->config;
+    memset(fp, 0, sizeof *fp);
+    mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)s->job->seed,
+                        mdl_dtype_name(s->job->device->real));
+    mdl_fingerprint_add(fp, "merge.archive %zu\nmerge.batch %zu\nmerge.alpha %.17g\n", c->archive,
+                        c->batch, c->alpha);
+    mdl_fingerprint_add(fp, "merge.attraction %d\nmerge.crossover %d\nmerge.split %d\n",
+                        (int)c->attraction, (int)c->crossover, (int)c->split);
+    mdl_fingerprint_add(fp, "merge.angle %d\nmerge.slerp_all %d\nmerge.mutation %.17g\n",
+                        (int)c->angle, (int)c->slerp_all, c->mutation);
+    mdl_fingerprint_add(fp, "merge.score %d\nmerge.fitness %d\nmerge.batch_norm %d\n",
+                        (int)c->score, (int)c->fitness, (int)c->batch_norm);
+    mdl_fingerprint_add(fp, "merge.start_averages %d\nmerge.from_scratch %zu\n",
+                        (int)c->start_averages, c->from_scratch);
+    mdl_fingerprint_add(fp, "parents %zu\nevaluation batch %zu\n", s->job->n_parents,
+                        s->job->eval_batch);
+    mdl_fingerprint_model(fp, s->job->model);
+    mdl_fingerprint_data(fp, s->job->data);
+}
+
+static mdl_status put_weights(mdl_state_writer *state, const char *name, size_t number,
+                              const mdl_weights *weights, size_t n_buffers)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s %zu", name, number);
+    MDL_TRY(mdl_state_put_buffer(state, text, weights->params));
+    if (n_buffers == 0)
+        return MDL_OK;
+    snprintf(text, sizeof text, "%s statistics %zu", name, number);
+    return mdl_state_put_buffer(state, text, weights->buffers);
+}
+
+static mdl_status get_weights(const mdl_state *state, const char *name, size_t number,
+                              mdl_weights *weights, size_t n_buffers)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s %zu", name, number);
+    MDL_TRY(mdl_state_get_buffer(state, text, weights->params));
+    if (n_buffers == 0)
+        return MDL_OK;
+    snprintf(text, sizeof text, "%s statistics %zu", name, number);
+    return mdl_state_get_buffer(state, text, weights->buffers);
+}
+
+static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
+{
+    const mdl__archive *a = &s->archive;
+    size_t n_buffers = s->merger.genome.n_buffers;
+    counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds};
+    mdl_fingerprint fp;
+    settings(s, &fp);
+    MDL_TRY(mdl_fingerprint_put(&fp, state));
+    MDL_TRY(mdl_state_put(state, "counters", &now, sizeof now));
+    MDL_TRY(mdl_state_put(state, "members", a->member, a->places * sizeof *a->member));
+    for (size_t i = 0; i < a->places; i++) {
+        char name[64];
+        if (a->member[i].id == 0)
+            continue;
+        snprintf(name, sizeof name, "scores %zu", i);
+        MDL_TRY(mdl_state_put(state, name, a->scores[i], a->samples * sizeof(float)));
+        MDL_TRY(put_weights(state, "genome", i, &s->genomes[a->member[i].genome], n_buffers));
+    }
+    return s->average.params ? put_weights(state, "average", 0, &s->average, n_buffers) : MDL_OK;
+}
+
+mdl_status mdl__search_save(mdl__search *s)
+{
+    char path[MDL_PATH_MAX];
+    mdl_state_writer *state = NULL;
+    if (!s->lineage)
+        return MDL_OK;
+    if (fflush(s->lineage) != 0) /* before the state that counts its bytes */
+        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+    MDL_TRY(mdl_state_create(path, &state));
+    mdl_status status = put_all(s, state);
+    if (status != MDL_OK) {
+        mdl_state_abort(state);
+        return status;
+    }
+    s->saved = mdl_time();
+    return mdl_state_commit(state);
+}
+
+/* The genomes are numbered anew: member i owns genome i, the others are spare. */
+static mdl_status get_all(mdl__search *s, const mdl_state *state)
+{
+    mdl__archive *a = &s->archive;
+    size_t n_buffers = s->merger.genome.n_buffers;
+    counters saved;
+    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
+    MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
+    for (size_t i = 0; i < a->places; i++) {
+        char name[64];
+        a->member[i].genome = i;
+        if (a->member[i].id == 0)
+            continue;
+        snprintf(name, sizeof name, "scores %zu", i);
+        MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
+        MDL_TRY(get_weights(state, "genome", i, &s->genomes[i], n_buffers));
+    }
+    if (s->average.params)
+        MDL_TRY(get_weights(state, "average", 0, &s->average, n_buffers));
+    s->next_id = saved.next_id;
+    s->evaluations = saved.evaluations;
+    s->lineage_bytes = saved.lineage_bytes;
+    s->seconds = saved.seconds;
+    return MDL_OK;
+}
+
+mdl_status mdl__search_load(mdl__search *s, bool *found)
+{
+    char path[MDL_PATH_MAX];
+    mdl_fingerprint fp;
+    mdl_state *state = NULL;
+    *found = false;
+    if (!s->job->resume || !s->job->out || s->job->out[0] == 0)
+        return MDL_OK;
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+    if (!mdl_file_exists(path))
+        return MDL_OK;
+    MDL_TRY(mdl_state_read(path, &state));
+    settings(s, &fp);
+    mdl_status status = mdl_fingerprint_check(&fp, state, path);
+    if (status == MDL_OK && (status = get_all(s, state)) != MDL_OK)
+        status = mdl_fail_context(status, "%s", path);
+    mdl_state_free(state);
+    *found = status == MDL_OK;
+    return status;
+}
