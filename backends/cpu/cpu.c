@@ -130,19 +130,7 @@ static mdl_status cpu_run(mdl_device *device, const mdl_call *calls, size_t n, d
 /* ---- devices ----------------------------------------------------------------------------------
  */
 
-static int cpu_devices(mdl_device_info *infos, int max)
-{
-    if (max < 1)
-        return 1;
-    memset(&infos[0], 0, sizeof infos[0]);
-    snprintf(infos[0].name, sizeof infos[0].name, "CPU");
-    snprintf(infos[0].driver, sizeof infos[0].driver, "OpenMP + OpenBLAS, %s",
-             mdl_backend_cpu.summary);
-    infos[0].units = mdl_cpu_count();
-    infos[0].usable = true;
-    return 1;
-}
-
+static int cpu_devices(mdl_device_info *infos, int max);
 static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
                            mdl_device **out);
 
@@ -259,14 +247,27 @@ static const cpu_variant cpu_variants[] = {
     {"base", &mdl_backend_cpu, cpu_always},
 };
 
-static const mdl_backend *cpu_choose(const char *selector)
+static const cpu_variant *cpu_choose(const char *selector)
 {
     for (size_t i = 0; i < MDL_COUNT(cpu_variants); i++) {
         const cpu_variant *v = &cpu_variants[i];
         if (v->usable() && (selector[0] == '\0' || strcmp(selector, v->name) == 0))
-            return v->backend;
+            return v;
     }
     return NULL;
+}
+
+static int cpu_devices(mdl_device_info *infos, int max)
+{
+    if (max < 1)
+        return 1;
+    memset(&infos[0], 0, sizeof infos[0]);
+    snprintf(infos[0].name, sizeof infos[0].name, "processor");
+    snprintf(infos[0].driver, sizeof infos[0].driver, "OpenMP, kernels for %s",
+             cpu_choose("")->name);
+    infos[0].units = mdl_cpu_count();
+    infos[0].usable = true;
+    return 1;
 }
 
 static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
@@ -275,8 +276,8 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
     (void)self;
     *out = NULL;
     const char *selector = options->selector ? options->selector : "";
-    const mdl_backend *backend = cpu_choose(selector);
-    if (!backend)
+    const cpu_variant *variant = cpu_choose(selector);
+    if (!variant)
         return mdl_fail(MDL_NOT_FOUND,
                         "backend cpu: no instruction set '%s' here; leave it out, or give one of "
                         "base, avx2, avx512 that this processor has",
@@ -292,7 +293,7 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
     int usable = mdl_cpu_count();
     if (usable > CPU_MAX_DEFAULT_THREADS)
         usable = CPU_MAX_DEFAULT_THREADS;
-    device->backend = backend;
+    device->backend = variant->backend;
     device->real = options->real;
     device->threads = options->threads > 0 ? options->threads : usable;
     device->state = team;
