@@ -2,6 +2,9 @@
  * on both backends; the random words of dropout. */
 #include "op_now.h"
 
+#include <math.h>
+#include <string.h>
+
 static void each_device(void (*body)(now *n, double tolerance))
 {
     for (size_t i = 0; i < MDL_COUNT(now_specs); i++) {
@@ -208,6 +211,33 @@ static void elementwise(now *n, double tolerance)
     expect_op(n, tolerance, MDL_OP_FILL, &fill, NULL, 0, five, V(2.5, 2.5, 2.5, 2.5, 2.5));
 }
 
+/* A NaN is not clamped away: the trainer has to see it in the loss. */
+static void nan_passes(now *n, double tolerance)
+{
+    static const mdl_act acts[] = {MDL_ACT_NONE, MDL_ACT_RELU, MDL_ACT_RELU6, MDL_ACT_SILU};
+    const mdl_shape c = MDL_SHAPE1(9), rows = MDL_SHAPE2(1, 9);
+    mdl_view norm[5] = {now_tensor(n, rows, NULL)};
+    double x[9] = {0}, y[9];
+    (void)tolerance;
+    for (int i = 1; i < 5; i++)
+        norm[i] = now_tensor(n, c, V(1, 1, 1, 1, 1, 1, 1, 1, 1));
+    mdl_view out = now_tensor(n, rows, NULL);
+    for (size_t i = 0; i < 2 * MDL_COUNT(acts); i++) {
+        mdl_attrs act = {.act.kind = acts[i / 2]};
+        mdl_attrs infer = {.norm = {.eps = 1e-3, .act = acts[i / 2]}};
+        size_t at = i % 2 * 8; /* in a full vector, and behind it */
+        memset(x, 0, sizeof x);
+        x[at] = (double)NAN;
+        now_check(mdl_view_upload_f64(&norm[0], x, 9));
+        now_run(n, MDL_OP_ACTIVATION, &act, norm, 1, &out, 1);
+        now_read(&out, y);
+        assert_true(isnan(y[at]) && !isnan(y[4]));
+        now_run(n, MDL_OP_BATCH_NORM_INFER, &infer, norm, 5, &out, 1);
+        now_read(&out, y);
+        assert_true(isnan(y[at]) && !isnan(y[4]));
+    }
+}
+
 static void movement(now *n, double tolerance)
 {
     mdl_view v = now_tensor(n, MDL_SHAPE1(2), V(1, 2));
@@ -230,6 +260,7 @@ static void test_elementwise(void **state)
 {
     (void)state;
     each_device(elementwise);
+    each_device(nan_passes);
 }
 
 static void test_movement(void **state)

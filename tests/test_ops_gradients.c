@@ -57,7 +57,7 @@ static int close_device(void **state)
 
 static double *doubles(size_t count)
 {
-    double *values = calloc(count, sizeof *values);
+    double *values = calloc(count + 1, sizeof *values); /* never of size 0 */
     assert_non_null(values);
     return values;
 }
