@@ -39,8 +39,6 @@ static mdl_status check_training(const mdl_config *config)
         return refuse(config, "schedule.warmup",
                       "expected a part of the run (0 to 1) with schedule.kind: one_cycle, got %g",
                       train->schedule.warmup);
-    if (train->optim.kind == MDL_OPTIM_SGD && train->optim.nesterov && train->optim.momentum <= 0)
-        return refuse(config, "optim.momentum", "expected more than 0 with optim.nesterov: true");
     return MDL_OK;
 }
 

@@ -142,7 +142,8 @@ mdl_config mdl_config_default(void)
     mdl_config config;
     memset(&config, 0, sizeof(config));
     config.model = mdl_model_config_default();
-    config.model.classes = 0;
+    config.model.classes = 0; /* these come from the data */
+    config.model.height = config.model.width_px = config.model.channels = 0;
     config.data = mdl_data_config_default();
     config.train = mdl_train_config_default();
     config.merge = mdl_merge_config_default();

@@ -1,0 +1,156 @@
+/* The program: commands, their options, what they print and how they exit.  The only place that
+ * prints results or exits; all work is done by the library. */
+#ifndef MENDEL_CLI_H
+#define MENDEL_CLI_H
+
+#include "experiment/experiment.h"
+
+/* ---- exit codes ------------------------------------------------------------------------------ */
+
+#define CLI_EXIT_LIST(X)                                                                           \
+    X(OK, 0, "success")                                                                            \
+    X(FAILURE, 1, "failure not named below (a device, for instance)")                              \
+    X(USAGE, 2, "wrong usage or configuration")                                                    \
+    X(DATA, 3, "data or a file: missing, malformed, unwritable, wrong checksum")                   \
+    X(NUMERIC, 4, "a loss or gradient that is not a finite number")                                \
+    X(MEMORY, 5, "does not fit the memory, or the memory limit")                                   \
+    X(INTERRUPTED, 130, "interrupted (Ctrl-C); what was done is saved")
+
+enum cli_exit {
+#define X(name, value, text) CLI_EXIT_##name = value,
+    CLI_EXIT_LIST(X)
+#undef X
+};
+int cli_exit_code(mdl_status status);
+
+/* ---- commands and options ---------------------------------------------------------------------
+ */
+
+typedef struct cli_option {
+    const char *name;  /* "--config" */
+    char letter;       /* 'o' for -o; 0: none */
+    const char *value; /* "FILE"; NULL: a flag */
+    const char *help;
+} cli_option;
+
+enum { CLI_MAX_ITEMS = 512 };
+typedef struct cli_args { /* a parsed command line; texts are borrowed from argv */
+    struct {
+        const char *name, *value; /* as in cli_option; value "" for flags */
+    } items[CLI_MAX_ITEMS];
+    size_t n_items;
+    const char *positional[CLI_MAX_ITEMS];
+    size_t n_positional;
+} cli_args;
+
+typedef struct cli_command {
+    const char *name;
+    const char *summary;  /* one line */
+    const char *usage;    /* behind "mendel NAME " */
+    const char *text;     /* what it does, lines */
+    const char *examples; /* lines */
+    const cli_option *options;
+    size_t n_options;
+    mdl_status (*run)(const cli_args *args);
+} cli_command;
+extern const cli_command *const cli_commands[];
+extern const size_t cli_command_count;
+const cli_command *cli_find_command(const char *name); /* NULL: there is none */
+
+/* Options that several commands have. */
+#define CLI_CONFIG_OPTIONS                                                                         \
+    {"--config", 'c', "FILE", "read the configuration (YAML)"},                                    \
+        {"--set", 's', "KEY=VALUE", "set one key, any number of times; `mendel help keys`"},       \
+        {"--data", 'd', "SPEC",                                                                    \
+         "digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR or synthetic:N"},                 \
+        CLI_DEVICE_OPTIONS
+#define CLI_DEVICE_OPTIONS                                                                         \
+    {"--backend", 'b', "NAME", "cpu or reference; `mendel devices` lists them"},                   \
+    {                                                                                              \
+        "--threads", 't', "N", "threads (default: all processors)"                                 \
+    }
+#define CLI_SEED_OPTION                                                                            \
+    {                                                                                              \
+        "--seed", 0, "S", "seed of all random numbers"                                             \
+    }
+#define CLI_JSON_OPTION                                                                            \
+    {                                                                                              \
+        "--json", 0, NULL, "print the result as JSON; progress goes to stderr"                     \
+    }
+#define CLI_RESUME_OPTION                                                                          \
+    {                                                                                              \
+        "--resume", 0, NULL, "go on where it stopped; starts anew where nothing is saved"          \
+    }
+
+/* Parse argv[0 .. argc) of a command.  "--name=value" and "--name value" are alike; "--" ends the
+ * options.  Fails with MDL_CONFIG. */
+mdl_status cli_parse(const cli_command *command, int argc, char **argv, cli_args *out);
+/* The last value of an option; NULL where it was not given. */
+const char *cli_value(const cli_args *args, const char *name);
+bool cli_flag(const cli_args *args, const char *name);
+/* A whole number of an option, or `otherwise`; refuses what is less than `least`. */
+mdl_status cli_number(const cli_args *args, const char *name, size_t least, size_t otherwise,
+                      size_t *out);
+/* Fail unless there are at least `least` and at most `most` positional arguments. */
+mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const char *what);
+
+/* ---- configuration ------------------------------------------------------------------------------
+ */
+
+/* The configuration of a command: defaults, then --config, then what `checkpoint` (may be NULL)
+ * carries, then --set, --data and the other options; checked. */
+mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *config);
+/* Open the device and (data may be NULL) the data of a configuration, which takes its input. */
+mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data);
+/* "runs/<name of the file without its ending>", or runs/<otherwise>. */
+void cli_default_out(const char *config_file, const char *otherwise, char *out, size_t size);
+/* OUT/config.yaml. */
+mdl_status cli_write_config(const char *out, const mdl_config *config);
+
+/* ---- output
+ * ---------------------------------------------------------------------------------------- */
+
+/* What is seen while something runs: a bar that is redrawn on a terminal, plain lines elsewhere. */
+typedef struct cli_view {
+    FILE *out;
+    bool terminal; /* redraw; else lines */
+    bool colour;
+    size_t drawn; /* characters of the bar that stand on the line now */
+    double last;  /* mdl_time of the last bar or line of progress */
+} cli_view;
+void cli_view_open(cli_view *view, bool json); /* json: everything to stderr */
+void cli_view_line(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
+void cli_view_heading(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
+void cli_view_close(cli_view *view); /* removes the bar */
+/* Callbacks of the library with a cli_view as user. */
+mdl_train_events cli_train_events(cli_view *view);
+void cli_merge_progress(void *view, const mdl_merge_progress *progress);
+void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
+/* "2:31" or "1:02:31". */
+const char *cli_duration(double seconds, char *text, size_t size);
+/* "18.3 MiB" */
+const char *cli_bytes(double bytes, char *text, size_t size);
+/* The current bar's view, so that a log line does not run into it. */
+void cli_install_log(cli_view *view);
+
+/* Print JSON on a line (or indented) and give it back; NULL is an error. */
+struct json_t;
+mdl_status cli_print_json(struct json_t *json, bool indent);
+
+/* ---- a training or inference step by itself (plan, bench)
+ * ------------------------------------------ */
+
+typedef struct cli_step {
+    mdl_device *device; /* borrowed */
+    mdl_graph *graph;
+    mdl_model_io io;
+    mdl_plan *plan;
+    double multiply_adds; /* for an image */
+} cli_step;
+mdl_status cli_step_create(const mdl_model_config *model, mdl_device *device, bool train,
+                           size_t batch, double label_smoothing, cli_step *out);
+void cli_step_destroy(cli_step *step);
+/* FLOPs and bytes of a call of a plan. */
+mdl_cost cli_call_cost(const mdl_call *call);
+
+#endif

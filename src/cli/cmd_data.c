@@ -1,0 +1,137 @@
+/* mendel data: download published sets, look at what a source holds. */
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/commands.h"
+
+static mdl_status fetch(const cli_args *args)
+{
+    const char *to = cli_value(args, "--to");
+    char found[MDL_PATH_MAX];
+    cli_view view;
+    MDL_TRY(cli_expect(args, 2, 2, "fetch and a name: cifar10 or cifar100"));
+    cli_view_open(&view, true);
+    cli_install_log(&view);
+    mdl_fetch_options options = {
+        .url = cli_value(args, "--url"),
+        .md5 = cli_value(args, "--md5"),
+        .folder = to != NULL ? to : "data",
+        .progress = cli_fetch_progress,
+        .user = &view,
+    };
+    mdl_status status = mdl_fetch(args->positional[1], &options, found, sizeof(found));
+    cli_view_close(&view);
+    MDL_TRY(status);
+    if (cli_flag(args, "--json"))
+        return cli_print_json(json_pack("{s:s, s:s}", "name", args->positional[1], "folder", found),
+                              false);
+    printf("%s is in %s; use --data %s:%s\n", args->positional[1], found, args->positional[1],
+           found);
+    return MDL_OK;
+}
+
+static mdl_status classes_text(const mdl_data *data, json_t *list)
+{
+    const mdl_dataset *set = data->train;
+    for (size_t c = 0; c < data->classes; c++) {
+        size_t counts[3] = {0};
+        for (int s = 0; s < 3; s++) {
+            int32_t *labels;
+            MDL_TRY(MDL_NEW(data->count[s] + 1, "labels", &labels));
+            mdl_data_labels(data, (mdl_split)s, labels);
+            for (size_t i = 0; i < data->count[s]; i++)
+                counts[s] += (size_t)labels[i] == c;
+            mdl_free(labels);
+        }
+        const char *name = set->class_names != NULL ? set->class_names[c] : "";
+        if (list != NULL)
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:I, s:I, s:I}", "name", name, "train",
+                                            (json_int_t)counts[0], "fitness", (json_int_t)counts[1],
+                                            "test", (json_int_t)counts[2]));
+        else
+            printf("  %3zu  %-24s %8zu %8zu %8zu\n", c, name, counts[0], counts[1], counts[2]);
+    }
+    return MDL_OK;
+}
+
+static mdl_status print_info(const mdl_data *data, const char *source, bool json)
+{
+    const mdl_dataset *set = data->train;
+    if (json) {
+        json_t *classes = json_array();
+        mdl_status status = classes_text(data, classes);
+        if (status != MDL_OK) {
+            json_decref(classes);
+            return status;
+        }
+        return cli_print_json(
+            json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:o}", "source", source, "image",
+                      (json_int_t)set->height, (json_int_t)set->width, (json_int_t)set->channels,
+                      "input", (json_int_t)data->height, (json_int_t)data->width,
+                      (json_int_t)data->channels, "train", (json_int_t)data->count[0], "fitness",
+                      (json_int_t)data->count[1], "test", (json_int_t)data->count[2], "classes",
+                      classes),
+            true);
+    }
+    printf("%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,
+           set->width, set->channels, data->height, data->width, data->channels);
+    printf("\n%-31s %8s %8s %8s\n", "class", "train", "held out", "test");
+    MDL_TRY(classes_text(data, NULL));
+    printf("%-31s %8zu %8zu %8zu\n", "all", data->count[0], data->count[1], data->count[2]);
+    for (size_t c = 0; c < set->channels; c++)
+        printf("channel %zu: mean %.4f, deviation %.4f (of 0 to 1)\n", c, (double)set->mean[c],
+               (double)set->std[c]);
+    return MDL_OK;
+}
+
+static mdl_status info(const cli_args *args)
+{
+    mdl_config config;
+    mdl_data *data;
+    cli_view view;
+    MDL_TRY(cli_expect(args, 1, 2, "info and a source, e.g. cifar10:data"));
+    MDL_TRY(cli_config(args, NULL, &config));
+    if (args->n_positional == 2)
+        snprintf(config.data.source, sizeof(config.data.source), "%s", args->positional[1]);
+    cli_view_open(&view, true);
+    cli_install_log(&view);
+    MDL_TRY(mdl_data_open(&config.data, &data));
+    mdl_status status = print_info(data, config.data.source, cli_flag(args, "--json"));
+    mdl_data_close(data);
+    return status;
+}
+
+static mdl_status run(const cli_args *args)
+{
+    const char *verb = args->n_positional > 0 ? args->positional[0] : "nothing";
+    if (strcmp(verb, "fetch") == 0)
+        return fetch(args);
+    if (strcmp(verb, "info") == 0)
+        return info(args);
+    return mdl_fail(MDL_CONFIG, "expected fetch or info, got %.100s", verb);
+}
+
+static const cli_option options[] = {
+    {"--url", 0, "URL", "fetch: another address; file:// works"},
+    {"--md5", 0, "SUM", "fetch: the checksum that is expected"},
+    {"--to", 0, "DIR", "fetch: folder (default: data)"},
+    {"--config", 'c', "FILE", "info: read the configuration (YAML)"},
+    {"--set", 's', "KEY=VALUE", "info: set one key, e.g. data.limit=1000"},
+    CLI_JSON_OPTION,
+};
+
+const cli_command cli_cmd_data = {
+    .name = "data",
+    .summary = "download a data set, or show what a source holds",
+    .usage = "fetch cifar10|cifar100 [--to DIR] | info SPEC",
+    .text = "fetch checks the md5, unpacks safely, and goes on with a broken download.\n",
+    .examples = "  mendel data fetch cifar10 --to data\n"
+                "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
+                "  mendel data info digits\n"
+                "  mendel data info folder:photos --json\n",
+    .options = options,
+    .n_options = MDL_COUNT(options),
+    .run = run,
+};

@@ -1,0 +1,139 @@
+/* mendel help: the commands, one command, the configuration keys, one key. */
+#include <string.h>
+
+#include "cli/commands.h"
+
+static void print_exit_codes(void)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } codes[] = {
+#define X(name, value, text) {value, text},
+        CLI_EXIT_LIST(X)
+#undef X
+    };
+    printf("\nExit codes:\n");
+    for (size_t i = 0; i < MDL_COUNT(codes); i++)
+        printf("  %3d  %s\n", codes[i].code, codes[i].text);
+}
+
+void cli_print_help(const cli_command *command)
+{
+    printf("mendel %s: %s\n\nUsage: mendel %s %s\n\n%s", command->name, command->summary,
+           command->name, command->usage, command->text);
+    printf("\nOptions:\n");
+    for (size_t i = 0; i < command->n_options; i++) {
+        const cli_option *option = &command->options[i];
+        char left[64];
+        snprintf(left, sizeof(left), "%s%s%s", option->name, option->value != NULL ? " " : "",
+                 option->value != NULL ? option->value : "");
+        if (option->letter != 0)
+            printf("  -%c, %-24s %s\n", option->letter, left, option->help);
+        else
+            printf("      %-24s %s\n", left, option->help);
+    }
+    printf("  -h, %-24s %s\n", "--help", "this text");
+    printf("\nExamples:\n%s", command->examples);
+    print_exit_codes();
+}
+
+static void print_key(const mdl_config *config, size_t index, bool all)
+{
+    mdl_key key = mdl_key_at(index);
+    char value[512];
+    mdl_key_value(config, index, value, sizeof(value));
+    if (all)
+        printf("  %-26s %-24s %s\n", key.name, value, key.help);
+    else
+        printf("%s\n  %s\n  type:    %s\n  default: %s\n", key.name, key.help, key.type, value);
+}
+
+static void print_keys(void)
+{
+    mdl_config config = mdl_config_default();
+    char section[32] = "";
+    printf("Configuration keys with their defaults; `mendel help KEY` tells the type.\n");
+    for (size_t i = 0; i < mdl_key_count(); i++) {
+        const char *name = mdl_key_at(i).name;
+        size_t length = strcspn(name, ".");
+        if (strncmp(section, name, length + 1) != 0) {
+            snprintf(section, sizeof(section), "%.*s.", (int)length, name);
+            printf("\n");
+        }
+        print_key(&config, i, true);
+    }
+}
+
+static void print_overview(void)
+{
+    printf("mendel %s: trains small vision models and crosses them.\n\n"
+           "Usage: mendel COMMAND [arguments]\n\nCommands:\n",
+           mdl_build_version());
+    for (size_t i = 0; i < cli_command_count; i++)
+        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    printf(
+        "\n`mendel COMMAND --help` tells more, `mendel help keys` lists the configuration keys.\n"
+        "\nFirst steps (no data needed):\n"
+        "  mendel train --set train.epochs=3          train on the built-in digits\n"
+        "  mendel experiment configs/quickstart.yaml  the whole comparison, small\n");
+    print_exit_codes();
+}
+
+/* A section's name ("optim") prints its keys. */
+static bool print_section(const char *name)
+{
+    mdl_config config = mdl_config_default();
+    size_t length = strlen(name), found = 0;
+    for (size_t i = 0; i < mdl_key_count(); i++) {
+        const char *key = mdl_key_at(i).name;
+        if (strncmp(key, name, length) == 0 && key[length] == '.') {
+            print_key(&config, i, true);
+            found++;
+        }
+    }
+    return found > 0;
+}
+
+static mdl_status help(const cli_args *args)
+{
+    MDL_TRY(cli_expect(args, 0, 1, "a command, a key, or `keys`"));
+    if (args->n_positional == 0) {
+        print_overview();
+        return MDL_OK;
+    }
+    const char *topic = args->positional[0];
+    const cli_command *command = cli_find_command(topic);
+    if (command != NULL) {
+        cli_print_help(command);
+        return MDL_OK;
+    }
+    if (strcmp(topic, "keys") == 0) {
+        print_keys();
+        return MDL_OK;
+    }
+    size_t key = mdl_key_find(topic);
+    if (key < mdl_key_count()) {
+        mdl_config config = mdl_config_default();
+        print_key(&config, key, false);
+        return MDL_OK;
+    }
+    if (print_section(topic))
+        return MDL_OK;
+    const char *near = mdl_key_nearest(topic);
+    return mdl_fail(MDL_CONFIG, "%.100s is no command and no key%s%s%s", topic,
+                    near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                    near != NULL ? "?" : "");
+}
+
+const cli_command cli_cmd_help = {
+    .name = "help",
+    .summary = "explain a command or a configuration key",
+    .usage = "[COMMAND | KEY | SECTION | keys]",
+    .text = "Without an argument it lists the commands.\n",
+    .examples = "  mendel help train\n"
+                "  mendel help keys\n"
+                "  mendel help optim.lr\n"
+                "  mendel help merge\n",
+    .run = help,
+};

@@ -1,0 +1,175 @@
+/* mendel plan: what a training needs in memory, before anything runs. */
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/commands.h"
+
+typedef struct planning { /* all that one run of the command holds */
+    mdl_config config;
+    mdl_device *device;
+    mdl_data *data; /* only where the input is not known without reading it */
+    mdl_memory_plan memory;
+    cli_step step;
+    bool json, ops;
+} planning;
+
+static mdl_status open_input(planning *p)
+{
+    MDL_TRY(cli_open(&p->config, &p->device, NULL));
+    if (mdl_config_assume_data(&p->config) == MDL_OK)
+        return MDL_OK;
+    MDL_TRY(mdl_data_open(&p->config.data, &p->data));
+    return mdl_config_use_data(&p->config, p->data);
+}
+
+static size_t count_fallbacks(const planning *p)
+{
+    size_t fallbacks = 0;
+    for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++)
+        fallbacks += mdl_dispatch_is_fallback(p->device, mdl_plan_step(p->step.plan, i));
+    return fallbacks;
+}
+
+static size_t count_parameters(const mdl_graph *graph)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
+        count += mdl_graph_param_at(graph, i)->count;
+    return count;
+}
+
+static void print_memory(const planning *p)
+{
+    const mdl_memory_plan *m = &p->memory;
+    const struct {
+        const char *name;
+        size_t bytes;
+    } rows[] = {
+        {"activations, their gradients, workspace", m->arena},
+        {"parameters", m->params},
+        {"buffers (BatchNorm statistics)", m->buffers},
+        {"gradients of parameters", m->gradients},
+        {"optimizer's moments", m->moments},
+        {"EMA", m->ema},
+        {"in all", m->total},
+    };
+    char text[32];
+    for (size_t i = 0; i < MDL_COUNT(rows); i++)
+        printf("  %-42s %12s  %12zu bytes\n", rows[i].name,
+               cli_bytes((double)rows[i].bytes, text, sizeof(text)), rows[i].bytes);
+    printf("\nMicro-batches of %zu images%s%s\n", m->micro_batch,
+           m->recompute ? "; activations are computed again in the backward pass" : "",
+           p->config.run.memory_limit > 0 && m->fits ? "; it fits the limit" : "");
+}
+
+static void print_ops(const planning *p)
+{
+    printf("\n%5s %-4s %-22s %-22s %-22s %10s %10s\n", "step", "", "op", "input", "output", "MFLOP",
+           "MB moved");
+    for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++) {
+        const mdl_call *call = mdl_plan_step(p->step.plan, i);
+        mdl_cost cost = cli_call_cost(call);
+        char in[MDL_SHAPE_TEXT] = "", out[MDL_SHAPE_TEXT] = "";
+        if (call->n_in > 0)
+            mdl_shape_text(&call->in[0].shape, in);
+        if (call->n_out > 0)
+            mdl_shape_text(&call->out[0].shape, out);
+        printf("%5zu %-4s %-22s %-22s %-22s %10.2f %10.3f%s\n", i,
+               mdl_plan_step_is_backward(p->step.plan, i) ? "back" : "fwd",
+               mdl_op_get(call->op)->name, in, out, cost.flops / 1e6, cost.bytes / 1e6,
+               mdl_dispatch_is_fallback(p->device, call) ? "  (reference kernel)" : "");
+    }
+}
+
+static json_t *ops_json(const planning *p)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++) {
+        const mdl_call *call = mdl_plan_step(p->step.plan, i);
+        mdl_cost cost = cli_call_cost(call);
+        json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:b}", "op",
+                                              mdl_op_get(call->op)->name, "backward",
+                                              mdl_plan_step_is_backward(p->step.plan, i), "flops",
+                                              cost.flops, "bytes", cost.bytes, "fallback",
+                                              mdl_dispatch_is_fallback(p->device, call)));
+    }
+    return list;
+}
+
+static mdl_status report(const planning *p)
+{
+    const mdl_memory_plan *m = &p->memory;
+    size_t parameters = count_parameters(p->step.graph);
+    if (p->json) {
+        json_t *json = json_pack(
+            "{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:I, s:I}", "parameters",
+            (json_int_t)parameters, "multiply_adds", p->step.multiply_adds, "arena",
+            (json_int_t)m->arena, "params", (json_int_t)m->params, "buffers",
+            (json_int_t)m->buffers, "gradients", (json_int_t)m->gradients, "moments",
+            (json_int_t)m->moments, "ema", (json_int_t)m->ema, "total", (json_int_t)m->total,
+            "recompute", m->recompute, "micro_batch", (json_int_t)m->micro_batch, "fits", m->fits,
+            "steps", (json_int_t)mdl_plan_step_count(p->step.plan), "fallbacks",
+            (json_int_t)count_fallbacks(p));
+        if (p->ops)
+            json_object_set_new(json, "ops", ops_json(p));
+        MDL_TRY(cli_print_json(json, p->ops));
+    } else {
+        printf("%zu parameters, %.2f M multiply-adds an image, batch %zu, backend %s\n\n",
+               parameters, p->step.multiply_adds / 1e6, p->config.train.batch,
+               p->device->backend->name);
+        print_memory(p);
+        printf("%zu steps in the plan, %zu by the reference kernels\n",
+               mdl_plan_step_count(p->step.plan), count_fallbacks(p));
+        if (p->ops)
+            print_ops(p);
+    }
+    if (!m->fits)
+        return mdl_fail(MDL_MEMORY_LIMIT, "needs at least %zu bytes, the limit is %zu", m->total,
+                        p->config.run.memory_limit);
+    return MDL_OK;
+}
+
+static mdl_status plan(planning *p)
+{
+    MDL_TRY(open_input(p));
+    MDL_TRY(mdl_train_plan(&p->config.model, &p->config.train, p->device,
+                           p->config.run.memory_limit, &p->memory));
+    MDL_TRY(cli_step_create(&p->config.model, p->device, true, p->memory.micro_batch,
+                            p->config.train.label_smoothing, &p->step));
+    return report(p);
+}
+
+static mdl_status run(const cli_args *args)
+{
+    planning p = {.json = cli_flag(args, "--json"), .ops = cli_flag(args, "--ops")};
+    MDL_TRY(cli_expect(args, 0, 0, "options only"));
+    MDL_TRY(cli_config(args, NULL, &p.config));
+    mdl_status status = plan(&p);
+    cli_step_destroy(&p.step);
+    mdl_data_close(p.data);
+    mdl_device_close(p.device);
+    return status;
+}
+
+static const cli_option options[] = {
+    CLI_CONFIG_OPTIONS,
+    {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
+    {"--ops", 0, NULL, "list every step of the plan"},
+    CLI_JSON_OPTION,
+};
+
+const cli_command cli_cmd_plan = {
+    .name = "plan",
+    .summary = "show what a training needs in memory, without running it",
+    .usage = "[--config FILE] [--set KEY=VALUE ...] [--memory-limit SIZE] [--ops]",
+    .text = "The figures are exact: training allocates this at its start and nothing later.  Exit "
+            "code 5\n"
+            "where it cannot fit the limit.\n",
+    .examples = "  mendel plan --config configs/cifar10.yaml\n"
+                "  mendel plan --config configs/low-memory.yaml --memory-limit 400MB\n"
+                "  mendel plan --set model.kind=hybrid --ops\n",
+    .options = options,
+    .n_options = MDL_COUNT(options),
+    .run = run,
+};

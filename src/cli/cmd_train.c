@@ -1,0 +1,157 @@
+/* mendel train: one training, from random weights or a checkpoint, new or resumed. */
+#include <math.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/commands.h"
+
+typedef struct training { /* all that one run of the command holds */
+    mdl_config config;
+    mdl_device *device;
+    mdl_data *data;
+    char *text; /* configuration for the checkpoints */
+    char out[MDL_PATH_MAX];
+    bool resume, json;
+    cli_view view;
+} training;
+
+/* Where --resume comes without a configuration, the folder's own serves. */
+static mdl_status configure(const cli_args *args, training *t)
+{
+    cli_args with_file = *args;
+    const char *out = cli_value(args, "--out"), *file = cli_value(args, "--config");
+    char path[MDL_PATH_MAX];
+    if (out != NULL)
+        MDL_TRY(mdl_path(t->out, sizeof(t->out), out, "%s", ""));
+    else
+        cli_default_out(file, "train", t->out, sizeof(t->out));
+    size_t end = strlen(t->out);
+    if (end > 1 && t->out[end - 1] == '/')
+        t->out[end - 1] = '\0';
+    MDL_TRY(mdl_path(path, sizeof(path), t->out, "config.yaml"));
+    if (t->resume && file == NULL && mdl_file_exists(path)) {
+        with_file.items[with_file.n_items].name = "--config";
+        with_file.items[with_file.n_items++].value = path;
+    }
+    return cli_config(&with_file, NULL, &t->config);
+}
+
+static void announce(training *t)
+{
+    static const char *const kinds[] = {"EfficientNet-Lite0", "hybrid", "MLP"};
+    const mdl_data *d = t->data;
+    cli_view_heading(&t->view, "training %s on %s", kinds[t->config.model.kind],
+                     t->config.data.source);
+    cli_view_line(&t->view,
+                  "%zu images to train on, %zu held out, %zux%zux%zu; batch %zu, %zu epochs; "
+                  "backend %s, %d threads, seed %llu; into %s",
+                  d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_FITNESS], d->height, d->width,
+                  d->channels, t->config.train.batch, t->config.train.epochs,
+                  t->device->backend->name, t->device->threads,
+                  (unsigned long long)t->config.run.seed, t->out);
+}
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static mdl_status report(training *t, const mdl_train_result *result)
+{
+    char time[32], memory[32];
+    if (t->json)
+        return cli_print_json(
+            json_pack(
+                "{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:o, s:o, s:o, s:o}", "out", t->out, "epochs",
+                (json_int_t)result->last.epoch, "steps", (json_int_t)result->steps, "seconds",
+                result->seconds, "parameters", (json_int_t)result->parameters, "multiply_adds",
+                result->multiply_adds, "planned_bytes", (json_int_t)result->planned_bytes,
+                "train_loss", number(result->last.train_loss), "train_top1",
+                number(result->last.train_top1), "fitness_loss", number(result->last.fitness_loss),
+                "fitness_top1", number(result->last.fitness_top1)),
+            false);
+    cli_view_line(&t->view,
+                  "%zu parameters, %llu steps in %s, %s planned; see %s/final.safetensors",
+                  result->parameters, (unsigned long long)result->steps,
+                  cli_duration(result->seconds, time, sizeof(time)),
+                  cli_bytes((double)result->planned_bytes, memory, sizeof(memory)), t->out);
+    return MDL_OK;
+}
+
+static mdl_status train(training *t)
+{
+    mdl_train_result result;
+    char state[MDL_PATH_MAX];
+    MDL_TRY(cli_open(&t->config, &t->device, &t->data));
+    MDL_TRY(mdl_config_model_text(&t->config, &t->text));
+    announce(t);
+    MDL_TRY(mdl_path(state, sizeof(state), t->out, "resume.state"));
+    bool goes_on = t->resume && mdl_file_exists(state);
+    if (!goes_on) /* else only once it is clear that it can go on with this configuration */
+        MDL_TRY(cli_write_config(t->out, &t->config));
+    if (!t->resume && mdl_file_exists(state))
+        cli_view_line(&t->view, "the earlier run in %s is replaced (--resume would go on with it)",
+                      t->out);
+    mdl_train_events events = cli_train_events(&t->view);
+    mdl_train_job job = {
+        .model = &t->config.model,
+        .train = &t->config.train,
+        .data = t->data,
+        .device = t->device,
+        .seed = t->config.run.seed,
+        .out = t->out,
+        .resume = t->resume,
+        .config_text = t->text,
+        .memory_limit = t->config.run.memory_limit,
+        .events = &events,
+    };
+    MDL_TRY(mdl_train(&job, &result));
+    if (goes_on)
+        MDL_TRY(cli_write_config(t->out, &t->config));
+    return report(t, &result);
+}
+
+static mdl_status run(const cli_args *args)
+{
+    training t = {.resume = cli_flag(args, "--resume"), .json = cli_flag(args, "--json")};
+    MDL_TRY(cli_expect(args, 0, 0, "options only"));
+    MDL_TRY(configure(args, &t));
+    cli_view_open(&t.view, t.json);
+    cli_install_log(&t.view);
+    mdl_status status = train(&t);
+    cli_view_close(&t.view);
+    mdl_free(t.text);
+    mdl_data_close(t.data);
+    mdl_device_close(t.device);
+    return status;
+}
+
+static const cli_option options[] = {
+    CLI_CONFIG_OPTIONS,
+    CLI_SEED_OPTION,
+    {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
+    {"--out", 'o', "DIR", "folder of the run (default: runs/<name of the configuration>)"},
+    CLI_RESUME_OPTION,
+    CLI_JSON_OPTION,
+};
+
+const cli_command cli_cmd_train = {
+    .name = "train",
+    .summary = "train a model",
+    .usage = "[--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume]",
+    .text = "Without a configuration it trains EfficientNet-Lite0 on the built-in digits.  Into "
+            "DIR go\n"
+            "final.safetensors, ema.safetensors (train.ema), epoch-NNN.safetensors (train.keep of "
+            "them),\n"
+            "metrics.jsonl, metrics.csv, config.yaml and resume.state.  Ctrl-C saves, then stops;\n"
+            "--resume goes on bit-identically, with DIR/config.yaml where no --config is given.\n",
+    .examples =
+        "  mendel train --set train.epochs=3\n"
+        "  mendel train --config configs/cifar10.yaml --data cifar10:data --out runs/a\n"
+        "  mendel train --out runs/a --resume\n"
+        "  mendel train --config configs/low-memory.yaml --memory-limit 400MB --threads 4\n",
+    .options = options,
+    .n_options = MDL_COUNT(options),
+    .run = run,
+};

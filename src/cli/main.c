@@ -1,0 +1,126 @@
+/* The entry: finds the command, catches Ctrl-C, turns a status into a message and an exit code. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+const cli_command *const cli_commands[] = {
+    &cli_cmd_train, &cli_cmd_eval,  &cli_cmd_evolve,  &cli_cmd_merge, &cli_cmd_experiment,
+    &cli_cmd_plan,  &cli_cmd_bench, &cli_cmd_devices, &cli_cmd_data,  &cli_cmd_help,
+};
+const size_t cli_command_count = MDL_COUNT(cli_commands);
+
+const cli_command *cli_find_command(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    }
+    return NULL;
+}
+
+int cli_exit_code(mdl_status status)
+{
+    switch (status) {
+    case MDL_OK:
+        return CLI_EXIT_OK;
+    case MDL_INVALID:
+    case MDL_CONFIG:
+    case MDL_UNSUPPORTED:
+        return CLI_EXIT_USAGE;
+    case MDL_SHAPE:
+    case MDL_IO:
+    case MDL_FORMAT:
+    case MDL_NOT_FOUND:
+    case MDL_CHECKSUM:
+        return CLI_EXIT_DATA;
+    case MDL_NUMERIC:
+        return CLI_EXIT_NUMERIC;
+    case MDL_NO_MEMORY:
+    case MDL_MEMORY_LIMIT:
+        return CLI_EXIT_MEMORY;
+    case MDL_CANCELLED:
+        return CLI_EXIT_INTERRUPTED;
+    case MDL_DEVICE:
+        break;
+    }
+    return CLI_EXIT_FAILURE;
+}
+
+/* The first Ctrl-C asks the work to save and stop, a second one ends the program at once. */
+static void on_signal(int number)
+{
+    if (mdl_stop_requested())
+        _Exit(CLI_EXIT_INTERRUPTED);
+    mdl_request_stop();
+    (void)signal(number, on_signal);
+}
+
+static int unknown_command(const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < cli_command_count; i++) {
+        size_t distance = mdl_near(name, cli_commands[i]->name);
+        if (distance < least) {
+            least = distance;
+            nearest = cli_commands[i]->name;
+        }
+    }
+    fprintf(stderr, "mendel: unknown command %.100s%s%s%s (`mendel help` lists them)\n", name,
+            nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+            nearest != NULL ? "?" : "");
+    return CLI_EXIT_USAGE;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    }
+    return false;
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    static cli_args args;
+    if (wants_help(argc, argv)) {
+        cli_print_help(command);
+        return CLI_EXIT_OK;
+    }
+    mdl_status status = cli_parse(command, argc, argv, &args);
+    if (status == MDL_OK)
+        status = command->run(&args);
+    cli_install_log(NULL);
+    if (status == MDL_OK)
+        return CLI_EXIT_OK;
+    const char *detail = mdl_error_detail();
+    fprintf(stderr, "mendel %s: %s\n", command->name,
+            detail[0] != '\0' ? detail : mdl_status_text(status));
+    return cli_exit_code(status);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("mendel %s\n", mdl_build_version());
+        return CLI_EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    const cli_command *command = cli_find_command(name);
+    if (command == NULL)
+        return unknown_command(name);
+    (void)signal(SIGINT, on_signal);
+    (void)signal(SIGTERM, on_signal);
+    int code = run(command, argc > 2 ? argc - 2 : 0, argv + 2);
+    if (fflush(stdout) != 0 && code == CLI_EXIT_OK) {
+        fprintf(stderr, "mendel %s: cannot write to the standard output\n", command->name);
+        code = CLI_EXIT_DATA;
+    }
+    return code;
+}
