@@ -97,8 +97,15 @@ mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
 mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
                             const mdl_weights *weights)
 {
-    const char *key = "mendel.merge";
-    mdl_checkpoint_info info = {
-        .config = m->job->config_text, .keys = &key, .values = &kind, .n_extra = 1};
+    mdl_image_metadata images;
+    mdl_image_metadata_make(m->job->data, &images);
+    const char *keys[MDL_IMAGE_METADATA + 1] = {"mendel.merge"};
+    const char *values[MDL_IMAGE_METADATA + 1] = {kind};
+    memcpy(keys + 1, images.keys, sizeof images.keys);
+    memcpy(values + 1, images.values, sizeof images.values);
+    mdl_checkpoint_info info = {.config = m->job->config_text,
+                                .keys = keys,
+                                .values = values,
+                                .n_extra = MDL_IMAGE_METADATA + 1};
     return mdl_weights_save(path, m->graph, weights, &info);
 }

@@ -8,14 +8,15 @@
 #include "data/data.h"
 #include "models/models.h"
 
-/* ---- configuration ---------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------
+ */
 
 typedef enum mdl_optim_kind { MDL_OPTIM_ADAMW, MDL_OPTIM_SGD } mdl_optim_kind;
 typedef struct mdl_optim_config {
     mdl_optim_kind kind;
-    double lr;           /* peak */
-    double momentum;     /* SGD */
-    bool nesterov;       /* SGD */
+    double lr;       /* peak */
+    double momentum; /* SGD */
+    bool nesterov;   /* SGD */
     double beta1, beta2, eps;
     double weight_decay; /* not on BatchNorm and biases */
 } mdl_optim_config;
@@ -28,10 +29,10 @@ typedef enum mdl_schedule_kind {
 } mdl_schedule_kind;
 typedef struct mdl_schedule_config {
     mdl_schedule_kind kind;
-    double warmup;  /* epochs (one-cycle: fraction of the run) */
-    double final;   /* last learning rate as a part of the peak */
-    double every;   /* step: epochs between drops */
-    double factor;  /* step: what the rate is multiplied by */
+    double warmup; /* epochs (one-cycle: fraction of the run) */
+    double final;  /* last learning rate as a part of the peak */
+    double every;  /* step: epochs between drops */
+    double factor; /* step: what the rate is multiplied by */
 } mdl_schedule_config;
 /* The learning rate of optimizer step `step` (from 0) of `total`, with `per_epoch` in an epoch. */
 double mdl_schedule_rate(const mdl_schedule_config *config, double lr, uint64_t step,
@@ -39,32 +40,33 @@ double mdl_schedule_rate(const mdl_schedule_config *config, double lr, uint64_t 
 
 typedef struct mdl_train_config {
     size_t epochs, batch;
-    size_t max_steps;       /* stop after so many optimizer steps; 0: no limit */
-    size_t accumulate;      /* micro-batches of size batch / accumulate in one optimizer step */
-    char init[1024];        /* checkpoint to start from; "": random */
+    size_t max_steps;  /* stop after so many optimizer steps; 0: no limit */
+    size_t accumulate; /* micro-batches of size batch / accumulate in one optimizer step */
+    char init[1024];   /* checkpoint to start from; "": random */
     double label_smoothing;
-    double clip;            /* largest norm of the gradient; 0: off */
-    double ema;             /* decay of the average of weights and BN statistics; 0: off */
-    size_t keep;            /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
-    size_t save_every;      /* optimizer steps between saves of resume.state; 0: each epoch */
-    size_t evaluate_every;  /* epochs between evaluations on the fitness split; 0: only the last */
+    double clip;       /* largest norm of the gradient; 0: off */
+    double ema;        /* decay of the average of weights and BN statistics; 0: off */
+    size_t keep;       /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
+    size_t save_every; /* optimizer steps between saves of resume.state; 0: each epoch */
+    size_t evaluate_every; /* epochs between evaluations on the fitness split; 0: only the last */
     mdl_optim_config optim;
     mdl_schedule_config schedule;
 } mdl_train_config;
 mdl_train_config mdl_train_config_default(void);
 
-/* ---- evaluation ------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------
+ */
 
 /* What a model did on the images of a split, in the split's order. */
 typedef struct mdl_scores {
     size_t count, classes;
-    float *correct;  /* [count], 1 or 0 */
-    float *losses;   /* [count], -log p(true class), no smoothing */
-    float *logits;   /* [count, classes]; NULL unless asked for */
-    float *q;        /* [count, n_steps], halting logits; NULL where the model has none */
-    size_t n_steps;  /* supervision steps (1 where the model has none) */
-    double top1;     /* mean of correct */
-    double loss;     /* mean of losses */
+    float *correct; /* [count], 1 or 0 */
+    float *losses;  /* [count], -log p(true class), no smoothing */
+    float *logits;  /* [count, classes]; NULL unless asked for */
+    float *q;       /* [count, n_steps], halting logits; NULL where the model has none */
+    size_t n_steps; /* supervision steps (1 where the model has none) */
+    double top1;    /* mean of correct */
+    double loss;    /* mean of losses */
     double step_top1[MDL_MAX_SUPERVISION]; /* accuracy after each supervision step */
     double mean_steps; /* supervision steps used on average (halting), else n_steps */
 } mdl_scores;
@@ -73,9 +75,9 @@ void mdl_scores_free(mdl_scores *scores);
 typedef struct mdl_evaluator mdl_evaluator;
 typedef struct mdl_evaluator_options {
     mdl_split split;
-    size_t batch;      /* 0: a default that suits the machine */
-    size_t steps;      /* supervision steps; 0: the model's n_sup */
-    bool keep_logits;  /* fill scores.logits */
+    size_t batch;        /* 0: a default that suits the machine */
+    size_t steps;        /* supervision steps; 0: the model's n_sup */
+    bool keep_logits;    /* fill scores.logits */
     bool keep_on_device; /* upload the images once; for repeated evaluation of small data */
 } mdl_evaluator_options;
 /* Graph, plan and arena for evaluating any number of weights on one split.  model, data, device are
@@ -101,7 +103,8 @@ mdl_status mdl_recalibrator_create(const mdl_model_config *model, const mdl_data
                                    mdl_device *device, size_t batch, size_t limit,
                                    mdl_recalibrator **out) MDL_MUST_CHECK;
 void mdl_recalibrator_destroy(mdl_recalibrator *recalibrator); /* NULL is allowed */
-mdl_status mdl_recalibrator_run(mdl_recalibrator *recalibrator, mdl_weights *weights) MDL_MUST_CHECK;
+mdl_status mdl_recalibrator_run(mdl_recalibrator *recalibrator,
+                                mdl_weights *weights) MDL_MUST_CHECK;
 
 /* Median and 95th percentile of the time of one forward pass, in seconds. */
 typedef struct mdl_latency {
@@ -112,10 +115,23 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
                                mdl_device *device, size_t batch, size_t runs,
                                mdl_latency *out) MDL_MUST_CHECK;
 
-/* ---- training --------------------------------------------------------------------------------- */
+/* ---- metadata of checkpoints --------------------------------------------------------------------
+ */
+
+/* How the images were prepared, so that a checkpoint can be used without the data: "mendel.input"
+ * (height, width, channels), "mendel.value_max", "mendel.mean", "mendel.std". */
+#define MDL_IMAGE_METADATA 4
+typedef struct mdl_image_metadata {
+    const char *keys[MDL_IMAGE_METADATA], *values[MDL_IMAGE_METADATA]; /* point into text */
+    char text[MDL_IMAGE_METADATA][128];
+} mdl_image_metadata;
+void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out);
+
+/* ---- training ---------------------------------------------------------------------------------
+ */
 
 typedef struct mdl_epoch_metrics { /* a line of metrics.jsonl */
-    uint64_t epoch, step; /* counted from 1; step is the optimizer's */
+    uint64_t epoch, step;          /* counted from 1; step is the optimizer's */
     double lr, train_loss, train_top1;
     double fitness_loss, fitness_top1; /* NAN where not evaluated */
     double images_per_second, seconds;
@@ -134,19 +150,19 @@ typedef struct mdl_train_job {
     const mdl_train_config *train;
     const mdl_data *data;
     mdl_device *device;
-    const mdl_comm *comm;     /* NULL: single process */
+    const mdl_comm *comm; /* NULL: single process */
     uint64_t seed;
-    const char *out;          /* folder; "" or NULL: nothing is written (benchmarks) */
-    bool resume;              /* continue from out/resume.state where it exists */
-    const char *config_text;  /* YAML of the whole effective configuration, into checkpoints */
-    size_t memory_limit;      /* bytes, 0: none */
+    const char *out;         /* folder; "" or NULL: nothing is written (benchmarks) */
+    bool resume;             /* continue from out/resume.state where it exists */
+    const char *config_text; /* YAML of the whole effective configuration, into checkpoints */
+    size_t memory_limit;     /* bytes, 0: none */
     const mdl_train_events *events; /* may be NULL */
 } mdl_train_job;
 
 typedef struct mdl_train_result {
     mdl_epoch_metrics last;
-    uint64_t steps;     /* optimizer steps in all */
-    double seconds;     /* time spent training, over all resumed parts */
+    uint64_t steps; /* optimizer steps in all */
+    double seconds; /* time spent training, over all resumed parts */
     size_t parameters;
     double multiply_adds; /* of one image's forward pass */
     size_t planned_bytes; /* arena, weights, gradients, moments */
@@ -158,7 +174,8 @@ typedef struct mdl_train_result {
  * checkpoint kept. */
 mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
 
-/* ---- fingerprints ----------------------------------------------------------------------------- */
+/* ---- fingerprints -----------------------------------------------------------------------------
+ */
 
 /* The settings that a saved state was made with, a line "key value" each: continuing from it with
  * others is refused, naming the file and the first setting that differs.  Zeroed at first. */
@@ -173,13 +190,14 @@ mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *stat
 mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
                                  const char *path) MDL_MUST_CHECK; /* path: for the message */
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -----------------------------------------------------------------------------------
+ */
 
 /* What a training needs in memory before anything runs, for `mendel plan`. */
 typedef struct mdl_memory_plan {
     size_t arena, params, gradients, moments, ema, buffers, total; /* bytes */
-    bool recompute;      /* chosen to fit the limit */
-    size_t micro_batch;  /* chosen to fit the limit; else batch / accumulate */
+    bool recompute;                                                /* chosen to fit the limit */
+    size_t micro_batch; /* chosen to fit the limit; else batch / accumulate */
     bool fits;
 } mdl_memory_plan;
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,

@@ -1,0 +1,60 @@
+/* Mendel as a library: predictions of a trained or merged checkpoint.
+ *
+ *     mdl_predictor *predictor;
+ *     if (mdl_predictor_open("runs/a/final.safetensors", "cpu", 0, 16, &predictor) != MDL_OK)
+ *         fprintf(stderr, "%s\n", mdl_error_detail());
+ *     mdl_predictor_run(predictor, pixels, 16, logits);
+ *     mdl_predictor_close(predictor);
+ *
+ * Nothing here prints or exits.  A predictor is used by one thread at a time; several predictors
+ * are independent. */
+#ifndef MENDEL_H
+#define MENDEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mendel/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Version of the library, "major.minor.patch".  Static. */
+const char *mdl_version(void);
+
+/* A checkpoint with its network, planned for one batch size. */
+typedef struct mdl_predictor mdl_predictor;
+
+/* Open a checkpoint that Mendel wrote (its metadata say what the network is and how images are
+ * prepared).
+ *   checkpoint  path of a .safetensors file
+ *   backend     "cpu", "reference", ... as for --backend; NULL: "cpu"
+ *   threads     0: the backend's default
+ *   batch       images that run at once, > 0; larger calls are cut into batches
+ * On success *out is the caller's, to be closed; on failure it is NULL.
+ * Errors: MDL_IO, MDL_FORMAT, MDL_SHAPE, MDL_CONFIG (no metadata), MDL_NOT_FOUND (backend),
+ * MDL_NO_MEMORY. */
+mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
+                              size_t batch, mdl_predictor **out) MDL_MUST_CHECK;
+void mdl_predictor_close(mdl_predictor *predictor); /* NULL is allowed */
+
+/* Shape of an input image and number of classes. */
+typedef struct mdl_predictor_shape {
+    size_t height, width, channels;
+    size_t classes;
+} mdl_predictor_shape;
+mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor);
+
+/* Logits of images.
+ *   pixels  [count, height, width, channels] bytes, values as in the training data (0..255; the
+ *           digits' 0..16); normalised here as in training
+ *   logits  [count, classes], written
+ * Errors: MDL_DEVICE. */
+mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
+                             float *logits) MDL_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
