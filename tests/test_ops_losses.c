@@ -261,7 +261,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     const mdl_attrs plain = {.loss = {0, false}}, much = {.loss = {1.5, false}};
-    const mdl_attrs not_a_number = {.loss = {NAN, false}};
+    const mdl_attrs not_a_number = {.loss = {(double)NAN, false}};
     const mdl_desc good[] = {{MDL_F32, MDL_SHAPE2(4, 3)}, {MDL_I32, MDL_SHAPE1(4)}};
     const mdl_desc real_labels[] = {{MDL_F32, MDL_SHAPE2(4, 3)}, {MDL_F32, MDL_SHAPE1(4)}};
     const mdl_desc few_labels[] = {{MDL_F32, MDL_SHAPE2(4, 3)}, {MDL_I32, MDL_SHAPE1(3)}};

@@ -47,7 +47,7 @@ static double score(const place *at, size_t i, size_t j)
 static void forward(const mdl_call *call, const place *at, size_t i)
 {
     size_t row = at->p + i * at->tokens;
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (size_t j = 0; j < at->tokens; j++)
         max = fmax(max, score(at, i, j));
     for (size_t j = 0; j < at->tokens; j++)

@@ -13,7 +13,7 @@ static double log_score(const mdl_call *call, double x)
 static double log_sum(const mdl_call *call, const mdl_view *logits, size_t row)
 {
     size_t classes = mdl_shape_last(&logits->shape);
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (size_t c = 0; c < classes; c++)
         max = fmax(max, log_score(call, ref_get(logits, row * classes + c)));
     for (size_t c = 0; c < classes; c++)
@@ -26,7 +26,7 @@ static double target(const mdl_call *call, int32_t label, size_t c, size_t class
 {
     double s = call->attrs->loss.smoothing;
     if ((size_t)label >= classes)
-        return NAN;
+        return (double)NAN;
     return (c == (size_t)label ? 1.0 - s : 0.0) + s / (double)classes;
 }
 
