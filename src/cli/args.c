@@ -171,12 +171,17 @@ static mdl_status from_checkpoint(const char *path, mdl_config *config)
     mdl_safetensors *file;
     MDL_TRY(mdl_safetensors_read(path, &file));
     const char *text = mdl_safetensors_metadata(file, "mendel.config");
+    const char *input = mdl_safetensors_metadata(file, "mendel.input");
+    mdl_model_config *model = &config->model;
     mdl_status status = MDL_OK;
     if (text != NULL) {
         mdl_config_origin origin = config->origin; /* its lines are those of no file */
         status = mdl_config_parse(text, strlen(text), path, config);
         config->origin = origin;
     }
+    if (input != NULL &&
+        sscanf(input, "%zu %zu %zu", &model->height, &model->width_px, &model->channels) != 3)
+        model->height = 0; /* as if it were not there */
     mdl_safetensors_free(file);
     return status;
 }

@@ -40,7 +40,7 @@ static mdl_status merge(const cli_args *args, merging *m)
     bool with_data = greedy || cli_flag(args, "--data");
     MDL_TRY(cli_config(args, args->positional[0], &m->config));
     MDL_TRY(cli_open(&m->config, &m->device, with_data ? &m->data : NULL));
-    if (!with_data)
+    if (!with_data && m->config.model.height == 0)
         MDL_TRY(mdl_config_assume_data(&m->config));
     MDL_TRY(mdl_config_model_text(&m->config, &m->text));
     mdl_merge_job job = {

@@ -60,19 +60,22 @@ static mdl_status check_data(const mdl_config *config)
 
 static mdl_status check_run(const mdl_config *config)
 {
-    size_t name = strcspn(config->run.backend, ":");
-    if (config->run.backend[0] == '\0')
-        return refuse(config, "run.backend", "expected the name of a backend, got nothing");
+    const char *name = config->run.backend;
+    size_t length = strcspn(name, ":");
+    char names[256] = "";
     for (int i = 0; i < mdl_backend_count(); i++) {
         const mdl_backend *backend = mdl_backend_at(i);
-        if (strlen(backend->name) == name &&
-            memcmp(backend->name, config->run.backend, name) == 0 &&
-            config->run.precision == MDL_F64 && !backend->supports_f64)
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", backend->name);
+        if (strlen(backend->name) != length || memcmp(backend->name, name, length) != 0)
+            continue;
+        if (config->run.precision == MDL_F64 && !backend->supports_f64)
             return refuse(config, "run.precision",
                           "float64 is not offered by backend %s; use run.backend: reference",
                           backend->name);
+        return MDL_OK;
     }
-    return MDL_OK;
+    return refuse(config, "run.backend", "expected one of %s, got %.100s", names, name);
 }
 
 /* The model's own check names a key somewhere in its detail; put that key's place in front. */

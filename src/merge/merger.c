@@ -94,18 +94,42 @@ mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
     return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
 }
 
+/* Save with further metadata (NULL values are left out). */
+static mdl_status save(mdl__merger *m, const char *path, const char *kind,
+                       const char *const image_keys[MDL_IMAGE_METADATA],
+                       const char *const image_values[MDL_IMAGE_METADATA],
+                       const mdl_weights *weights)
+{
+    const char *keys[MDL_IMAGE_METADATA + 1] = {"mendel.merge"};
+    const char *values[MDL_IMAGE_METADATA + 1] = {kind};
+    size_t n = 1;
+    for (size_t i = 0; i < MDL_IMAGE_METADATA; i++) {
+        if (!image_values[i])
+            continue;
+        keys[n] = image_keys[i];
+        values[n++] = image_values[i];
+    }
+    mdl_checkpoint_info info = {
+        .config = m->job->config_text, .keys = keys, .values = values, .n_extra = n};
+    return mdl_weights_save(path, m->graph, weights, &info);
+}
+
 mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
                             const mdl_weights *weights)
 {
     mdl_image_metadata images;
-    mdl_image_metadata_make(m->job->data, &images);
-    const char *keys[MDL_IMAGE_METADATA + 1] = {"mendel.merge"};
-    const char *values[MDL_IMAGE_METADATA + 1] = {kind};
-    memcpy(keys + 1, images.keys, sizeof images.keys);
-    memcpy(values + 1, images.values, sizeof images.values);
-    mdl_checkpoint_info info = {.config = m->job->config_text,
-                                .keys = keys,
-                                .values = values,
-                                .n_extra = MDL_IMAGE_METADATA + 1};
-    return mdl_weights_save(path, m->graph, weights, &info);
+    mdl_safetensors *file;
+    if (m->job->data) {
+        mdl_image_metadata_make(m->job->data, &images);
+        return save(m, path, kind, images.keys, images.values, weights);
+    }
+    /* Without data the first parent says how images are prepared, if it says so. */
+    static const char *const keys[MDL_IMAGE_METADATA] = {MDL_IMAGE_METADATA_KEYS};
+    const char *values[MDL_IMAGE_METADATA];
+    MDL_TRY(mdl_safetensors_read(m->job->parents[0], &file));
+    for (size_t i = 0; i < MDL_IMAGE_METADATA; i++)
+        values[i] = mdl_safetensors_metadata(file, keys[i]);
+    mdl_status status = save(m, path, kind, keys, values, weights);
+    mdl_safetensors_free(file);
+    return status;
 }

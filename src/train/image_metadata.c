@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-static const char *const names[MDL_IMAGE_METADATA] = {"mendel.input", "mendel.value_max",
-                                                      "mendel.mean", "mendel.std"};
+static const char *const names[MDL_IMAGE_METADATA] = {MDL_IMAGE_METADATA_KEYS};
 
 /* Numbers of one value for each channel, in full precision. */
 static void list(char *text, size_t size, const float *values, size_t count)

@@ -120,7 +120,8 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
 
 /* How the images were prepared, so that a checkpoint can be used without the data: "mendel.input"
  * (height, width, channels), "mendel.value_max", "mendel.mean", "mendel.std". */
-#define MDL_IMAGE_METADATA 4
+#define MDL_IMAGE_METADATA      4
+#define MDL_IMAGE_METADATA_KEYS "mendel.input", "mendel.value_max", "mendel.mean", "mendel.std"
 typedef struct mdl_image_metadata {
     const char *keys[MDL_IMAGE_METADATA], *values[MDL_IMAGE_METADATA]; /* point into text */
     char text[MDL_IMAGE_METADATA][128];

@@ -1,0 +1,186 @@
+#!/bin/sh
+# The program from outside: names that scripts rely on, exit codes, messages, files, resuming.
+# usage: test_cli.sh MENDEL
+set -u
+mendel=$1
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-cli-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    [ ! -s err ] || sed 's/^/  err: /' err
+    failures=$((failures + 1))
+}
+
+# expect CODE ARGUMENT...: run, compare the exit code; output in out and err.
+expect() {
+    wanted=$1
+    shift
+    "$mendel" "$@" >out 2>err
+    got=$?
+    [ "$got" -eq "$wanted" ] || fail "exit $got, expected $wanted: mendel $*"
+}
+
+# says FILE TEXT: the file contains it.
+says() {
+    grep -qF -- "$2" "$1" || fail "\"$2\" is not in $1: $(head -c 400 "$1")"
+}
+
+exists() {
+    for file in "$@"; do
+        [ -s "$file" ] || fail "$file is missing or empty"
+    done
+}
+
+small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --set train.epochs=4 --threads 1'
+
+# ---- help ------------------------------------------------------------------------------------------
+expect 0 --version
+says out 'mendel 0.'
+for command in train eval evolve merge experiment plan bench devices data help; do
+    expect 0 $command --help
+    says out 'Examples:'
+    says out 'Exit codes:'
+    says out "mendel $command"
+done
+expect 0 help keys
+for key in model.kind model.strides trm.n_sup data.augment train.max_steps optim.lr schedule.kind \
+    merge.generations experiment.seeds run.precision; do
+    says out "$key"
+done
+expect 0 help trm.tokens
+says out 'pooled | grid'
+expect 0 devices --json
+says out '"backend": "cpu"'
+
+# ---- refusals ----------------------------------------------------------------------------------------
+expect 2 trian
+says err 'did you mean train?'
+expect 2 train --sead 3
+says err 'did you mean --seed?'
+expect 2 train --seed
+says err 'expects a value'
+expect 2 train --seed three
+says err 'expected an integer'
+expect 2 train --set optim.lrr=1
+says err 'did you mean optim.lr?'
+expect 2 train stray
+says err 'unexpected argument stray'
+printf 'model:\n  kind: hybrid\ntrain:\n  epochs: few\n' >bad.yaml
+expect 2 train --config bad.yaml
+says err 'bad.yaml:4: train.epochs: expected an integer'
+printf 'train:\n  batch: 64\n  accumulate: 5\n' >bad.yaml
+expect 2 plan --config bad.yaml
+says err 'bad.yaml:3: train.accumulate: expected a divisor'
+expect 2 train --backend gpu
+says err 'run.backend: expected one of cpu, reference, got gpu'
+expect 3 train --config missing.yaml
+says err 'missing.yaml'
+expect 3 eval missing.safetensors --data digits
+expect 3 train $small --data cifar10:nowhere --out x
+printf 'not a checkpoint' >bad.safetensors
+expect 3 eval bad.safetensors --data digits
+expect 2 eval bad.safetensors --split tset
+expect 2 merge --method median a b -o c
+expect 2 experiment
+expect 5 plan --memory-limit 1MB
+says err 'needs at least'
+[ ! -e runs ] || fail 'a refused command left files'
+
+# ---- train, resume, evaluate ---------------------------------------------------------------------
+expect 0 train $small --out a
+exists a/final.safetensors a/epoch-004.safetensors a/metrics.jsonl a/metrics.csv a/config.yaml \
+    a/resume.state
+[ "$(wc -l <a/metrics.jsonl)" -eq 4 ] || fail 'metrics.jsonl has not a line an epoch'
+if grep -q "$(printf '\033')" out; then fail 'colour codes in a file'; fi
+expect 0 train $small --out b --seed 1 --json
+says out '"fitness_top1":'
+cmp -s a/final.safetensors b/final.safetensors || fail 'two runs differ'
+expect 0 train $small --out c --seed 2
+if cmp -s a/final.safetensors c/final.safetensors; then fail 'seeds make no difference'; fi
+expect 0 train --config a/config.yaml --out d
+cmp -s a/final.safetensors d/final.safetensors || fail 'config.yaml does not reproduce the run'
+
+# Killed at some moments, resumed each time: the same bytes.
+rm -rf k
+for moment in 0.05 0.1 0.15 0.2 0.3; do
+    "$mendel" train $small --set train.save_every=1 --out k --resume >out 2>err &
+    sleep $moment
+    kill -9 $! 2>/dev/null
+    wait $! 2>/dev/null
+done
+expect 0 train $small --set train.save_every=1 --out k --resume
+cmp -s a/final.safetensors k/final.safetensors || fail 'a killed and resumed run differs'
+expect 0 train --out k --resume # by the folder's own configuration
+cmp -s a/final.safetensors k/final.safetensors || fail 'resuming a finished run changes it'
+
+# Ctrl-C saves and tells.
+"$mendel" train $small --set train.epochs=100000 --out i >out 2>err &
+while [ ! -s i/resume.state ] && kill -0 $! 2>/dev/null; do sleep 0.05; done
+kill -INT $!
+wait $!
+code=$?
+[ $code -eq 130 ] || fail "interrupted: exit $code"
+says err 'can be resumed'
+exists i/resume.state
+
+expect 0 eval a/final.safetensors --data digits --json --predictions p.csv
+says out '"top1":'
+says out '"loss":'
+says out '"images":360'
+says p.csv 'index,label,predicted,logit_0,logit_1,'
+[ "$(wc -l <p.csv)" -eq 361 ] || fail 'p.csv has not a line an image'
+expect 0 eval a/final.safetensors --data digits --split fitness
+says out 'fitness split: 144 images'
+expect 3 eval a/final.safetensors --data digits --predictions missing/p.csv
+expect 3 eval a/final.safetensors --data digits --set model.hidden=17
+head -c 1000 a/final.safetensors >cut.safetensors
+expect 3 eval cut.safetensors --data digits
+expect 4 train $small --set optim.kind=sgd --set optim.lr=1000 --set data.normalize=none --out n
+says err 'step '
+
+# ---- merging, the experiment, plan, bench, data ----------------------------------------------------
+expect 0 merge --method average a/final.safetensors c/final.safetensors -o m.safetensors
+expect 0 merge --method slerp --ratio 0 a/final.safetensors c/final.safetensors --out s.safetensors
+expect 0 merge --method greedy a/final.safetensors c/final.safetensors --data digits -o g.safetensors
+for file in m s g; do expect 0 eval $file.safetensors --data digits; done
+expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
+    --set merge.evaluations=8 --json
+says out '"test_top1":'
+exists e/merged.safetensors e/lineage.jsonl e/config.yaml
+expect 2 evolve
+cat >tiny.yaml <<'YAML'
+data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
+model: {width: 0.25, depth: 0.2}
+trm: {dim: 8}
+train: {epochs: 1, batch: 16}
+merge: {evaluations: 2, batch: 2}
+experiment: {epochs_merged: 0, latency_runs: 1}
+run: {threads: 1}
+YAML
+expect 0 experiment tiny.yaml --out x
+says out 'hybrid + M2N2'
+says out 'seeds show little'
+exists x/table.txt x/table.md x/table.csv x/table.json x/config.yaml
+expect 0 experiment tiny.yaml --out x --json
+says out '"verdict":'
+says err 'finished before'
+expect 0 plan --json
+says out '"parameters":3383818'
+expect 0 plan --set model.kind=hybrid
+says out '3929473 parameters'
+expect 0 bench --only infer --model baseline --batch 2 --repeat 1 --json --threads 1 \
+    --set model.width=0.25 --set data.image_size=8
+says out '"images_per_s":'
+expect 0 data info digits --json
+says out '"test": 360'
+if [ -w /dev/full ]; then
+    "$mendel" help keys >/dev/full 2>err
+    code=$?
+    [ $code -eq 3 ] || fail "a full disk behind the output: exit $code"
+fi
+
+[ $failures -eq 0 ] || exit 1
+echo 'all is well'

@@ -1,0 +1,278 @@
+/* The runner of the experiment, with tiny models on synthetic images: the table, finished steps
+ * that are not run again, changed configuration that is, interruption, and the search from scratch.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "experiment/experiment.h"
+#include "scratch.h"
+
+static char folder[256];
+static mdl_config config;
+static mdl_table table, again;
+static char stages[16384]; /* what was told, a line each */
+static size_t stop_after;  /* ask to stop at the stage of this number; 0: never */
+
+static int setup(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"data.source=synthetic:240",
+                                       "data.image_size=8",
+                                       "data.fitness_fraction=0.25",
+                                       "model.width=0.25",
+                                       "model.depth=0.2",
+                                       "trm.dim=8",
+                                       "train.epochs=2",
+                                       "train.batch=32",
+                                       "train.ema=0.9",
+                                       "optim.lr=0.01",
+                                       "merge.evaluations=4",
+                                       "merge.batch=2",
+                                       "experiment.epochs_merged=1",
+                                       "experiment.latency_runs=2",
+                                       "run.threads=1"};
+    config = mdl_config_default();
+    for (size_t i = 0; i < MDL_COUNT(sets); i++) {
+        if (mdl_config_set(&config, sets[i]) != MDL_OK)
+            fail_msg("%s", mdl_error_detail());
+    }
+    stop_after = 0;
+    return scratch_create(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mdl_clear_stop();
+    scratch_remove(folder);
+    return 0;
+}
+
+static void note_stage(void *user, const char *text)
+{
+    size_t *count = user, used = strlen(stages);
+    snprintf(stages + used, sizeof(stages) - used, "%s\n", text);
+    if (++*count == stop_after)
+        mdl_request_stop();
+}
+
+static mdl_status run(mdl_table *out)
+{
+    size_t count = 0;
+    mdl_experiment_events events = {.stage = note_stage, .user = &count};
+    mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
+    stages[0] = '\0';
+    return mdl_experiment_run(&job, out);
+}
+
+static void expect(mdl_status got, mdl_status wanted)
+{
+    if (got != wanted)
+        fail_msg("got %s: %s", mdl_status_text(got), mdl_error_detail());
+}
+
+static size_t count_lines(const char *part)
+{
+    size_t count = 0;
+    for (const char *at = stages; (at = strstr(at, part)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static const mdl_row *find(const mdl_table *in, const char *name)
+{
+    for (size_t i = 0; i < in->n_rows; i++) {
+        if (strcmp(in->rows[i].name, name) == 0)
+            return &in->rows[i];
+    }
+    fail_msg("there is no row %s", name);
+    return NULL;
+}
+
+static bool exists(const char *name)
+{
+    char path[MDL_PATH_MAX];
+    return mdl_path(path, sizeof(path), folder, "%s", name) == MDL_OK && mdl_file_exists(path);
+}
+
+static void the_table_has_its_rows(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"baseline",
+                                       "hybrid",
+                                       "hybrid + M2N2",
+                                       "baseline + M2N2",
+                                       "hybrid: best parent",
+                                       "hybrid: uniform average",
+                                       "hybrid: greedy soup",
+                                       "hybrid: SLERP midpoint",
+                                       "hybrid: logit ensemble",
+                                       "baseline: best parent",
+                                       "baseline: uniform average"};
+    static const char *const files[] = {"table.txt",
+                                        "table.md",
+                                        "table.csv",
+                                        "table.json",
+                                        "config.yaml",
+                                        "A-seed1/final.safetensors",
+                                        "B-seed2/ema.safetensors",
+                                        "C-hybrid/merged.safetensors",
+                                        "C-hybrid/lineage.jsonl",
+                                        "C-baseline/average.safetensors"};
+    expect(run(&table), MDL_OK);
+    for (size_t i = 0; i < MDL_COUNT(rows); i++) {
+        const mdl_row *row = find(&table, rows[i]);
+        assert_true(row->top1 >= 0 && row->top1 <= 1);
+        assert_true(row->low <= row->top1 && row->top1 <= row->high);
+        assert_true(row->parameters > 0 && row->multiply_adds > 0);
+        assert_true(row->train_seconds > 0 && row->latency > 0);
+        assert_true(row->latency_p95 >= row->latency);
+    }
+    for (size_t i = 0; i < MDL_COUNT(files); i++) {
+        if (!exists(files[i]))
+            fail_msg("%s is missing", files[i]);
+    }
+    const mdl_row *mean = find(&table, "baseline");
+    assert_int_equal(mean->n_seeds, 2);
+    double sum = mean->seed_top1[0] + mean->seed_top1[1] - 2 * mean->top1;
+    assert_true(sum < 1e-12 && sum > -1e-12);
+    assert_true(find(&table, "hybrid")->parameters > mean->parameters);
+    assert_int_equal(find(&table, "hybrid: logit ensemble")->parameters,
+                     2 * find(&table, "hybrid")->parameters);
+    /* Welch, fused against parent and average on both sides, fused hybrid against baseline. */
+    assert_int_equal(table.n_comparisons, 6);
+    assert_true(strlen(table.verdict) > 100);
+
+    /* All of it is done: nothing runs again, and the table is the same to the last digit. */
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("train the"), 4);
+    assert_int_equal(count_lines("(finished before)"), 8);
+    assert_int_equal(count_lines("test split"), 0);
+    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    for (size_t i = 0; i < table.n_rows; i++)
+        assert_true(table.rows[i].top1 == again.rows[i].top1 &&
+                    table.rows[i].train_seconds == again.rows[i].train_seconds);
+}
+
+static void changes_run_again(void **state)
+{
+    (void)state;
+    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(count_lines("(finished before)"), 0);
+    assert_int_equal(table.n_comparisons, 2);
+    /* Threads and latency are no reason to train; the search does not depend on them either. */
+    expect(mdl_config_set(&config, "run.threads=2"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(count_lines("(finished before)"), 4);
+    /* Another search, on the same trainings. */
+    expect(mdl_config_set(&config, "merge.evaluations=6"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(count_lines("train the hybrid (finished before)"), 2);
+    assert_int_equal(count_lines("(finished before)"), 2);
+    assert_int_equal(count_lines("test split"), 1);
+    /* Another training: everything. */
+    expect(mdl_config_set(&config, "optim.lr=0.02"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(count_lines("(finished before)"), 0);
+}
+
+static void damaged_record_runs_again(void **state)
+{
+    (void)state;
+    char path[MDL_PATH_MAX];
+    expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    expect(mdl_path(path, sizeof(path), folder, "A-seed1/step.json"), MDL_OK);
+    expect(mdl_file_write(path, "{\"depends\": 3, \"done\": tr", 25), MDL_OK);
+    expect(mdl_path(path, sizeof(path), folder, "A-seed2/final.safetensors"), MDL_OK);
+    expect(mdl_remove_file(path), MDL_OK);
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("train the baseline (finished before)"), 0);
+    assert_int_equal(count_lines("test split"), 0); /* the same weights came out */
+    assert_true(find(&table, "baseline")->top1 == find(&again, "baseline")->top1);
+}
+
+/* Stopped at every stage in turn, it arrives at the same table. */
+static void interrupted_it_goes_on(void **state)
+{
+    (void)state;
+    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    scratch_remove(folder);
+    size_t interrupted = 0;
+    for (stop_after = 1; stop_after <= 6; stop_after++) {
+        mdl_status status = run(&again);
+        if (status != MDL_OK)
+            expect(status, MDL_CANCELLED);
+        interrupted += status == MDL_CANCELLED;
+        mdl_clear_stop();
+    }
+    assert_true(interrupted >= 4); /* two trainings, the search, the test split at least */
+    stop_after = 0;
+    expect(run(&again), MDL_OK);
+    for (size_t i = 0; i < table.n_rows; i++)
+        assert_true(table.rows[i].top1 == again.rows[i].top1);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    expect(mdl_config_set(&config, "data.fitness_fraction=0"), MDL_OK);
+    expect(run(&table), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "data.fitness_fraction"));
+    expect(mdl_config_set(&config, "data.fitness_fraction=0.2"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
+    expect(run(&table), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "nothing to do"));
+}
+
+static void from_scratch(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"data.source=digits",
+                                       "data.size=native",
+                                       "data.normalize=none",
+                                       "model.kind=mlp",
+                                       "model.hidden=8",
+                                       "model.mlp_init=normal",
+                                       "model.mlp_init_scale=0.01",
+                                       "merge.from_scratch=2",
+                                       "merge.evaluations=40",
+                                       "merge.batch=1",
+                                       "merge.mutation=0.01",
+                                       "merge.fitness=train",
+                                       "merge.split=flat",
+                                       "merge.slerp_all=true",
+                                       "merge.final=accuracy",
+                                       "data.fitness_fraction=0"};
+    for (size_t i = 0; i < MDL_COUNT(sets); i++)
+        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(table.n_rows, 5);
+    assert_int_equal(table.n_comparisons, 4);
+    assert_string_equal(table.rows[0].name, "M2N2");
+    assert_string_equal(table.rows[3].name, "GA");
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("(finished before)"), 10);
+    assert_true(table.rows[4].top1 == again.rows[4].top1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_table_has_its_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_run_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_record_runs_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(interrupted_it_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(from_scratch, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
