@@ -269,8 +269,7 @@ static void test_movement(void **state)
     each_device(movement);
 }
 
-/* ---- dropout ------------------------------------------------------------------------------------
- */
+/* ---- dropout --------------------------------------------------------------------------------- */
 
 static void test_dropout_word(void **state)
 {

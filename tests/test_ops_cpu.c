@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tolerances -------------------------------------------------------------------------------
- */
+/* ---- tolerances ------------------------------------------------------------------------------ */
 
 /* Both sides store float32 (unit roundoff 6e-8); the reference adds in double, the other in
  * float32, so that a sum of n terms is off by about sqrt(n) * 6e-8 of its terms' size. */
@@ -333,8 +332,7 @@ static int check_job(job *j)
     return failures;
 }
 
-/* ---- backward ops, from the gradient rule -------------------------------------------------------
- */
+/* ---- backward ops, from the gradient rule ---------------------------------------------------- */
 
 /* Tensors of a case, by number: its inputs, its outputs, the gradient of output 0. */
 enum { FIRST_OUT = MDL_MAX_IN, GRADIENT = MDL_MAX_IN + MDL_MAX_OUT, TENSORS };

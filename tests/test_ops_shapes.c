@@ -47,8 +47,7 @@ static void test_names(void **state)
         assert_string_equal(mdl_op_get((mdl_op)op)->name, names[op]);
 }
 
-/* ---- what is refused --------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 typedef struct refusal {
     mdl_op op;
@@ -328,8 +327,7 @@ static void test_every_op_refuses(void **state)
     }
 }
 
-/* ---- outputs and costs --------------------------------------------------------------------------
- */
+/* ---- outputs and costs ----------------------------------------------------------------------- */
 
 static mdl_cost cost_of(const op_case *c, mdl_desc out[MDL_MAX_OUT])
 {
