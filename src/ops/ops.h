@@ -47,70 +47,70 @@ typedef struct mdl_desc { /* a tensor without its data */
 /* "real" is the graph's floating type (float32, or float64 on the reference backend).  inputs ->
  * outputs; [x] may be absent.  Every output of a *_GRAD op, and of an op that serves as its own
  * gradient, obeys the call's accumulate bits (out += instead of out =). */
-#define MDL_OP_LIST(X)                                                                             \
-    /* products */                                                                                 \
-    X(LINEAR, linear)             /* x[..., C], w[C, K], [bias[K]] -> y[..., K] */                 \
-    X(LINEAR_GRAD_INPUT, linear_grad_input)   /* dy[..., K], w[C, K] -> dx[..., C] */              \
-    X(LINEAR_GRAD_WEIGHT, linear_grad_weight) /* x[..., C], dy[..., K] -> dw[C, K] */              \
-    X(SUM_ROWS, sum_rows)         /* dy[..., K] -> db[K] */                                        \
-    X(CONV2D, conv2d)             /* x[N,H,W,C], w[kh,kw,C,K] -> y[N,H',W',K] */                   \
-    X(CONV2D_GRAD_INPUT, conv2d_grad_input)   /* dy, w -> dx */                                    \
-    X(CONV2D_GRAD_WEIGHT, conv2d_grad_weight) /* x, dy -> dw */                                    \
-    X(DEPTHWISE, depthwise)       /* x[N,H,W,C], w[kh,kw,C] -> y[N,H',W',C] */                     \
-    X(DEPTHWISE_GRAD_INPUT, depthwise_grad_input)   /* dy, w -> dx */                              \
-    X(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight) /* x, dy -> dw */                              \
-    /* normalisation.  residual is added last, after the activation (norm.act) */                  \
-    X(BATCH_NORM, batch_norm) /* x[..., C], gamma, beta, running_mean, running_var, [residual]     \
-                                 -> y, mean[C], inv_std[C]; batch statistics; updates the running  \
-                                 ones in place (unbiased variance, as PyTorch) */                  \
-    X(BATCH_NORM_APPLY, batch_norm_apply) /* x, gamma, beta, mean, inv_std, [residual] -> y */     \
-    X(BATCH_NORM_INFER, batch_norm_infer) /* x, gamma, beta, running_mean, running_var, [residual] \
-                                             -> y */                                               \
-    X(BATCH_NORM_GRAD, batch_norm_grad)   /* dy, x, gamma, beta, mean, inv_std -> dx, dgamma,      \
-                                             dbeta; dy is that behind the activation, which is     \
-                                             recomputed from x for its mask */                     \
-    X(RMS_NORM, rms_norm)                 /* x[..., D] -> y, inv_rms[M] */                         \
-    X(RMS_NORM_GRAD, rms_norm_grad)       /* dy, x, inv_rms -> dx */                               \
-    /* elementwise and movement */                                                                 \
-    X(ACTIVATION, activation)             /* x -> y */                                             \
-    X(ACTIVATION_GRAD, activation_grad)   /* dy, x -> dx */                                        \
-    X(SWIGLU, swiglu)                     /* gu[..., 2D] -> silu(g) * u [..., D]; g comes first */ \
-    X(SWIGLU_GRAD, swiglu_grad)           /* dy, gu -> dgu */                                      \
-    X(ADD, add)                           /* a, b -> add.alpha * a + add.beta * b */               \
-    X(SCALE, scale)                       /* x -> scale.factor * x; own gradient */                \
-    X(EXPAND, expand)                     /* v[D] -> y[expand.shape], v repeated in every row */   \
-    X(EXPAND_ROWS, expand_rows)           /* x[N, C] -> y[N, ..., C] = scale.factor * x; the       \
-                                             gradient of MEAN_ROWS */                              \
-    X(MEAN_ROWS, mean_rows)               /* x[N, ..., C] -> y[N, C], mean over what is between:   \
-                                             global average pooling, mean over tokens */           \
-    X(SELECT_ROWS, select_rows)           /* mask i32[N], a[N, ...], b[N, ...] -> mask ? a : b;    \
-                                             no gradient */                                        \
-    X(TRANSPOSE, transpose)               /* x[N, A, B] -> y[N, B, A]; own gradient */             \
-    X(DROPOUT, dropout)                   /* x -> y, per element or per sample; own gradient */    \
-    X(VIEW, view)                         /* x -> y, same data, other shape; never runs */         \
-    /* attention */                                                                                \
-    X(ROPE, rope)                         /* qkv[N, L, 3D] -> q and k rotated; own gradient with   \
-                                             rope.inverse flipped */                               \
-    X(ATTENTION, attention)               /* qkv[N, L, 3D] -> y[N, L, D], p[N, heads, L, L] */     \
-    X(ATTENTION_GRAD, attention_grad)     /* dy, qkv, p -> dqkv */                                 \
-    /* losses; a sample with a negative label counts for nothing */                                \
-    X(CROSS_ENTROPY, cross_entropy)       /* logits[N, C], labels i32[N] -> loss[1] (mean),        \
-                                             losses[N], correct[N] (1 where argmax == label) */    \
-    X(CROSS_ENTROPY_GRAD, cross_entropy_grad) /* dloss[1], logits, labels -> dlogits */            \
-    X(HALT_LOSS, halt_loss)               /* q[N, 1], logits[N, C], labels i32[N] -> loss[1]: mean \
-                                             BCE of sigmoid(q) with [argmax == label] */           \
-    X(HALT_LOSS_GRAD, halt_loss_grad)     /* dloss[1], q, logits, labels -> dq[N, 1] */            \
-    /* flat arenas: optimizer and merging; called directly, never in a graph */                    \
-    X(FILL, fill)                         /* -> y = fill.value (in a graph too) */                 \
-    X(LERP, lerp)                         /* x -> y += lerp.t * (x - y)   (y in and out) */        \
-    X(SUM_SQUARES, sum_squares)           /* x -> s f64[1] */                                      \
-    X(ADAMW, adamw)                       /* grad -> param, m, v   (all three in and out) */       \
-    X(SGD, sgd)                           /* grad -> param, momentum   (both in and out) */        \
-    X(DOTS, dots)                         /* a, b -> f64[3 * blend.n_segments]: for each segment   \
-                                             a.a, a.b, b.b */                                      \
-    X(BLEND, blend)                       /* a, b -> y: in each segment seg.a * a + seg.b * b;     \
-                                             y may be a or b */                                    \
-    X(NOISE, noise)                       /* -> y += N(0, noise.std^2)   (y in and out) */
+#define MDL_OP_LIST(X)                                                                              \
+    /* products */                                                                                  \
+    X(LINEAR, linear)                             /* x[..., C], w[C, K], [bias[K]] -> y[..., K] */  \
+    X(LINEAR_GRAD_INPUT, linear_grad_input)       /* dy[..., K], w[C, K] -> dx[..., C] */           \
+    X(LINEAR_GRAD_WEIGHT, linear_grad_weight)     /* x[..., C], dy[..., K] -> dw[C, K] */           \
+    X(SUM_ROWS, sum_rows)                         /* dy[..., K] -> db[K] */                         \
+    X(CONV2D, conv2d)                             /* x[N,H,W,C], w[kh,kw,C,K] -> y[N,H',W',K] */    \
+    X(CONV2D_GRAD_INPUT, conv2d_grad_input)       /* dy, w -> dx */                                 \
+    X(CONV2D_GRAD_WEIGHT, conv2d_grad_weight)     /* x, dy -> dw */                                 \
+    X(DEPTHWISE, depthwise)                       /* x[N,H,W,C], w[kh,kw,C] -> y[N,H',W',C] */      \
+    X(DEPTHWISE_GRAD_INPUT, depthwise_grad_input) /* dy, w -> dx */                                 \
+    X(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight) /* x, dy -> dw */                               \
+    /* normalisation.  residual is added last, after the activation (norm.act) */                   \
+    X(BATCH_NORM, batch_norm) /* x[..., C], gamma, beta, running_mean, running_var, [residual]      \
+                                 -> y, mean[C], inv_std[C]; batch statistics; updates the running   \
+                                 ones in place (unbiased variance, as PyTorch) */                   \
+    X(BATCH_NORM_APPLY, batch_norm_apply) /* x, gamma, beta, mean, inv_std, [residual] -> y */      \
+    X(BATCH_NORM_INFER, batch_norm_infer) /* x, gamma, beta, running_mean, running_var, [residual]  \
+                                             -> y */                                                \
+    X(BATCH_NORM_GRAD, batch_norm_grad)   /* dy, x, gamma, beta, mean, inv_std -> dx, dgamma,       \
+                                             dbeta; dy is that behind the activation, which is      \
+                                             recomputed from x for its mask */                      \
+    X(RMS_NORM, rms_norm)                 /* x[..., D] -> y, inv_rms[M] */                          \
+    X(RMS_NORM_GRAD, rms_norm_grad)       /* dy, x, inv_rms -> dx */                                \
+    /* elementwise and movement */                                                                  \
+    X(ACTIVATION, activation)           /* x -> y */                                                \
+    X(ACTIVATION_GRAD, activation_grad) /* dy, x -> dx */                                           \
+    X(SWIGLU, swiglu)                   /* gu[..., 2D] -> silu(g) * u [..., D]; g comes first */    \
+    X(SWIGLU_GRAD, swiglu_grad)         /* dy, gu -> dgu */                                         \
+    X(ADD, add)                         /* a, b -> add.alpha * a + add.beta * b */                  \
+    X(SCALE, scale)                     /* x -> scale.factor * x; own gradient */                   \
+    X(EXPAND, expand)                   /* v[D] -> y[expand.shape], v repeated in every row */      \
+    X(EXPAND_ROWS, expand_rows)         /* x[N, C] -> y[N, ..., C] = scale.factor * x; the          \
+                                           gradient of MEAN_ROWS */                                 \
+    X(MEAN_ROWS, mean_rows)             /* x[N, ..., C] -> y[N, C], mean over what is between:      \
+                                           global average pooling, mean over tokens */              \
+    X(SELECT_ROWS, select_rows)         /* mask i32[N], a[N, ...], b[N, ...] -> mask ? a : b;       \
+                                           no gradient */                                           \
+    X(TRANSPOSE, transpose)             /* x[N, A, B] -> y[N, B, A]; own gradient */                \
+    X(DROPOUT, dropout)                 /* x -> y, per element or per sample; own gradient */       \
+    X(VIEW, view)                       /* x -> y, same data, other shape; never runs */            \
+    /* attention */                                                                                 \
+    X(ROPE, rope)                     /* qkv[N, L, 3D] -> q and k rotated; own gradient with        \
+                                         rope.inverse flipped */                                    \
+    X(ATTENTION, attention)           /* qkv[N, L, 3D] -> y[N, L, D], p[N, heads, L, L] */          \
+    X(ATTENTION_GRAD, attention_grad) /* dy, qkv, p -> dqkv */                                      \
+    /* losses; a sample with a negative label counts for nothing */                                 \
+    X(CROSS_ENTROPY, cross_entropy)           /* logits[N, C], labels i32[N] -> loss[1] (mean),     \
+                                                 losses[N], correct[N] (1 where argmax == label) */ \
+    X(CROSS_ENTROPY_GRAD, cross_entropy_grad) /* dloss[1], logits, labels -> dlogits */             \
+    X(HALT_LOSS, halt_loss)           /* q[N, 1], logits[N, C], labels i32[N] -> loss[1]: mean      \
+                                         BCE of sigmoid(q) with [argmax == label] */                \
+    X(HALT_LOSS_GRAD, halt_loss_grad) /* dloss[1], q, logits, labels -> dq[N, 1] */                 \
+    /* flat arenas: optimizer and merging; called directly, never in a graph */                     \
+    X(FILL, fill)               /* -> y = fill.value (in a graph too) */                            \
+    X(LERP, lerp)               /* x -> y += lerp.t * (x - y)   (y in and out) */                   \
+    X(SUM_SQUARES, sum_squares) /* x -> s f64[1] */                                                 \
+    X(ADAMW, adamw)             /* grad -> param, m, v   (all three in and out) */                  \
+    X(SGD, sgd)                 /* grad -> param, momentum   (both in and out) */                   \
+    X(DOTS, dots)               /* a, b -> f64[3 * blend.n_segments]: for each segment              \
+                                   a.a, a.b, b.b */                                                 \
+    X(BLEND, blend)             /* a, b -> y: in each segment seg.a * a + seg.b * b;                \
+                                   y may be a or b */                                               \
+    X(NOISE, noise)             /* -> y += N(0, noise.std^2)   (y in and out) */
 
 typedef enum mdl_op {
 #define X(upper, lower) MDL_OP_##upper,
@@ -157,10 +157,10 @@ typedef union mdl_attrs {
         mdl_shape shape;
         bool stop_gradient; /* VIEW only */
     } expand;
-    struct { /* DROPOUT */
-        double rate;      /* probability of zero; survivors are scaled by 1 / (1 - rate) */
-        uint32_t stream;  /* which random sequence; another for each node of the forward graph */
-        bool per_sample;  /* one draw for each sample (drop-connect) instead of each element */
+    struct {             /* DROPOUT */
+        double rate;     /* probability of zero; survivors are scaled by 1 / (1 - rate) */
+        uint32_t stream; /* which random sequence; another for each node of the forward graph */
+        bool per_sample; /* one draw for each sample (drop-connect) instead of each element */
     } dropout;
     struct { /* ROPE: half-split pairs (i, i + head/2), tokens in row-major order */
         size_t heads;
@@ -170,7 +170,7 @@ typedef union mdl_attrs {
     struct { /* ATTENTION*: softmax(q k^T / sqrt(D / heads)) v, not causal */
         size_t heads;
     } attention;
-    struct { /* CROSS_ENTROPY* */
+    struct {              /* CROSS_ENTROPY* */
         double smoothing; /* target: 1 - s on the label, + s / C on each class */
         bool stablemax;   /* s(x) = x + 1 for x >= 0, else 1 / (1 - x), instead of exp(x) */
     } loss;
@@ -190,7 +190,7 @@ typedef union mdl_attrs {
         const mdl_segment *segments;     /* cover the arena without overlap; borrowed */
         size_t n_segments;
     } optim;
-    struct { /* DOTS, BLEND */
+    struct {                         /* DOTS, BLEND */
         const mdl_segment *segments; /* borrowed */
         size_t n_segments;
     } blend;
@@ -209,15 +209,16 @@ typedef union mdl_attrs {
 typedef struct mdl_gradient mdl_gradient;
 struct mdl_gradient {
     const mdl_attrs *attrs;
-    const int *in, *out;   /* tensors of the forward node */
+    const int *in, *out; /* tensors of the forward node */
     int n_in, n_out;
-    const int *out_grad;   /* gradient of each output, MDL_NONE where none arrives */
+    const int *out_grad; /* gradient of each output, MDL_NONE where none arrives */
     /* Description of a tensor. */
     const mdl_desc *(*desc)(const mdl_gradient *g, int tensor);
     /* Whether forward input i needs a gradient. */
     bool (*needs)(const mdl_gradient *g, int input);
     /* Add a backward node.  Output j is the gradient with respect to forward input gradient_of[j];
-     * MDL_NONE: not asked for (the kernel still writes it).  What is needed twice is accumulated. */
+     * MDL_NONE: not asked for (the kernel still writes it).  What is needed twice is accumulated.
+     */
     mdl_status (*emit)(const mdl_gradient *g, mdl_op op, const mdl_attrs *attrs, const int *in,
                        int n_in, const int *gradient_of, int n_out);
     /* Say that `tensor`, which exists, is a contribution to the gradient of forward input i. */
@@ -247,21 +248,22 @@ const mdl_op_def *mdl_op_get(mdl_op op); /* never NULL for a valid op */
 mdl_cost mdl_op_cost(mdl_op op, const mdl_attrs *attrs, const mdl_desc *in, int n_in,
                      const mdl_desc *out, int n_out);
 
-/* ---- a call: an op with its data -------------------------------------------------------------- */
+/* ---- a call: an op with its data --------------------------------------------------------------
+ */
 
 struct mdl_buffer;
 typedef struct mdl_view { /* a tensor with its data */
     mdl_dtype dtype;
-    mdl_shape shape;            /* rank 0: absent */
-    void *host;                 /* first element; NULL where the memory is not the host's */
-    struct mdl_buffer *buffer;  /* where it lies */
-    size_t offset;              /* bytes from the start of the buffer */
+    mdl_shape shape;           /* rank 0: absent */
+    void *host;                /* first element; NULL where the memory is not the host's */
+    struct mdl_buffer *buffer; /* where it lies */
+    size_t offset;             /* bytes from the start of the buffer */
 } mdl_view;
 
 typedef struct mdl_step_state { /* what changes from step to step */
-    uint64_t seed;      /* key of the random numbers */
-    uint64_t step;      /* counts steps (each micro-batch is one) */
-    double bn_momentum; /* replaces norm.momentum where >= 0 (re-estimation: 1 / (k + 1)) */
+    uint64_t seed;              /* key of the random numbers */
+    uint64_t step;              /* counts steps (each micro-batch is one) */
+    double bn_momentum;         /* replaces norm.momentum where >= 0 (re-estimation: 1 / (k + 1)) */
 } mdl_step_state;
 
 struct mdl_kernel;
@@ -270,8 +272,8 @@ typedef struct mdl_call {
     const mdl_attrs *attrs;
     int n_in, n_out;
     mdl_view in[MDL_MAX_IN], out[MDL_MAX_OUT];
-    unsigned accumulate;             /* bit j: out[j] += */
-    mdl_view workspace;              /* bytes as asked by the kernel; MDL_F32, rank 1 */
+    unsigned accumulate; /* bit j: out[j] += */
+    mdl_view workspace;  /* bytes as asked by the kernel; MDL_F32, rank 1 */
     const mdl_step_state *state;
     const struct mdl_kernel *kernel; /* who runs it; set by the dispatch layer */
 } mdl_call;
