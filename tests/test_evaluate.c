@@ -158,6 +158,12 @@ static void refuses(void **state)
                      MDL_CONFIG);
     assert_null(evaluators[0]);
     assert_non_null(strstr(mdl_error_detail(), "data.fitness_fraction"));
+    model.classes = 9;
+    assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[0]),
+                     MDL_SHAPE);
+    model.channels = 3;
+    assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[0]),
+                     MDL_SHAPE);
 }
 
 /* ---- statistics --------------------------------------------------------------------------------

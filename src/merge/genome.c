@@ -34,8 +34,10 @@ static mdl_status find_leader(const mdl_graph *graph, const mdl_param *buffer, s
         return MDL_OK;
     for (size_t p = 0; p < mdl_graph_param_count(graph); p++) {
         const mdl_param *param = mdl_graph_param_at(graph, p);
-        if (param->role == MDL_ROLE_GAMMA && strncmp(param->name, buffer->name, stem) == 0 &&
-            strchr(param->name + stem, '.') == NULL) {
+        const char *last = strrchr(param->name, '.');
+        size_t length = last ? (size_t)(last - param->name) + 1 : strlen(param->name);
+        if (param->role == MDL_ROLE_GAMMA && length == stem &&
+            memcmp(param->name, buffer->name, stem) == 0) {
             *leader = weight_before(graph, p);
             return MDL_OK;
         }
@@ -48,7 +50,7 @@ static mdl_status fill_tables(mdl__genome *g, bool slerp_all)
 {
     for (size_t p = 0; p < g->n_params; p++) {
         const mdl_param *param = mdl_graph_param_at(g->graph, p);
-        mdl_segment *last = g->n_regions > 0 ? &g->regions[g->n_regions - 1] : NULL;
+        mdl_segment *last = p > 0 ? &g->regions[g->n_regions - 1] : NULL;
         g->start[p] = g->elements;
         g->elements += param->count;
         g->leader[p] = slerp_all ? p : weight_before(g->graph, p);

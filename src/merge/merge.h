@@ -5,8 +5,12 @@
 
 #include "train/train.h"
 
-typedef enum mdl_split_point { MDL_SPLIT_FLAT, MDL_SPLIT_TENSOR, MDL_SPLIT_BLOCK, MDL_SPLIT_NONE }
-    mdl_split_point;
+typedef enum mdl_split_point {
+    MDL_SPLIT_FLAT,
+    MDL_SPLIT_TENSOR,
+    MDL_SPLIT_BLOCK,
+    MDL_SPLIT_NONE
+} mdl_split_point;
 typedef enum mdl_angle { MDL_ANGLE_WHOLE, MDL_ANGLE_PARTS } mdl_angle;
 typedef enum mdl_score { MDL_SCORE_CORRECT, MDL_SCORE_PROBABILITY } mdl_score;
 typedef enum mdl_fitness { MDL_FITNESS_HELD_OUT, MDL_FITNESS_TRAIN } mdl_fitness;
@@ -14,13 +18,13 @@ typedef enum mdl_merge_bn { MDL_MERGE_BN_INTERPOLATE, MDL_MERGE_BN_RECALIBRATE }
 typedef enum mdl_final { MDL_FINAL_ACCURACY, MDL_FINAL_LOG_LIKELIHOOD } mdl_final;
 
 typedef struct mdl_merge_config {
-    size_t archive;      /* K, places */
-    size_t generations;  /* of `batch` children each */
-    size_t batch;        /* children drawn at once; 1: the paper's loop */
-    size_t evaluations;  /* instead of generations where > 0: children in all */
-    double alpha;        /* competition: 1 M2N2, 0 a plain GA */
-    bool attraction;     /* second parent by attraction, else by fitness */
-    bool crossover;      /* false: the child is the first parent, mutated */
+    size_t archive;     /* K, places */
+    size_t generations; /* of `batch` children each */
+    size_t batch;       /* children drawn at once; 1: the paper's loop */
+    size_t evaluations; /* instead of generations where > 0: children in all */
+    double alpha;       /* competition: 1 M2N2, 0 a plain GA */
+    bool attraction;    /* second parent by attraction, else by fitness */
+    bool crossover;     /* false: the child is the first parent, mutated */
     mdl_split_point split;
     mdl_angle angle;     /* SLERP's angle: of the whole genome (published code) or of each part
                             (the paper's equation) */
@@ -30,19 +34,20 @@ typedef struct mdl_merge_config {
     mdl_score score;     /* s_ij */
     mdl_fitness fitness; /* which images */
     mdl_merge_bn batch_norm; /* statistics of a child */
-    mdl_final final;     /* how the winner is chosen among the archive */
-    bool keep_average;   /* the uniform average stays unless the winner beats it by one paired
-                            standard error */
+    mdl_final final;         /* how the winner is chosen among the archive */
+    bool keep_average;       /* the uniform average stays unless the winner beats it by one paired
+                                standard error */
     bool start_averages; /* pairwise and full averages of the parents join the archive at start */
-    size_t from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
+    size_t
+        from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);
 
 typedef struct mdl_merge_progress { /* state of a search, for a live view */
     size_t evaluations, total;
-    double best_top1;         /* of the archive on the fitness images */
+    double best_top1; /* of the archive on the fitness images */
     double mean_top1;
-    double niches;            /* fitness samples that some member gets right, 0 .. 1 */
+    double niches; /* fitness samples that some member gets right, 0 .. 1 */
     double per_second, seconds_left;
     size_t members;
 } mdl_merge_progress;
@@ -52,14 +57,14 @@ typedef struct mdl_merge_job {
     const mdl_merge_config *merge;
     const mdl_data *data;
     mdl_device *device;
-    const mdl_comm *comm;     /* NULL: single process */
+    const mdl_comm *comm; /* NULL: single process */
     uint64_t seed;
     const char *const *parents; /* checkpoint files (same model) */
     size_t n_parents;
-    const char *out;          /* folder; writes merged.safetensors, lineage.jsonl, resume.state */
+    const char *out; /* folder; writes merged.safetensors, lineage.jsonl, resume.state */
     bool resume;
     const char *config_text;
-    size_t eval_batch;        /* 0: default */
+    size_t eval_batch;                                                /* 0: default */
     void (*progress)(void *user, const mdl_merge_progress *progress); /* may be NULL */
     void *user;
 } mdl_merge_job;
@@ -67,7 +72,7 @@ typedef struct mdl_merge_job {
 typedef struct mdl_merge_result {
     size_t evaluations;
     double fitness_top1, fitness_loss; /* of the winner */
-    bool is_average;  /* the one-standard-error rule kept the uniform average */
+    bool is_average;                   /* the one-standard-error rule kept the uniform average */
     double seconds;
 } mdl_merge_result;
 
@@ -78,7 +83,8 @@ mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result) MDL_MU
 mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *path) MDL_MUST_CHECK;
 mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path) MDL_MUST_CHECK;
 /* Parents in the order of their held-out accuracy; each joins the average where that does not
- * lower it (Wortsman et al. 2022).  taken[i] tells which joined (room for n_parents; may be NULL). */
+ * lower it (Wortsman et al. 2022).  taken[i] tells which joined (room for n_parents; may be NULL).
+ */
 mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path,
                                  bool *taken) MDL_MUST_CHECK;
 

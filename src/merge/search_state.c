@@ -68,10 +68,11 @@ static void json_text(char *out, size_t size, const char *text)
 {
     size_t n = 0;
     for (; *text && n + 3 < size; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
+        if (*text == '"' || *text == '\\')
             out[n++] = '\\';
-        out[n++] = c < 0x20 ? ' ' : (char)c;
+        out[n++] = *text;
+        if ((unsigned char)*text < 0x20)
+            out[n - 1] = ' ';
     }
     out[n] = 0;
 }

@@ -25,6 +25,20 @@ mdl_train_config mdl_train_config_default(void)
     };
 }
 
+mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data)
+{
+    if (model->height != data->height || model->width_px != data->width ||
+        model->channels != data->channels)
+        return mdl_fail(MDL_SHAPE,
+                        "the model takes images of %zux%zux%zu, the data has %zux%zux%zu",
+                        model->height, model->width_px, model->channels, data->height, data->width,
+                        data->channels);
+    if (model->classes < data->classes)
+        return mdl_fail(MDL_SHAPE, "the model has %zu classes, the data %zu", model->classes,
+                        data->classes);
+    return MDL_OK;
+}
+
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...)
 {
     if (fp->used >= sizeof fp->text)

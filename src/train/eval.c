@@ -69,6 +69,7 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
                          mdl_device *device)
 {
     static const char *const names[] = {"train", "fitness", "test"};
+    MDL_TRY(mdl__check_data(model, data));
     e->count = data->count[e->options.split];
     if (e->count == 0)
         return mdl_fail(MDL_CONFIG,

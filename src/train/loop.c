@@ -335,12 +335,12 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     t->session_start = fraction_done(t);
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
         mdl_status status = run_epoch(t);
+        unsigned long long number = t->position.step + 1, epoch = t->position.epoch + 1;
         if (status == MDL_NUMERIC)
             return mdl_fail_context(status,
                                     "step %llu (epoch %llu): training cannot go on; what was "
                                     "saved before stays as it is",
-                                    (unsigned long long)(t->position.step + 1),
-                                    (unsigned long long)(t->position.epoch + 1));
+                                    number, epoch);
         MDL_TRY(status);
     }
     bool part = t->position.images > 0;
@@ -361,6 +361,7 @@ static mdl_status check_job(const mdl_train_job *job)
     if (job->comm && job->comm->size > 1)
         return mdl_fail(MDL_UNSUPPORTED, "training with %d processes is not there yet",
                         job->comm->size);
+    MDL_TRY(mdl__check_data(job->model, job->data));
     if (c->epochs == 0)
         return mdl_fail(MDL_CONFIG, "train.epochs is 0, expected at least 1");
     if (c->ema < 0 || c->ema >= 1)

@@ -18,6 +18,7 @@ static mdl_status create(mdl_recalibrator *r, const mdl_model_config *model, con
                          mdl_device *device, size_t batch, size_t limit)
 {
     size_t count = data->count[MDL_SPLIT_TRAIN];
+    MDL_TRY(mdl__check_data(model, data));
     if (count == 0)
         return mdl_fail(MDL_CONFIG, "the train split has no images to estimate statistics from");
     r->batch = mdl_min_size(batch > 0 ? batch : 128, count);

@@ -44,10 +44,11 @@ typedef struct mdl_train_config {
     size_t accumulate; /* micro-batches of size batch / accumulate in one optimizer step */
     char init[1024];   /* checkpoint to start from; "": random */
     double label_smoothing;
-    double clip;       /* largest norm of the gradient; 0: off */
-    double ema;        /* decay of the average of weights and BN statistics; 0: off */
-    size_t keep;       /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
-    size_t save_every; /* optimizer steps between saves of resume.state; 0: each epoch */
+    double clip; /* largest norm of the gradient; 0: off */
+    double ema;  /* decay d of the average of weights and BN statistics; 0: off.  After t steps
+                    min(d, (1 + t) / (10 + t)), so that the random start is forgotten */
+    size_t keep; /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
+    size_t save_every;     /* optimizer steps between saves of resume.state; 0: each epoch */
     size_t evaluate_every; /* epochs between evaluations on the fitness split; 0: only the last */
     mdl_optim_config optim;
     mdl_schedule_config schedule;

@@ -20,6 +20,8 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
                       const mdl_train_config *train, size_t steps, bool recompute,
                       mdl_device *device, mdl__built *out) MDL_MUST_CHECK;
 void mdl__built_destroy(mdl__built *built);
+/* Whether the model takes these images and has a class for each label. */
+mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data) MDL_MUST_CHECK;
 
 /* ---- memory -----------------------------------------------------------------------------------
  */
