@@ -676,6 +676,16 @@ static void baselines(void **state)
     load(path, &a);
     assert_memory_equal(a.buffers->host, child.buffers->host, a.buffers->bytes);
 
+    job.data = NULL; /* interpolated only; how images are prepared comes from the first parent */
+    must(mdl_merge_average(&job, path));
+    mdl_safetensors *file = NULL;
+    must(mdl_safetensors_read(path, &file));
+    const char *input = mdl_safetensors_metadata(file, "mendel.input");
+    bool same = input && strcmp(input, "8 8 1") == 0;
+    mdl_safetensors_free(file);
+    assert_true(same);
+    job.data = data;
+
     job.n_parents = 1; /* the average, and the soup, of one is that one */
     must(mdl_merge_average(&job, path));
     load(path, &child);

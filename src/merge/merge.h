@@ -79,7 +79,8 @@ typedef struct mdl_merge_result {
 /* Run the search to its end; MDL_CANCELLED after saving on a stop request. */
 mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
 
-/* Baselines; each writes one checkpoint to `path`.  ratio: SLERP's t.  */
+/* Baselines; each writes one checkpoint to `path`.  ratio: SLERP's t.  Where data is NULL
+ * BatchNorm's statistics stay interpolated; else they are re-estimated at the end. */
 mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *path) MDL_MUST_CHECK;
 mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path) MDL_MUST_CHECK;
 /* Parents in the order of their held-out accuracy; each joins the average where that does not

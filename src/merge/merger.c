@@ -89,7 +89,7 @@ mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_scores *s
 mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
 {
     const mdl_merge_job *job = m->job;
-    if (job->data->count[MDL_SPLIT_TRAIN] == 0)
+    if (!job->data || job->data->count[MDL_SPLIT_TRAIN] == 0)
         return MDL_OK;
     return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
 }
