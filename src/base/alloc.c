@@ -1,10 +1,22 @@
 /* Aligned, zeroed memory with a tag for the error text and a hook that lets a chosen allocation
  * fail.  It keeps no statistics: the planner knows the sizes before anything runs. */
+#ifdef __linux__
+#define _DEFAULT_SOURCE /* madvise */
+#endif
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "base/base.h"
+
+/* Blocks from this size on lie on large pages where the system offers them on request: with small
+ * ones, kernels that stream through activations wait for address translation (see the table of
+ * measurements in src/README.md). */
+#define LARGE_BLOCK ((size_t)8 << 20)
+#define LARGE_PAGE  ((size_t)2 << 20)
 
 static atomic_ulong fail_countdown;
 
@@ -23,6 +35,20 @@ static bool hook_fails_now(void)
     return false;
 }
 
+/* Memory that is not zeroed; NULL on failure. */
+static void *get_block(size_t bytes)
+{
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (bytes >= LARGE_BLOCK) {
+        void *memory = aligned_alloc(LARGE_PAGE, mdl_round_up(bytes, LARGE_PAGE));
+        if (memory != NULL)
+            (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a hint: nothing depends on it */
+        return memory;
+    }
+#endif
+    return aligned_alloc(MDL_ALIGNMENT, bytes);
+}
+
 mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
 {
     *out = NULL;
@@ -31,7 +57,7 @@ mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
         return mdl_fail(MDL_NO_MEMORY, "%s: %zu elements of %zu bytes exceed the address space",
                         tag, count, size);
     size_t bytes = mdl_round_up(mdl_max_size(count * size, 1), MDL_ALIGNMENT);
-    void *memory = hook_fails_now() ? NULL : aligned_alloc(MDL_ALIGNMENT, bytes);
+    void *memory = hook_fails_now() ? NULL : get_block(bytes);
     if (memory == NULL)
         return mdl_fail(MDL_NO_MEMORY, "%s: cannot allocate %zu bytes", tag, bytes);
     memset(memory, 0, bytes);
