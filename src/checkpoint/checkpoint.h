@@ -10,26 +10,31 @@
 
 /* Element types of files (the subset we read; we write F32, F64, I64, I32, U8). */
 typedef enum mdl_file_type {
-    MDL_FILE_F32, MDL_FILE_F64, MDL_FILE_F16, MDL_FILE_BF16, MDL_FILE_I64, MDL_FILE_I32,
+    MDL_FILE_F32,
+    MDL_FILE_F64,
+    MDL_FILE_F16,
+    MDL_FILE_BF16,
+    MDL_FILE_I64,
+    MDL_FILE_I32,
     MDL_FILE_U8
 } mdl_file_type;
 
 typedef struct mdl_file_tensor {
     char *name;
     mdl_file_type type;
-    int rank;            /* 0 .. 8 */
+    int rank; /* 0 .. 8 */
     size_t dim[8];
-    size_t count;        /* elements */
-    const void *data;    /* in the file's memory; may be unaligned */
+    size_t count;     /* elements */
+    const void *data; /* in the file's memory; may be unaligned */
     size_t bytes;
 } mdl_file_tensor;
 
 typedef struct mdl_safetensors { /* a file that was read, in memory */
-    mdl_file_tensor *tensors; /* in the order of their data */
+    mdl_file_tensor *tensors;    /* in the order of their data */
     size_t n_tensors;
-    char **keys, **values;    /* __metadata__ */
+    char **keys, **values; /* __metadata__ */
     size_t n_metadata;
-    char *memory;             /* the file */
+    char *memory; /* the file */
     size_t size;
 } mdl_safetensors;
 
@@ -42,11 +47,11 @@ void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);
 
 /* Write: tensors with `data` in native memory (name, type, rank, dim, data are read; count and
  * bytes are computed), keys/values as metadata.  Same input, same bytes. */
-mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensors,
-                                 size_t n_tensors, const char *const *keys,
-                                 const char *const *values, size_t n_metadata) MDL_MUST_CHECK;
+mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensors, size_t n_tensors,
+                                 const char *const *keys, const char *const *values,
+                                 size_t n_metadata) MDL_MUST_CHECK;
 
-/* ---- weights of a model ------------------------------------------------------------------------ */
+/* ---- weights of a model -------------------------------------------------------------------- */
 
 /* Weights on a device: the parameter arena and the buffer arena of a graph.  Owned. */
 typedef struct mdl_weights {
@@ -66,8 +71,8 @@ mdl_status mdl_weights_init(const mdl_graph *graph, uint64_t seed,
  * num_batches_tracked is written for each BatchNorm (I64, value `steps`).  Float type as the
  * device's.  No time and no path is written: same weights, same bytes. */
 typedef struct mdl_checkpoint_info {
-    const char *config;  /* YAML text of the configuration; NULL: none */
-    uint64_t steps;      /* optimizer steps so far */
+    const char *config;                      /* YAML text of the configuration; NULL: none */
+    uint64_t steps;                          /* optimizer steps so far */
     const char *const *keys, *const *values; /* further metadata */
     size_t n_extra;
 } mdl_checkpoint_info;
@@ -91,7 +96,7 @@ mdl_status mdl_state_put(mdl_state_writer *state, const char *name, const void *
                          size_t bytes) MDL_MUST_CHECK;
 mdl_status mdl_state_put_buffer(mdl_state_writer *state, const char *name,
                                 const mdl_buffer *buffer) MDL_MUST_CHECK; /* downloads */
-mdl_status mdl_state_commit(mdl_state_writer *state) MDL_MUST_CHECK; /* frees in every case */
+mdl_status mdl_state_commit(mdl_state_writer *state) MDL_MUST_CHECK;      /* frees in every case */
 void mdl_state_abort(mdl_state_writer *state);
 
 typedef struct mdl_state mdl_state;

@@ -14,7 +14,7 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real,
                            mdl_device **out) MDL_MUST_CHECK;
 void mdl_device_close(mdl_device *device); /* NULL is allowed; destroy its buffers first */
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag,
                              mdl_buffer **out) MDL_MUST_CHECK; /* zeroed */
@@ -30,8 +30,8 @@ mdl_view mdl_buffer_view(mdl_buffer *buffer, size_t offset, mdl_dtype dtype, mdl
 /* Host float64 or float32 values to and from a view of the device's floating type. */
 mdl_status mdl_view_upload_f64(const mdl_view *to, const double *from, size_t count) MDL_MUST_CHECK;
 mdl_status mdl_view_upload_f32(const mdl_view *to, const float *from, size_t count) MDL_MUST_CHECK;
-mdl_status mdl_view_upload_i32(const mdl_view *to, const int32_t *from, size_t count)
-    MDL_MUST_CHECK;
+mdl_status mdl_view_upload_i32(const mdl_view *to, const int32_t *from,
+                               size_t count) MDL_MUST_CHECK;
 mdl_status mdl_view_download_f64(const mdl_view *from, double *to, size_t count) MDL_MUST_CHECK;
 mdl_status mdl_view_download_f32(const mdl_view *from, float *to, size_t count) MDL_MUST_CHECK;
 

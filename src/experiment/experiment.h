@@ -1,6 +1,6 @@
-/* Experiment: the configuration (YAML, keys, defaults, checks), the runner of A, B and C, statistics
- * and the table.  The configuration is one struct made of the modules' own structs and one table of
- * keys, from which parsing, printing, help and the nearest valid name come. */
+/* Experiment: the configuration (YAML, keys, defaults, checks), the runner of A, B and C,
+ * statistics and the table.  The configuration is one struct made of the modules' own structs and
+ * one table of keys, from which parsing, printing, help and the nearest valid name come. */
 #ifndef MDL_EXPERIMENT_H
 #define MDL_EXPERIMENT_H
 
@@ -10,18 +10,18 @@
 
 typedef struct mdl_run_config {
     uint64_t seed;
-    size_t threads;      /* 0: the backend's default */
+    size_t threads; /* 0: the backend's default */
     char backend[128];
     mdl_dtype precision; /* float32, float64 (reference only) */
     size_t memory_limit; /* bytes, 0: none */
 } mdl_run_config;
 
 typedef struct mdl_experiment_config {
-    size_t seeds;           /* models of each kind (x2 seeds: 2) */
-    bool baseline, hybrid;  /* A, B */
-    bool merge_baseline;    /* C on A's checkpoints too, for comparison */
-    size_t epochs_merged;   /* how many late epoch checkpoints of each seed join the archive */
-    bool merge_ema;         /* EMA weights join too */
+    size_t seeds;          /* models of each kind (x2 seeds: 2) */
+    bool baseline, hybrid; /* A, B */
+    bool merge_baseline;   /* C on A's checkpoints too, for comparison */
+    size_t epochs_merged;  /* how many late epoch checkpoints of each seed join the archive */
+    bool merge_ema;        /* EMA weights join too */
     size_t latency_runs;
 } mdl_experiment_config;
 
@@ -107,7 +107,7 @@ double mdl_stat_quantile(double *values, size_t n, double q);
 
 /* ---- the experiment ------------------------------------------------------------------------- */
 
-typedef struct mdl_experiment_events { /* each may be NULL */
+typedef struct mdl_experiment_events {           /* each may be NULL */
     void (*stage)(void *user, const char *text); /* "A, seed 1 of 2: train baseline" */
     const mdl_train_events *train;
     void (*merge)(void *user, const mdl_merge_progress *progress);
@@ -116,14 +116,15 @@ typedef struct mdl_experiment_events { /* each may be NULL */
 
 typedef struct mdl_experiment_job {
     const mdl_config *config;
-    const char *out;     /* folder; a finished step in it is not run again */
+    const char *out; /* folder; a finished step in it is not run again */
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 
 #define MDL_MAX_ROWS        64
 #define MDL_MAX_COMPARISONS 16
 
-typedef enum mdl_row_kind { /* what a row is, for the verdict */
+/* what a row is, for the verdict */
+typedef enum mdl_row_kind {
     MDL_ROW_BASELINE,    /* mean over seeds */
     MDL_ROW_HYBRID,      /* mean over seeds */
     MDL_ROW_FUSED,       /* M2N2's winner */
@@ -137,10 +138,10 @@ typedef enum mdl_row_kind { /* what a row is, for the verdict */
 
 typedef struct mdl_row { /* a row of the table; numbers that are not known are NAN, or 0 */
     char name[64];
-    char note[160];              /* what it was made of */
+    char note[160]; /* what it was made of */
     mdl_row_kind kind;
-    double top1, low, high;      /* on test; Wilson interval of that many images */
-    double loss;                 /* on test */
+    double top1, low, high; /* on test; Wilson interval of that many images */
+    double loss;            /* on test */
     size_t parameters;
     double multiply_adds;        /* for an image */
     double train_seconds;        /* all computing that went into it */
@@ -150,13 +151,13 @@ typedef struct mdl_row { /* a row of the table; numbers that are not known are N
 } mdl_row;
 
 typedef struct mdl_comparison { /* a test of one row against another */
-    char first[64], second[64];     /* names */
-    bool paired;                    /* the same images (McNemar, bootstrap), else Welch over seeds */
-    double difference;              /* top-1 of the first less that of the second */
-    double low, high;               /* paired: bootstrap 95 % interval of the difference */
-    double p;                       /* two-sided; NAN where there is no test */
-    double t, df;                   /* Welch */
-    size_t seeds[2];                /* Welch: on each side */
+    char first[64], second[64]; /* names */
+    bool paired;                /* the same images (McNemar, bootstrap), else Welch over seeds */
+    double difference;          /* top-1 of the first less that of the second */
+    double low, high;           /* paired: bootstrap 95 % interval of the difference */
+    double p;                   /* two-sided; NAN where there is no test */
+    double t, df;               /* Welch */
+    size_t seeds[2];            /* Welch: on each side */
     size_t only_first, only_second; /* paired: images that only one of them gets right (b, c) */
 } mdl_comparison;
 
@@ -182,7 +183,10 @@ void mdl_table_judge(mdl_table *table);
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 
 typedef enum mdl_table_format {
-    MDL_TABLE_TERMINAL, MDL_TABLE_MARKDOWN, MDL_TABLE_CSV, MDL_TABLE_JSON
+    MDL_TABLE_TERMINAL,
+    MDL_TABLE_MARKDOWN,
+    MDL_TABLE_CSV,
+    MDL_TABLE_JSON
 } mdl_table_format;
 /* Free *text with mdl_free. */
 mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format,

@@ -19,15 +19,15 @@ typedef enum mdl_supervision {
 } mdl_supervision;
 
 typedef struct mdl_trm_config {
-    size_t dim;      /* D */
-    size_t n;        /* latent updates in one recursion */
-    size_t t;        /* recursions, of which the last carries gradients */
-    size_t n_sup;    /* supervision steps */
+    size_t dim;   /* D */
+    size_t n;     /* latent updates in one recursion */
+    size_t t;     /* recursions, of which the last carries gradients */
+    size_t n_sup; /* supervision steps */
     mdl_tokens tokens;
     mdl_mix mix;
     mdl_supervision supervision;
-    bool halt;       /* inference stops where q > 0 (evaluation reports the steps used) */
-    bool stablemax;  /* loss */
+    bool halt;          /* inference stops where q > 0 (evaluation reports the steps used) */
+    bool stablemax;     /* loss */
     double halt_weight; /* of the halting loss; 0.5 */
 } mdl_trm_config;
 
@@ -37,9 +37,9 @@ typedef struct mdl_model_config {
     size_t classes;
     size_t stem_stride;
     size_t strides[7];
-    double width, depth;   /* multipliers of channels (rounded to 8) and of repeats; 1.0 */
-    double drop_connect;   /* at the last block; block i has drop_connect * i / blocks */
-    double dropout;        /* before the classifier / before the TRM */
+    double width, depth; /* multipliers of channels (rounded to 8) and of repeats; 1.0 */
+    double drop_connect; /* at the last block; block i has drop_connect * i / blocks */
+    double dropout;      /* before the classifier / before the TRM */
     double bn_eps, bn_momentum;
     mdl_padding padding;
     size_t hidden;         /* mlp: width of the hidden layer */
@@ -59,20 +59,20 @@ typedef enum mdl_mode {
 
 #define MDL_MAX_SUPERVISION 32
 typedef struct mdl_model_io { /* tensors of a built graph; MDL_NONE where there is none */
-    int images;   /* input, real [N, H, W, C] (mlp: the same, flattened inside) */
-    int labels;   /* input, i32 [N] */
-    int logits;   /* [N, classes], of the last supervision step */
-    int loss;     /* [1], training */
-    int losses;   /* [N], cross-entropy of each sample (last step) */
-    int correct;  /* [N], 1 or 0 (last step) */
-    int n_steps;                          /* supervision steps in this graph */
+    int images;               /* input, real [N, H, W, C] (mlp: the same, flattened inside) */
+    int labels;               /* input, i32 [N] */
+    int logits;               /* [N, classes], of the last supervision step */
+    int loss;                 /* [1], training */
+    int losses;               /* [N], cross-entropy of each sample (last step) */
+    int correct;              /* [N], 1 or 0 (last step) */
+    int n_steps;              /* supervision steps in this graph */
     int step_logits[MDL_MAX_SUPERVISION]; /* logits of each of them */
     int step_q[MDL_MAX_SUPERVISION];      /* halting logits [N, 1] */
     /* Stepwise supervision in TRAIN mode: y and z come in through these inputs and the detached
      * new values go out; the trainer copies them, with start values where a slot is fresh. */
-    int carry_fresh;       /* input, i32 [N]: 1 where the slot starts anew */
-    int carry_y, carry_z;  /* inputs, shaped like the new values */
-    int next_y, next_z;    /* outputs */
+    int carry_fresh;      /* input, i32 [N]: 1 where the slot starts anew */
+    int carry_y, carry_z; /* inputs, shaped like the new values */
+    int next_y, next_z;   /* outputs */
 } mdl_model_io;
 
 /* Add the model to an empty graph (created with the wanted float type) and mark the outputs.  All
