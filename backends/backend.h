@@ -45,6 +45,13 @@ typedef struct mdl_kernel {
     /* Bytes of workspace; NULL: none. */
     size_t (*workspace)(const mdl_call *call, int threads);
     bool serial; /* runs on one thread only (thread 0 of 1), the others wait */
+    /* Images (of dim[0]) it likes to have at a time where calls run interleaved (mdl_call.join);
+     * NULL or 0: it only runs whole. */
+    size_t (*tile)(const mdl_call *call);
+    /* Bit i: in[i] (out[i]) has images, and image n of the results depends on image n of those
+     * only.  Other outputs are sums over all images. */
+    unsigned images_in, images_out;
+    bool two_parts; /* makes sums over all images first, the results afterwards */
 } mdl_kernel;
 
 struct mdl_backend {
@@ -63,11 +70,11 @@ struct mdl_backend {
     /* Offsets and sizes in bytes; ranges were checked by the dispatch layer. */
     mdl_status (*upload)(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
     mdl_status (*download)(const mdl_buffer *from, size_t offset, void *to, size_t bytes);
-    mdl_status (*copy)(mdl_buffer *to, size_t to_offset, const mdl_buffer *from,
-                       size_t from_offset, size_t bytes);
+    mdl_status (*copy)(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,
+                       size_t bytes);
     mdl_status (*finish)(mdl_device *device); /* wait until all is done */
-    /* Run the calls in order.  Where `seconds` is not NULL, each call's time is added to its
-     * element. */
+    /* Run the calls in order, those of a group (mdl_call.join) as it likes.  Where `seconds` is not
+     * NULL, each call's time is added to its element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
     const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
 };

@@ -57,37 +57,51 @@ static void apply_residual(const apply_args *p, size_t first, size_t last)
 #undef BODY
 }
 
-static void apply_rows(const apply_args *p, size_t rows, int thread, int threads)
+/* Of the three ops; the workspace has the scale. */
+static void apply_rows(const mdl_call *call, size_t begin, size_t end)
 {
-    size_t begin, end;
-    cpu_range(rows, 4, thread, threads, &begin, &end);
+    size_t channels = mdl_shape_last(&call->in[0].shape);
+    apply_args p = {.x = cpu_in(call, 0),
+                    .mean = call->op == MDL_OP_BATCH_NORM ? cpu_out(call, 1) : cpu_in(call, 3),
+                    .scale = cpu_bn_constants(call, channels, 0),
+                    .beta = cpu_in(call, 2),
+                    .residual = cpu_has(call, 5) ? cpu_in(call, 5) : NULL,
+                    .y = cpu_out(call, 0),
+                    .channels = channels,
+                    .act = cpu_clamp_of(call->attrs->norm.act)};
     for (size_t row = begin; row < end; row += CPU_ROW_BLOCK) {
         size_t last = mdl_min_size(end, row + CPU_ROW_BLOCK);
-        if (p->residual)
-            apply_residual(p, row, last);
+        if (p.residual)
+            apply_residual(&p, row, last);
         else
-            apply_plain(p, row, last);
+            apply_plain(&p, row, last);
     }
 }
 
-static apply_args prepare(const mdl_call *call, const float *mean, const float *scale)
+static void share_rows(const mdl_call *call, int thread, int threads)
 {
-    return (apply_args){.x = cpu_in(call, 0),
-                        .mean = mean,
-                        .scale = scale,
-                        .beta = cpu_in(call, 2),
-                        .residual = cpu_has(call, 5) ? cpu_in(call, 5) : NULL,
-                        .y = cpu_out(call, 0),
-                        .channels = mdl_shape_last(&call->in[0].shape),
-                        .act = cpu_clamp_of(call->attrs->norm.act)};
+    size_t begin, end;
+    cpu_range(mdl_shape_rows(&call->in[0].shape), 4, thread, threads, &begin, &end);
+    apply_rows(call, begin, end);
+}
+
+void CPU_NAME(batch_norm_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    (void)t;
+    apply_rows(slice, 0, mdl_shape_rows(&slice->in[0].shape));
+}
+
+size_t CPU_NAME(batch_norm_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->in[0].shape);
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------
  */
 
 typedef struct stats_args {
-    const float *x, *shift;
-    double *sum, *squares; /* of one chunk, [channels] */
+    const float *x;
+    cpu_bn_sums sums; /* of the chunk */
     size_t channels;
 } stats_args;
 
@@ -97,7 +111,7 @@ CPU_INLINE void stats_group(const stats_args *p, size_t first, size_t last, size
     cpu_vec shift[CPU_GROUP], sum[CPU_GROUP] = {{0}}, squares[CPU_GROUP] = {{0}};
     CPU_UNROLL
     for (size_t v = 0; v < vectors; v++)
-        shift[v] = cpu_load_group(p->shift + c, v, vectors, lanes);
+        shift[v] = cpu_load_group(p->sums.shift + c, v, vectors, lanes);
     for (size_t row = first; row < last; row++) {
         const float *x = p->x + row * p->channels + c;
         CPU_UNROLL
@@ -110,8 +124,24 @@ CPU_INLINE void stats_group(const stats_args *p, size_t first, size_t last, size
     CPU_UNROLL
     for (size_t v = 0; v < vectors; v++) {
         size_t n = vectors == 1 ? lanes : CPU_LANES, at = c + v * CPU_LANES;
-        cpu_add_lanes(p->sum + at, sum[v], n);
-        cpu_add_lanes(p->squares + at, squares[v], n);
+        cpu_add_lanes(p->sums.first + at, sum[v], n);
+        cpu_add_lanes(p->sums.second + at, squares[v], n);
+    }
+}
+
+/* A chunk begins: its shift is the mean of a few rows, near enough to the true mean that x - shift
+ * loses nothing in the sum of squares. */
+static void begin_stats(const stats_args *p, size_t first, size_t last, size_t c_first,
+                        size_t c_last)
+{
+    size_t rows = last - first, n = mdl_min_size(rows, 8), bytes = c_last - c_first;
+    memset(p->sums.first + c_first, 0, bytes * sizeof(double));
+    memset(p->sums.second + c_first, 0, bytes * sizeof(double));
+    memset(p->sums.shift + c_first, 0, bytes * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        const float *row = p->x + (first + rows * i / n) * p->channels;
+        for (size_t c = c_first; c < c_last; c++)
+            p->sums.shift[c] += row[c] / (float)n;
     }
 }
 
@@ -119,8 +149,6 @@ CPU_INLINE void stats_group(const stats_args *p, size_t first, size_t last, size
 static void stats_rows(const stats_args *p, size_t first, size_t last, size_t c_first,
                        size_t c_last)
 {
-    memset(p->sum + c_first, 0, (c_last - c_first) * sizeof(double));
-    memset(p->squares + c_first, 0, (c_last - c_first) * sizeof(double));
     for (size_t row = first; row < last; row += CPU_ROW_BLOCK) {
         size_t stop = mdl_min_size(last, row + CPU_ROW_BLOCK);
 #define BODY(c, vectors, lanes) stats_group(p, row, stop, c, vectors, lanes)
@@ -129,109 +157,149 @@ static void stats_rows(const stats_args *p, size_t first, size_t last, size_t c_
     }
 }
 
-/* Mean of a few rows, spread over all of them: near enough to the true mean that x - shift loses
- * nothing in the sum of squares. */
-static void find_shift(const float *x, size_t rows, size_t channels, float *shift)
+void CPU_NAME(batch_norm_sums_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    size_t n = mdl_min_size(rows, 16);
-    memset(shift, 0, channels * sizeof(float));
-    for (size_t i = 0; i < n; i++) {
-        const float *row = x + rows * i / n * channels;
-        for (size_t c = 0; c < channels; c++)
-            shift[c] += row[c] / (float)n;
+    size_t channels = mdl_shape_last(&slice->in[0].shape);
+    size_t rows = mdl_shape_rows(&slice->in[0].shape);
+    stats_args args = {.x = cpu_in(slice, 0),
+                       .sums = cpu_bn_sums_of(slice, channels, t->band),
+                       .channels = channels};
+    if (t->fresh)
+        begin_stats(&args, 0, rows, 0, channels);
+    stats_rows(&args, 0, rows, 0, channels);
+}
+
+/* Mean and variance of some channels.  With n, m and q the number, mean and sum of squared
+ * deviations of each chunk: mean = sum n m / N, N var = sum q + n (m - mean)^2 (Chan et al. 1979).
+ */
+static void merge_chunks(const mdl_call *call, const cpu_bn_plan *plan, size_t c, size_t lanes,
+                         double *mean, double *var)
+{
+    double all = (double)plan->rows;
+    for (size_t i = 0; i < lanes; i++)
+        mean[i] = var[i] = 0;
+    for (size_t chunk = 0; chunk < plan->chunks; chunk++) {
+        cpu_bn_sums s = cpu_bn_sums_of(call, plan->channels, chunk);
+        size_t first, last;
+        cpu_bn_chunk_rows(plan, chunk, &first, &last);
+        double n = (double)(last - first);
+        for (size_t i = 0; i < lanes; i++)
+            mean[i] += (n * (double)s.shift[c + i] + s.first[c + i]) / all;
+    }
+    for (size_t chunk = 0; chunk < plan->chunks; chunk++) {
+        cpu_bn_sums s = cpu_bn_sums_of(call, plan->channels, chunk);
+        size_t first, last;
+        cpu_bn_chunk_rows(plan, chunk, &first, &last);
+        double n = (double)(last - first);
+        for (size_t i = 0; i < lanes; i++) {
+            double off = s.first[c + i] / n, d = (double)s.shift[c + i] + off - mean[i];
+            var[i] += (s.second[c + i] - n * off * off + n * d * d) / all;
+        }
     }
 }
 
-/* Statistics of the channels [begin, end) from the sums of all chunks. */
-static void finish_stats(const mdl_call *call, const cpu_bn_plan *plan, const float *shift,
-                         float *scale, size_t begin, size_t end)
+/* Statistics from the sums of all chunks, for this thread's channels. */
+static void finish_stats(const mdl_call *call, int thread, int threads)
 {
-    const float *gamma = cpu_in(call, 1);
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
+    float *scale = cpu_bn_constants(call, plan.channels, 0);
     float *running_mean = call->in[3].host, *running_var = call->in[4].host;
-    double m = call->attrs->norm.momentum, n = (double)plan->rows;
+    double m = call->attrs->norm.momentum, n = (double)plan.rows;
     if (call->state && call->state->bn_momentum >= 0)
         m = call->state->bn_momentum;
-    double unbiased = plan->rows > 1 ? n / (n - 1) : 1;
-    for (size_t c = begin; c < end; c++) {
-        double sum, squares;
-        cpu_bn_total(call, plan, c, &sum, &squares);
-        double mean = (double)shift[c] + sum / n;
-        double var = squares / n - (sum / n) * (sum / n);
-        var = var < 0 ? 0 : var; /* a NaN passes */
-        double inv_std = 1 / sqrt(var + call->attrs->norm.eps);
-        running_mean[c] = (float)((1 - m) * (double)running_mean[c] + m * mean);
-        running_var[c] = (float)((1 - m) * (double)running_var[c] + m * var * unbiased);
-        cpu_out(call, 1)[c] = (float)mean;
-        cpu_out(call, 2)[c] = (float)inv_std;
-        scale[c] = gamma[c] * (float)inv_std;
+    double unbiased = plan.rows > 1 ? n / (n - 1) : 1;
+    size_t begin, end;
+    cpu_range(plan.channels, CPU_BN_LANES, thread, threads, &begin, &end);
+    for (size_t first = begin; first < end; first += CPU_BN_LANES) {
+        double mean[CPU_BN_LANES], vars[CPU_BN_LANES];
+        merge_chunks(call, &plan, first, mdl_min_size(CPU_BN_LANES, end - first), mean, vars);
+        for (size_t c = first; c < mdl_min_size(end, first + CPU_BN_LANES); c++) {
+            double var = vars[c - first] < 0 ? 0 : vars[c - first]; /* a NaN passes */
+            double inv_std = 1 / sqrt(var + call->attrs->norm.eps);
+            running_mean[c] = (float)((1 - m) * (double)running_mean[c] + m * mean[c - first]);
+            running_var[c] = (float)((1 - m) * (double)running_var[c] + m * var * unbiased);
+            cpu_out(call, 1)[c] = (float)mean[c - first];
+            cpu_out(call, 2)[c] = (float)inv_std;
+            scale[c] = cpu_in(call, 1)[c] * (float)inv_std;
+        }
     }
+}
+
+void CPU_NAME(batch_norm_sums_finish)(const mdl_call *call, size_t bands, int thread, int threads)
+{
+    (void)bands;
+    finish_stats(call, thread, threads);
 }
 
 /* ---- kernels ------------------------------------------------------------------------------------
  */
 
-/* Workspace: sums of the chunks, scale[C], then a shift[C] for each thread. */
 size_t CPU_NAME(batch_norm_workspace)(const mdl_call *call, int threads)
 {
-    cpu_bn_plan plan = cpu_bn_plan_of(&call->in[0].shape);
-    return cpu_bn_sums_bytes(&plan) + plan.channels * (1 + (size_t)threads) * sizeof(float);
+    (void)threads;
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
+    return cpu_bn_bytes(plan.channels, plan.chunks);
 }
 
 void CPU_NAME(batch_norm)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    cpu_bn_plan plan = cpu_bn_plan_of(&call->in[0].shape);
-    float *scale = cpu_bn_behind_sums(call, &plan);
-    float *shift = scale + plan.channels * (1 + (size_t)thread);
-    const float *x = cpu_in(call, 0);
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
     size_t begin, end;
-    find_shift(x, plan.rows, plan.channels, shift);
     cpu_range(plan.items, 1, thread, threads, &begin, &end);
     for (size_t item = begin; item < end; item++) {
         cpu_bn_item it = cpu_bn_item_of(&plan, item);
-        stats_args args = {.x = x, .shift = shift, .channels = plan.channels};
-        cpu_bn_sums_of(call, &plan, it.chunk, &args.sum, &args.squares);
+        stats_args args = {.x = cpu_in(call, 0),
+                           .sums = cpu_bn_sums_of(call, plan.channels, it.chunk),
+                           .channels = plan.channels};
+        begin_stats(&args, it.row_first, it.row_last, it.c_first, it.c_last);
         stats_rows(&args, it.row_first, it.row_last, it.c_first, it.c_last);
     }
     cpu_barrier(device);
-    cpu_range(plan.channels, 16, thread, threads, &begin, &end);
-    finish_stats(call, &plan, shift, scale, begin, end);
+    finish_stats(call, thread, threads);
     cpu_barrier(device);
-    apply_args args = prepare(call, cpu_out(call, 1), scale);
-    apply_rows(&args, plan.rows, thread, threads);
+    share_rows(call, thread, threads);
 }
 
 size_t CPU_NAME(batch_norm_apply_workspace)(const mdl_call *call, int threads)
 {
-    return mdl_shape_last(&call->in[0].shape) * (size_t)threads * sizeof(float);
+    (void)threads;
+    return mdl_shape_last(&call->in[0].shape) * sizeof(float);
+}
+
+void CPU_NAME(batch_norm_apply_prepare)(const mdl_call *call, int thread, int threads)
+{
+    cpu_bn_scale(call, cpu_in(call, 1), cpu_in(call, 4), thread, threads);
 }
 
 void CPU_NAME(batch_norm_apply)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    (void)device;
-    size_t channels = mdl_shape_last(&call->in[0].shape);
-    float *scale = (float *)call->workspace.host + channels * (size_t)thread;
-    for (size_t c = 0; c < channels; c++)
-        scale[c] = cpu_in(call, 1)[c] * cpu_in(call, 4)[c];
-    apply_args args = prepare(call, cpu_in(call, 3), scale);
-    apply_rows(&args, mdl_shape_rows(&call->in[0].shape), thread, threads);
+    CPU_NAME(batch_norm_apply_prepare)(call, thread, threads);
+    cpu_barrier(device);
+    share_rows(call, thread, threads);
 }
 
 size_t CPU_NAME(batch_norm_infer_workspace)(const mdl_call *call, int threads)
 {
-    return mdl_shape_last(&call->in[0].shape) * (size_t)threads * sizeof(float);
+    (void)threads;
+    return mdl_shape_last(&call->in[0].shape) * sizeof(float);
+}
+
+void CPU_NAME(batch_norm_infer_prepare)(const mdl_call *call, int thread, int threads)
+{
+    size_t channels = mdl_shape_last(&call->in[0].shape), begin, end;
+    float *scale = cpu_bn_constants(call, channels, 0);
+    cpu_range(channels, 16, thread, threads, &begin, &end);
+    for (size_t c = begin; c < end; c++) {
+        double var = (double)cpu_in(call, 4)[c];
+        scale[c] = cpu_in(call, 1)[c] * (float)(1 / sqrt(var + call->attrs->norm.eps));
+    }
 }
 
 void CPU_NAME(batch_norm_infer)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    (void)device;
-    size_t channels = mdl_shape_last(&call->in[0].shape);
-    float *scale = (float *)call->workspace.host + channels * (size_t)thread;
-    for (size_t c = 0; c < channels; c++) {
-        double var = (double)cpu_in(call, 4)[c];
-        scale[c] = cpu_in(call, 1)[c] * (float)(1 / sqrt(var + call->attrs->norm.eps));
-    }
-    apply_args args = prepare(call, cpu_in(call, 3), scale);
-    apply_rows(&args, mdl_shape_rows(&call->in[0].shape), thread, threads);
+    CPU_NAME(batch_norm_infer_prepare)(call, thread, threads);
+    cpu_barrier(device);
+    share_rows(call, thread, threads);
 }
 
 bool CPU_NAME(batch_norm_supports)(const mdl_call *call)

@@ -5,24 +5,38 @@
 
 #include "backends/cpu/channels.h"
 
-#define CPU_BN_CHUNKS   32  /* at most */
+#define CPU_BN_CHUNKS   32  /* at most, of a call that runs whole */
 #define CPU_BN_CHANNELS 128 /* shared out as one where there are few chunks */
 
 typedef struct cpu_bn_plan {
     size_t rows, channels;
-    size_t chunks; /* of rows */
+    size_t grain;  /* a chunk is a multiple of so many rows */
+    size_t chunks; /* of rows; in a group: its bands */
     size_t parts;  /* of channels */
     size_t items;  /* chunks * parts: the pieces of work */
 } cpu_bn_plan;
 
-static inline cpu_bn_plan cpu_bn_plan_of(const mdl_shape *x)
+static inline cpu_bn_plan cpu_bn_plan_of(const mdl_call *call)
 {
+    const mdl_shape *x = &call->in[0].shape;
     cpu_bn_plan p = {.rows = mdl_shape_rows(x), .channels = mdl_shape_last(x), .parts = 1};
-    p.chunks = mdl_min_size((p.rows + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK, CPU_BN_CHUNKS);
-    if (p.chunks < CPU_BN_CHUNKS)
-        p.parts = (p.channels + CPU_BN_CHANNELS - 1) / CPU_BN_CHANNELS;
+    if (call->early.tile) {
+        p.grain = p.rows / x->dim[0] * call->early.tile;
+        p.chunks = cpu_bands(call, call->early.tile);
+    } else {
+        p.grain = CPU_ROW_BLOCK;
+        p.chunks = mdl_min_size((p.rows + p.grain - 1) / p.grain, CPU_BN_CHUNKS);
+        if (p.chunks < CPU_BN_CHUNKS)
+            p.parts = (p.channels + CPU_BN_CHANNELS - 1) / CPU_BN_CHANNELS;
+    }
     p.items = p.chunks * p.parts;
     return p;
+}
+
+static inline void cpu_bn_chunk_rows(const cpu_bn_plan *p, size_t chunk, size_t *first,
+                                     size_t *last)
+{
+    cpu_range(p->rows, p->grain, (int)chunk, (int)p->chunks, first, last);
 }
 
 typedef struct cpu_bn_item {
@@ -32,40 +46,47 @@ typedef struct cpu_bn_item {
 static inline cpu_bn_item cpu_bn_item_of(const cpu_bn_plan *p, size_t index)
 {
     cpu_bn_item it = {.chunk = index / p->parts};
-    cpu_range(p->rows, CPU_ROW_BLOCK, (int)it.chunk, (int)p->chunks, &it.row_first, &it.row_last);
+    cpu_bn_chunk_rows(p, it.chunk, &it.row_first, &it.row_last);
     it.c_first = index % p->parts * CPU_BN_CHANNELS;
     it.c_last =
         p->parts == 1 ? p->channels : mdl_min_size(p->channels, it.c_first + CPU_BN_CHANNELS);
     return it;
 }
 
-/* The workspace starts with double sums[chunks][2][channels]. */
-static inline size_t cpu_bn_sums_bytes(const cpu_bn_plan *p)
+/* The workspace: three numbers for each channel, then for each chunk two sums and a shift for each
+ * channel. */
+static inline float *cpu_bn_constants(const mdl_call *call, size_t channels, size_t index)
 {
-    return p->chunks * 2 * p->channels * sizeof(double);
+    return (float *)call->workspace.host + index * channels;
 }
-static inline float *cpu_bn_behind_sums(const mdl_call *call, const cpu_bn_plan *p)
+typedef struct cpu_bn_sums {
+    double *first, *second;
+    float *shift;
+} cpu_bn_sums;
+static inline size_t cpu_bn_bytes(size_t channels, size_t chunks)
 {
-    return (float *)((char *)call->workspace.host + cpu_bn_sums_bytes(p));
+    return mdl_round_up(3 * channels * sizeof(float), MDL_ALIGNMENT) +
+           chunks * mdl_round_up(channels * (2 * sizeof(double) + sizeof(float)), MDL_ALIGNMENT);
 }
-static inline void cpu_bn_sums_of(const mdl_call *call, const cpu_bn_plan *p, size_t chunk,
-                                  double **first, double **second)
+static inline cpu_bn_sums cpu_bn_sums_of(const mdl_call *call, size_t channels, size_t chunk)
 {
-    *first = (double *)call->workspace.host + chunk * 2 * p->channels;
-    *second = *first + p->channels;
+    double *sums = (double *)((char *)call->workspace.host + cpu_bn_bytes(channels, chunk));
+    return (cpu_bn_sums){sums, sums + channels, (float *)(sums + 2 * channels)};
 }
 
-/* Totals of one channel. */
-static inline void cpu_bn_total(const mdl_call *call, const cpu_bn_plan *p, size_t c, double *first,
-                                double *second)
+/* constants[0] = gamma / std */
+static inline void cpu_bn_scale(const mdl_call *call, const float *gamma, const float *inv_std,
+                                int thread, int threads)
 {
-    const double *sums = call->workspace.host;
-    *first = *second = 0;
-    for (size_t chunk = 0; chunk < p->chunks; chunk++) {
-        *first += sums[chunk * 2 * p->channels + c];
-        *second += sums[(chunk * 2 + 1) * p->channels + c];
-    }
+    size_t channels = mdl_shape_last(&call->in[0].shape), begin, end;
+    float *scale = cpu_bn_constants(call, channels, 0);
+    cpu_range(channels, 16, thread, threads, &begin, &end);
+    for (size_t c = begin; c < end; c++)
+        scale[c] = gamma[c] * inv_std[c];
 }
+
+/* Channels whose sums are added up at once. */
+#define CPU_BN_LANES 16
 
 /* sums[i] += lane i of v, for n lanes. */
 CPU_INLINE void cpu_add_lanes(double *sums, cpu_vec v, size_t n)

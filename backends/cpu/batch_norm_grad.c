@@ -59,8 +59,6 @@ CPU_INLINE void sums_group(const grad_args *p, size_t first, size_t last, size_t
 
 static void sums_rows(const grad_args *p, size_t first, size_t last, size_t c_first, size_t c_last)
 {
-    memset(p->sum_dz + c_first, 0, (c_last - c_first) * sizeof(double));
-    memset(p->sum_dzx + c_first, 0, (c_last - c_first) * sizeof(double));
     for (size_t row = first; row < last; row += CPU_ROW_BLOCK) {
         size_t stop = mdl_min_size(last, row + CPU_ROW_BLOCK);
 #define BODY(c, vectors, lanes) sums_group(p, row, stop, c, vectors, lanes)
@@ -97,71 +95,131 @@ CPU_INLINE void dx_group(const grad_args *p, size_t first, size_t last, size_t c
     }
 }
 
-static void dx_rows(const grad_args *p, size_t first, size_t last, bool accumulate)
+static void dx_rows(const grad_args *p, size_t begin, size_t end, bool accumulate)
 {
-    if (accumulate) {
-#define BODY(c, vectors, lanes) dx_group(p, first, last, c, vectors, lanes, true)
-        CPU_FOR_GROUPS(0, p->channels, BODY)
+    for (size_t row = begin; row < end; row += CPU_ROW_BLOCK) {
+        size_t last = mdl_min_size(end, row + CPU_ROW_BLOCK);
+        if (accumulate) {
+#define BODY(c, vectors, lanes) dx_group(p, row, last, c, vectors, lanes, true)
+            CPU_FOR_GROUPS(0, p->channels, BODY)
 #undef BODY
-    } else {
-#define BODY(c, vectors, lanes) dx_group(p, first, last, c, vectors, lanes, false)
-        CPU_FOR_GROUPS(0, p->channels, BODY)
+        } else {
+#define BODY(c, vectors, lanes) dx_group(p, row, last, c, vectors, lanes, false)
+            CPU_FOR_GROUPS(0, p->channels, BODY)
 #undef BODY
+        }
     }
 }
 
-/* Workspace: sums of the chunks, center[C], slope[C], then a scale[C] for each thread. */
+/* ---- kernels ------------------------------------------------------------------------------------
+ */
+
+/* The workspace has scale, center and slope. */
+static grad_args args_of(const mdl_call *call, size_t chunk)
+{
+    size_t channels = mdl_shape_last(&call->in[1].shape);
+    cpu_bn_sums sums = cpu_bn_sums_of(call, channels, chunk);
+    return (grad_args){.dy = cpu_in(call, 0),
+                       .x = cpu_in(call, 1),
+                       .mean = cpu_in(call, 4),
+                       .scale = cpu_bn_constants(call, channels, 0),
+                       .beta = cpu_in(call, 3),
+                       .sum_dz = sums.first,
+                       .sum_dzx = sums.second,
+                       .center = cpu_bn_constants(call, channels, 1),
+                       .slope = cpu_bn_constants(call, channels, 2),
+                       .dx = cpu_out(call, 0),
+                       .channels = channels,
+                       .act = cpu_clamp_of(call->attrs->norm.act)};
+}
+
 size_t CPU_NAME(batch_norm_grad_workspace)(const mdl_call *call, int threads)
 {
-    cpu_bn_plan plan = cpu_bn_plan_of(&call->in[1].shape);
-    return cpu_bn_sums_bytes(&plan) + plan.channels * (2 + (size_t)threads) * sizeof(float);
+    (void)threads;
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
+    return cpu_bn_bytes(plan.channels, plan.chunks);
 }
 
-/* Totals of the channels [begin, end). */
-static void finish_sums(const mdl_call *call, const cpu_bn_plan *plan, float *center, float *slope,
-                        size_t begin, size_t end)
+void CPU_NAME(batch_norm_grad_prepare)(const mdl_call *call, int thread, int threads)
 {
+    cpu_bn_scale(call, cpu_in(call, 2), cpu_in(call, 5), thread, threads);
+}
+
+static void begin_sums(const grad_args *p, size_t c_first, size_t c_last)
+{
+    memset(p->sum_dz + c_first, 0, (c_last - c_first) * sizeof(double));
+    memset(p->sum_dzx + c_first, 0, (c_last - c_first) * sizeof(double));
+}
+
+void CPU_NAME(batch_norm_grad_sums_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    grad_args args = args_of(slice, t->band);
+    if (t->fresh)
+        begin_sums(&args, 0, args.channels);
+    sums_rows(&args, 0, mdl_shape_rows(&slice->in[1].shape), 0, args.channels);
+}
+
+/* Totals of this thread's channels. */
+static void finish_sums(const mdl_call *call, int thread, int threads)
+{
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
+    float *center = cpu_bn_constants(call, plan.channels, 1);
+    float *slope = cpu_bn_constants(call, plan.channels, 2);
     float *dgamma = cpu_out(call, 1), *dbeta = cpu_out(call, 2);
-    for (size_t c = begin; c < end; c++) {
-        double sum_dz, sum_dzx, n = (double)plan->rows, inv_std = (double)cpu_in(call, 5)[c];
-        cpu_bn_total(call, plan, c, &sum_dz, &sum_dzx);
-        center[c] = (float)(sum_dz / n);
-        slope[c] = (float)(sum_dzx * inv_std * inv_std / n);
-        float dg = (float)(sum_dzx * inv_std), db = (float)sum_dz;
-        dgamma[c] = cpu_accumulates(call, 1) ? dgamma[c] + dg : dg;
-        dbeta[c] = cpu_accumulates(call, 2) ? dbeta[c] + db : db;
+    double n = (double)plan.rows;
+    size_t begin, end;
+    cpu_range(plan.channels, CPU_BN_LANES, thread, threads, &begin, &end);
+    for (size_t c = begin; c < end; c += CPU_BN_LANES) {
+        size_t lanes = mdl_min_size(CPU_BN_LANES, end - c);
+        double dz[CPU_BN_LANES] = {0}, dzx[CPU_BN_LANES] = {0};
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++) {
+            cpu_bn_sums s = cpu_bn_sums_of(call, plan.channels, chunk);
+            for (size_t i = 0; i < lanes; i++) {
+                dz[i] += s.first[c + i];
+                dzx[i] += s.second[c + i];
+            }
+        }
+        for (size_t i = 0; i < lanes; i++) {
+            double inv_std = (double)cpu_in(call, 5)[c + i];
+            center[c + i] = (float)(dz[i] / n);
+            slope[c + i] = (float)(dzx[i] * inv_std * inv_std / n);
+            float dg = (float)(dzx[i] * inv_std), db = (float)dz[i];
+            dgamma[c + i] = cpu_accumulates(call, 1) ? dgamma[c + i] + dg : dg;
+            dbeta[c + i] = cpu_accumulates(call, 2) ? dbeta[c + i] + db : db;
+        }
     }
+}
+
+void CPU_NAME(batch_norm_grad_sums_finish)(const mdl_call *call, size_t bands, int thread,
+                                           int threads)
+{
+    (void)bands;
+    finish_sums(call, thread, threads);
+}
+
+void CPU_NAME(batch_norm_grad_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    grad_args args = args_of(slice, t->band);
+    dx_rows(&args, 0, mdl_shape_rows(&slice->in[1].shape), cpu_accumulates(slice, 0));
 }
 
 void CPU_NAME(batch_norm_grad)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    cpu_bn_plan plan = cpu_bn_plan_of(&call->in[1].shape);
-    float *center = cpu_bn_behind_sums(call, &plan), *slope = center + plan.channels;
-    float *scale = slope + plan.channels * (1 + (size_t)thread);
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
     size_t begin, end;
-    for (size_t c = 0; c < plan.channels; c++)
-        scale[c] = cpu_in(call, 2)[c] * cpu_in(call, 5)[c];
-    grad_args args = {.dy = cpu_in(call, 0),
-                      .x = cpu_in(call, 1),
-                      .mean = cpu_in(call, 4),
-                      .scale = scale,
-                      .beta = cpu_in(call, 3),
-                      .center = center,
-                      .slope = slope,
-                      .dx = cpu_out(call, 0),
-                      .channels = plan.channels,
-                      .act = cpu_clamp_of(call->attrs->norm.act)};
+    CPU_NAME(batch_norm_grad_prepare)(call, thread, threads);
+    cpu_barrier(device);
     cpu_range(plan.items, 1, thread, threads, &begin, &end);
     for (size_t item = begin; item < end; item++) {
         cpu_bn_item it = cpu_bn_item_of(&plan, item);
-        cpu_bn_sums_of(call, &plan, it.chunk, &args.sum_dz, &args.sum_dzx);
+        grad_args args = args_of(call, it.chunk);
+        begin_sums(&args, it.c_first, it.c_last);
         sums_rows(&args, it.row_first, it.row_last, it.c_first, it.c_last);
     }
     cpu_barrier(device);
-    cpu_range(plan.channels, 16, thread, threads, &begin, &end);
-    finish_sums(call, &plan, center, slope, begin, end);
+    finish_sums(call, thread, threads);
     cpu_barrier(device);
+    grad_args args = args_of(call, 0);
     cpu_range(plan.rows, 4, thread, threads, &begin, &end);
-    for (size_t row = begin; row < end; row += CPU_ROW_BLOCK)
-        dx_rows(&args, row, mdl_min_size(end, row + CPU_ROW_BLOCK), cpu_accumulates(call, 0));
+    dx_rows(&args, begin, end, cpu_accumulates(call, 0));
 }

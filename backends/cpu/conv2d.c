@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-#define PATCH_ROWS      64 /* output pixels whose patches are made at once */
-#define GRAD_MAX_CHUNKS 16
+#define PATCH_ROWS 64 /* output pixels whose patches are made at once */
 
 typedef struct conv {
     size_t in_h, in_w, c;   /* of x */
@@ -81,15 +80,18 @@ static size_t patches_size(size_t patch)
 }
 
 /* Packed weights, then patches for each thread. */
-static float *pack_weights(mdl_device *device, const mdl_call *call, const float *w, size_t ldb,
-                           bool transposed, size_t k, size_t n, int thread, int threads)
+static void pack_weights(const mdl_call *call, const float *w, size_t ldb, bool transposed,
+                         size_t k, size_t n, int thread, int threads)
 {
-    float *packed = call->workspace.host;
     size_t begin, end;
     cpu_range(CPU_NAME(gemm_panels)(n), 1, thread, threads, &begin, &end);
-    CPU_NAME(gemm_pack)(packed, w, ldb, transposed, k, n, begin, end);
-    cpu_barrier(device);
-    return packed + mdl_round_up(CPU_NAME(gemm_packed_size)(k, n), 16);
+    CPU_NAME(gemm_pack)(call->workspace.host, w, ldb, transposed, k, n, begin, end);
+}
+
+static float *patches_of(const mdl_call *call, size_t k, size_t n, size_t patch, int thread)
+{
+    return (float *)call->workspace.host + mdl_round_up(CPU_NAME(gemm_packed_size)(k, n), 16) +
+           patches_size(patch) * (size_t)thread;
 }
 
 static size_t workspace(size_t k, size_t n, size_t patch, int threads)
@@ -105,12 +107,16 @@ size_t CPU_NAME(conv2d_workspace)(const mdl_call *call, int threads)
     return workspace(g.patch, g.k, g.patch, threads);
 }
 
-void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(conv2d_prepare)(const mdl_call *call, int thread, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
-    float *patches =
-        pack_weights(device, call, cpu_in(call, 1), g.k, false, g.patch, g.k, thread, threads);
-    patches += patches_size(g.patch) * (size_t)thread;
+    pack_weights(call, cpu_in(call, 1), g.k, false, g.patch, g.k, thread, threads);
+}
+
+static void convolve_rows(const mdl_call *call, size_t begin, size_t end, int thread)
+{
+    conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
+    float *patches = patches_of(call, g.patch, g.k, g.patch, thread);
     cpu_gemm product = {.a = patches,
                         .lda = g.patch,
                         .b = call->workspace.host,
@@ -118,8 +124,6 @@ void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int 
                         .k = g.patch,
                         .n = g.k,
                         .accumulate = cpu_accumulates(call, 0)};
-    size_t begin, end;
-    cpu_range(g.rows, 8, thread, threads, &begin, &end);
     for (size_t row = begin; row < end; row += PATCH_ROWS) {
         size_t last = mdl_min_size(end, row + PATCH_ROWS);
         make_patches(&g, cpu_in(call, 0), row, last, patches);
@@ -127,6 +131,25 @@ void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int 
         product.m = last - row;
         CPU_NAME(gemm_run)(&product, 0, CPU_NAME(gemm_panels)(g.k));
     }
+}
+
+void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    size_t begin, end;
+    CPU_NAME(conv2d_prepare)(call, thread, threads);
+    cpu_barrier(device);
+    cpu_range(mdl_shape_rows(&call->out[0].shape), 8, thread, threads, &begin, &end);
+    convolve_rows(call, begin, end, thread);
+}
+
+void CPU_NAME(conv2d_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    convolve_rows(slice, 0, mdl_shape_rows(&slice->out[0].shape), t->thread);
+}
+
+size_t CPU_NAME(conv2d_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
 size_t CPU_NAME(conv2d_grad_input_workspace)(const mdl_call *call, int threads)
@@ -139,9 +162,9 @@ size_t CPU_NAME(conv2d_grad_input_workspace)(const mdl_call *call, int threads)
 void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->out[0].shape), &call->in[0].shape);
-    float *patches =
-        pack_weights(device, call, cpu_in(call, 1), g.k, true, g.k, g.patch, thread, threads);
-    patches += patches_size(g.patch) * (size_t)thread;
+    float *patches = patches_of(call, g.k, g.patch, g.patch, thread);
+    pack_weights(call, cpu_in(call, 1), g.k, true, g.k, g.patch, thread, threads);
+    cpu_barrier(device);
     size_t out_pixels = g.out_h * g.out_w, image = g.in_h * g.in_w * g.c, begin, end;
     cpu_gemm product = {.lda = g.k,
                         .b = call->workspace.host,
@@ -161,47 +184,62 @@ void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int t
     }
 }
 
-static size_t grad_chunks(const conv *g)
-{
-    return mdl_min_size((g->rows + PATCH_ROWS - 1) / PATCH_ROWS, GRAD_MAX_CHUNKS);
-}
-
 /* Sums of the chunks, then patches for each thread. */
 size_t CPU_NAME(conv2d_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->in[1].shape);
-    return (mdl_round_up(grad_chunks(&g) * g.patch * g.k, 16) +
-            patches_size(g.patch) * (size_t)threads) *
+    size_t chunks = cpu_bands(call, mdl_max_size(1, call->join.tile));
+    return (mdl_round_up(chunks * g.patch * g.k, 16) + patches_size(g.patch) * (size_t)threads) *
            sizeof(float);
 }
 
-void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+/* Output pixels [first, last) into the sum of a chunk. */
+static void correlate_rows(const mdl_call *call, const cpu_tile *t, size_t first, size_t last)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->in[1].shape);
-    size_t chunks = grad_chunks(&g), count = g.patch * g.k, begin, end, first, last;
+    size_t count = g.patch * g.k;
     float *partial = call->workspace.host;
     float *patches =
-        partial + mdl_round_up(chunks * count, 16) + patches_size(g.patch) * (size_t)thread;
+        partial + mdl_round_up(t->bands * count, 16) + patches_size(g.patch) * (size_t)t->thread;
     cpu_gemm product = {.a = patches,
                         .lda = g.patch,
                         .a_transposed = true,
                         .ldb = g.k,
+                        .c = partial + t->band * count,
                         .ldc = g.k,
                         .m = g.patch,
-                        .n = g.k};
+                        .n = g.k,
+                        .accumulate = !t->fresh};
+    for (size_t row = first; row < last; row += PATCH_ROWS, product.accumulate = true) {
+        product.k = mdl_min_size(PATCH_ROWS, last - row);
+        make_patches(&g, cpu_in(call, 0), row, row + product.k, patches);
+        product.b = cpu_in(call, 1) + row * g.k;
+        CPU_NAME(gemm_run)(&product, 0, CPU_NAME(gemm_panels)(g.k));
+    }
+}
+
+/* The images are cut into a fixed number of chunks with a sum of their own. */
+void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    const mdl_shape *dy = &call->in[1].shape;
+    size_t begin, end, first, last, chunks = cpu_bands(call, 1);
+    size_t pixels = mdl_shape_rows(dy) / dy->dim[0];
     cpu_range(chunks, 1, thread, threads, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
-        cpu_range(g.rows, PATCH_ROWS, (int)chunk, (int)chunks, &first, &last);
-        product.c = partial + chunk * count;
-        product.accumulate = false;
-        for (size_t row = first; row < last; row += PATCH_ROWS, product.accumulate = true) {
-            product.k = mdl_min_size(PATCH_ROWS, last - row);
-            make_patches(&g, cpu_in(call, 0), row, row + product.k, patches);
-            product.b = cpu_in(call, 1) + row * g.k;
-            CPU_NAME(gemm_run)(&product, 0, CPU_NAME(gemm_panels)(g.k));
-        }
+        cpu_tile t = {.band = chunk, .bands = chunks, .fresh = true, .thread = thread};
+        cpu_range(dy->dim[0], 1, (int)chunk, (int)chunks, &first, &last);
+        correlate_rows(call, &t, first * pixels, last * pixels);
     }
     cpu_barrier(device);
-    cpu_sum_partials(cpu_out(call, 0), partial, count, chunks, cpu_accumulates(call, 0), thread,
-                     threads);
+    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(conv2d_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    correlate_rows(slice, t, 0, mdl_shape_rows(&slice->in[1].shape));
+}
+
+size_t CPU_NAME(conv2d_grad_weight_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->in[1].shape);
 }

@@ -15,27 +15,22 @@
 #endif
 #include <cblas.h>
 
-#include "backends/cpu/cpu_internal.h"
+#include "backends/cpu/team.h"
 
 #define CPU_MAX_DEFAULT_THREADS 16
 #define CPU_SPINS               2000 /* pauses before a waiting thread offers its processor */
 
 extern const mdl_kernel cpu_kernels_base[MDL_OP_COUNT];
+extern const cpu_parts cpu_parts_base[MDL_OP_COUNT];
 #ifdef __x86_64__
 extern const mdl_kernel cpu_kernels_avx2[MDL_OP_COUNT];
+extern const cpu_parts cpu_parts_avx2[MDL_OP_COUNT];
 extern const mdl_kernel cpu_kernels_avx512[MDL_OP_COUNT];
+extern const cpu_parts cpu_parts_avx512[MDL_OP_COUNT];
 #endif
 
 /* ---- the team ---------------------------------------------------------------------------------
  */
-
-typedef struct cpu_team {
-    /* A barrier that counts arrivals; the last one opens the next generation.  Each word has a
-     * cache line of its own, so that arriving threads do not disturb the waiting ones. */
-    _Alignas(MDL_ALIGNMENT) atomic_int arrived;
-    _Alignas(MDL_ALIGNMENT) atomic_uint generation;
-    _Alignas(MDL_ALIGNMENT) int size; /* threads in the running team */
-} cpu_team;
 
 static void cpu_relax(void)
 {
@@ -97,16 +92,15 @@ static void cpu_restore_mode(unsigned long long mode)
 static void cpu_walk(mdl_device *device, const mdl_call *calls, size_t n, double *seconds,
                      int thread, int threads)
 {
-    for (size_t i = 0; i < n; i++) {
-        const mdl_call *call = &calls[i];
-        double start = seconds && thread == 0 ? mdl_time() : 0.0;
-        if (!call->kernel->serial)
-            call->kernel->run(device, call, thread, threads);
-        else if (thread == 0)
-            call->kernel->run(device, call, 0, 1);
-        cpu_barrier(device);
-        if (seconds && thread == 0)
-            seconds[i] += mdl_time() - start;
+    cpu_place at = {.calls = calls, .n = n, .seconds = thread == 0 ? seconds : NULL};
+    while (at.index < n) {
+        const mdl_call *call = &calls[at.index];
+        if (call->join.group != 0) {
+            cpu_run_group(device, &at, thread, threads);
+            continue;
+        }
+        cpu_run_whole(device, &at, call, thread, threads);
+        at.index++;
     }
 }
 
@@ -235,16 +229,17 @@ static bool cpu_always(void)
 typedef struct cpu_variant {
     const char *name;           /* as in --backend cpu:<name> */
     const mdl_backend *backend; /* the same backend with other kernels */
+    const cpu_parts *parts;     /* [MDL_OP_COUNT] */
     bool (*usable)(void);       /* whether this processor has the instructions */
 } cpu_variant;
 
 /* Best first. */
 static const cpu_variant cpu_variants[] = {
 #ifdef __x86_64__
-    {"avx512", &cpu_backend_avx512, cpu_has_avx512},
-    {"avx2", &cpu_backend_avx2, cpu_has_avx2},
+    {"avx512", &cpu_backend_avx512, cpu_parts_avx512, cpu_has_avx512},
+    {"avx2", &cpu_backend_avx2, cpu_parts_avx2, cpu_has_avx2},
 #endif
-    {"base", &mdl_backend_cpu, cpu_always},
+    {"base", &mdl_backend_cpu, cpu_parts_base, cpu_always},
 };
 
 static const cpu_variant *cpu_choose(const char *selector)
@@ -297,6 +292,7 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
     device->real = options->real;
     device->threads = options->threads > 0 ? options->threads : usable;
     device->state = team;
+    team->parts = variant->parts;
     openblas_set_num_threads(1);
     *out = device;
     return MDL_OK;

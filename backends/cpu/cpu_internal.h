@@ -47,6 +47,55 @@ static inline bool cpu_accumulates(const mdl_call *call, int output)
     return (call->accumulate >> output & 1u) != 0;
 }
 
+/* ---- groups: calls that run interleaved, some images at a time ----------------------------------
+ */
+
+/* The images of a group are cut into bands.  A band belongs to one thread, which takes its images
+ * in order, a tile at a time.  Sums over images are made for each band; bands and tiles depend on
+ * the shape only, so the result does not depend on the number of threads. */
+#define CPU_BANDS 16 /* at most */
+
+static inline size_t cpu_bands(const mdl_call *call, size_t tile)
+{
+    return mdl_min_size((call->in[0].shape.dim[0] + tile - 1) / tile, CPU_BANDS);
+}
+
+typedef struct cpu_tile {
+    size_t band, bands;
+    bool fresh; /* the first tile of its band */
+    int thread;
+} cpu_tile;
+
+/* How a kernel works in a group.  `prepare` and `finish` are called by all threads, which share
+ * the work; a slice is the call with the images of one tile only. */
+typedef struct cpu_part {
+    void (*prepare)(const mdl_call *call, int thread, int threads); /* before the tiles; or NULL */
+    void (*tile)(const mdl_call *slice, const cpu_tile *tile);
+    /* Behind all tiles; or NULL. */
+    void (*finish)(const mdl_call *call, size_t bands, int thread, int threads);
+} cpu_part;
+
+/* The parts of an op's kernel; `early` of those with two. */
+typedef struct cpu_parts {
+    cpu_part early, main;
+} cpu_parts;
+
+/* Images at a time for a call whose largest tensors are `a` and `b`; 0 where tiles would be too
+ * small to be worth it.  Half the second-level cache of today's processors is for one tensor. */
+#define CPU_TILE_BYTES ((size_t)256 << 10)
+static inline size_t cpu_tiles(const mdl_shape *a, const mdl_shape *b)
+{
+    size_t images = a->dim[0];
+    if (a->rank != 4 || b->rank != 4 || b->dim[0] != images || images < 8)
+        return 0;
+    size_t rows = mdl_max_size(mdl_shape_rows(a), mdl_shape_rows(b)) / images;
+    size_t size = mdl_max_size(mdl_shape_count(a), mdl_shape_count(b)) / images * sizeof(float);
+    if (rows < 16)
+        return 0;
+    size_t each = (images + CPU_BANDS - 1) / CPU_BANDS;
+    return mdl_max_size(1, mdl_min_size(each, CPU_TILE_BYTES / size));
+}
+
 #ifdef CPU_VARIANT
 
 /* One kernel for each op, cpu_<op>_<variant>; those that are not written are not in the table of
@@ -59,6 +108,43 @@ MDL_OP_LIST(X)
 
 bool CPU_NAME(batch_norm_supports)(const mdl_call *call);
 extern const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT];
+extern const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT];
+
+/* For groups. */
+#define CPU_TILES(name) size_t CPU_NAME(name##_tiles)(const mdl_call *call)
+#define CPU_PREPARE(name)                                                                          \
+    void CPU_NAME(name##_prepare)(const mdl_call *call, int thread, int threads)
+#define CPU_TILE(name) void CPU_NAME(name##_tile)(const mdl_call *slice, const cpu_tile *t)
+#define CPU_FINISH(name)                                                                           \
+    void CPU_NAME(name##_finish)(const mdl_call *call, size_t bands, int thread, int threads)
+CPU_TILES(linear);
+CPU_PREPARE(linear);
+CPU_TILE(linear);
+CPU_PREPARE(linear_grad_input);
+CPU_TILE(linear_grad_input);
+CPU_TILES(linear_grad_weight);
+CPU_TILE(linear_grad_weight);
+CPU_TILES(conv2d);
+CPU_PREPARE(conv2d);
+CPU_TILE(conv2d);
+CPU_TILES(conv2d_grad_weight);
+CPU_TILE(conv2d_grad_weight);
+CPU_TILES(depthwise);
+CPU_TILE(depthwise);
+CPU_TILE(depthwise_grad_input);
+CPU_TILES(depthwise_grad_weight);
+CPU_TILE(depthwise_grad_weight);
+CPU_FINISH(sum_partials); /* of the two gradients of weights */
+CPU_TILES(batch_norm);
+CPU_TILE(batch_norm_sums);
+CPU_FINISH(batch_norm_sums);
+CPU_TILE(batch_norm);
+CPU_PREPARE(batch_norm_apply);
+CPU_PREPARE(batch_norm_infer);
+CPU_PREPARE(batch_norm_grad);
+CPU_TILE(batch_norm_grad_sums);
+CPU_FINISH(batch_norm_grad_sums);
+CPU_TILE(batch_norm_grad);
 
 #endif
 #endif

@@ -144,6 +144,17 @@ void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, i
     }
 }
 
+void CPU_NAME(depthwise_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    (void)t;
+    CPU_NAME(depthwise)(NULL, slice, 0, 1);
+}
+
+size_t CPU_NAME(depthwise_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
+}
+
 void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads)
 {
     gather p = {.w = cpu_in(call, 1),

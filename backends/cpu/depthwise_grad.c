@@ -154,6 +154,12 @@ void CPU_NAME(depthwise_grad_input)(mdl_device *device, const mdl_call *call, in
         scatter_rows(&g, call, thread, threads);
 }
 
+void CPU_NAME(depthwise_grad_input_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    (void)t;
+    CPU_NAME(depthwise_grad_input)(NULL, slice, 0, 1);
+}
+
 /* ---- weight gradient ----------------------------------------------------------------------------
  */
 
@@ -283,40 +289,59 @@ static void general_correlate(const cpu_dw *g, const correlate *p)
     }
 }
 
-/* The images are cut into a fixed number of chunks with a sum of their own. */
-#define GRAD_MAX_CHUNKS 16
+/* Images [first, last) into the sum of a chunk. */
+static void correlate_images(const mdl_call *call, size_t chunk, size_t first, size_t last,
+                             bool fresh)
+{
+    cpu_dw g = cpu_dw_of(call, &call->in[1].shape);
+    size_t count = mdl_shape_count(&call->out[0].shape);
+    correlate p = {.dw = (float *)call->workspace.host + chunk * count};
+    if (fresh)
+        memset(p.dw, 0, count * sizeof(float));
+    for (size_t n = first; n < last; n++) {
+        p.x = cpu_in(call, 0) + n * g.in_h * g.in_w * g.channels;
+        p.dy = cpu_in(call, 1) + n * g.out_h * g.out_w * g.channels;
+        if (!cpu_dw_is_fast(&g))
+            general_correlate(&g, &p);
+        else if (g.kernel_h == 3)
+            (g.stride == 1 ? correlate_3_1 : correlate_3_2)(&g, &p);
+        else
+            (g.stride == 1 ? correlate_5_1 : correlate_5_2)(&g, &p);
+    }
+}
 
+/* The images are cut into a fixed number of chunks with a sum of their own. */
 size_t CPU_NAME(depthwise_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    size_t chunks = mdl_min_size(call->in[1].shape.dim[0], GRAD_MAX_CHUNKS);
-    return chunks * mdl_shape_count(&call->out[0].shape) * sizeof(float);
+    size_t tile = mdl_max_size(1, call->join.tile);
+    return cpu_bands(call, tile) * mdl_shape_count(&call->out[0].shape) * sizeof(float);
+}
+
+size_t CPU_NAME(depthwise_grad_weight_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->in[1].shape);
+}
+
+void CPU_NAME(depthwise_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    correlate_images(slice, t->band, 0, slice->in[0].shape.dim[0], t->fresh);
 }
 
 void CPU_NAME(depthwise_grad_weight)(mdl_device *device, const mdl_call *call, int thread,
                                      int threads)
 {
-    cpu_dw g = cpu_dw_of(call, &call->in[1].shape);
-    size_t chunks = mdl_min_size(g.n, GRAD_MAX_CHUNKS), begin, end, first, last;
-    size_t count = mdl_shape_count(&call->out[0].shape);
-    float *partial = call->workspace.host;
+    size_t chunks = cpu_bands(call, 1), begin, end, first, last;
     cpu_range(chunks, 1, thread, threads, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
-        correlate p = {.dw = partial + chunk * count};
-        memset(p.dw, 0, count * sizeof(float));
-        cpu_range(g.n, 1, (int)chunk, (int)chunks, &first, &last);
-        for (size_t n = first; n < last; n++) {
-            p.x = cpu_in(call, 0) + n * g.in_h * g.in_w * g.channels;
-            p.dy = cpu_in(call, 1) + n * g.out_h * g.out_w * g.channels;
-            if (!cpu_dw_is_fast(&g))
-                general_correlate(&g, &p);
-            else if (g.kernel_h == 3)
-                (g.stride == 1 ? correlate_3_1 : correlate_3_2)(&g, &p);
-            else
-                (g.stride == 1 ? correlate_5_1 : correlate_5_2)(&g, &p);
-        }
+        cpu_range(call->in[0].shape.dim[0], 1, (int)chunk, (int)chunks, &first, &last);
+        correlate_images(call, chunk, first, last, true);
     }
     cpu_barrier(device);
-    cpu_sum_partials(cpu_out(call, 0), partial, count, chunks, cpu_accumulates(call, 0), thread,
-                     threads);
+    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(sum_partials_finish)(const mdl_call *call, size_t bands, int thread, int threads)
+{
+    cpu_sum_partials(call, bands, thread, threads);
 }

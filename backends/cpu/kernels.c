@@ -7,26 +7,42 @@
     [MDL_OP_##UPPER] = {.run = CPU_NAME(lower), .workspace = CPU_NAME(lower##_workspace)}
 #define ROW_SERIAL(UPPER, lower) [MDL_OP_##UPPER] = {.run = CPU_NAME(lower), .serial = true}
 
-#define ROW_BATCH_NORM(UPPER, lower)                                                               \
+/* Kernels that may work in groups: bits of the inputs and outputs that have images. */
+#define ROW_TILES(UPPER, lower, tiles_like, in, out)                                               \
+    [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
+                        .workspace = CPU_NAME(lower##_workspace),                                  \
+                        .tile = CPU_NAME(tiles_like##_tiles),                                      \
+                        .images_in = (in),                                                         \
+                        .images_out = (out)}
+#define ROW_TILES_ONLY(UPPER, lower, tiles_like)                                                   \
+    [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
+                        .tile = CPU_NAME(tiles_like##_tiles),                                      \
+                        .images_in = 1,                                                            \
+                        .images_out = 1}
+#define ROW_BATCH_NORM(UPPER, lower, in, two)                                                      \
     [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
                         .supports = CPU_NAME(batch_norm_supports),                                 \
-                        .workspace = CPU_NAME(lower##_workspace)}
+                        .workspace = CPU_NAME(lower##_workspace),                                  \
+                        .tile = CPU_NAME(batch_norm_tiles),                                        \
+                        .images_in = (in),                                                         \
+                        .images_out = 1,                                                           \
+                        .two_parts = (two)}
 
 const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
-    ROW_WORKSPACE(LINEAR, linear),
-    ROW_WORKSPACE(LINEAR_GRAD_INPUT, linear_grad_input),
-    ROW_WORKSPACE(LINEAR_GRAD_WEIGHT, linear_grad_weight),
+    ROW_TILES(LINEAR, linear, linear, 1, 1),
+    ROW_TILES(LINEAR_GRAD_INPUT, linear_grad_input, linear, 1, 1),
+    ROW_TILES(LINEAR_GRAD_WEIGHT, linear_grad_weight, linear_grad_weight, 1 | 2, 0),
     ROW(SUM_ROWS, sum_rows),
-    ROW_WORKSPACE(CONV2D, conv2d),
+    ROW_TILES(CONV2D, conv2d, conv2d, 1, 1),
     ROW_WORKSPACE(CONV2D_GRAD_INPUT, conv2d_grad_input),
-    ROW_WORKSPACE(CONV2D_GRAD_WEIGHT, conv2d_grad_weight),
-    ROW(DEPTHWISE, depthwise),
-    ROW(DEPTHWISE_GRAD_INPUT, depthwise_grad_input),
-    ROW_WORKSPACE(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight),
-    ROW_BATCH_NORM(BATCH_NORM, batch_norm),
-    ROW_BATCH_NORM(BATCH_NORM_APPLY, batch_norm_apply),
-    ROW_BATCH_NORM(BATCH_NORM_INFER, batch_norm_infer),
-    ROW_BATCH_NORM(BATCH_NORM_GRAD, batch_norm_grad),
+    ROW_TILES(CONV2D_GRAD_WEIGHT, conv2d_grad_weight, conv2d_grad_weight, 1 | 2, 0),
+    ROW_TILES_ONLY(DEPTHWISE, depthwise, depthwise),
+    ROW_TILES_ONLY(DEPTHWISE_GRAD_INPUT, depthwise_grad_input, depthwise),
+    ROW_TILES(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight, depthwise_grad_weight, 1 | 2, 0),
+    ROW_BATCH_NORM(BATCH_NORM, batch_norm, 1 | 1 << 5, true),
+    ROW_BATCH_NORM(BATCH_NORM_APPLY, batch_norm_apply, 1 | 1 << 5, false),
+    ROW_BATCH_NORM(BATCH_NORM_INFER, batch_norm_infer, 1 | 1 << 5, false),
+    ROW_BATCH_NORM(BATCH_NORM_GRAD, batch_norm_grad, 1 | 2, true),
     ROW(ACTIVATION, activation),
     ROW(ACTIVATION_GRAD, activation_grad),
     ROW(ADD, add),
@@ -56,4 +72,25 @@ const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
     ROW_WORKSPACE(DOTS, dots),
     ROW(BLEND, blend),
     ROW(NOISE, noise),
+};
+
+#define PREPARE(lower) .prepare = CPU_NAME(lower##_prepare)
+#define TILE(lower)    .tile = CPU_NAME(lower##_tile)
+#define FINISH(lower)  .finish = CPU_NAME(lower##_finish)
+
+const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT] = {
+    [MDL_OP_LINEAR].main = {PREPARE(linear), TILE(linear)},
+    [MDL_OP_LINEAR_GRAD_INPUT].main = {PREPARE(linear_grad_input), TILE(linear_grad_input)},
+    [MDL_OP_LINEAR_GRAD_WEIGHT].main = {TILE(linear_grad_weight), FINISH(sum_partials)},
+    [MDL_OP_CONV2D].main = {PREPARE(conv2d), TILE(conv2d)},
+    [MDL_OP_CONV2D_GRAD_WEIGHT].main = {TILE(conv2d_grad_weight), FINISH(sum_partials)},
+    [MDL_OP_DEPTHWISE].main = {TILE(depthwise)},
+    [MDL_OP_DEPTHWISE_GRAD_INPUT].main = {TILE(depthwise_grad_input)},
+    [MDL_OP_DEPTHWISE_GRAD_WEIGHT].main = {TILE(depthwise_grad_weight), FINISH(sum_partials)},
+    [MDL_OP_BATCH_NORM] = {{TILE(batch_norm_sums), FINISH(batch_norm_sums)}, {TILE(batch_norm)}},
+    [MDL_OP_BATCH_NORM_APPLY].main = {PREPARE(batch_norm_apply), TILE(batch_norm)},
+    [MDL_OP_BATCH_NORM_INFER].main = {PREPARE(batch_norm_infer), TILE(batch_norm)},
+    [MDL_OP_BATCH_NORM_GRAD] = {{PREPARE(batch_norm_grad), TILE(batch_norm_grad_sums),
+                                 FINISH(batch_norm_grad_sums)},
+                                {TILE(batch_norm_grad)}},
 };

@@ -6,7 +6,55 @@
 /* With fewer rows the weights are used as they lie: packing them would cost too much. */
 #define PACK_FROM_ROWS 24
 
-/* c[m, n] (+)= a[m, k] b, by rows where there are enough of them, else by panels. */
+/* ---- output and input gradient ------------------------------------------------------------------
+ */
+
+static cpu_gemm product_of(const mdl_call *call, bool gradient)
+{
+    const mdl_shape *w = &call->in[1].shape;
+    size_t c = w->dim[0], k = w->dim[1];
+    return (cpu_gemm){.a = cpu_in(call, 0),
+                      .lda = gradient ? k : c,
+                      .b = cpu_in(call, 1),
+                      .ldb = k,
+                      .bias = !gradient && cpu_has(call, 2) ? cpu_in(call, 2) : NULL,
+                      .c = cpu_out(call, 0),
+                      .ldc = gradient ? c : k,
+                      .m = mdl_shape_rows(&call->in[0].shape),
+                      .k = gradient ? k : c,
+                      .n = gradient ? c : k,
+                      .accumulate = cpu_accumulates(call, 0)};
+}
+
+/* The weights into the workspace. */
+static void pack(const mdl_call *call, bool gradient, int thread, int threads)
+{
+    cpu_gemm g = product_of(call, gradient);
+    size_t begin, end;
+    cpu_range(CPU_NAME(gemm_panels)(g.n), 1, thread, threads, &begin, &end);
+    CPU_NAME(gemm_pack)(call->workspace.host, g.b, g.ldb, gradient, g.k, g.n, begin, end);
+}
+
+static void use_packed(cpu_gemm *g, const mdl_call *call)
+{
+    g->b = call->workspace.host;
+    g->ldb = 0;
+}
+
+static void tile(const mdl_call *slice, bool gradient)
+{
+    cpu_gemm g = product_of(slice, gradient);
+    use_packed(&g, slice);
+    CPU_NAME(gemm_run)(&g, 0, CPU_NAME(gemm_panels)(g.n));
+}
+
+static size_t packed_bytes(const mdl_call *call, bool gradient)
+{
+    const mdl_shape *w = &call->in[1].shape;
+    return CPU_NAME(gemm_packed_size)(w->dim[gradient], w->dim[!gradient]) * sizeof(float);
+}
+
+/* By rows where there are enough of them, else by panels. */
 static void share_product(cpu_gemm *g, int thread, int threads)
 {
     size_t begin, end, panels = CPU_NAME(gemm_panels)(g->n);
@@ -22,70 +70,64 @@ static void share_product(cpu_gemm *g, int thread, int threads)
     }
 }
 
-static void pack_shared(mdl_device *device, const mdl_call *call, cpu_gemm *g, bool transposed,
-                        int thread, int threads)
-{
-    float *packed = call->workspace.host;
-    size_t begin, end;
-    cpu_range(CPU_NAME(gemm_panels)(g->n), 1, thread, threads, &begin, &end);
-    CPU_NAME(gemm_pack)(packed, g->b, g->ldb, transposed, g->k, g->n, begin, end);
-    g->b = packed;
-    g->ldb = 0;
-    cpu_barrier(device);
-}
-
 void CPU_NAME(linear)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    const mdl_shape *w = &call->in[1].shape;
-    size_t c = w->dim[0], k = w->dim[1];
-    cpu_gemm g = {.a = cpu_in(call, 0),
-                  .lda = c,
-                  .b = cpu_in(call, 1),
-                  .ldb = k,
-                  .bias = cpu_has(call, 2) ? cpu_in(call, 2) : NULL,
-                  .c = cpu_out(call, 0),
-                  .ldc = k,
-                  .m = mdl_shape_rows(&call->in[0].shape),
-                  .k = c,
-                  .n = k,
-                  .accumulate = cpu_accumulates(call, 0)};
-    if (g.m >= PACK_FROM_ROWS)
-        pack_shared(device, call, &g, false, thread, threads);
+    cpu_gemm g = product_of(call, false);
+    if (g.m >= PACK_FROM_ROWS) {
+        pack(call, false, thread, threads);
+        cpu_barrier(device);
+        use_packed(&g, call);
+    }
     share_product(&g, thread, threads);
+}
+
+void CPU_NAME(linear_prepare)(const mdl_call *call, int thread, int threads)
+{
+    pack(call, false, thread, threads);
+}
+
+void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    (void)t;
+    tile(slice, false);
 }
 
 size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    const mdl_shape *w = &call->in[1].shape;
-    if (mdl_shape_rows(&call->in[0].shape) < PACK_FROM_ROWS)
-        return 0;
-    return CPU_NAME(gemm_packed_size)(w->dim[0], w->dim[1]) * sizeof(float);
+    bool as_it_lies = call->join.tile == 0 && mdl_shape_rows(&call->in[0].shape) < PACK_FROM_ROWS;
+    return as_it_lies ? 0 : packed_bytes(call, false);
 }
 
 void CPU_NAME(linear_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    const mdl_shape *w = &call->in[1].shape;
-    size_t c = w->dim[0], k = w->dim[1];
-    cpu_gemm g = {.a = cpu_in(call, 0),
-                  .lda = k,
-                  .b = cpu_in(call, 1),
-                  .ldb = k,
-                  .c = cpu_out(call, 0),
-                  .ldc = c,
-                  .m = mdl_shape_rows(&call->in[0].shape),
-                  .k = k,
-                  .n = c,
-                  .accumulate = cpu_accumulates(call, 0)};
-    pack_shared(device, call, &g, true, thread, threads);
+    cpu_gemm g = product_of(call, true);
+    pack(call, true, thread, threads);
+    cpu_barrier(device);
+    use_packed(&g, call);
     share_product(&g, thread, threads);
+}
+
+void CPU_NAME(linear_grad_input_prepare)(const mdl_call *call, int thread, int threads)
+{
+    pack(call, true, thread, threads);
+}
+
+void CPU_NAME(linear_grad_input_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    (void)t;
+    tile(slice, true);
 }
 
 size_t CPU_NAME(linear_grad_input_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    const mdl_shape *w = &call->in[1].shape;
-    return CPU_NAME(gemm_packed_size)(w->dim[1], w->dim[0]) * sizeof(float);
+    return packed_bytes(call, true);
+}
+
+size_t CPU_NAME(linear_tiles)(const mdl_call *call)
+{
+    return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
 /* ---- weight gradient ----------------------------------------------------------------------------
@@ -97,6 +139,21 @@ size_t CPU_NAME(linear_grad_input_workspace)(const mdl_call *call, int threads)
 #define GRAD_ROWS       256 /* rows whose part of x and dy stays in the second-level cache */
 #define GRAD_MAX_CHUNKS 16
 #define GRAD_BLOCK      8 /* rows of dw that are shared out as one */
+
+static cpu_gemm grad_product(const mdl_call *call)
+{
+    size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
+    return (cpu_gemm){.a = cpu_in(call, 0),
+                      .lda = c,
+                      .a_transposed = true,
+                      .b = cpu_in(call, 1),
+                      .ldb = k,
+                      .c = cpu_out(call, 0),
+                      .ldc = k,
+                      .m = c,
+                      .n = k,
+                      .accumulate = cpu_accumulates(call, 0)};
+}
 
 static size_t grad_chunks(size_t m, size_t c, size_t k)
 {
@@ -124,35 +181,32 @@ static void grad_rows(cpu_gemm g, size_t first, size_t last, size_t c_first, siz
 
 void CPU_NAME(linear_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    size_t m = mdl_shape_rows(&call->in[0].shape);
-    size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t chunks = grad_chunks(m, c, k), begin, end;
-    cpu_gemm g = {.a = cpu_in(call, 0),
-                  .lda = c,
-                  .a_transposed = true,
-                  .b = cpu_in(call, 1),
-                  .ldb = k,
-                  .c = cpu_out(call, 0),
-                  .ldc = k,
-                  .n = k,
-                  .accumulate = cpu_accumulates(call, 0)};
+    cpu_gemm g = grad_product(call);
+    size_t rows = mdl_shape_rows(&call->in[0].shape), begin, end;
+    size_t chunks = grad_chunks(rows, g.m, g.n);
     if (chunks == 1) {
-        cpu_range(c, GRAD_BLOCK, thread, threads, &begin, &end);
-        grad_rows(g, 0, m, begin, end);
+        cpu_range(g.m, GRAD_BLOCK, thread, threads, &begin, &end);
+        grad_rows(g, 0, rows, begin, end);
         return;
     }
-    float *partial = call->workspace.host;
     cpu_range(chunks, 1, thread, threads, &begin, &end);
+    g.accumulate = false;
     for (size_t chunk = begin; chunk < end; chunk++) {
         size_t first, last;
-        cpu_range(m, GRAD_ROWS, (int)chunk, (int)chunks, &first, &last);
-        g.c = partial + chunk * c * k;
-        g.accumulate = false;
-        grad_rows(g, first, last, 0, c);
+        cpu_range(rows, GRAD_ROWS, (int)chunk, (int)chunks, &first, &last);
+        g.c = (float *)call->workspace.host + chunk * g.m * g.n;
+        grad_rows(g, first, last, 0, g.m);
     }
     cpu_barrier(device);
-    cpu_sum_partials(cpu_out(call, 0), partial, c * k, chunks, cpu_accumulates(call, 0), thread,
-                     threads);
+    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(linear_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
+{
+    cpu_gemm g = grad_product(slice);
+    g.c = (float *)slice->workspace.host + t->band * g.m * g.n;
+    g.accumulate = !t->fresh;
+    grad_rows(g, 0, mdl_shape_rows(&slice->in[0].shape), 0, g.m);
 }
 
 size_t CPU_NAME(linear_grad_weight_workspace)(const mdl_call *call, int threads)
@@ -160,6 +214,16 @@ size_t CPU_NAME(linear_grad_weight_workspace)(const mdl_call *call, int threads)
     (void)threads;
     size_t m = mdl_shape_rows(&call->in[0].shape);
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t chunks = grad_chunks(m, c, k);
-    return chunks == 1 ? 0 : chunks * c * k * sizeof(float);
+    size_t chunks = call->join.tile ? cpu_bands(call, call->join.tile) : grad_chunks(m, c, k);
+    return chunks == 1 && !call->join.tile ? 0 : chunks * c * k * sizeof(float);
+}
+
+/* Not where the sums of the bands would be as much memory as the tensors themselves. */
+size_t CPU_NAME(linear_grad_weight_tiles)(const mdl_call *call)
+{
+    size_t m = mdl_shape_rows(&call->in[0].shape);
+    size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
+    if (2 * CPU_BANDS * c * k > m * (c + k))
+        return 0;
+    return cpu_tiles(&call->in[0].shape, &call->in[1].shape);
 }

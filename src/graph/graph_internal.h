@@ -21,6 +21,7 @@ typedef struct mdl_tensor {
     bool needs;    /* a gradient is wanted */
     bool input;    /* written from outside before the run */
     bool output;   /* kept until the end of the run */
+    size_t tile;   /* not 0: lives inside a group only, so many images of it for each thread */
 } mdl_tensor;
 
 typedef struct mdl_node {
@@ -85,7 +86,13 @@ struct mdl_plan {
     size_t arena_bytes;
 };
 
-/* Give the plan its nodes: the graph's, or those with recomputed values. */
-mdl_status mdl__plan_nodes(mdl_plan *plan, bool with_recompute);
+/* Give the plan its nodes: the graph's, with values that are recomputed. */
+mdl_status mdl__plan_nodes(mdl_plan *plan, bool recompute_all);
+/* Decide which calls run interleaved. */
+mdl_status mdl__plan_join(mdl_plan *plan);
+/* Find the tensors that then need not exist as a whole. */
+mdl_status mdl__plan_tiles(mdl_plan *plan);
+/* First and last call that may run at the same time as `call`. */
+void mdl__plan_span(const mdl_plan *plan, size_t call, size_t *first, size_t *last);
 
 #endif

@@ -8,7 +8,8 @@
 typedef struct life { /* a block of the arena */
     size_t bytes;
     size_t first, last; /* calls between which it must stay, both included */
-    int tensor;         /* root tensor, or MDL_NONE for the workspace of call `first` */
+    int tensor;         /* root tensor, or MDL_NONE for the workspace of `call` */
+    size_t call;
     size_t offset;
 } life;
 
@@ -47,10 +48,28 @@ static mdl_status make_calls(mdl_plan *plan)
             call->out[j] = (mdl_view){.dtype = desc.dtype, .shape = desc.shape};
         }
         MDL_TRY(mdl_dispatch_route(plan->device, call));
-        size_t bytes = mdl_dispatch_workspace(plan->device, call);
-        call->workspace = (mdl_view){.dtype = MDL_F32, .shape = MDL_SHAPE1((bytes + 3) / 4)};
     }
     return MDL_OK;
+}
+
+static void find_workspaces(mdl_plan *plan)
+{
+    for (size_t c = 0; c < plan->n_calls; c++) {
+        size_t bytes = mdl_dispatch_workspace(plan->device, &plan->calls[c]);
+        plan->calls[c].workspace =
+            (mdl_view){.dtype = MDL_F32, .shape = MDL_SHAPE1((bytes + 3) / 4)};
+    }
+}
+
+static size_t tensor_bytes(const mdl_plan *plan, int tensor)
+{
+    const mdl_tensor *t = &plan->tensors[tensor];
+    size_t bytes = mdl_shape_count(&t->desc.shape) * mdl_dtype_size(t->desc.dtype);
+    if (t->tile == 0)
+        return bytes;
+    return (size_t)plan->device->threads *
+           mdl_tile_bytes(
+               &(mdl_view){.dtype = t->desc.dtype, .shape = t->desc.shape, .tile = t->tile});
 }
 
 static void touch(const mdl_plan *plan, life *lives, int tensor, size_t call)
@@ -61,15 +80,14 @@ static void touch(const mdl_plan *plan, life *lives, int tensor, size_t call)
     if (plan->tensors[root].store != MDL_STORE_ARENA)
         return;
     life *l = &lives[root];
-    if (l->tensor == MDL_NONE) {
-        const mdl_desc *desc = &plan->tensors[root].desc;
-        *l = (life){.bytes = mdl_shape_count(&desc->shape) * mdl_dtype_size(desc->dtype),
-                    .first = call,
-                    .last = call,
-                    .tensor = root};
-    }
-    l->last = mdl_max_size(l->last, call);
-    l->first = mdl_min_size(l->first, call);
+    size_t first = call, last = call;
+    if (call < plan->n_calls)
+        mdl__plan_span(plan, call, &first, &last);
+    if (l->tensor == MDL_NONE)
+        *l =
+            (life){.bytes = tensor_bytes(plan, root), .first = first, .last = last, .tensor = root};
+    l->last = mdl_max_size(l->last, last);
+    l->first = mdl_min_size(l->first, first);
 }
 
 /* Fill lives[0 .. n_tensors) by root tensor, then append workspaces; returns how many are used,
@@ -96,9 +114,11 @@ static size_t find_lives(const mdl_plan *plan, life *lives, bool separate)
         if (lives[t].tensor != MDL_NONE)
             lives[count++] = lives[t];
     for (size_t c = 0; c < plan->n_calls; c++) {
-        size_t bytes = 4 * plan->calls[c].workspace.shape.dim[0];
+        size_t bytes = 4 * plan->calls[c].workspace.shape.dim[0], first, last;
+        mdl__plan_span(plan, c, &first, &last);
         if (bytes)
-            lives[count++] = (life){.bytes = bytes, .first = c, .last = c, .tensor = MDL_NONE};
+            lives[count++] =
+                (life){.bytes = bytes, .first = first, .last = last, .tensor = MDL_NONE, .call = c};
     }
     return count;
 }
@@ -110,7 +130,9 @@ static int by_size(const void *a, const void *b)
         return x->bytes > y->bytes ? -1 : 1;
     if (x->first != y->first)
         return x->first < y->first ? -1 : 1;
-    return (x->tensor > y->tensor) - (x->tensor < y->tensor);
+    if (x->tensor != y->tensor)
+        return x->tensor < y->tensor ? -1 : 1;
+    return (x->call > y->call) - (x->call < y->call);
 }
 
 /* Put lives[index] at the lowest offset that is free while it lives.  placed[] are the indices of
@@ -155,7 +177,7 @@ static mdl_status assign_offsets(mdl_plan *plan, bool separate)
             size_t end = mdl_round_up(lives[i].offset + lives[i].bytes, MDL_ALIGNMENT);
             plan->arena_bytes = mdl_max_size(plan->arena_bytes, end);
             if (lives[i].tensor == MDL_NONE)
-                plan->workspace[lives[i].first] = lives[i].offset;
+                plan->workspace[lives[i].call] = lives[i].offset;
             else
                 plan->offsets[lives[i].tensor] = lives[i].offset;
         }
@@ -182,6 +204,12 @@ mdl_status mdl_plan_create(mdl_graph *graph, mdl_device *device, const mdl_plan_
     mdl_status status = mdl__plan_nodes(plan, opt->recompute);
     if (status == MDL_OK)
         status = make_calls(plan);
+    if (status == MDL_OK)
+        status = mdl__plan_join(plan);
+    if (status == MDL_OK && !opt->separate)
+        status = mdl__plan_tiles(plan);
+    if (status == MDL_OK)
+        find_workspaces(plan);
     if (status == MDL_OK)
         status = assign_offsets(plan, opt->separate);
     if (status != MDL_OK) {

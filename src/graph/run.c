@@ -28,10 +28,13 @@ static mdl_view view_of(const mdl_run *run, int tensor)
         return (mdl_view){0};
     const mdl_plan *plan = run->plan;
     const mdl_desc *desc = &plan->tensors[tensor].desc;
-    mdl_buffer *buffer = run->stores[plan->tensors[mdl__root(plan->tensors, tensor)].store];
+    const mdl_tensor *root = &plan->tensors[mdl__root(plan->tensors, tensor)];
+    mdl_buffer *buffer = run->stores[root->store];
     if (!buffer)
         return (mdl_view){.dtype = desc->dtype, .shape = desc->shape};
-    return mdl_buffer_view(buffer, byte_offset(plan, tensor), desc->dtype, desc->shape);
+    mdl_view view = mdl_buffer_view(buffer, byte_offset(plan, tensor), desc->dtype, desc->shape);
+    view.tile = root->tile;
+    return view;
 }
 
 static void resolve(mdl_run *run)

@@ -258,6 +258,8 @@ typedef struct mdl_view { /* a tensor with its data */
     void *host;                /* first element; NULL where the memory is not the host's */
     struct mdl_buffer *buffer; /* where it lies */
     size_t offset;             /* bytes from the start of the buffer */
+    size_t
+        tile; /* not 0: it exists only inside its group; each thread has room for `tile` images */
 } mdl_view;
 
 typedef struct mdl_step_state { /* what changes from step to step */
@@ -265,6 +267,19 @@ typedef struct mdl_step_state { /* what changes from step to step */
     uint64_t step;              /* counts steps (each micro-batch is one) */
     double bn_momentum;         /* replaces norm.momentum where >= 0 (re-estimation: 1 / (k + 1)) */
 } mdl_step_state;
+
+/* Bytes of one image (of dim[0]), and of the room of one thread for a tile; that is a multiple of
+ * MDL_ALIGNMENT. */
+size_t mdl_image_bytes(const mdl_view *view);
+size_t mdl_tile_bytes(const mdl_view *view);
+
+#define MDL_MAX_GROUP 24 /* calls; the backend has copies of them on the stack */
+/* Neighbouring calls of one group run interleaved, some images (of dim[0]) at a time, so that what
+ * one writes is in the cache when the next reads it (src/graph/join.c). */
+typedef struct mdl_join {
+    int group;   /* 0: none, the call runs by itself */
+    size_t tile; /* images at a time; 0: the call runs whole, behind the others of its group */
+} mdl_join;
 
 struct mdl_kernel;
 typedef struct mdl_call {
@@ -276,6 +291,8 @@ typedef struct mdl_call {
     mdl_view workspace;  /* bytes as asked by the kernel; MDL_F32, rank 1 */
     const mdl_step_state *state;
     const struct mdl_kernel *kernel; /* who runs it; set by the dispatch layer */
+    mdl_join join;                   /* set by the plan */
+    mdl_join early; /* of the first part, where the kernel has two: it ends another group */
 } mdl_call;
 
 /* The random word that decides on `element` (or sample) of a dropout node: keep where

@@ -78,3 +78,13 @@ mdl_shape mdl__with_last(const mdl_shape *shape, size_t last)
     changed.dim[changed.rank - 1] = last;
     return changed;
 }
+
+size_t mdl_image_bytes(const mdl_view *view)
+{
+    return mdl_shape_count(&view->shape) / view->shape.dim[0] * mdl_dtype_size(view->dtype);
+}
+
+size_t mdl_tile_bytes(const mdl_view *view)
+{
+    return mdl_round_up(view->tile * mdl_image_bytes(view), MDL_ALIGNMENT);
+}
