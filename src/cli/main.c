@@ -49,12 +49,13 @@ int cli_exit_code(mdl_status status)
     return CLI_EXIT_FAILURE;
 }
 
-/* The first Ctrl-C asks the work to save and stop, a second one ends the program at once. */
+/* The first Ctrl-C asks the work to save and stop, a second one ends the program at once.  The two
+ * functions of base set and read one atomic flag, which is safe here. */
 static void on_signal(int number)
 {
-    if (mdl_stop_requested())
+    if (mdl_stop_requested()) // NOLINT(bugprone-signal-handler)
         _Exit(CLI_EXIT_INTERRUPTED);
-    mdl_request_stop();
+    mdl_request_stop(); // NOLINT(bugprone-signal-handler)
     (void)signal(number, on_signal);
 }
 

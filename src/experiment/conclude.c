@@ -76,7 +76,7 @@ static mdl_status evaluate_slots(mdl__branch *branch, mdl__checkpoints *c, slot 
         model->loss = c->scores.loss;
         MDL_TRY(keep_correct(model, c->scores.correct, images));
         for (size_t k = 0; slots[i].in_ensemble && k < images * classes; k++)
-            sum[k] += (double)c->scores.logits[k];
+            sum[k] += c->scores.logits[k];
         members += slots[i].in_ensemble;
     }
     return score_ensemble(&branch->ensemble, sum, members, labels, images, classes);
@@ -258,7 +258,7 @@ static void add_mean(mdl_table *table, const mdl__branch *branch)
     row->n_seeds = seeds;
     row->train_seconds /= (double)seeds;
     snprintf(row->name, sizeof(row->name), "%s", branch->name);
-    snprintf(row->note, sizeof(row->note), "mean over %zu seeds%s", seeds,
+    snprintf(row->note, sizeof(row->note), "mean over %zu seed%s%s", seeds, seeds == 1 ? "" : "s",
              ema > 0 ? ", EMA where it is better on held-out images" : "");
     set_interval(table, row);
 }

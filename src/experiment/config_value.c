@@ -63,7 +63,7 @@ static mdl_status read_unsigned(const yaml_node_t *node, uint64_t min, uint64_t 
 
 static mdl_status read_size(const yaml_node_t *node, double min, double max, size_t *out)
 {
-    uint64_t value;
+    uint64_t value = 0;
     MDL_TRY(read_unsigned(node, (uint64_t)min, (uint64_t)max, &value));
     *out = (size_t)value;
     return MDL_OK;
@@ -223,13 +223,13 @@ static mdl_status read_augment(const mdl__key *key, yaml_document_t *document,
 {
     unsigned wanted = 0;
     if (node->type == YAML_SCALAR_NODE && strcmp(node_text(node), "none") != 0) {
-        int index; /* a single word is a list of one */
+        int index = 0; /* a single word is a list of one */
         MDL_TRY(read_choice(key, node, &index));
         wanted = 1u << index;
     } else if (node->type == YAML_SEQUENCE_NODE) {
         for (const yaml_node_item_t *item = node->data.sequence.items.start;
              item < node->data.sequence.items.top; item++) {
-            int index;
+            int index = 0;
             MDL_TRY(read_choice(key, yaml_document_get_node(document, *item), &index));
             wanted |= 1u << index;
         }
@@ -257,7 +257,7 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
                          mdl_config *config)
 {
     void *field = (char *)config + key->offset;
-    int index;
+    int index = 0;
     switch (key->type) {
     case MDL__KEY_SIZE:
         return read_size(node, key->min, key->max, field);

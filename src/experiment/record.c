@@ -6,9 +6,8 @@
 
 #include "experiment/runner_internal.h"
 
-#define RECORD_LIMIT                                                                               \
-    ((size_t)64 << 20) /* bytes; the test record has a digit an image and model                    \
-                        */
+/* Bytes; the record of the test split has a digit for each image and model. */
+#define RECORD_LIMIT ((size_t)64 << 20)
 
 mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *out)
 {

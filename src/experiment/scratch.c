@@ -110,7 +110,8 @@ mdl_status mdl__from_scratch(mdl__runner *r, mdl_table *table)
         row->kind = MDL_ROW_OTHER;
         row->n_seeds = seeds;
         snprintf(row->name, sizeof(row->name), "%s", variants[i].name);
-        snprintf(row->note, sizeof(row->note), "mean over %zu seeds of %zu children each", seeds,
+        snprintf(row->note, sizeof(row->note), "mean over %zu seed%s of %zu children each", seeds,
+                 seeds == 1 ? "" : "s",
                  merge->evaluations > 0 ? merge->evaluations : merge->generations * merge->batch);
         for (size_t k = 0; k < seeds; k++)
             MDL_TRY(run_search(r, &variants[i], k, row));

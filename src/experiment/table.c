@@ -51,7 +51,7 @@ static void duration(double seconds, char *out)
 /* The cells of a row; what is not known stays empty. */
 static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
 {
-    memset(cells, 0, COLUMNS * CELL);
+    memset(cells, 0, COLUMNS * sizeof(cells[0]));
     snprintf(cells[0], CELL, "%s", row->name);
     if (!isnan(row->top1)) {
         snprintf(cells[1], CELL, "%.2f", 100 * row->top1);
@@ -113,35 +113,38 @@ static void add_notes(mdl__text *out, const mdl_table *table, const char *prefix
     }
 }
 
+/* Names to the left, numbers to the right. */
+static void add_line(mdl__text *out, char cells[COLUMNS][CELL], const size_t width[COLUMNS])
+{
+    mdl__text_add(out, "%-*s", (int)width[0], cells[0]);
+    for (size_t c = 1; c < COLUMNS; c++)
+        mdl__text_add(out, "  %*s", (int)width[c], cells[c]);
+    mdl__text_add(out, "\n");
+}
+
 static void terminal(mdl__text *out, const mdl_table *table)
 {
-    char cells[COLUMNS][CELL];
+    char head[COLUMNS][CELL], cells[COLUMNS][CELL];
     size_t width[COLUMNS], total = 0;
-    for (size_t c = 0; c < COLUMNS; c++)
+    for (size_t c = 0; c < COLUMNS; c++) {
+        snprintf(head[c], CELL, "%s", headings[c]);
         width[c] = strlen(headings[c]);
+    }
     for (size_t r = 0; r < table->n_rows; r++) {
         fill_cells(&table->rows[r], cells);
         for (size_t c = 0; c < COLUMNS; c++)
             width[c] = mdl_max_size(width[c], strlen(cells[c]));
     }
     for (size_t c = 0; c < COLUMNS; c++)
-        total += width[c] + 2;
+        total += width[c] + (c > 0 ? 2 : 0);
     mdl__text_add(out, "%s, test split of %zu images\n\n", table->title, table->images);
-    for (size_t r = 0; r <= table->n_rows; r++) {
-        if (r > 0)
-            fill_cells(&table->rows[r - 1], cells);
-        for (size_t c = 0; c < COLUMNS; c++) { /* names to the left, numbers to the right */
-            const char *text = r > 0 ? cells[c] : headings[c];
-            int pad = (int)(width[c] - strlen(text));
-            mdl__text_add(out, c == 0 ? "%s%*s" : "  %s%*s", c == 0 ? text : "", pad,
-                          c == 0 ? "" : "");
-            if (c > 0)
-                mdl__text_add(out, "%s", text);
-        }
-        mdl__text_add(out, "\n");
-        for (size_t i = 0; r == 0 && i + 2 < total; i++)
-            mdl__text_add(out, "-");
-        mdl__text_add(out, "%s", r == 0 ? "\n" : "");
+    add_line(out, head, width);
+    for (size_t i = 0; i < total; i++)
+        mdl__text_add(out, "-");
+    mdl__text_add(out, "\n");
+    for (size_t r = 0; r < table->n_rows; r++) {
+        fill_cells(&table->rows[r], cells);
+        add_line(out, cells, width);
     }
     mdl__text_add(out, "\n");
     add_notes(out, table, "  ");
