@@ -64,10 +64,36 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
     return MDL_OK;
 }
 
+/* The first parent's configuration serves for all: others may have held out other images. */
+static mdl_status warn_of_parents(const cli_args *args)
+{
+    char *first = NULL;
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < args->n_positional && status == MDL_OK; i++) {
+        mdl_safetensors *file;
+        status = mdl_safetensors_read(args->positional[i], &file);
+        if (status != MDL_OK)
+            break;
+        const char *text = mdl_safetensors_metadata(file, "mendel.config");
+        text = text != NULL ? text : "";
+        if (i == 0)
+            status = mdl_strdup(text, &first);
+        else if (strcmp(text, first) != 0)
+            mdl_log(MDL_LOG_WARN,
+                    "%s has another configuration than %s, which serves for all; make sure that "
+                    "the held-out images were held out from both",
+                    args->positional[i], args->positional[0]);
+        mdl_safetensors_free(file);
+    }
+    mdl_free(first);
+    return status;
+}
+
 static mdl_status evolve(evolution *e, const cli_args *args)
 {
     mdl_merge_result result;
     bool scratch = e->config.merge.from_scratch > 0;
+    MDL_TRY(warn_of_parents(args));
     MDL_TRY(cli_open(&e->config, &e->device, &e->data));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
     MDL_TRY(cli_write_config(e->out, &e->config));

@@ -20,7 +20,8 @@ typedef enum mdl__key_type {
 } mdl__key_type;
 
 enum {
-    MDL__KEY_IN_CHECKPOINT = 1, /* says what the model is, or how its images are prepared */
+    MDL__KEY_IN_CHECKPOINT = 1, /* says what the model is, how its images are prepared, and which
+                                   of them were held out: no merge may be judged on others */
     MDL__KEY_MACHINE = 2        /* does not change what a run computes, only how fast */
 };
 

@@ -56,7 +56,7 @@ mdl_status mdl_config_set(mdl_config *config, const char *assignment) MDL_MUST_C
 mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
 /* The same without what does not belong into a checkpoint (paths, threads, backend, lengths of a
  * run do not change what the model is): keys of model, trm, and those of data that say how images
- * are prepared. */
+ * are prepared and which were held out. */
 mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
 /* Checks across keys (shapes that cannot be, a batch that cannot be divided, ...). */
 mdl_status mdl_config_check(const mdl_config *config) MDL_MUST_CHECK;
