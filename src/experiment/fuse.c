@@ -158,10 +158,9 @@ static mdl_status score_parents(mdl__runner *r, mdl__branch *branch)
         branch->parents[i].fitness_top1 = json_number_value(json_object_get(item, "top1"));
         branch->parents[i].fitness_loss = json_number_value(json_object_get(item, "loss"));
     }
-    if (status == MDL_OK) {
+    if (status == MDL_OK)
         choose_best(branch);
-        mdl__record_close(&record);
-    }
+    mdl__record_close(&record); /* empty where opening failed */
     return status;
 }
 
