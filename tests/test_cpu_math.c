@@ -1,4 +1,5 @@
-/* exp of the CPU kernels against the C library's in double, over its whole range. */
+/* exp of the CPU kernels against the C library's in double, over its whole range; their random
+ * words against those of base. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <cmocka.h>
 
 #include "backends/cpu/cpu_math.h"
+#include "base/base.h"
 
 #include <math.h>
 
@@ -57,12 +59,26 @@ static void test_sigmoid(void **state)
     assert_true(isnan(cpu_sigmoidf(NAN)));
 }
 
+static void test_random_words(void **state)
+{
+    (void)state;
+    const uint64_t key = 0x123456789abcdef0, stream = 0xfedcba9876543210, index = 0xfffffff8;
+    uint32_t words[4][CPU_PHILOX], expected[4];
+    cpu_philox(key, stream, index, words);
+    for (uint64_t i = 0; i < CPU_PHILOX; i++) {
+        mdl_philox(key, stream, index + i, expected);
+        for (int w = 0; w < 4; w++)
+            assert_int_equal(words[w][i], expected[w]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exp_error),
         cmocka_unit_test(test_exp_limits),
         cmocka_unit_test(test_sigmoid),
+        cmocka_unit_test(test_random_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

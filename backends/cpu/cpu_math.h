@@ -1,6 +1,6 @@
-/* Small functions that the compiler can inline into a loop and vectorise: exp, sigmoid, a write
- * that may accumulate.  No calls, no branches.  They rely on the rules of IEEE arithmetic, so they
- * must not be compiled with -ffast-math. */
+/* Small functions that the compiler can inline into a loop and vectorise: exp, sigmoid, random
+ * words, a write that may accumulate.  No calls, no branches.  They rely on the rules of IEEE
+ * arithmetic, so they must not be compiled with -ffast-math. */
 #ifndef MDL_CPU_MATH_H
 #define MDL_CPU_MATH_H
 
@@ -48,6 +48,35 @@ static inline float cpu_expf(float x)
 static inline float cpu_sigmoidf(float x)
 {
     return 1.0f / (1.0f + cpu_expf(-x));
+}
+
+/* Blocks index .. index + CPU_PHILOX - 1 of mdl_philox side by side: out[w][i] is word w of block
+ * index + i. */
+#define CPU_PHILOX 16
+static inline void cpu_philox(uint64_t key, uint64_t stream, uint64_t index,
+                              uint32_t out[4][CPU_PHILOX])
+{
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    uint32_t *c0 = out[0], *c1 = out[1], *c2 = out[2], *c3 = out[3];
+    for (uint64_t i = 0; i < CPU_PHILOX; i++) {
+        c0[i] = (uint32_t)(index + i);
+        c1[i] = (uint32_t)((index + i) >> 32);
+        c2[i] = (uint32_t)stream;
+        c3[i] = (uint32_t)(stream >> 32);
+    }
+    for (int round = 0; round < 10; round++) {
+#pragma omp simd
+        for (int i = 0; i < CPU_PHILOX; i++) {
+            uint64_t p0 = (uint64_t)UINT32_C(0xD2511F53) * c0[i];
+            uint64_t p1 = (uint64_t)UINT32_C(0xCD9E8D57) * c2[i];
+            c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
+            c1[i] = (uint32_t)p1;
+            c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
+            c3[i] = (uint32_t)p0;
+        }
+        k0 += UINT32_C(0x9E3779B9);
+        k1 += UINT32_C(0xBB67AE85);
+    }
 }
 
 /* *out = value, or += value.  Loops vectorise where `accumulate` is a constant, so their function

@@ -1,8 +1,10 @@
 /* Movement and sums of rows: EXPAND, EXPAND_ROWS, MEAN_ROWS, SELECT_ROWS, TRANSPOSE, SUM_ROWS,
  * DROPOUT. */
+#include <math.h>
 #include <string.h>
 
 #include "backends/cpu/cpu_internal.h"
+#include "backends/cpu/cpu_math.h"
 
 void CPU_NAME(expand)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
@@ -114,11 +116,21 @@ void CPU_NAME(sum_rows)(mdl_device *device, const mdl_call *call, int thread, in
 /* ---- DROPOUT ------------------------------------------------------------------------------------
  */
 
-/* Scale or drop a run of elements. */
-static void drop(float *y, const float *x, size_t count, float factor, bool accumulate)
+/* What is dropped may be infinite, so it is not multiplied by zero. */
+static void drop_elements(float *restrict y, const float *restrict x, const float *restrict factor,
+                          size_t n, bool accumulate)
 {
-    for (size_t i = 0; i < count; i++) {
-        float value = factor == 0.0f ? 0.0f : factor * x[i]; /* what is dropped may be infinite */
+    for (size_t i = 0; i < n; i++) {
+        float value = factor[i] == 0.0f ? 0.0f : factor[i] * x[i];
+        y[i] = accumulate ? y[i] + value : value;
+    }
+}
+
+static void drop_sample(float *restrict y, const float *restrict x, float factor, size_t n,
+                        bool accumulate)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = factor == 0.0f ? 0.0f : factor * x[i];
         y[i] = accumulate ? y[i] + value : value;
     }
 }
@@ -126,21 +138,29 @@ static void drop(float *y, const float *x, size_t count, float factor, bool accu
 void CPU_NAME(dropout)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     (void)device;
+    enum { BLOCK = 4 * CPU_PHILOX };
     const float *x = cpu_in(call, 0);
     float *y = cpu_out(call, 0);
     bool accumulate = cpu_accumulates(call, 0);
     double rate = call->attrs->dropout.rate;
-    float factor = (float)(1.0 / (1.0 - rate));
+    float survivor = (float)(1.0 / (1.0 - rate));
+    uint64_t limit = (uint64_t)ceil(rate * 0x1p32); /* word * 2^-32 >= rate */
     uint64_t stream = call->attrs->dropout.stream + 65536 * call->state->step;
     size_t count = mdl_shape_count(&call->in[0].shape), begin, end;
     size_t each = call->attrs->dropout.per_sample ? count / call->in[0].shape.dim[0] : 1;
-    cpu_range(count / each, 4, thread, threads, &begin, &end);
-    for (size_t first = begin; first < end; first += 4) {
-        uint32_t words[4];
-        mdl_philox(call->state->seed, stream, first / 4, words);
-        for (size_t i = first; i < mdl_min_size(end, first + 4); i++) {
-            bool keep = (double)words[i - first] * 0x1p-32 >= rate;
-            drop(y + i * each, x + i * each, each, keep ? factor : 0.0f, accumulate);
-        }
+    cpu_range(count / each, BLOCK, thread, threads, &begin, &end);
+    for (size_t first = begin; first < end; first += BLOCK) {
+        uint32_t words[4][CPU_PHILOX];
+        float factor[BLOCK];
+        size_t n = mdl_min_size(BLOCK, end - first);
+        cpu_philox(call->state->seed, stream, first / 4, words);
+        for (size_t i = 0; i < CPU_PHILOX; i++)
+            for (size_t w = 0; w < 4; w++)
+                factor[4 * i + w] = words[w][i] >= limit ? survivor : 0.0f;
+        if (each == 1)
+            drop_elements(y + first, x + first, factor, n, accumulate);
+        for (size_t i = 0; each > 1 && i < n; i++)
+            drop_sample(y + (first + i) * each, x + (first + i) * each, factor[i], each,
+                        accumulate);
     }
 }
