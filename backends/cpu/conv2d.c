@@ -1,10 +1,16 @@
-/* CONV2D and its gradients for any kernel, stride and padding: a few rows of patches at a time
- * (im2col) and a product with them.  Meant for the stem; no convolution here is large. */
+/* CONV2D and its gradients for any kernel, stride and padding.  Meant for the stem; no convolution
+ * here is large.
+ *
+ * Where some rows of the image are copied with their padding, the patch under an output pixel is
+ * kernel_h runs of kernel_w * C neighbouring numbers, and the patches of neighbouring pixels start
+ * stride * C numbers apart: a product reads them as they lie.  Only the input gradient makes
+ * patches. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/sums.h"
 
 #include <string.h>
 
+#define OUT_ROWS   8  /* output rows whose input is padded at once */
 #define PATCH_ROWS 64 /* output pixels whose patches are made at once */
 
 typedef struct conv {
@@ -12,8 +18,9 @@ typedef struct conv {
     size_t out_h, out_w, k; /* of y */
     size_t kernel_h, kernel_w, stride;
     ptrdiff_t pad_top, pad_left;
-    size_t rows;  /* N out_h out_w */
-    size_t patch; /* kernel_h kernel_w c */
+    size_t rows;   /* N out_h out_w */
+    size_t patch;  /* kernel_h kernel_w c */
+    size_t padded; /* numbers in a padded row */
 } conv;
 
 static conv conv_of(const mdl_call *call, size_t c, const mdl_shape *y)
@@ -31,55 +38,11 @@ static conv conv_of(const mdl_call *call, size_t c, const mdl_shape *y)
                   .pad_top = (ptrdiff_t)a->conv.pad_top,
                   .pad_left = (ptrdiff_t)a->conv.pad_left,
                   .rows = mdl_shape_rows(y),
-                  .patch = a->conv.kernel_h * a->conv.kernel_w * c};
+                  .patch = a->conv.kernel_h * a->conv.kernel_w * c,
+                  .padded = ((y->dim[2] - 1) * a->conv.stride + a->conv.kernel_w) * c};
 }
 
-/* The input pixel under tap (ky, kx) of output pixel `row`, as an index of pixels; false outside.
- */
-static inline bool find_pixel(const conv *g, size_t row, size_t ky, size_t kx, size_t *pixel)
-{
-    size_t image = row / (g->out_h * g->out_w), at = row % (g->out_h * g->out_w);
-    ptrdiff_t iy = (ptrdiff_t)(at / g->out_w * g->stride + ky) - g->pad_top;
-    ptrdiff_t ix = (ptrdiff_t)(at % g->out_w * g->stride + kx) - g->pad_left;
-    *pixel = (image * g->in_h + (size_t)iy) * g->in_w + (size_t)ix;
-    return iy >= 0 && iy < (ptrdiff_t)g->in_h && ix >= 0 && ix < (ptrdiff_t)g->in_w;
-}
-
-/* Patches of the output pixels [first, last): [last - first, patch]. */
-static void make_patches(const conv *g, const float *x, size_t first, size_t last, float *patches)
-{
-    for (size_t row = first; row < last; row++)
-        for (size_t ky = 0; ky < g->kernel_h; ky++)
-            for (size_t kx = 0; kx < g->kernel_w; kx++, patches += g->c) {
-                size_t pixel;
-                bool inside = find_pixel(g, row, ky, kx, &pixel);
-                for (size_t c = 0; c < g->c; c++)
-                    patches[c] = inside ? x[pixel * g->c + c] : 0.0f;
-            }
-}
-
-/* The opposite: add patches of gradients to the pixels they came from. */
-static void spread_patches(const conv *g, float *dx, size_t first, size_t last,
-                           const float *patches)
-{
-    for (size_t row = first; row < last; row++)
-        for (size_t ky = 0; ky < g->kernel_h; ky++)
-            for (size_t kx = 0; kx < g->kernel_w; kx++, patches += g->c) {
-                size_t pixel;
-                if (!find_pixel(g, row, ky, kx, &pixel))
-                    continue;
-                for (size_t c = 0; c < g->c; c++)
-                    dx[pixel * g->c + c] += patches[c];
-            }
-}
-
-/* Floats for the patches of one thread. */
-static size_t patches_size(size_t patch)
-{
-    return mdl_round_up(PATCH_ROWS * patch, 16);
-}
-
-/* Packed weights, then patches for each thread. */
+/* The weights (or their transpose) into the workspace, in panels. */
 static void pack_weights(const mdl_call *call, const float *w, size_t ldb, bool transposed,
                          size_t k, size_t n, int thread, int threads)
 {
@@ -88,23 +51,67 @@ static void pack_weights(const mdl_call *call, const float *w, size_t ldb, bool 
     CPU_NAME(gemm_pack)(call->workspace.host, w, ldb, transposed, k, n, begin, end);
 }
 
-static float *patches_of(const mdl_call *call, size_t k, size_t n, size_t patch, int thread)
+/* Behind `first` floats the workspace has `each` for every thread. */
+static float *own_part(const mdl_call *call, size_t first, size_t each, int thread)
 {
-    return (float *)call->workspace.host + mdl_round_up(CPU_NAME(gemm_packed_size)(k, n), 16) +
-           patches_size(patch) * (size_t)thread;
+    return (float *)call->workspace.host + mdl_round_up(first, 16) +
+           mdl_round_up(each, 16) * (size_t)thread;
+}
+static size_t workspace_bytes(size_t first, size_t each, int threads)
+{
+    return (mdl_round_up(first, 16) + mdl_round_up(each, 16) * (size_t)threads) * sizeof(float);
 }
 
-static size_t workspace(size_t k, size_t n, size_t patch, int threads)
+/* ---- padding ------------------------------------------------------------------------------------
+ */
+
+static size_t padded_size(const conv *g)
 {
-    return (mdl_round_up(CPU_NAME(gemm_packed_size)(k, n), 16) +
-            patches_size(patch) * (size_t)threads) *
-           sizeof(float);
+    return ((OUT_ROWS - 1) * g->stride + g->kernel_h) * g->padded;
 }
+
+/* The input under output rows [first, last) of an image. */
+static void pad_rows(const conv *g, const float *image, size_t first, size_t last, float *to)
+{
+    ptrdiff_t top = (ptrdiff_t)(first * g->stride) - g->pad_top;
+    size_t rows = (last - first - 1) * g->stride + g->kernel_h;
+    size_t left = (size_t)g->pad_left * g->c;
+    size_t used = mdl_min_size(g->in_w * g->c, g->padded - mdl_min_size(g->padded, left));
+    for (size_t i = 0; i < rows; i++, to += g->padded) {
+        ptrdiff_t iy = top + (ptrdiff_t)i;
+        if (iy < 0 || iy >= (ptrdiff_t)g->in_h || used == 0) {
+            memset(to, 0, g->padded * sizeof(float));
+            continue;
+        }
+        memset(to, 0, left * sizeof(float));
+        memcpy(to + left, image + (size_t)iy * g->in_w * g->c, used * sizeof(float));
+        memset(to + left + used, 0, (g->padded - left - used) * sizeof(float));
+    }
+}
+
+/* Pieces of work: OUT_ROWS output rows of an image. */
+typedef struct block {
+    size_t image, first, last;
+} block;
+
+static size_t blocks_each(const conv *g)
+{
+    return (g->out_h + OUT_ROWS - 1) / OUT_ROWS;
+}
+static block block_of(const conv *g, size_t index)
+{
+    block b = {.image = index / blocks_each(g), .first = index % blocks_each(g) * OUT_ROWS};
+    b.last = mdl_min_size(g->out_h, b.first + OUT_ROWS);
+    return b;
+}
+
+/* ---- convolution --------------------------------------------------------------------------------
+ */
 
 size_t CPU_NAME(conv2d_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
-    return workspace(g.patch, g.k, g.patch, threads);
+    return workspace_bytes(CPU_NAME(gemm_packed_size)(g.patch, g.k), padded_size(&g), threads);
 }
 
 void CPU_NAME(conv2d_prepare)(const mdl_call *call, int thread, int threads)
@@ -113,38 +120,45 @@ void CPU_NAME(conv2d_prepare)(const mdl_call *call, int thread, int threads)
     pack_weights(call, cpu_in(call, 1), g.k, false, g.patch, g.k, thread, threads);
 }
 
-static void convolve_rows(const mdl_call *call, size_t begin, size_t end, int thread)
+static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t end, int thread)
 {
-    conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
-    float *patches = patches_of(call, g.patch, g.k, g.patch, thread);
-    cpu_gemm product = {.a = patches,
-                        .lda = g.patch,
+    size_t packed = CPU_NAME(gemm_packed_size)(g->patch, g->k);
+    size_t panels = CPU_NAME(gemm_panels)(g->k);
+    float *padded = own_part(call, packed, padded_size(g), thread);
+    cpu_gemm product = {.lda = g->stride * g->c,
                         .b = call->workspace.host,
-                        .ldc = g.k,
-                        .k = g.patch,
-                        .n = g.k,
-                        .accumulate = cpu_accumulates(call, 0)};
-    for (size_t row = begin; row < end; row += PATCH_ROWS) {
-        size_t last = mdl_min_size(end, row + PATCH_ROWS);
-        make_patches(&g, cpu_in(call, 0), row, last, patches);
-        product.c = cpu_out(call, 0) + row * g.k;
-        product.m = last - row;
-        CPU_NAME(gemm_run)(&product, 0, CPU_NAME(gemm_panels)(g.k));
+                        .ldc = g->k,
+                        .m = g->out_w,
+                        .k = g->kernel_w * g->c,
+                        .n = g->k,
+                        .accumulate = cpu_accumulates(call, 0),
+                        .pieces = g->kernel_h,
+                        .a_jump = g->padded};
+    for (size_t index = begin; index < end; index++) {
+        block b = block_of(g, index);
+        pad_rows(g, cpu_in(call, 0) + b.image * g->in_h * g->in_w * g->c, b.first, b.last, padded);
+        for (size_t oy = b.first; oy < b.last; oy++) {
+            product.a = padded + (oy - b.first) * g->stride * g->padded;
+            product.c = cpu_out(call, 0) + (b.image * g->out_h + oy) * g->out_w * g->k;
+            CPU_NAME(gemm_run)(&product, 0, panels);
+        }
     }
 }
 
 void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
+    conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
     size_t begin, end;
     CPU_NAME(conv2d_prepare)(call, thread, threads);
     cpu_barrier(device);
-    cpu_range(mdl_shape_rows(&call->out[0].shape), 8, thread, threads, &begin, &end);
-    convolve_rows(call, begin, end, thread);
+    cpu_range(call->out[0].shape.dim[0] * blocks_each(&g), 1, thread, threads, &begin, &end);
+    convolve(&g, call, begin, end, thread);
 }
 
 void CPU_NAME(conv2d_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    convolve_rows(slice, 0, mdl_shape_rows(&slice->out[0].shape), t->thread);
+    conv g = conv_of(slice, mdl_shape_last(&slice->in[0].shape), &slice->out[0].shape);
+    convolve(&g, slice, 0, slice->out[0].shape.dim[0] * blocks_each(&g), t->thread);
 }
 
 size_t CPU_NAME(conv2d_tiles)(const mdl_call *call)
@@ -152,17 +166,39 @@ size_t CPU_NAME(conv2d_tiles)(const mdl_call *call)
     return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
+/* ---- input gradient -----------------------------------------------------------------------------
+ */
+
+/* Add patches of gradients to the pixels they came from. */
+static void spread_patches(const conv *g, float *dx, size_t first, size_t last,
+                           const float *patches)
+{
+    for (size_t row = first; row < last; row++) {
+        size_t image = row / (g->out_h * g->out_w), at = row % (g->out_h * g->out_w);
+        for (size_t tap = 0; tap < g->kernel_h * g->kernel_w; tap++, patches += g->c) {
+            ptrdiff_t iy = (ptrdiff_t)(at / g->out_w * g->stride + tap / g->kernel_w) - g->pad_top;
+            ptrdiff_t ix = (ptrdiff_t)(at % g->out_w * g->stride + tap % g->kernel_w) - g->pad_left;
+            if (iy < 0 || iy >= (ptrdiff_t)g->in_h || ix < 0 || ix >= (ptrdiff_t)g->in_w)
+                continue;
+            float *pixel = dx + ((image * g->in_h + (size_t)iy) * g->in_w + (size_t)ix) * g->c;
+            for (size_t c = 0; c < g->c; c++)
+                pixel[c] += patches[c];
+        }
+    }
+}
+
 size_t CPU_NAME(conv2d_grad_input_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->out[0].shape), &call->in[0].shape);
-    return workspace(g.k, g.patch, g.patch, threads);
+    return workspace_bytes(CPU_NAME(gemm_packed_size)(g.k, g.patch), PATCH_ROWS * g.patch, threads);
 }
 
 /* By whole images, so that no two threads add to the same pixel. */
 void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->out[0].shape), &call->in[0].shape);
-    float *patches = patches_of(call, g.k, g.patch, g.patch, thread);
+    float *patches =
+        own_part(call, CPU_NAME(gemm_packed_size)(g.k, g.patch), PATCH_ROWS * g.patch, thread);
     pack_weights(call, cpu_in(call, 1), g.k, true, g.k, g.patch, thread, threads);
     cpu_barrier(device);
     size_t out_pixels = g.out_h * g.out_w, image = g.in_h * g.in_w * g.c, begin, end;
@@ -184,51 +220,57 @@ void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int t
     }
 }
 
-/* Sums of the chunks, then patches for each thread. */
+/* ---- weight gradient ----------------------------------------------------------------------------
+ */
+
+/* The workspace: sums of the chunks, then padded rows for each thread. */
 size_t CPU_NAME(conv2d_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->in[1].shape);
     size_t chunks = cpu_bands(call, mdl_max_size(1, call->join.tile));
-    return (mdl_round_up(chunks * g.patch * g.k, 16) + patches_size(g.patch) * (size_t)threads) *
-           sizeof(float);
+    return workspace_bytes(chunks * g.patch * g.k, padded_size(&g), threads);
 }
 
-/* Output pixels [first, last) into the sum of a chunk. */
-static void correlate_rows(const mdl_call *call, const cpu_tile *t, size_t first, size_t last)
+/* Images [first, last) into the sum of a chunk. */
+static void correlate(const mdl_call *call, const cpu_tile *t, size_t first, size_t last)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->in[1].shape);
-    size_t count = g.patch * g.k;
-    float *partial = call->workspace.host;
-    float *patches =
-        partial + mdl_round_up(t->bands * count, 16) + patches_size(g.patch) * (size_t)t->thread;
-    cpu_gemm product = {.a = patches,
-                        .lda = g.patch,
+    size_t run = g.kernel_w * g.c, panels = CPU_NAME(gemm_panels)(g.k);
+    float *sum = (float *)call->workspace.host + t->band * g.patch * g.k;
+    float *padded = own_part(call, t->bands * g.patch * g.k, padded_size(&g), t->thread);
+    cpu_gemm product = {.lda = g.stride * g.c,
                         .a_transposed = true,
                         .ldb = g.k,
-                        .c = partial + t->band * count,
                         .ldc = g.k,
-                        .m = g.patch,
+                        .m = run,
+                        .k = g.out_w,
                         .n = g.k,
-                        .accumulate = !t->fresh};
-    for (size_t row = first; row < last; row += PATCH_ROWS, product.accumulate = true) {
-        product.k = mdl_min_size(PATCH_ROWS, last - row);
-        make_patches(&g, cpu_in(call, 0), row, row + product.k, patches);
-        product.b = cpu_in(call, 1) + row * g.k;
-        CPU_NAME(gemm_run)(&product, 0, CPU_NAME(gemm_panels)(g.k));
+                        .accumulate = !t->fresh,
+                        .a_jump = g.stride * g.padded};
+    for (size_t i = first * blocks_each(&g); i < last * blocks_each(&g); i++) {
+        block b = block_of(&g, i);
+        pad_rows(&g, cpu_in(call, 0) + b.image * g.in_h * g.in_w * g.c, b.first, b.last, padded);
+        product.pieces = b.last - b.first;
+        product.b = cpu_in(call, 1) + (b.image * g.out_h + b.first) * g.out_w * g.k;
+        for (size_t ky = 0; ky < g.kernel_h; ky++) {
+            product.a = padded + ky * g.padded;
+            product.c = sum + ky * run * g.k;
+            CPU_NAME(gemm_run)(&product, 0, panels);
+        }
+        product.accumulate = true;
     }
 }
 
 /* The images are cut into a fixed number of chunks with a sum of their own. */
 void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    const mdl_shape *dy = &call->in[1].shape;
-    size_t begin, end, first, last, chunks = cpu_bands(call, 1);
-    size_t pixels = mdl_shape_rows(dy) / dy->dim[0];
+    size_t begin, end, first, last, images = call->in[0].shape.dim[0];
+    size_t chunks = cpu_bands(call, 1);
     cpu_range(chunks, 1, thread, threads, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
         cpu_tile t = {.band = chunk, .bands = chunks, .fresh = true, .thread = thread};
-        cpu_range(dy->dim[0], 1, (int)chunk, (int)chunks, &first, &last);
-        correlate_rows(call, &t, first * pixels, last * pixels);
+        cpu_range(images, 1, (int)chunk, (int)chunks, &first, &last);
+        correlate(call, &t, first, last);
     }
     cpu_barrier(device);
     cpu_sum_partials(call, chunks, thread, threads);
@@ -236,7 +278,7 @@ void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int 
 
 void CPU_NAME(conv2d_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    correlate_rows(slice, t, 0, mdl_shape_rows(&slice->in[1].shape));
+    correlate(slice, t, 0, slice->in[0].shape.dim[0]);
 }
 
 size_t CPU_NAME(conv2d_grad_weight_tiles)(const mdl_call *call)

@@ -77,7 +77,9 @@ typedef struct tile {  /* one block of the product */
     const float *bias; /* of the first column, or NULL */
     float *c;          /* element (0, 0) */
     size_t ldc;        /* stride of its rows */
-    size_t k;          /* products in each sum */
+    size_t k;          /* products in each sum, of each piece */
+    size_t pieces;     /* see cpu_gemm */
+    size_t a_jump;     /* likewise */
     size_t b_lanes;    /* lanes of the last vector of b that may be read */
     size_t c_lanes;    /* lanes of the last vector that are columns of c */
     bool accumulate;   /* c += */
@@ -87,23 +89,26 @@ typedef struct tile {  /* one block of the product */
 CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, size_t row_step, size_t k_step)
 {
     cpu_vec sum[MAX_ROWS][MAX_VECTORS] = {{{0}}};
-    const float *a = t->a, *b = t->b;
+    const float *b = t->b;
     size_t tail = vectors - 1, b_lanes = t->b_lanes, ldb = t->ldb, depth = t->k;
-    for (size_t k = 0; k < depth; k++) {
-        cpu_vec right[MAX_VECTORS];
-        CPU_UNROLL
-        for (size_t v = 0; v < tail; v++)
-            right[v] = cpu_load(b + v * CPU_LANES);
-        right[tail] = cpu_load_n(b + tail * CPU_LANES, b_lanes);
-        CPU_UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            cpu_vec left = cpu_splat(a[r * row_step]);
+    for (size_t piece = 0; piece < t->pieces; piece++) {
+        const float *a = t->a + piece * t->a_jump;
+        for (size_t k = 0; k < depth; k++) {
+            cpu_vec right[MAX_VECTORS];
             CPU_UNROLL
-            for (size_t v = 0; v < vectors; v++)
-                sum[r][v] += left * right[v];
+            for (size_t v = 0; v < tail; v++)
+                right[v] = cpu_load(b + v * CPU_LANES);
+            right[tail] = cpu_load_n(b + tail * CPU_LANES, b_lanes);
+            CPU_UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                cpu_vec left = cpu_splat(a[r * row_step]);
+                CPU_UNROLL
+                for (size_t v = 0; v < vectors; v++)
+                    sum[r][v] += left * right[v];
+            }
+            a += k_step;
+            b += ldb;
         }
-        a += k_step;
-        b += ldb;
     }
     CPU_UNROLL
     for (size_t v = 0; v < vectors; v++) {
@@ -183,8 +188,11 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
 {
     size_t vectors, column = find_panel(g->n, panel, &vectors) * CPU_LANES;
     size_t width = vectors * CPU_LANES, used = mdl_min_size(width, g->n - column);
+    size_t pieces = mdl_max_size(1, g->pieces);
     tile t = {.lda = g->lda,
-              .b = g->ldb ? g->b + column : g->b + g->k * column,
+              .b = g->ldb ? g->b + column : g->b + pieces * g->k * column,
+              .pieces = pieces,
+              .a_jump = g->a_jump,
               .ldb = g->ldb ? g->ldb : width,
               .bias = g->bias ? g->bias + column : NULL,
               .ldc = g->ldc,

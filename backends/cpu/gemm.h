@@ -25,6 +25,10 @@ typedef struct cpu_gemm {
     size_t ldc;
     size_t m, k, n;
     bool accumulate; /* c += instead of c = */
+    /* Where a is not one matrix but several side by side, whose products are added: how many (0 is
+     * 1), and from the start of one to that of the next.  Those of b, of k rows each, follow one
+     * another. */
+    size_t pieces, a_jump;
 } cpu_gemm;
 
 /* Panels [first, last) of the product. Each element is one sum in the order of k. */
