@@ -97,6 +97,71 @@ static void normalisation(void **state)
         assert_float_equal(image[i], (float)(((double)i - 7.5) / sqrt(255.0 / 12.0)), 1e-5F);
 }
 
+/* Doubles are the formula to the last bit or two, floats are they, rounded once; on every way that
+ * pixels take. */
+static void wide(void **state)
+{
+    (void)state;
+    static double exact[32 * 32 * 3];
+    for (int way = 0; way < 3; way++) {
+        strcpy(config.source, "digits");
+        config.size = way == 0 ? MDL_SIZE_NATIVE : MDL_SIZE_MODEL;
+        config.resize = way == 1 ? MDL_RESIZE_PAD : MDL_RESIZE_BILINEAR;
+        config.normalize = MDL_NORMALIZE_DATASET;
+        config.crop_padding = 2;
+        config.cutout = 3;
+        open_data();
+        for (uint32_t i = 0; i < 50; i++) {
+            options.wide = true;
+            mdl_prepare_image(data, &options, 3, i, exact, &label);
+            options.wide = false;
+            prepare(3, i);
+            for (size_t p = 0; p < data->height * data->width * data->channels; p++)
+                assert_true(image[p] == (float)exact[p]);
+        }
+    }
+    config.size = MDL_SIZE_NATIVE;
+    options.augment = false;
+    options.wide = true;
+    open_data();
+    mdl_prepare_image(data, &options, 0, 4, exact, &label);
+    for (size_t p = 0; p < 64; p++) {
+        double x = data->train->pixels[4 * 64 + p] / 16.0;
+        assert_true(fabs(exact[p] - (x - data->train->mean[0]) / data->train->std[0]) < 1e-15);
+    }
+}
+
+/* Constants of other images take the place of the set's own, by the channel of the model; not where
+ * values are only scaled. */
+static void given_constants(void **state)
+{
+    (void)state;
+    static const double mean[3] = {0.5, 0.25, 0.125}, std[3] = {0.5, 2, 4};
+    config.size = MDL_SIZE_MODEL;
+    config.image_size = SIDE;
+    config.normalize = MDL_NORMALIZE_DATASET;
+    config.constants = 3;
+    memcpy(config.mean, mean, sizeof(mean));
+    memcpy(config.std, std, sizeof(std));
+    options.augment = false;
+    open_data();
+    assert_true(data->value_max == 255 && data->mean[2] == 0.125 && data->std[1] == 2);
+    prepare(0, 0);
+    for (size_t p = 0; p < PIXELS; p++)
+        for (size_t c = 0; c < 3; c++)
+            assert_true(image[3 * p + c] == (float)(((double)(p + 1) / 255.0 - mean[c]) / std[c]));
+    config.normalize = MDL_NORMALIZE_UNIT;
+    open_data();
+    prepare(0, 0);
+    assert_true(image[1] == (float)(1.0 / 255.0) && data->mean[1] == 0 && data->std[1] == 1);
+    config.normalize = MDL_NORMALIZE_DATASET;
+    config.constants = 1; /* of a model that sees grey */
+    mdl_data_close(data);
+    assert_int_equal(mdl_data_open(&config, &data), MDL_SHAPE);
+    assert_non_null(
+        strstr(mdl_error_detail(), "3 channels, but mean and deviation are given for 1"));
+}
+
 static void digits_are_sixteenths(void **state)
 {
     (void)state;
@@ -370,12 +435,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(normalisation), TEST(digits_are_sixteenths),
-        TEST(enlarged),      TEST(enlarged_digits),
-        TEST(shrunk),        TEST(padded),
-        TEST(crops),         TEST(alternating_flip),
-        TEST(cutout),        TEST(crop_after_enlarging),
-        TEST(draws_stay),
+        TEST(normalisation),   TEST(digits_are_sixteenths),
+        TEST(enlarged),        TEST(enlarged_digits),
+        TEST(shrunk),          TEST(padded),
+        TEST(crops),           TEST(alternating_flip),
+        TEST(cutout),          TEST(crop_after_enlarging),
+        TEST(draws_stay),      TEST(wide),
+        TEST(given_constants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

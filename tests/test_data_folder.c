@@ -154,7 +154,7 @@ static void two_sides(void **state)
         assert_in_range(set->pixels[i], 98, 100);
         assert_in_range(set->pixels[18 + i], 76, 78);
     }
-    float mean = set->mean[0];
+    double mean = set->mean[0];
     assert_int_equal(read_side(true), MDL_OK);
     assert_int_equal(set->count, 1);
     assert_int_equal(set->labels[0], 1); /* by the classes of train */
@@ -163,6 +163,24 @@ static void two_sides(void **state)
     write_png("test/eel/q.png", 2, 3, 40);
     assert_refused(true, MDL_FORMAT, "class eel");
     assert_int_equal(read_side(false), MDL_OK);
+}
+
+/* A test side alone is numbered by its own classes; it has no constants. */
+static void test_side_alone(void **state)
+{
+    (void)state;
+    write_png("test/cat/1.png", 2, 3, 10);
+    write_png("test/dog/2.png", 2, 3, 20);
+    assert_refused(false, MDL_NOT_FOUND, "/train is not");
+    assert_refused(true, MDL_NOT_FOUND, "measured on the training images");
+    mdl_data *data;
+    config.test_only = true;
+    config.normalize = MDL_NORMALIZE_UNIT;
+    assert_int_equal(mdl_data_open(&config, &data), MDL_OK);
+    size_t classes = data->classes, images = data->count[MDL_SPLIT_TEST];
+    int32_t last = data->test->labels[1];
+    mdl_data_close(data);
+    assert_true(classes == 2 && images == 2 && last == 1);
 }
 
 /* Without train and test, every fifth of a class tests, chosen by the seed. */
@@ -333,8 +351,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
-        TEST(two_sides),       TEST(one_side), TEST(sizes_differ),
-        TEST(large_for_model), TEST(damaged),  TEST(out_of_memory),
+        TEST(two_sides),       TEST(test_side_alone), TEST(one_side),      TEST(sizes_differ),
+        TEST(large_for_model), TEST(damaged),         TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,21 +59,23 @@ static void pause_for(long microseconds)
 static void check_batch(const mdl_batch *batch, uint64_t epoch, size_t number)
 {
     uint32_t order[TRAIN];
-    float image[IMAGE];
+    double image[IMAGE]; /* or of float */
     int32_t label;
     size_t count = data->count[options.split], start = number * options.batch;
+    size_t bytes = IMAGE * (options.wide ? sizeof(double) : sizeof(float));
+    const char *images = batch->images;
     mdl_epoch_order(data, &options, epoch, order);
     assert_int_equal(batch->count, mdl_min_size(options.batch, count - start));
     for (size_t i = 0; i < batch->count; i++) {
         assert_int_equal(batch->order[i], order[start + i]);
         mdl_prepare_image(data, &options, epoch, order[start + i], image, &label);
         assert_int_equal(batch->labels[i], label);
-        assert_memory_equal(batch->images + i * IMAGE, image, sizeof(image));
+        assert_memory_equal(images + i * bytes, image, bytes);
     }
     memset(image, 0, sizeof(image));
     for (size_t i = batch->count; i < options.batch; i++) {
         assert_int_equal(batch->labels[i], -1);
-        assert_memory_equal(batch->images + i * IMAGE, image, sizeof(image));
+        assert_memory_equal(images + i * bytes, image, bytes);
     }
 }
 
@@ -197,6 +199,14 @@ static void kept_in_memory(void **state)
     }
 }
 
+static void wide(void **state)
+{
+    options.wide = true;
+    create();
+    check_epoch(1, 0, BATCHES);
+    kept_in_memory(state);
+}
+
 /* Evaluation: every image once, in order, the last batch padded. */
 static void other_splits(void **state)
 {
@@ -258,11 +268,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(epochs),         TEST(order),
-        TEST(resumed),        TEST(timing_does_not_matter),
-        TEST(kept_in_memory), TEST(other_splits),
-        TEST(empty_split),    TEST(refused),
-        TEST(out_of_memory),  TEST(destroyed_at_any_moment),
+        TEST(epochs),
+        TEST(order),
+        TEST(resumed),
+        TEST(timing_does_not_matter),
+        TEST(kept_in_memory),
+        TEST(other_splits),
+        TEST(empty_split),
+        TEST(refused),
+        TEST(wide),
+        TEST(out_of_memory),
+        TEST(destroyed_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,6 +229,69 @@ static void sides_differ(void **state)
     assert_non_null(strstr(mdl_error_detail(), "2x2 to train on, but 1x2 to test on"));
 }
 
+static void write_named(const char *name, const void *bytes, size_t size)
+{
+    char path[MDL_PATH_MAX];
+    assert_int_equal(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
+    assert_int_equal(mdl_file_write(path, bytes, size), MDL_OK);
+}
+
+static void assert_test_alone(size_t images)
+{
+    assert_null(data->train);
+    assert_null(mdl_data_set(data, MDL_SPLIT_FITNESS));
+    assert_int_equal(data->count[MDL_SPLIT_TRAIN], 0);
+    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 0);
+    assert_int_equal(data->count[MDL_SPLIT_TEST], images);
+}
+
+/* A source that has a test side only, and one whose other side is left alone. */
+static void test_alone(void **state)
+{
+    (void)state;
+    static const uint8_t images[20] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 5, 6, 7, 8};
+    static const uint8_t labels[10] = {0, 0, 8, 1, 0, 0, 0, 2, 0, 3};
+    static const uint8_t record[1 + 3072] = {7, 255};
+    mdl_data_config config = mdl_data_config_default();
+    assert_true(scratch_create(folder));
+    write_named("t10k-images-idx3-ubyte", images, sizeof(images));
+    write_named("t10k-labels-idx1-ubyte", labels, sizeof(labels));
+    write_named("test_batch.bin", record, sizeof(record));
+
+    snprintf(config.source, sizeof(config.source), "idx:%s", folder);
+    assert_int_equal(open_data(&config), MDL_NOT_FOUND);
+    config.test_only = true; /* then the constants are missing */
+    assert_int_equal(open_data(&config), MDL_NOT_FOUND);
+    assert_non_null(strstr(mdl_error_detail(), "measured on the training images"));
+    config.normalize = MDL_NORMALIZE_UNIT;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_test_alone(2);
+    assert_int_equal(data->classes, 4);
+    config.normalize = MDL_NORMALIZE_DATASET;
+    config.constants = 3;
+    for (size_t c = 0; c < 3; c++)
+        config.std[c] = 1;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_test_alone(2);
+
+    config = mdl_data_config_default();
+    snprintf(config.source, sizeof(config.source), "cifar10:%s", folder);
+    assert_int_equal(open_data(&config), MDL_NOT_FOUND);
+    config.test_only = true; /* its constants are published */
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_test_alone(1);
+    assert_true(data->mean[0] == 0.4914 && data->std[0] == 0.2470);
+
+    config = mdl_data_config_default(); /* digits: measured on train, which is not kept */
+    assert_int_equal(open_data(&config), MDL_OK);
+    double mean = data->mean[0], std = data->std[0];
+    config.test_only = true;
+    config.limit = 100;
+    assert_int_equal(open_data(&config), MDL_OK);
+    assert_test_alone(100);
+    assert_true(data->mean[0] == mean && data->std[0] == std);
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
@@ -251,8 +314,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(stratified),          TEST(uneven_classes), TEST(seeded),       TEST(limited),
-        TEST(shape_for_the_model), TEST(refused),        TEST(sides_differ), TEST(out_of_memory),
+        TEST(stratified),   TEST(uneven_classes),      TEST(seeded),
+        TEST(limited),      TEST(shape_for_the_model), TEST(refused),
+        TEST(sides_differ), TEST(out_of_memory),       TEST(test_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void batches_do_not_matter(void **state)
             for (size_t i = 0; i < scores[0].count; i++) {
                 assert_true(scores[1].correct[i] == scores[0].correct[i]);
                 /* another block of a product may round otherwise */
-                assert_true(fabsf(scores[1].losses[i] - scores[0].losses[i]) < 1e-5F);
+                assert_true(fabs(scores[1].losses[i] - scores[0].losses[i]) < 1e-5);
             }
         }
         mdl_weights_destroy(&weights);
@@ -92,15 +92,15 @@ static void scores_follow_from_logits(void **state)
     double right = 0, loss = 0;
     mdl_data_labels(data, MDL_SPLIT_TEST, labels);
     for (size_t i = 0; i < s->count; i++) {
-        const float *logits = s->logits + i * s->classes;
+        const double *logits = s->logits + i * s->classes;
         double sum = 0;
         size_t best = 0;
         for (size_t c = 0; c < s->classes; c++) {
-            sum += exp((double)logits[c]);
+            sum += exp(logits[c]);
             best = logits[c] > logits[best] ? c : best;
         }
         right += best == (size_t)labels[i];
-        loss += log(sum) - (double)logits[labels[i]];
+        loss += log(sum) - logits[labels[i]];
     }
     assert_true(fabs(s->top1 - right / (double)s->count) < 1e-12);
     assert_true(fabs(s->loss - loss / (double)s->count) < 1e-6);
@@ -113,6 +113,101 @@ static void scores_follow_from_logits(void **state)
     must(mdl_evaluator_run(evaluators[1], &weights, &scores[1]));
     mdl_alloc_fail_at(0);
     assert_true(s->loss == before);
+}
+
+/* Values of a parameter of the evaluator's network, on a device of double. */
+static const double *values_of(const char *name)
+{
+    const mdl_graph *graph = mdl_evaluator_graph(evaluators[0]);
+    for (size_t p = 0; p < mdl_graph_param_count(graph); p++)
+        if (strcmp(mdl_graph_param_at(graph, p)->name, name) == 0)
+            return (const double *)weights.params->host + mdl_graph_param_at(graph, p)->offset;
+    fail_msg("there is no %s", name);
+    return NULL;
+}
+
+static void layer_by_hand(const char *weight, const char *bias, const double *x, size_t in,
+                          double *y, size_t out)
+{
+    const double *w = values_of(weight), *b = values_of(bias);
+    for (size_t o = 0; o < out; o++) {
+        y[o] = b[o];
+        for (size_t i = 0; i < in; i++)
+            y[o] += x[i] * w[i * out + o];
+    }
+}
+
+static void open_double(void)
+{
+    mdl_data_config config = data->config;
+    config.normalize = MDL_NORMALIZE_DATASET; /* sixteenths would be exact in float, too */
+    config.crop_padding = 0;
+    mdl_data_close(data);
+    must(mdl_data_open(&config, &data));
+    mdl_device_close(device);
+    must(mdl_device_open("reference", 1, MDL_F64, &device));
+}
+
+/* With float64, from the bytes to logits and losses nothing is rounded to float. */
+static void double_throughout(void **state)
+{
+    (void)state;
+    enum { HIDDEN = 32, CLASSES = 10 };
+    open_double();
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    const mdl_loader_options wide = {.split = MDL_SPLIT_TEST, .wide = true};
+    for (int on_device = 0; on_device < 2; on_device++) {
+        evaluate(0, &model,
+                 (mdl_evaluator_options){.split = MDL_SPLIT_TEST,
+                                         .batch = 64,
+                                         .keep_logits = true,
+                                         .keep_on_device = on_device != 0});
+        double loss = 0;
+        for (uint32_t i = 0; i < scores[0].count; i++) {
+            double image[64], hidden[HIDDEN], logits[CLASSES], sum = 0;
+            int32_t label;
+            mdl_prepare_image(data, &wide, 0, i, image, &label);
+            layer_by_hand("fc1.weight", "fc1.bias", image, 64, hidden, HIDDEN);
+            for (size_t h = 0; h < HIDDEN; h++)
+                hidden[h] = fmax(hidden[h], 0);
+            layer_by_hand("fc2.weight", "fc2.bias", hidden, HIDDEN, logits, CLASSES);
+            for (size_t c = 0; c < CLASSES; c++) {
+                assert_true(fabs(logits[c] - scores[0].logits[i * CLASSES + c]) < 1e-13);
+                sum += exp(logits[c]);
+            }
+            loss += log(sum) - logits[label];
+        }
+        assert_true(fabs(scores[0].loss - loss / (double)scores[0].count) < 1e-13);
+    }
+}
+
+/* Loss of a training's first step on the whole split. */
+static double first_loss(const mdl_model_config *model)
+{
+    mdl_train_config train = small_training();
+    train.epochs = 1;
+    train.batch = data->count[MDL_SPLIT_TRAIN];
+    mdl_train_job job = {
+        .model = model, .train = &train, .data = data, .device = device, .seed = 5, .out = ""};
+    mdl_train_result result;
+    must(mdl_train(&job, &result));
+    return result.last.train_loss;
+}
+
+/* Training sees the images that evaluation sees, sample by sample (stepwise), too. */
+static void trains_in_double(void **state)
+{
+    (void)state;
+    open_double();
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_TRAIN});
+    assert_true(fabs(first_loss(&model) - scores[0].loss) < 1e-13);
+    model = small_model(MDL_MODEL_HYBRID, data);
+    model.drop_connect = model.dropout = 0;
+    model.trm.n_sup = 1;
+    double shared = first_loss(&model);
+    model.trm.supervision = MDL_SUPERVISION_STEPWISE;
+    assert_true(fabs(first_loss(&model) - shared) < 1e-13);
 }
 
 static void halting(void **state)
@@ -218,6 +313,34 @@ static void recalibrates(void **state)
         assert_true(fabsf(one[i] - many[i]) < 1e-5F);
 }
 
+/* Statistics in double are those in float, but for rounding: values around 1, of 135 images. */
+static void recalibrates_in_double(void **state)
+{
+    (void)state;
+    float single[512];
+    open_double();
+    mdl_model_config model = small_model(MDL_MODEL_EFFICIENTNET_LITE0, data);
+    for (int wide = 0; wide < 2; wide++) {
+        mdl_evaluator_destroy(evaluators[0]);
+        mdl_weights_destroy(&weights);
+        mdl_device_close(device);
+        evaluators[0] = NULL;
+        must(mdl_device_open("reference", 1, wide != 0 ? MDL_F64 : MDL_F32, &device));
+        evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
+        must(mdl_recalibrate(&model, data, device, 45, 0, &weights));
+        const mdl_param *stem = mdl_graph_buffer_at(mdl_evaluator_graph(evaluators[0]), 0);
+        assert_in_range(stem->count, 1, MDL_COUNT(single));
+        for (size_t i = 0; i < stem->count; i++) {
+            size_t at = stem->offset + i;
+            if (wide == 0)
+                single[i] = ((const float *)weights.buffers->host)[at];
+            else
+                assert_true(fabs((double)single[i] - ((const double *)weights.buffers->host)[at]) <
+                            1e-6);
+        }
+    }
+}
+
 static void nothing_to_recalibrate(void **state)
 {
     (void)state;
@@ -242,9 +365,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(batches_do_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scores_follow_from_logits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(double_throughout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(trains_in_double, set_up, tear_down),
         cmocka_unit_test_setup_teardown(halting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(recalibrates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(recalibrates_in_double, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_to_recalibrate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(latency, set_up, tear_down),
     };

@@ -617,8 +617,9 @@ static void search_refuses(void **state)
 static void one_standard_error(void **state)
 {
     (void)state;
-    float win[] = {0.1F, 0.2F, 0.3F, 0.4F}, base[] = {0.2F, 0.3F, 0.4F, 0.5F};
-    float near_base[] = {0.1F, 0.4F, 0.3F, 0.6F}, right[] = {1, 1, 1, 0}, wrong[] = {1, 0, 1, 1};
+    double win[] = {0.1, 0.2, 0.3, 0.4}, base[] = {0.2, 0.3, 0.4, 0.5};
+    double near_base[] = {0.1, 0.4, 0.3, 0.6};
+    float right[] = {1, 1, 1, 0}, wrong[] = {1, 0, 1, 1};
     mdl_scores x = {.count = 4, .losses = win, .correct = right};
     mdl_scores y = {.count = 4, .losses = base, .correct = wrong};
     assert_true(mdl__beats(&x, &y, MDL_FINAL_LOG_LIKELIHOOD)); /* 0.1 better each time */

@@ -34,22 +34,23 @@ static mdl_status parse_split(const char *text, mdl_split *out)
                           text);
 }
 
-/* index, label, predicted class, raw logits with 9 significant digits: enough for float32. */
+/* index, label, predicted class, raw logits with as many digits as tell all numbers apart. */
 static mdl_status write_rows(const evaluation *e, const int32_t *labels, mdl_atomic_file *file)
 {
     const mdl_scores *s = &e->scores;
+    int digits = e->device->real == MDL_F64 ? 17 : 9;
     MDL_TRY(mdl_atomic_printf(file, "index,label,predicted"));
     for (size_t c = 0; c < s->classes; c++)
         MDL_TRY(mdl_atomic_printf(file, ",logit_%zu", c));
     for (size_t i = 0; i < s->count; i++) {
-        const float *logits = s->logits + i * s->classes;
+        const double *logits = s->logits + i * s->classes;
         size_t best = 0;
         for (size_t c = 1; c < s->classes; c++)
             best = logits[c] > logits[best] ? c : best;
         MDL_TRY(
             mdl_atomic_printf(file, "\n%u,%d,%zu", e->data->index[e->split][i], labels[i], best));
         for (size_t c = 0; c < s->classes; c++)
-            MDL_TRY(mdl_atomic_printf(file, ",%.9g", (double)logits[c]));
+            MDL_TRY(mdl_atomic_printf(file, ",%.*g", digits, logits[c]));
     }
     return mdl_atomic_printf(file, "\n");
 }
@@ -70,6 +71,18 @@ static mdl_status write_predictions(const evaluation *e, const char *path)
     return status;
 }
 
+/* Folders are numbered in the order of their names: where some are missing, the others may be taken
+ * for them. */
+static void warn_of_classes(const evaluation *e)
+{
+    size_t classes = e->config.model.classes;
+    if (mdl_data_set(e->data, e->split)->class_names != NULL && e->data->classes < classes)
+        mdl_log(MDL_LOG_WARN,
+                "%s has %zu classes, the model %zu; they are matched by number, not by name (an "
+                "empty folder holds the place of a class)",
+                e->config.data.source, e->data->classes, classes);
+}
+
 static mdl_status evaluate(evaluation *e, const cli_args *args)
 {
     const char *predictions = cli_value(args, "--predictions");
@@ -80,7 +93,9 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
         return mdl_fail(MDL_CONFIG, "option --steps: expected at most %d", MDL_MAX_SUPERVISION);
     MDL_TRY(cli_config(args, e->checkpoint, &e->config));
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
+    e->config.data.test_only = e->split == MDL_SPLIT_TEST;
     MDL_TRY(cli_open(&e->config, &e->device, &e->data));
+    warn_of_classes(e);
     MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &e->evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(e->evaluator);
     MDL_TRY(mdl_weights_create(graph, e->device, &e->weights));
@@ -150,9 +165,11 @@ const cli_command cli_cmd_eval = {
     .name = "eval",
     .summary = "evaluate a checkpoint",
     .usage = "CHECKPOINT --data SPEC [--split NAME] [--predictions FILE] [--json]",
-    .text =
-        "A checkpoint of ours carries its model.  One without metadata is taken with the defaults\n"
-        "(EfficientNet-Lite0, model.bn_eps 1e-3) and --set.\n",
+    .text = "A checkpoint of ours carries its model, and mean and deviation of the images it was\n"
+            "trained on; other images are normalised with these, too, unless --set data.normalize\n"
+            "is given.  For the test split the training images are needed only where nothing says\n"
+            "what to normalise with.  A checkpoint without metadata is taken with the defaults\n"
+            "(EfficientNet-Lite0, model.bn_eps 1e-3) and --set.\n",
     .examples = "  mendel eval runs/a/final.safetensors --data cifar10:data\n"
                 "  mendel eval runs/a/ema.safetensors --data digits --split fitness --json\n"
                 "  mendel eval other.safetensors --data cifar10:data --set model.bn_eps=1e-5 \\\n"

@@ -1,8 +1,6 @@
-/* From the bytes of an image to the floats the model sees: enlarging or padding, normalisation,
+/* From the bytes of an image to the numbers the model sees: enlarging or padding, normalisation,
  * and augmentation by crop, flip and cutout.  A pure function of (configuration, seed, epoch,
  * position); no state, no allocation. */
-#include <string.h>
-
 #include "data/internal.h"
 
 /* ---- tables -----------------------------------------------------------------------------------
@@ -10,22 +8,15 @@
 
 static void fill_values(const mdl_data *data, struct mdl__prepare *prepare)
 {
-    const mdl_dataset *set = data->train;
-    for (size_t c = 0; c < data->channels; c++) {
-        size_t from = mdl_min_size(c, set->channels - 1); /* grey stands for all three */
-        for (size_t v = 0; v < 256; v++) {
-            double value = (double)v;
-            if (data->config.normalize != MDL_NORMALIZE_NONE)
-                value /= set->value_max;
-            if (data->config.normalize == MDL_NORMALIZE_DATASET)
-                value = (value - (double)set->mean[from]) / (double)set->std[from];
-            prepare->value[c][v] = (float)value;
-        }
-    }
+    for (size_t c = 0; c < data->channels; c++)
+        for (size_t v = 0; v < 256; v++)
+            prepare->value[c][v] = ((double)v / data->value_max - data->mean[c]) / data->std[c];
 }
 
 static mdl_status make_view(const mdl_data *data, const mdl_dataset *set, struct mdl__view *view)
 {
+    if (set == NULL)
+        return MDL_OK;
     if (set->height == data->height && set->width == data->width)
         return MDL_OK;
     if (data->config.resize == MDL_RESIZE_BILINEAR) {
@@ -161,43 +152,88 @@ static inline bool locate(ptrdiff_t at, size_t size, bool reflect, size_t *found
     return true;
 }
 
-static inline void put_direct(const image_source *from, size_t y, size_t x, float *out)
+/* Where the values of a pixel go: float or double, one after another. */
+typedef struct image_out {
+    void *values;
+    bool wide; /* double; a constant where it is made, so that each type has a loop of its own */
+} image_out;
+
+static inline void put(image_out out, size_t at, double value)
+{
+    if (out.wide)
+        ((double *)out.values)[at] = value;
+    else
+        ((float *)out.values)[at] = (float)value;
+}
+
+static inline void put_zeros(const image_source *from, image_out out, size_t at)
+{
+    for (size_t c = 0; c < from->out; c++)
+        put(out, at + c, 0.0);
+}
+
+static inline void put_direct(const image_source *from, size_t y, size_t x, image_out out,
+                              size_t at)
 {
     y -= from->view->top; /* wraps around above the image: then it is not below height */
     x -= from->view->left;
     if (y >= from->height || x >= from->width) {
-        for (size_t c = 0; c < from->out; c++)
-            out[c] = 0.0F;
+        put_zeros(from, out, at);
         return;
     }
     const uint8_t *pixel = from->pixels + (y * from->width + x) * from->channels;
     size_t step = from->channels == from->out ? 1 : 0;
     for (size_t c = 0; c < from->out; c++)
-        out[c] = from->prepare->value[c][pixel[c * step]];
+        put(out, at + c, from->prepare->value[c][pixel[c * step]]);
 }
 
-static void put_resampled(const image_source *from, size_t y, size_t x, float *out)
+static inline void put_resampled(const image_source *from, size_t y, size_t x, image_out out,
+                                 size_t at)
 {
     const mdl__taps *rows = &from->view->rows, *columns = &from->view->columns;
-    const float *row_weight = rows->weight + y * rows->taps;
-    const float *column_weight = columns->weight + x * columns->taps;
-    float sum[MDL__MAX_CHANNELS] = {0.0F};
+    const double *row_weight = rows->weight + y * rows->taps;
+    const double *column_weight = columns->weight + x * columns->taps;
+    double sum[MDL__MAX_CHANNELS] = {0.0};
     size_t step = from->channels == from->out ? 1 : 0;
     for (size_t r = 0; r < rows->taps; r++) {
         const uint8_t *pixel =
             from->pixels +
             ((rows->first[y] + r) * from->width + columns->first[x]) * from->channels;
         for (size_t t = 0; t < columns->taps; t++, pixel += from->channels) {
-            float weight = row_weight[r] * column_weight[t];
+            double weight = row_weight[r] * column_weight[t];
             for (size_t c = 0; c < from->out; c++)
                 sum[c] += weight * from->prepare->value[c][pixel[c * step]];
         }
     }
-    memcpy(out, sum, from->out * sizeof(*out));
+    for (size_t c = 0; c < from->out; c++)
+        put(out, at + c, sum[c]);
+}
+
+static inline void show(const mdl_data *data, const image_source *from, const image_change *change,
+                        image_out out)
+{
+    size_t at = 0;
+    bool reflect = data->config.crop_reflect;
+    for (size_t y = 0; y < data->height; y++) {
+        size_t row = 0, column = 0;
+        bool inside = locate((ptrdiff_t)y + change->down, data->height, reflect, &row);
+        for (size_t x = 0; x < data->width; x++, at += from->out) {
+            size_t shown = change->mirror ? data->width - 1 - x : x;
+            bool cut =
+                y >= change->top && y < change->bottom && x >= change->left && x < change->end;
+            if (cut || !inside ||
+                !locate((ptrdiff_t)shown + change->right, data->width, reflect, &column))
+                put_zeros(from, out, at);
+            else if (from->view->resample)
+                put_resampled(from, row, column, out, at);
+            else
+                put_direct(from, row, column, out, at);
+        }
+    }
 }
 
 void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
-                       uint32_t position, float *out, int32_t *label)
+                       uint32_t position, void *out, int32_t *label)
 {
     const mdl_dataset *set = mdl_data_set(data, options->split);
     size_t image = data->index[options->split][position];
@@ -211,21 +247,9 @@ void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, 
         .out = data->channels,
     };
     const image_change change = draw_change(data, options, epoch, position);
-    bool reflect = data->config.crop_reflect;
-    for (size_t y = 0; y < data->height; y++) {
-        size_t row = 0, column = 0;
-        bool inside = locate((ptrdiff_t)y + change.down, data->height, reflect, &row);
-        for (size_t x = 0; x < data->width; x++, out += data->channels) {
-            size_t shown = change.mirror ? data->width - 1 - x : x;
-            bool cut = y >= change.top && y < change.bottom && x >= change.left && x < change.end;
-            if (cut || !inside ||
-                !locate((ptrdiff_t)shown + change.right, data->width, reflect, &column))
-                memset(out, 0, data->channels * sizeof(*out));
-            else if (from.view->resample)
-                put_resampled(&from, row, column, out);
-            else
-                put_direct(&from, row, column, out);
-        }
-    }
+    if (options->wide)
+        show(data, &from, &change, (image_out){out, true});
+    else
+        show(data, &from, &change, (image_out){out, false});
     *label = set->labels[image];
 }

@@ -17,7 +17,7 @@ typedef struct cifar_set {
     size_t classes;                         /* of the label that is used: the last one */
     size_t labels;                          /* bytes before the pixels */
     size_t coarse;                          /* classes of the label before it; 0: none */
-    float mean[CHANNELS], std[CHANNELS];    /* as commonly used, of values scaled to 0..1 */
+    double mean[CHANNELS], std[CHANNELS];   /* as commonly used, of values scaled to 0..1 */
 } cifar_set;
 
 static const cifar_set cifar10 = {
@@ -29,8 +29,8 @@ static const cifar_set cifar10 = {
     .names = "batches.meta.txt",
     .classes = 10,
     .labels = 1,
-    .mean = {0.4914F, 0.4822F, 0.4465F},
-    .std = {0.2470F, 0.2435F, 0.2616F},
+    .mean = {0.4914, 0.4822, 0.4465},
+    .std = {0.2470, 0.2435, 0.2616},
 };
 
 static const cifar_set cifar100 = {
@@ -42,8 +42,8 @@ static const cifar_set cifar100 = {
     .classes = 100,
     .labels = 2,
     .coarse = 20,
-    .mean = {0.5071F, 0.4865F, 0.4409F},
-    .std = {0.2673F, 0.2564F, 0.2762F},
+    .mean = {0.5071, 0.4865, 0.4409},
+    .std = {0.2673, 0.2564, 0.2762},
 };
 
 /* Where the files are: in `folder`, or in the published subfolder of it. */

@@ -14,12 +14,12 @@ typedef struct mdl_dataset {
     size_t count; /* images */
     size_t height, width, channels;
     size_t classes;
-    uint8_t *pixels;       /* [count, height, width, channels] */
-    int32_t *labels;       /* [count], 0 .. classes - 1 */
-    char **class_names;    /* [classes], may be NULL */
-    double value_max;      /* the value that means full intensity: 255, or 16 for digits */
-    float mean[4], std[4]; /* per channel, of values scaled to 0..1; published constants
-                              where there are any, else measured on the training images */
+    uint8_t *pixels;        /* [count, height, width, channels] */
+    int32_t *labels;        /* [count], 0 .. classes - 1 */
+    char **class_names;     /* [classes], may be NULL */
+    double value_max;       /* the value that means full intensity: 255, or 16 for digits */
+    double mean[4], std[4]; /* per channel, of values scaled to 0..1; published constants
+                               where there are any, else measured on the training images */
 } mdl_dataset;
 
 typedef enum mdl_resize { MDL_RESIZE_BILINEAR, MDL_RESIZE_PAD } mdl_resize;
@@ -45,6 +45,11 @@ typedef struct mdl_data_config {
     mdl_flip flip;
     size_t cutout;       /* side of the square set to zero (mean); 0: none */
     size_t digits_train; /* digits: the first so many train, the rest test, unshuffled; 1437 */
+    bool test_only;      /* leave the train side alone: the splits train and fitness are empty */
+    /* With normalize dataset: what takes the place of the source's own constants, as a model was
+     * trained with them; per channel of the model, of values scaled to 0..1. */
+    size_t constants; /* channels that mean and std are given for; 0: the source's own */
+    double mean[4], std[4];
 } mdl_data_config;
 mdl_data_config mdl_data_config_default(void);
 
@@ -61,18 +66,21 @@ void mdl_dataset_free(mdl_dataset *dataset); /* NULL is allowed */
 /* The splits of a source.  Indices point into the dataset. */
 typedef struct mdl_data {
     mdl_data_config config;
-    mdl_dataset *train, *test; /* fitness lies in train; owned */
+    mdl_dataset *train, *test; /* fitness lies in train, which is NULL with test_only; owned */
     uint32_t *index[3];        /* by mdl_split; owned */
     size_t count[3];
     size_t height, width, channels, classes; /* as the model sees them */
-    struct mdl__prepare *prepare;            /* private: tables for mdl_prepare_image; owned */
+    /* Of a byte x in channel c it sees (x / value_max - mean[c]) / std[c]. */
+    double value_max, mean[4], std[4];
+    struct mdl__prepare *prepare; /* private: tables for mdl_prepare_image; owned */
 } mdl_data;
-/* Read both sides and split.  Every split is a pure function of config. */
+/* Read both sides (with test_only the training images only if constants must be measured on them)
+ * and split.  Every split is a pure function of config. */
 mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
 void mdl_data_close(mdl_data *data);
 /* Classes of a source known before reading it (help, early checks); 0: not known. */
 size_t mdl_data_known_classes(const char *source);
-const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split);
+const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split); /* NULL: not read */
 /* Labels of a split in its order, count[split] of them, into labels. */
 void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
 
@@ -80,7 +88,7 @@ void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
 
 typedef struct mdl_batch {
     size_t count;          /* images that are real; the rest of the batch is zeros, label -1 */
-    const float *images;   /* [batch, height, width, channels] */
+    const void *images;    /* [batch, height, width, channels], float; double where `wide` */
     const int32_t *labels; /* [batch] */
     const uint32_t *order; /* [count], position of each image in its split */
 } mdl_batch;
@@ -94,6 +102,7 @@ typedef struct mdl_loader_options {
     bool drop_last; /* leave out a last, smaller batch; else it is padded */
     uint64_t seed;
     bool keep_in_memory; /* without augmentation: prepare all images once, reuse at every epoch */
+    bool wide;           /* images of double, for devices that compute with it; else of float */
 } mdl_loader_options;
 
 /* `data` is borrowed and must outlive the loader. */
@@ -107,9 +116,10 @@ mdl_status mdl_loader_start(mdl_loader *loader, uint64_t epoch, size_t first_bat
  * epoch batch->count is 0. */
 mdl_status mdl_loader_next(mdl_loader *loader, mdl_batch *batch) MDL_MUST_CHECK;
 /* One image of a split, prepared with the augmentation of (seed, epoch, position): what the
- * loader's thread calls; stepwise TRM refills its slots with it.  `out` holds one image. */
+ * loader's thread calls; stepwise TRM refills its slots with it.  `out` holds one image, of float
+ * or, where `wide`, of double: the values are computed in double and rounded once. */
 void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
-                       uint32_t position, float *out, int32_t *label);
+                       uint32_t position, void *out, int32_t *label);
 /* The order of an epoch: `order` holds count[split] positions. */
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
                      uint32_t *order);

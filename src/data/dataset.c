@@ -84,7 +84,7 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_datas
 mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
 {
     MDL_TRY(mdl__dataset_read(config, test, out));
-    if ((*out)->std[0] > 0.0F)
+    if ((*out)->std[0] > 0.0)
         return MDL_OK;
     if (!test) {
         mdl__dataset_measure(*out);
@@ -96,6 +96,7 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
         status = mdl_fail(MDL_FORMAT, "%s: %zu channels to train on, %zu to test on",
                           config->source, train->channels, (*out)->channels);
     if (status != MDL_OK) {
+        mdl_fail_context(status, "mean and deviation are measured on the training images");
         mdl_dataset_free(train);
         mdl_dataset_free(*out);
         *out = NULL;
@@ -171,8 +172,8 @@ void mdl__dataset_measure(mdl_dataset *set)
         double mean = sum / (double)pixels;
         double variance = squares / (double)pixels - mean * mean;
         /* Images of one value only (variance 0, or a rounding error) are left unscaled. */
-        set->mean[c] = (float)mean;
-        set->std[c] = variance > 1e-9 ? (float)sqrt(variance) : 1.0F;
+        set->mean[c] = mean;
+        set->std[c] = variance > 1e-9 ? sqrt(variance) : 1.0;
     }
 }
 

@@ -221,17 +221,20 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, b
     MDL_TRY(mdl_path(train, sizeof(train), folder, "train"));
     MDL_TRY(mdl_path(tests, sizeof(tests), folder, "test"));
     bool has_train = is_folder(train), has_test = is_folder(tests);
-    if (has_train != has_test)
+    bool whole = !has_train && !has_test; /* yet to be split */
+    if (has_train != has_test && !(test && has_test))
         return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is not", has_train ? train : tests,
                         has_train ? tests : train);
-    MDL_TRY(list_folder(has_train ? train : folder, true, &list->classes));
+    /* The classes are those of train; a test side alone has its own. */
+    const char *classes = has_train ? train : has_test ? tests : folder;
+    MDL_TRY(list_folder(classes, true, &list->classes));
     if (list->classes.count < 2 || list->classes.count > MAX_CLASSES)
         return mdl_fail(MDL_NOT_FOUND,
-                        "%s has %zu folders: expected one for each class, at least 2",
-                        has_train ? train : folder, list->classes.count);
-    MDL_TRY(add_side_files(list, has_train ? (test ? tests : train) : folder));
+                        "%s has %zu folders: expected one for each class, at least 2", classes,
+                        list->classes.count);
+    MDL_TRY(add_side_files(list, whole ? folder : test ? tests : train));
     MDL_TRY(measure_files(list));
-    return has_train ? MDL_OK : keep_part(list, config, test);
+    return whole ? keep_part(list, config, test) : MDL_OK;
 }
 
 /* ---- pixels -----------------------------------------------------------------------------------
@@ -242,19 +245,19 @@ static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__tap
 {
     for (size_t y = 0; y < rows->out; y++)
         for (size_t x = 0; x < columns->out; x++) {
-            float sum[CHANNELS] = {0.0F};
+            double sum[CHANNELS] = {0.0};
             for (size_t r = 0; r < rows->taps; r++) {
                 const uint8_t *pixel =
                     in + ((rows->first[y] + r) * in_width + columns->first[x]) * CHANNELS;
                 for (size_t t = 0; t < columns->taps; t++, pixel += CHANNELS) {
-                    float weight =
+                    double weight =
                         rows->weight[y * rows->taps + r] * columns->weight[x * columns->taps + t];
                     for (size_t c = 0; c < CHANNELS; c++)
-                        sum[c] += weight * (float)pixel[c];
+                        sum[c] += weight * pixel[c];
                 }
             }
             for (size_t c = 0; c < CHANNELS; c++)
-                *out++ = (uint8_t)fminf(sum[c] + 0.5F, 255.0F);
+                *out++ = (uint8_t)fmin(sum[c] + 0.5, 255.0);
         }
 }
 

@@ -137,12 +137,12 @@ static mdl_status read_labels(const char *folder, bool test, uint8_t **labels, s
 }
 
 /* The files do not say how many classes there are: as many as the training labels need. */
-static mdl_status count_classes(const char *folder, size_t *classes)
+static mdl_status count_classes(const char *folder, bool test, size_t *classes)
 {
     uint8_t *labels = NULL;
     size_t count = 0;
     char path[MDL_PATH_MAX];
-    mdl_status status = read_labels(folder, false, &labels, &count, path);
+    mdl_status status = read_labels(folder, test, &labels, &count, path);
     *classes = 1;
     for (size_t i = 0; status == MDL_OK && i < count; i++)
         *classes = mdl_max_size(*classes, (size_t)labels[i] + 1);
@@ -176,8 +176,11 @@ static mdl_status read_idx(const mdl_data_config *config, const char *argument, 
     size_t count = 0, classes;
     uint8_t *labels = NULL;
     char path[MDL_PATH_MAX];
-    MDL_TRY(count_classes(argument, &classes));
-    mdl_status status = read_labels(argument, test, &labels, &count, path);
+    mdl_status status = count_classes(argument, false, &classes);
+    if (status == MDL_NOT_FOUND && test) /* then what is there must do */
+        status = count_classes(argument, true, &classes);
+    if (status == MDL_OK)
+        status = read_labels(argument, test, &labels, &count, path);
     if (status == MDL_OK)
         status = read_images(argument, test, count, classes, path, set);
     for (size_t i = 0; status == MDL_OK && i < count; i++) {

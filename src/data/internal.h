@@ -76,7 +76,7 @@ typedef struct mdl__taps {
     size_t out;      /* samples it makes */
     size_t taps;     /* weights of each */
     uint32_t *first; /* [out], first input sample of each; first + taps <= in */
-    float *weight;   /* [out, taps], each row adds up to 1 */
+    double *weight;  /* [out, taps], each row adds up to 1 */
 } mdl__taps;
 
 mdl_status mdl__taps_init(size_t in, size_t out, mdl__taps *taps) MDL_MUST_CHECK;
@@ -84,7 +84,7 @@ void mdl__taps_deinit(mdl__taps *taps); /* what init left after a failure is all
 
 /* Tables for mdl_prepare_image, made once by mdl_data_open. */
 struct mdl__prepare {
-    float value[MDL__MAX_CHANNELS][256]; /* of a byte, by the model's channel, normalised */
+    double value[MDL__MAX_CHANNELS][256]; /* of a byte, by the model's channel, normalised */
     struct mdl__view {
         bool resample;           /* by rows and columns; else the image stands at (top, left) */
         size_t top, left;        /* zeros around it (MDL_RESIZE_PAD) */

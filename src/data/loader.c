@@ -13,7 +13,7 @@
 enum { RING = 4, MAX_BATCH = 1 << 20 };
 
 typedef struct loader_slot {
-    float *images;   /* [batch, height, width, channels] */
+    uint8_t *images; /* [batch, height, width, channels] of float or double */
     int32_t *labels; /* [batch] */
     uint32_t *order; /* [batch] */
     size_t count;    /* images that are real */
@@ -22,9 +22,9 @@ typedef struct loader_slot {
 struct mdl_loader {
     const mdl_data *data;
     mdl_loader_options options;
-    size_t image;          /* floats of an image */
+    size_t image;          /* bytes of an image */
     size_t batches;        /* in an epoch */
-    float *cache;          /* keep_in_memory: all images, prepared; else NULL */
+    uint8_t *cache;        /* keep_in_memory: all images, prepared; else NULL */
     int32_t *cache_labels; /* and their labels */
     loader_slot slots[RING];
     mdl_thread *thread;
@@ -60,10 +60,10 @@ static void fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
     slot->count = mdl_min_size(options->batch, count - start);
     for (size_t i = 0; i < slot->count; i++) {
         uint32_t position = loader->order[start + i];
-        float *image = slot->images + i * loader->image;
+        uint8_t *image = slot->images + i * loader->image;
         slot->order[i] = position;
         if (loader->cache != NULL) {
-            memcpy(image, loader->cache + position * loader->image, loader->image * sizeof(*image));
+            memcpy(image, loader->cache + position * loader->image, loader->image);
             slot->labels[i] = loader->cache_labels[position];
         } else {
             mdl_prepare_image(loader->data, options, loader->epoch, position, image,
@@ -71,8 +71,7 @@ static void fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
         }
     }
     size_t padding = options->batch - slot->count;
-    memset(slot->images + slot->count * loader->image, 0,
-           padding * loader->image * sizeof(*slot->images));
+    memset(slot->images + slot->count * loader->image, 0, padding * loader->image);
     for (size_t i = slot->count; i < options->batch; i++)
         slot->labels[i] = -1;
 }
@@ -118,7 +117,7 @@ static mdl_status check_options(const mdl_loader_options *options)
 
 static mdl_status fill_cache(mdl_loader *loader, size_t count)
 {
-    if (count > SIZE_MAX / sizeof(float) / loader->image)
+    if (count > SIZE_MAX / loader->image)
         return mdl_fail(MDL_NO_MEMORY, "loader: %zu images are too many to keep", count);
     MDL_TRY(MDL_NEW(count * loader->image, "images kept in memory", &loader->cache));
     MDL_TRY(MDL_NEW(count, "labels kept in memory", &loader->cache_labels));
@@ -137,7 +136,7 @@ static mdl_status set_up(mdl_loader *loader)
     MDL_TRY(MDL_NEW(count, "data order", &loader->order));
     if (loader->options.keep_in_memory)
         MDL_TRY(fill_cache(loader, count));
-    if (loader->image > SIZE_MAX / sizeof(float) / batch)
+    if (loader->image > SIZE_MAX / batch)
         return mdl_fail(MDL_NO_MEMORY, "loader: a batch of %zu images is too large", batch);
     for (size_t i = 0; i < RING; i++) {
         MDL_TRY(MDL_NEW(batch * loader->image, "batch", &loader->slots[i].images));
@@ -157,7 +156,8 @@ mdl_status mdl_loader_create(const mdl_data *data, const mdl_loader_options *opt
     MDL_TRY(MDL_NEW(1, "loader", &loader));
     loader->data = data;
     loader->options = *options;
-    loader->image = data->height * data->width * data->channels;
+    loader->image = data->height * data->width * data->channels *
+                    (options->wide ? sizeof(double) : sizeof(float));
     mdl_status status = set_up(loader);
     if (status != MDL_OK) {
         mdl_loader_destroy(loader);

@@ -26,7 +26,7 @@ mdl_status mdl__taps_init(size_t in, size_t out, mdl__taps *taps)
             sum += fmax(0.0, triangle(o, first + t, scale, support));
         for (size_t t = 0; t < taps->taps; t++)
             taps->weight[o * taps->taps + t] =
-                (float)(fmax(0.0, triangle(o, first + t, scale, support)) / sum);
+                fmax(0.0, triangle(o, first + t, scale, support)) / sum;
         taps->first[o] = (uint32_t)first;
     }
     return MDL_OK;

@@ -110,9 +110,15 @@ static mdl_status check_augmentation(const mdl_data *data)
     return MDL_OK;
 }
 
+/* The side that says what the images are like. */
+static const mdl_dataset *main_side(const mdl_data *data)
+{
+    return data->train != NULL ? data->train : data->test;
+}
+
 static mdl_status check_sides(const mdl_data *data)
 {
-    const mdl_dataset *train = data->train, *test = data->test;
+    const mdl_dataset *train = main_side(data), *test = data->test;
     if (train->channels != test->channels || train->classes != test->classes)
         return mdl_fail(
             MDL_FORMAT, "%s: %zu channels and %zu classes to train on, but %zu and %zu to test on",
@@ -152,7 +158,8 @@ static mdl_status limit_split(mdl_data *data, mdl_split split)
     return MDL_OK;
 }
 
-static mdl_status make_splits(mdl_data *data)
+/* Share the training images between train and fitness. */
+static mdl_status split_train(mdl_data *data)
 {
     const mdl_dataset *train = data->train;
     size_t held = (size_t)llround((double)train->count * data->config.fitness_fraction);
@@ -162,11 +169,8 @@ static mdl_status make_splits(mdl_data *data)
                         data->config.fitness_fraction, train->count);
     data->count[MDL_SPLIT_TRAIN] = train->count - held;
     data->count[MDL_SPLIT_FITNESS] = held;
-    data->count[MDL_SPLIT_TEST] = data->test->count;
-    for (size_t s = 0; s < 3; s++)
-        MDL_TRY(MDL_NEW(data->count[s], "split", &data->index[s]));
-    for (size_t i = 0; i < data->test->count; i++)
-        data->index[MDL_SPLIT_TEST][i] = (uint32_t)i;
+    MDL_TRY(MDL_NEW(train->count - held, "split", &data->index[MDL_SPLIT_TRAIN]));
+    MDL_TRY(MDL_NEW(held, "split", &data->index[MDL_SPLIT_FITNESS]));
     uint32_t *all;
     MDL_TRY(MDL_NEW(train->count, "split", &all));
     for (size_t i = 0; i < train->count; i++)
@@ -175,27 +179,74 @@ static mdl_status make_splits(mdl_data *data)
                                       data->config.split_seed, MDL__CHOICE_FITNESS,
                                       data->index[MDL_SPLIT_FITNESS], data->index[MDL_SPLIT_TRAIN]);
     mdl_free(all);
-    MDL_TRY(status);
+    return status;
+}
+
+static mdl_status make_splits(mdl_data *data)
+{
+    if (data->train != NULL)
+        MDL_TRY(split_train(data));
+    data->count[MDL_SPLIT_TEST] = data->test->count;
+    MDL_TRY(MDL_NEW(data->test->count, "split", &data->index[MDL_SPLIT_TEST]));
+    for (size_t i = 0; i < data->test->count; i++)
+        data->index[MDL_SPLIT_TEST][i] = (uint32_t)i;
     for (int s = 0; s < 3; s++)
         MDL_TRY(limit_split(data, (mdl_split)s));
     return MDL_OK;
 }
 
+/* Constants of the source are needed: none are given, and they are used. */
+static bool needs_constants(const mdl_data_config *config)
+{
+    return config->normalize == MDL_NORMALIZE_DATASET && config->constants == 0;
+}
+
+static mdl_status read_sides(mdl_data *data)
+{
+    const mdl_data_config *config = &data->config;
+    if (config->test_only)
+        return needs_constants(config) ? mdl_dataset_read(config, true, &data->test)
+                                       : mdl__dataset_read(config, true, &data->test);
+    MDL_TRY(mdl__dataset_read(config, false, &data->train));
+    MDL_TRY(mdl__dataset_read(config, true, &data->test));
+    if (data->train->std[0] > 0.0)
+        return MDL_OK;
+    mdl__dataset_measure(data->train);
+    memcpy(data->test->mean, data->train->mean, sizeof(data->train->mean));
+    memcpy(data->test->std, data->train->std, sizeof(data->train->std));
+    return MDL_OK;
+}
+
+/* What a byte becomes. */
+static mdl_status set_values(mdl_data *data)
+{
+    const mdl_data_config *config = &data->config;
+    const mdl_dataset *set = main_side(data);
+    bool dataset = config->normalize == MDL_NORMALIZE_DATASET, own = needs_constants(config);
+    if (dataset && !own && config->constants != data->channels)
+        return mdl_fail(MDL_SHAPE,
+                        "%s: images of %zu channels, but mean and deviation are given for %zu",
+                        config->source, data->channels, config->constants);
+    data->value_max = config->normalize == MDL_NORMALIZE_NONE ? 1.0 : set->value_max;
+    for (size_t c = 0; c < data->channels; c++) {
+        size_t from = mdl_min_size(c, set->channels - 1); /* grey stands for all three */
+        data->mean[c] = !dataset ? 0.0 : own ? set->mean[from] : config->mean[c];
+        data->std[c] = !dataset ? 1.0 : own ? set->std[from] : config->std[c];
+    }
+    return MDL_OK;
+}
+
 static mdl_status open_sides(mdl_data *data)
 {
-    MDL_TRY(mdl__dataset_read(&data->config, false, &data->train));
-    MDL_TRY(mdl__dataset_read(&data->config, true, &data->test));
+    MDL_TRY(read_sides(data));
     MDL_TRY(check_sides(data));
-    if (!(data->train->std[0] > 0.0F)) {
-        mdl__dataset_measure(data->train);
-        memcpy(data->test->mean, data->train->mean, sizeof(data->train->mean));
-        memcpy(data->test->std, data->train->std, sizeof(data->train->std));
-    }
+    const mdl_dataset *side = main_side(data);
     bool native = data->config.size == MDL_SIZE_NATIVE;
-    data->height = native ? data->train->height : data->config.image_size;
-    data->width = native ? data->train->width : data->config.image_size;
-    data->channels = native ? data->train->channels : 3;
-    data->classes = data->train->classes;
+    data->height = native ? side->height : data->config.image_size;
+    data->width = native ? side->width : data->config.image_size;
+    data->channels = native ? side->channels : 3;
+    data->classes = side->classes;
+    MDL_TRY(set_values(data));
     MDL_TRY(check_augmentation(data));
     MDL_TRY(make_splits(data));
     return mdl__prepare_create(data, &data->prepare);

@@ -2,7 +2,6 @@
  * on bytes.  Checkpoints without metadata are for `mendel eval`, where settings can be given. */
 #include <mendel/mendel.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiment/experiment.h"
@@ -25,68 +24,38 @@ const char *mdl_version(void)
     return mdl_build_version();
 }
 
-static mdl_status metadata(const mdl_safetensors *file, const char *path, const char *key,
-                           const char **value)
-{
-    *value = mdl_safetensors_metadata(file, key);
-    if (*value)
-        return MDL_OK;
-    return mdl_fail(MDL_CONFIG,
-                    "%s: no metadata %s; only a checkpoint that Mendel wrote can be opened here",
-                    path, key);
-}
+/* The largest side of an image that callers need to be ready for. */
+enum { MAX_SIDE = 2048 };
 
-/* `count` positive-or-any numbers from a list in the metadata. */
-static mdl_status numbers(const mdl_safetensors *file, const char *path, const char *key,
-                          double *values, size_t count)
+static mdl_status read_images(mdl_predictor *p, const mdl_safetensors *file, const char *path)
 {
-    const char *text;
-    MDL_TRY(metadata(file, path, key, &text));
-    for (size_t i = 0; i < count; i++) {
-        char *end;
-        values[i] = strtod(text, &end);
-        if (end == text)
-            return mdl_fail(MDL_FORMAT, "%s: metadata %s: expected %zu numbers, got \"%s\"", path,
-                            key, count, text);
-        text = end;
-    }
-    return MDL_OK;
-}
-
-/* The largest side of an image that is believed. */
-enum { MAX_SIDE = 2048, MAX_CHANNELS = 4 };
-
-static mdl_status read_input(mdl_predictor *p, const mdl_safetensors *file, const char *path)
-{
-    double input[3], value_max, mean[MAX_CHANNELS], std[MAX_CHANNELS];
-    MDL_TRY(numbers(file, path, "mendel.input", input, 3));
-    if (!(input[0] >= 1 && input[0] <= MAX_SIDE && input[1] >= 1 && input[1] <= MAX_SIDE &&
-          input[2] >= 1 && input[2] <= MAX_CHANNELS))
-        return mdl_fail(MDL_FORMAT, "%s: metadata mendel.input: %g x %g x %g is no image", path,
-                        input[0], input[1], input[2]);
-    p->model.height = (size_t)input[0];
-    p->model.width_px = (size_t)input[1];
-    p->model.channels = (size_t)input[2];
-    MDL_TRY(numbers(file, path, "mendel.value_max", &value_max, 1));
-    MDL_TRY(numbers(file, path, "mendel.mean", mean, p->model.channels));
-    MDL_TRY(numbers(file, path, "mendel.std", std, p->model.channels));
-    for (size_t c = 0; c < p->model.channels; c++) {
-        if (!(value_max > 0) || !(std[c] > 0))
-            return mdl_fail(MDL_FORMAT, "%s: metadata: value_max and std must be positive", path);
+    mdl_image_preparation images;
+    MDL_TRY(mdl_image_metadata_read(file, path, &images));
+    if (images.height > MAX_SIDE || images.width > MAX_SIDE)
+        return mdl_fail(MDL_FORMAT, "%s: metadata mendel.input: %zu x %zu is no image", path,
+                        images.height, images.width);
+    p->model.height = images.height;
+    p->model.width_px = images.width;
+    p->model.channels = images.channels;
+    for (size_t c = 0; c < images.channels; c++)
         for (size_t v = 0; v < 256; v++)
-            p->value[c][v] = (float)(((double)v / value_max - mean[c]) / std[c]);
-    }
+            p->value[c][v] =
+                (float)(((double)v / images.value_max - images.mean[c]) / images.std[c]);
     return MDL_OK;
 }
 
 static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, const char *path)
 {
-    const char *text;
+    const char *text = mdl_safetensors_metadata(file, "mendel.config");
     mdl_config config = mdl_config_default();
-    MDL_TRY(metadata(file, path, "mendel.config", &text));
+    if (!text)
+        return mdl_fail(
+            MDL_CONFIG,
+            "%s: no metadata mendel.config; only a checkpoint that Mendel wrote can be opened here",
+            path);
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
-    MDL_TRY(read_input(p, file, path));
+    MDL_TRY(read_images(p, file, path));
     return mdl_model_check(&p->model);
 }
 

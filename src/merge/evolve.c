@@ -93,7 +93,7 @@ static mdl_status judge(mdl__search *s, size_t c)
         return MDL_OK;
     }
     for (size_t j = 0; j < n; j++)
-        row[j] = expf(-s->scores.losses[j]);
+        row[j] = expf(-(float)s->scores.losses[j]);
     return MDL_OK;
 }
 

@@ -7,7 +7,7 @@
 /* How good one sample's answer is, by the final criterion. */
 static double merit(const mdl_scores *s, size_t j, mdl_final criterion)
 {
-    return criterion == MDL_FINAL_ACCURACY ? (double)s->correct[j] : -(double)s->losses[j];
+    return criterion == MDL_FINAL_ACCURACY ? (double)s->correct[j] : -s->losses[j];
 }
 
 bool mdl__beats(const mdl_scores *winner, const mdl_scores *other, mdl_final criterion)

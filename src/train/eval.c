@@ -14,8 +14,8 @@ struct mdl_evaluator {
     mdl_loader *loader;          /* NULL where the images are on the device */
     mdl_buffer *images, *labels; /* all batches, on the device; else NULL */
     int32_t *host_labels;        /* [batches * batch], -1 in the padding */
-    float *step_logits; /* [n_steps, batch, classes]; NULL where one step is all there is */
-    float *step_q;      /* [n_steps, batch]; NULL where the model has none */
+    double *step_logits; /* [n_steps, batch, classes]; NULL where one step is all there is */
+    float *step_q;       /* [n_steps, batch]; NULL where the model has none */
 };
 
 /* Splits up to this many elements are one batch where nothing else is said: the raw digits. */
@@ -42,7 +42,7 @@ static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image
                                           MDL_SHAPE2(e->batch, image));
         mdl_view labels = mdl_buffer_view(e->labels, b * e->batch * sizeof(int32_t), MDL_I32,
                                           MDL_SHAPE1(e->batch));
-        MDL_TRY(mdl_view_upload_f32(&images, batch.images, e->batch * image));
+        MDL_TRY(mdl__upload_images(&images, batch.images, 0, e->batch * image));
         MDL_TRY(mdl_view_upload_i32(&labels, batch.labels, e->batch));
     }
     mdl_loader_destroy(e->loader);
@@ -56,7 +56,8 @@ static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_devi
     mdl_loader_options options = {.split = e->options.split,
                                   .batch = e->batch,
                                   .keep_in_memory = e->count * image <= MDL_KEEP_LIMIT &&
-                                                    !e->options.keep_on_device};
+                                                    !e->options.keep_on_device,
+                                  .wide = device->real == MDL_F64};
     MDL_TRY(mdl_loader_create(data, &options, &e->loader));
     MDL_TRY(MDL_NEW(e->batches * e->batch, "labels of a split", &e->host_labels));
     for (size_t i = e->count; i < e->batches * e->batch; i++)
@@ -72,10 +73,10 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
     MDL_TRY(mdl__check_data(model, data));
     e->count = data->count[e->options.split];
     if (e->count == 0)
-        return mdl_fail(MDL_CONFIG,
-                        "the %s split has no images (data.fitness_fraction takes a part of train "
-                        "for the fitness split)",
-                        names[e->options.split]);
+        return mdl_fail(MDL_CONFIG, "the %s split has no images (%s)", names[e->options.split],
+                        data->train == NULL ? "only the test side was read"
+                                            : "data.fitness_fraction takes a part of train for the "
+                                              "fitness split");
     e->batch = e->options.batch;
     if (e->batch == 0)
         e->batch = default_batch(e->count, data->height * data->width * data->channels);
@@ -159,7 +160,7 @@ static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
     return MDL_OK;
 }
 
-static size_t argmax(const float *logits, size_t classes)
+static size_t argmax(const double *logits, size_t classes)
 {
     size_t best = 0;
     for (size_t c = 1; c < classes; c++)
@@ -174,13 +175,12 @@ static double stable_term(double x)
 }
 
 /* -log p(label): of the softmax, or of the stable-max. */
-static double loss_of(const float *logits, size_t classes, size_t label, bool stablemax)
+static double loss_of(const double *logits, size_t classes, size_t label, bool stablemax)
 {
-    double sum = 0, top = (double)logits[argmax(logits, classes)];
+    double sum = 0, top = logits[argmax(logits, classes)];
     for (size_t c = 0; c < classes; c++)
-        sum += stablemax ? stable_term((double)logits[c]) : exp((double)logits[c] - top);
-    return stablemax ? log(sum) - log(stable_term((double)logits[label]))
-                     : log(sum) + top - (double)logits[label];
+        sum += stablemax ? stable_term(logits[c]) : exp(logits[c] - top);
+    return stablemax ? log(sum) - log(stable_term(logits[label])) : log(sum) + top - logits[label];
 }
 
 /* Sample i of the batch: at which step it stops, the last where it does not halt. */
@@ -203,13 +203,13 @@ static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_sc
         size_t stop = stopping_step(e, i), label = (size_t)e->host_labels[first + i];
         s->mean_steps += (double)(stop + 1);
         for (size_t k = 0; k < steps; k++) {
-            const float *logits = e->step_logits + (k * e->batch + i) * classes;
+            const double *logits = e->step_logits + (k * e->batch + i) * classes;
             bool right = argmax(logits, classes) == label;
             s->step_top1[k] += right;
             if (k != stop || !e->halt)
                 continue;
             s->correct[first + i] = right ? 1 : 0;
-            s->losses[first + i] = (float)loss_of(logits, classes, label, e->stablemax);
+            s->losses[first + i] = loss_of(logits, classes, label, e->stablemax);
             if (s->logits)
                 memcpy(s->logits + (first + i) * classes, logits, classes * sizeof *logits);
         }
@@ -222,7 +222,7 @@ static mdl_status read_steps(const mdl_evaluator *e, size_t first, size_t n, mdl
     for (size_t k = 0; k < s->n_steps; k++) {
         if (e->step_logits) {
             mdl_view logits = mdl_run_view(e->run, io->step_logits[k]);
-            MDL_TRY(mdl_view_download_f32(&logits, e->step_logits + k * e->batch * e->classes,
+            MDL_TRY(mdl_view_download_f64(&logits, e->step_logits + k * e->batch * e->classes,
                                           e->batch * e->classes));
         }
         if (e->step_q) {
@@ -252,7 +252,7 @@ static mdl_status feed(mdl_evaluator *e, size_t b)
     }
     mdl_batch batch;
     MDL_TRY(mdl_loader_next(e->loader, &batch));
-    MDL_TRY(mdl_view_upload_f32(&images, batch.images, elements));
+    MDL_TRY(mdl__upload_images(&images, batch.images, 0, elements));
     return mdl_view_upload_i32(&labels, batch.labels, e->batch);
 }
 
@@ -266,11 +266,11 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
     mdl_view correct = mdl_run_view(e->run, io->correct);
     mdl_view losses = mdl_run_view(e->run, io->losses);
     MDL_TRY(mdl_view_download_f32(&correct, s->correct + first, e->batch));
-    MDL_TRY(mdl_view_download_f32(&losses, s->losses + first, e->batch));
+    MDL_TRY(mdl_view_download_f64(&losses, s->losses + first, e->batch));
     if (s->logits) {
         mdl_view logits = mdl_run_view(e->run, io->logits);
         MDL_TRY(
-            mdl_view_download_f32(&logits, s->logits + first * e->classes, e->batch * e->classes));
+            mdl_view_download_f64(&logits, s->logits + first * e->classes, e->batch * e->classes));
     }
     return read_steps(e, first, n, s);
 }
@@ -288,7 +288,7 @@ mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_s
         MDL_TRY(run_batch(e, b, s));
     for (size_t i = 0; i < e->count; i++) {
         s->top1 += (double)s->correct[i];
-        s->loss += (double)s->losses[i];
+        s->loss += s->losses[i];
     }
     double n = (double)e->count;
     s->top1 /= n;

@@ -2,37 +2,76 @@
  * that has the checkpoint but not the data. */
 #include "train/train.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const names[MDL_IMAGE_METADATA] = {MDL_IMAGE_METADATA_KEYS};
 
 /* Numbers of one value for each channel, in full precision. */
-static void list(char *text, size_t size, const float *values, size_t count)
+static void list(char *text, size_t size, const double *values, size_t count)
 {
     size_t length = 0;
     for (size_t i = 0; i < count && length < size; i++)
-        length += (size_t)snprintf(text + length, size - length, "%s%.9g", i ? " " : "",
-                                   (double)values[i]);
+        length +=
+            (size_t)snprintf(text + length, size - length, "%s%.17g", i ? " " : "", values[i]);
 }
 
 void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out)
 {
-    const mdl_dataset *set = data->train;
-    float mean[4] = {0}, std[4] = {1, 1, 1, 1};
-    double value_max = data->config.normalize == MDL_NORMALIZE_NONE ? 1 : set->value_max;
-    for (size_t c = 0; data->config.normalize == MDL_NORMALIZE_DATASET && c < 4; c++) {
-        size_t from = mdl_min_size(c, set->channels - 1); /* grey stands for all channels */
-        mean[c] = set->mean[from];
-        std[c] = set->std[from];
-    }
-    size_t channels = mdl_min_size(data->channels, 4);
     snprintf(out->text[0], sizeof out->text[0], "%zu %zu %zu", data->height, data->width,
              data->channels);
-    snprintf(out->text[1], sizeof out->text[1], "%.17g", value_max);
-    list(out->text[2], sizeof out->text[2], mean, channels);
-    list(out->text[3], sizeof out->text[3], std, channels);
+    snprintf(out->text[1], sizeof out->text[1], "%.17g", data->value_max);
+    list(out->text[2], sizeof out->text[2], data->mean, data->channels);
+    list(out->text[3], sizeof out->text[3], data->std, data->channels);
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++) {
         out->keys[i] = names[i];
         out->values[i] = out->text[i];
     }
+}
+
+/* `count` numbers from a list in the metadata. */
+static mdl_status numbers(const mdl_safetensors *file, const char *path, const char *key,
+                          double *values, size_t count)
+{
+    const char *text = mdl_safetensors_metadata(file, key), *at = text;
+    if (!text)
+        return mdl_fail(MDL_CONFIG,
+                        "%s: no metadata %s, by which a checkpoint of Mendel's says how its "
+                        "images were prepared",
+                        path, key);
+    for (size_t i = 0; i < count; i++) {
+        char *end;
+        values[i] = strtod(at, &end);
+        if (end == at || !isfinite(values[i]))
+            return mdl_fail(MDL_FORMAT, "%s: metadata %s: expected %zu numbers, got \"%s\"", path,
+                            key, count, text);
+        at = end;
+    }
+    return MDL_OK;
+}
+
+/* The largest image that is believed; no source gives larger ones. */
+enum { MAX_SIDE = 8192, MAX_CHANNELS = 4 };
+
+mdl_status mdl_image_metadata_read(const mdl_safetensors *file, const char *path,
+                                   mdl_image_preparation *out)
+{
+    double input[3] = {0};
+    *out = (mdl_image_preparation){0};
+    MDL_TRY(numbers(file, path, names[0], input, 3));
+    if (!(input[0] >= 1 && input[0] <= MAX_SIDE && input[1] >= 1 && input[1] <= MAX_SIDE &&
+          input[2] >= 1 && input[2] <= MAX_CHANNELS))
+        return mdl_fail(MDL_FORMAT, "%s: metadata %s: %g x %g x %g is no image", path, names[0],
+                        input[0], input[1], input[2]);
+    out->height = (size_t)input[0];
+    out->width = (size_t)input[1];
+    out->channels = (size_t)input[2];
+    MDL_TRY(numbers(file, path, names[1], &out->value_max, 1));
+    MDL_TRY(numbers(file, path, names[2], out->mean, out->channels));
+    MDL_TRY(numbers(file, path, names[3], out->std, out->channels));
+    for (size_t c = 0; c < out->channels; c++)
+        if (!(out->value_max > 0) || !(out->std[c] > 0))
+            return mdl_fail(MDL_FORMAT, "%s: metadata: value_max and std must be positive", path);
+    return MDL_OK;
 }

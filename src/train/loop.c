@@ -38,7 +38,8 @@ static mdl_status create_loader(mdl__trainer *t)
                                   .augment = true,
                                   .shuffle = true,
                                   .drop_last = true,
-                                  .seed = job->seed};
+                                  .seed = job->seed,
+                                  .wide = job->device->real == MDL_F64};
     MDL_TRY(mdl_loader_create(job->data, &options, &t->loader));
     t->batches = mdl_loader_batches(t->loader);
     return MDL_OK;
@@ -163,7 +164,8 @@ static mdl_status feed_batch(mdl__trainer *t, const mdl_batch *batch, size_t m)
     size_t micro = (size_t)t->choice.micro_batch;
     mdl_view images = mdl_run_view(t->run, t->built.io.images);
     mdl_view labels = mdl_run_view(t->run, t->built.io.labels);
-    MDL_TRY(mdl_view_upload_f32(&images, batch->images + m * micro * t->image, micro * t->image));
+    size_t count = micro * t->image;
+    MDL_TRY(mdl__upload_images(&images, batch->images, m * count, count));
     return mdl_view_upload_i32(&labels, batch->labels + m * micro, micro);
 }
 

@@ -43,6 +43,12 @@ void mdl__built_destroy(mdl__built *built)
     memset(built, 0, sizeof *built);
 }
 
+mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first, size_t count)
+{
+    return to->dtype == MDL_F64 ? mdl_view_upload_f64(to, (const double *)images + first, count)
+                                : mdl_view_upload_f32(to, (const float *)images + first, count);
+}
+
 mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
                             mdl_device *device, mdl__choice choice, mdl_memory_plan *out)
 {

@@ -32,6 +32,7 @@ static mdl_status create(mdl_recalibrator *r, const mdl_model_config *model, con
                                   .batch = r->batch,
                                   .shuffle = true,
                                   .drop_last = true,
+                                  .wide = device->real == MDL_F64,
                                   .keep_in_memory = count * r->image <= MDL_KEEP_LIMIT};
     MDL_TRY(mdl_loader_create(data, &options, &r->loader));
     r->batches = mdl_loader_batches(r->loader);
@@ -78,7 +79,7 @@ mdl_status mdl_recalibrator_run(mdl_recalibrator *r, mdl_weights *weights)
         /* momentum 1 / (k + 1): after each batch the average of all so far */
         *mdl_run_state(r->run) = (mdl_step_state){.bn_momentum = 1 / (double)(k + 1)};
         MDL_TRY(mdl_loader_next(r->loader, &batch));
-        MDL_TRY(mdl_view_upload_f32(&images, batch.images, r->batch * r->image));
+        MDL_TRY(mdl__upload_images(&images, batch.images, 0, r->batch * r->image));
         MDL_TRY(mdl_run_step(r->run));
     }
     return MDL_OK;

@@ -19,10 +19,12 @@ mdl_status mdl__slots_create(mdl__trainer *t)
                                       .batch = s->count,
                                       .augment = true,
                                       .shuffle = true,
-                                      .seed = job->seed};
+                                      .seed = job->seed,
+                                      .wide = job->device->real == MDL_F64};
     s->carry_bytes = mdl_shape_count(&y->shape) / micro * mdl_dtype_size(y->dtype);
     MDL_TRY(MDL_NEW(s->count, "slots", &s->slot));
-    MDL_TRY(mdl_alloc(s->count, s->image * sizeof(float), "images of slots", (void **)&s->images));
+    MDL_TRY(mdl_alloc(s->count, s->image * mdl_dtype_size(job->device->real), "images of slots",
+                      &s->images));
     MDL_TRY(MDL_NEW(s->count, "labels of slots", &s->labels));
     MDL_TRY(MDL_NEW(s->count, "marks of slots", &s->fresh));
     MDL_TRY(MDL_NEW(s->count, "halting logits of slots", &s->q));
@@ -47,8 +49,9 @@ void mdl__slots_destroy(mdl__slots *s)
 static void load_image(mdl__trainer *t, size_t i)
 {
     mdl__slots *s = &t->slots;
+    size_t bytes = s->image * mdl_dtype_size(t->job->device->real);
     mdl_prepare_image(t->job->data, &s->options, s->slot[i].epoch, s->slot[i].position,
-                      s->images + i * s->image, &s->labels[i]);
+                      (char *)s->images + i * bytes, &s->labels[i]);
 }
 
 static void draw(mdl__trainer *t, size_t i)
@@ -81,7 +84,7 @@ mdl_status mdl__slots_feed(mdl__trainer *t, size_t m)
     mdl_view images = mdl_run_view(t->run, io->images), labels = mdl_run_view(t->run, io->labels);
     mdl_view fresh = mdl_run_view(t->run, io->carry_fresh);
     mdl_view y = mdl_run_view(t->run, io->carry_y), z = mdl_run_view(t->run, io->carry_z);
-    MDL_TRY(mdl_view_upload_f32(&images, s->images + first * s->image, micro * s->image));
+    MDL_TRY(mdl__upload_images(&images, s->images, first * s->image, micro * s->image));
     MDL_TRY(mdl_view_upload_i32(&labels, s->labels + first, micro));
     MDL_TRY(mdl_view_upload_i32(&fresh, s->fresh + first, micro));
     MDL_TRY(mdl_buffer_copy(y.buffer, y.offset, s->y, m * bytes, bytes));

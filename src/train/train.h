@@ -62,8 +62,8 @@ mdl_train_config mdl_train_config_default(void);
 typedef struct mdl_scores {
     size_t count, classes;
     float *correct; /* [count], 1 or 0 */
-    float *losses;  /* [count], -log p(true class), no smoothing */
-    float *logits;  /* [count, classes]; NULL unless asked for */
+    double *losses; /* [count], -log p(true class), no smoothing */
+    double *logits; /* [count, classes]; NULL unless asked for */
     float *q;       /* [count, n_steps], halting logits; NULL where the model has none */
     size_t n_steps; /* supervision steps (1 where the model has none) */
     double top1;    /* mean of correct */
@@ -128,6 +128,14 @@ typedef struct mdl_image_metadata {
     char text[MDL_IMAGE_METADATA][128];
 } mdl_image_metadata;
 void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out);
+/* The same read back, checked: of a byte x in channel c the network sees
+ * (x / value_max - mean[c]) / std[c].  MDL_CONFIG where the file, which is at `path`, has none. */
+typedef struct mdl_image_preparation {
+    size_t height, width, channels;
+    double value_max, mean[4], std[4];
+} mdl_image_preparation;
+mdl_status mdl_image_metadata_read(const mdl_safetensors *file, const char *path,
+                                   mdl_image_preparation *out) MDL_MUST_CHECK;
 
 /* ---- training ---------------------------------------------------------------------------------
  */

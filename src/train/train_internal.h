@@ -22,6 +22,10 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
 void mdl__built_destroy(mdl__built *built);
 /* Whether the model takes these images and has a class for each label. */
 mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data) MDL_MUST_CHECK;
+/* Upload elements first .. first + count - 1 of prepared images, which are `wide` where the
+ * device's real type is double. */
+mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first,
+                              size_t count) MDL_MUST_CHECK;
 
 /* ---- memory -----------------------------------------------------------------------------------
  */
@@ -62,7 +66,7 @@ typedef struct mdl__slots {     /* Algorithm 3's batch: samples stay until they 
     size_t count;               /* slots: the batch of one optimizer step */
     size_t image;               /* elements of an image */
     mdl__slot *slot;            /* [count] */
-    float *images;              /* [count, image] */
+    void *images;               /* [count, image], float or double as the options say */
     int32_t *labels, *fresh;    /* [count]; fresh: 1 where the sample has had no step */
     float *q;                   /* [count], halting logits of the last step */
     mdl_buffer *y, *z;          /* carry of all slots */
