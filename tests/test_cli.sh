@@ -141,6 +141,38 @@ expect 3 eval cut.safetensors --data digits
 expect 4 train $small --set optim.kind=sgd --set optim.lr=1000 --set data.normalize=none --out n
 says err 'step '
 
+# ---- other images for a checkpoint -----------------------------------------------------------------
+# Two sources with the same test images and other training images, and one with the test side alone:
+# all are normalised as the training was.
+images='\000\000\010\003\000\000\000\024\000\000\000\004\000\000\000\004'
+labels='\000\000\010\001\000\000\000\024'
+mkdir one other alone
+for folder in one other alone; do
+    { printf "$images" && seq 1000 | head -c 320; } >$folder/t10k-images-idx3-ubyte
+    { printf "$labels" && yes "$(printf '\001\002')" | tr -d '\n' | head -c 20; } \
+        >$folder/t10k-labels-idx1-ubyte
+done
+cp one/t10k-labels-idx1-ubyte one/train-labels-idx1-ubyte
+cp one/t10k-labels-idx1-ubyte other/train-labels-idx1-ubyte
+{ printf "$images" && seq 2000 | tail -c 320; } >one/train-images-idx3-ubyte
+{ printf "$images" && seq 2000 | tail -c 320 | tr '0-9' 'q-z'; } >other/train-images-idx3-ubyte
+expect 0 train $small --data idx:one --set train.batch=4 --out o
+for folder in one other alone; do
+    expect 0 eval o/final.safetensors --data idx:$folder --predictions $folder.csv
+    says out 'test split: 20 images'
+    cmp -s one.csv $folder.csv || fail "idx:$folder is normalised in another way"
+done
+expect 0 eval o/final.safetensors --data idx:other --set data.normalize=dataset --predictions w.csv
+if cmp -s one.csv w.csv; then fail 'data.normalize of one'"'"'s own has no effect'; fi
+expect 3 eval o/final.safetensors --data idx:alone --set data.normalize=dataset
+says err 'measured on the training images'
+expect 3 eval o/final.safetensors --data idx:alone --split fitness
+says err 'train-labels'
+expect 0 eval o/final.safetensors --data idx:one --backend reference --set run.precision=float64 \
+    --predictions double.csv
+says double.csv 'index,label'
+[ "$(wc -c <double.csv)" -gt "$(wc -c <one.csv)" ] || fail 'float64 logits are printed as float32'
+
 # ---- merging, the experiment, plan, bench, data ----------------------------------------------------
 expect 0 merge --method average a/final.safetensors c/final.safetensors -o m.safetensors
 expect 0 merge --method slerp --ratio 0 a/final.safetensors c/final.safetensors --out s.safetensors

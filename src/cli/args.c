@@ -165,23 +165,37 @@ static mdl_status set_shortcut(mdl_config *config, const char *option, const cha
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "option %s", option);
 }
 
+/* The network's input, and what the images were normalised with: other images are to be normalised
+ * as those were, only scaled to 0..1 by their own full intensity. */
+static mdl_status image_settings(const mdl_safetensors *file, const char *path, mdl_config *config)
+{
+    mdl_image_preparation images;
+    MDL_TRY(mdl_image_metadata_read(file, path, &images));
+    config->model.height = images.height;
+    config->model.width_px = images.width;
+    config->model.channels = images.channels;
+    if (config->data.normalize != MDL_NORMALIZE_DATASET)
+        return MDL_OK;
+    config->data.constants = images.channels;
+    memcpy(config->data.mean, images.mean, sizeof(images.mean));
+    memcpy(config->data.std, images.std, sizeof(images.std));
+    return MDL_OK;
+}
+
 /* The configuration that a checkpoint carries; where it has none, the defaults stay. */
 static mdl_status from_checkpoint(const char *path, mdl_config *config)
 {
     mdl_safetensors *file;
     MDL_TRY(mdl_safetensors_read(path, &file));
     const char *text = mdl_safetensors_metadata(file, "mendel.config");
-    const char *input = mdl_safetensors_metadata(file, "mendel.input");
-    mdl_model_config *model = &config->model;
     mdl_status status = MDL_OK;
     if (text != NULL) {
         mdl_config_origin origin = config->origin; /* its lines are those of no file */
         status = mdl_config_parse(text, strlen(text), path, config);
         config->origin = origin;
     }
-    if (input != NULL &&
-        sscanf(input, "%zu %zu %zu", &model->height, &model->width_px, &model->channels) != 3)
-        model->height = 0; /* as if it were not there */
+    if (status == MDL_OK && mdl_safetensors_metadata(file, "mendel.input") != NULL)
+        status = image_settings(file, path, config);
     mdl_safetensors_free(file);
     return status;
 }
@@ -198,6 +212,8 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
         if (strcmp(args->items[i].name, "--set") == 0)
             MDL_TRY(mdl_config_set(config, args->items[i].value));
     }
+    if (config->origin.line[mdl_key_find("data.normalize")] == MDL_ORIGIN_SET)
+        config->data.constants = 0; /* a wish of one's own: by the data at hand */
     for (size_t i = 0; i < MDL_COUNT(shortcuts); i++) {
         const char *value = cli_value(args, shortcuts[i].option);
         if (value != NULL)
