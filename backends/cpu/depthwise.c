@@ -20,6 +20,10 @@ CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t
                               size_t kernel, size_t stride, size_t columns, bool checked, bool flip)
 {
     cpu_vec sum[CPU_DW_COLUMNS] = {{0}};
+    float *dst = p->dst + ox * p->c + channel;
+    CPU_UNROLL
+    for (size_t b = 0; b < columns; b++)
+        __builtin_prefetch(dst + b * p->c, 1);
     ptrdiff_t left = (ptrdiff_t)(ox * stride) - p->pad_left;
     for (size_t ky = 0; ky < kernel; ky++) {
         ptrdiff_t iy = p->top + (ptrdiff_t)ky;
@@ -43,7 +47,6 @@ CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t
                     sum[b] += x * weight[j - b * stride];
         }
     }
-    float *dst = p->dst + ox * p->c + channel;
     CPU_UNROLL
     for (size_t b = 0; b < columns; b++) {
         if (p->accumulate)

@@ -11,8 +11,8 @@
 #define MAX_VECTORS 3
 #endif
 #define MAX_ROWS 8
-/* Rows of a left matrix that stay in the second-level cache while the panels pass. */
-#define ROW_GROUP 48
+/* Of the left matrix, so many numbers stay in the second-level cache while the panels pass. */
+#define LEFT_SIZE ((size_t)56 << 10)
 
 /* Vectors of the next panel where `left` vectors remain: no panel of one behind a full one. */
 static size_t panel_vectors(size_t left)
@@ -89,6 +89,12 @@ typedef struct tile {  /* one block of the product */
 CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, size_t row_step, size_t k_step)
 {
     cpu_vec sum[MAX_ROWS][MAX_VECTORS] = {{{0}}};
+    CPU_UNROLL
+    for (size_t r = 0; r < rows; r++)
+        CPU_UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        /* While the sums are made, the lines they go to come. */
+        __builtin_prefetch(t->c + r * t->ldc + v * CPU_LANES, 1);
     const float *b = t->b;
     size_t tail = vectors - 1, b_lanes = t->b_lanes, ldb = t->ldb, depth = t->k;
     for (size_t piece = 0; piece < t->pieces; piece++) {
@@ -212,7 +218,8 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
 
 void CPU_NAME(gemm_run)(const cpu_gemm *g, size_t first, size_t last)
 {
-    for (size_t row = 0; row < g->m; row += ROW_GROUP)
+    size_t group = mdl_max_size(1, LEFT_SIZE / g->k / 24) * 24;
+    for (size_t row = 0; row < g->m; row += group)
         for (size_t panel = first; panel < last; panel++)
-            run_panel(g, panel, row, mdl_min_size(g->m, row + ROW_GROUP));
+            run_panel(g, panel, row, mdl_min_size(g->m, row + group));
 }
