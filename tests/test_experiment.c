@@ -21,14 +21,14 @@ static size_t stop_after;  /* ask to stop at the stage of this number; 0: never 
 static int setup(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"data.source=synthetic:240",
+    static const char *const sets[] = {"data.source=synthetic:120",
                                        "data.image_size=8",
                                        "data.fitness_fraction=0.25",
-                                       "model.width=0.25",
+                                       "model.width=0.1",
                                        "model.depth=0.2",
                                        "trm.dim=8",
                                        "train.epochs=2",
-                                       "train.batch=32",
+                                       "train.batch=16",
                                        "train.ema=0.9",
                                        "optim.lr=0.01",
                                        "merge.evaluations=4",

@@ -87,6 +87,11 @@ static void models_on_the_same_images(void **state)
     assert_contains(table.verdict, "good and itself answer alike on every image");
     assert_contains(table.verdict, "not the recipes");
     assert_contains(table.verdict, "not corrected for the 4 tests");
+    table.rows[1].kind = MDL_ROW_FUSED;
+    mdl_table_compare_models(&table, table.rows[1].name, table.rows[2].name, right[0], right[0],
+                             IMAGES);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "hybrid answers like hybrid: best parent on every image");
 }
 
 static void seeds_show_little(void **state)

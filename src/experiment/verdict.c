@@ -100,10 +100,26 @@ static void judge_seeds(mdl_table *table, const mdl_comparison *c)
             seeds);
 }
 
+static mdl_row_kind kind_of(const mdl_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        if (strcmp(table->rows[i].name, name) == 0)
+            return table->rows[i].kind;
+    }
+    return MDL_ROW_OTHER;
+}
+
 static void judge_models(mdl_table *table, const mdl_comparison *c)
 {
     double points = 100 * c->difference;
-    if (c->only_first + c->only_second == 0)
+    bool alike = c->only_first + c->only_second == 0;
+    if (alike && kind_of(table, c->first) == MDL_ROW_FUSED &&
+        kind_of(table, c->second) == MDL_ROW_BEST_PARENT)
+        say(table,
+            "%s answers like %s on every image: the search found no child that is better on the "
+            "held-out images.\n",
+            c->first, c->second);
+    else if (alike)
         say(table, "%s and %s answer alike on every image.\n", c->first, c->second);
     else if (c->p < level)
         say(table,
