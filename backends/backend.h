@@ -82,4 +82,22 @@ struct mdl_backend {
 extern const mdl_backend mdl_backend_reference;
 extern const mdl_backend mdl_backend_cpu;
 
+/* ---- backends that are loaded at run time -------------------------------------------------------
+ * A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
+
+#define MDL_BACKEND_ABI 1 /* changes with anything in this header or in ops.h */
+
+typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
+    int abi;
+    mdl_status (*fail)(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
+    void (*log)(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
+    mdl_status (*alloc)(size_t count, size_t size, const char *tag, void **out);
+    void (*free)(void *ptr);
+    double (*time)(void);
+    const mdl_op_def *(*op_get)(mdl_op op);
+} mdl_host;
+
+/* NULL where the module is of another version (host->abi).  `host` must stay. */
+typedef const mdl_backend *mdl_backend_load_fn(const mdl_host *host);
+
 #endif
