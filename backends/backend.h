@@ -32,7 +32,7 @@ typedef struct mdl_device_info { /* a line of `mendel devices` */
     size_t memory; /* bytes, 0: not known */
     int units;     /* cores or compute units */
     bool usable;
-    char reason[256]; /* why not usable */
+    char reason[512]; /* why not usable */
 } mdl_device_info;
 
 typedef struct mdl_kernel {

@@ -1,10 +1,10 @@
 /* Finding devices, choosing one, opening and closing it. */
+#include "backends/opencl/ocl_internal.h" /* first: it says which version of OpenCL */
+
 #include <clblast_c.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "backends/opencl/ocl_internal.h"
 
 #define NO_PLATFORM                                                                                \
     "no OpenCL driver was found; install one for the device (NVIDIA: part of its driver, if "      \

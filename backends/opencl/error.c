@@ -1,8 +1,8 @@
 /* Names of the codes of OpenCL and CLBlast, and failing with them. */
+#include "backends/opencl/ocl_internal.h" /* first: it says which version of OpenCL */
+
 #include <clblast_c.h>
 #include <stdarg.h>
-
-#include "backends/opencl/ocl_internal.h"
 
 #define NAME(code)                                                                                 \
     case code:                                                                                     \

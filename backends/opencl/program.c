@@ -90,6 +90,7 @@ static mdl_status get_kernel(ocl_state *state, ocl_kernel which, cl_kernel *out)
 {
     const kernel_source *source = &kernel_sources[which];
     cl_int code;
+    *out = NULL;
     if (!state->programs[source->program])
         MDL_TRY(build(state, source->program));
     if (!state->kernels[which]) {

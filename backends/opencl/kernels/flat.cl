@@ -5,6 +5,8 @@
  * chunks' pairs in double. */
 #pragma OPENCL FP_CONTRACT OFF
 
+#define GROUP ((uint)get_group_id(0))
+
 typedef struct segment {
     uint begin, count; /* elements */
     uint chunk;        /* number of its first chunk */
@@ -14,7 +16,7 @@ typedef struct segment {
 /* The segment of this group's chunk: the last one that starts at it or before and is not empty. */
 static segment find_segment(global const segment *table, uint n)
 {
-    uint chunk = get_group_id(0), low = 0, high = n;
+    uint chunk = GROUP, low = 0, high = n;
     while (high - low > 1) {
         uint middle = (low + high) / 2;
         if (table[middle].chunk <= chunk)
@@ -27,9 +29,9 @@ static segment find_segment(global const segment *table, uint n)
 
 /* The elements of this group's chunk. */
 #define FOR_CHUNK(i, seg)                                                                          \
-    for (uint i = seg.begin + (get_group_id(0) - seg.chunk) * CHUNK + get_local_id(0),             \
+    for (uint i = seg.begin + (GROUP - seg.chunk) * CHUNK + get_local_id(0),             \
               end_ = min(seg.begin + seg.count,                                                    \
-                         seg.begin + (get_group_id(0) - seg.chunk + 1) * CHUNK);                   \
+                         seg.begin + (GROUP - seg.chunk + 1) * CHUNK);                   \
          i < end_; i += get_local_size(0))
 
 kernel void lerp(global const float *x, uint x_at, global float *y, uint y_at, uint n, float t)
@@ -139,7 +141,7 @@ kernel void dots(global const segment *table, uint table_at, uint segments, glob
     ab = group_pair_sum(room, ab);
     bb = group_pair_sum(room, bb);
     if (get_local_id(0) == 0) {
-        part += part_at + 6 * get_group_id(0);
+        part += part_at + 6 * GROUP;
         part[0] = aa.x;
         part[1] = aa.y;
         part[2] = ab.x;
@@ -153,14 +155,14 @@ kernel void dots(global const segment *table, uint table_at, uint segments, glob
 kernel void sum_squares(global const float *x, uint x_at, global float *part, uint part_at, uint n)
 {
     local float2 room[256];
-    uint begin = get_group_id(0) * CHUNK, end = min(n, begin + CHUNK);
+    uint begin = GROUP * CHUNK, end = min(n, begin + CHUNK);
     float2 sum = (float2)(0.0f);
     for (uint i = begin + get_local_id(0); i < end; i += get_local_size(0))
         sum = pair_add(sum, pair_product(x[x_at + i], x[x_at + i]));
     sum = group_pair_sum(room, sum);
     if (get_local_id(0) == 0) {
-        part[part_at + 2 * get_group_id(0)] = sum.x;
-        part[part_at + 2 * get_group_id(0) + 1] = sum.y;
+        part[part_at + 2 * GROUP] = sum.x;
+        part[part_at + 2 * GROUP + 1] = sum.y;
     }
 }
 
