@@ -1,16 +1,53 @@
-/* LINEAR, its gradients and SUM_ROWS. */
+/* LINEAR, its gradients and SUM_ROWS.  Products are run by an own kernel, which adds the bias on the
+ * way and can cut a long sum into chunks; large ones by CLBlast. */
 #include "backends/opencl/ocl_internal.h"
+
+#include <clblast_c.h>
 
 typedef struct product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
     ocl_arg a, b, bias, c;
-    size_t a_row, a_column, b_row, b_column; /* distance of neighbours in elements */
+    bool a_turned, b_turned; /* they lie in memory as a[k, m], b[n, k] */
     size_t m, n, k;
     size_t chunk, chunks; /* of k; each chunk writes a part of its own */
     bool has_bias, accumulate;
 } product;
 
+/* By CLBlast, column-major with the operands swapped (row-major costs temporary buffers): what is
+ * c[m, n] by rows is its transpose by columns. */
+static mdl_status run_blast(mdl_device *device, const product *p)
+{
+    ocl_state *state = ocl_of(device);
+    float beta = p->accumulate || p->has_bias ? 1.0f : 0.0f;
+    if (p->has_bias)
+        OCL_LAUNCH(device, OCL_KERNEL_expand, ocl_flat(p->m * p->n), p->bias, p->c,
+                   ocl_uint(p->m * p->n), ocl_uint(p->n));
+    MDL_TRY(state->failed);
+    OCL_TRY((cl_int)CLBlastSgemm(CLBlastLayoutColMajor,
+                                 p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
+                                 p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n,
+                                 p->m, p->k, 1.0f, p->b.memory, p->b.at,
+                                 p->b_turned ? p->k : p->n, p->a.memory, p->a.at,
+                                 p->a_turned ? p->m : p->k, beta, p->c.memory, p->c.at, p->n,
+                                 &state->queue, NULL),
+            "%s: CLBlastSgemm of %zu x %zu x %zu", state->name, p->m, p->n, p->k);
+    state->launches++;
+    return MDL_OK;
+}
+
+static bool blast_serves(const ocl_state *state, const product *p)
+{
+    return p->chunks == 1 && !(p->has_bias && p->accumulate) &&
+           (double)p->m * (double)p->n * (double)p->k >= state->blast_from;
+}
+
 static void run_product(mdl_device *device, const product *p)
 {
+    ocl_state *state = ocl_of(device);
+    if (blast_serves(state, p)) {
+        if (state->failed == MDL_OK)
+            state->failed = run_blast(device, p);
+        return;
+    }
     /* tiles of 64 x 64, 128 x 32 or 128 x 16, with 4 x 4 for each work-item */
     ocl_kernel kernel = OCL_KERNEL_gemm_64;
     size_t rows = 64, columns = 64;
@@ -23,8 +60,8 @@ static void run_product(mdl_device *device, const product *p)
     ocl_range range = {{x, y, 1},
                        {mdl_round_up(p->n, columns) / columns * x,
                         mdl_round_up(p->m, rows) / rows * y, p->chunks}};
-    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_row), ocl_uint(p->a_column), p->b,
-               ocl_uint(p->b_row), ocl_uint(p->b_column), p->bias, ocl_uint(p->has_bias), p->c,
+    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_turned), p->b,
+               ocl_uint(p->b_turned), p->bias, ocl_uint(p->has_bias), p->c,
                ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk),
                ocl_uint(p->accumulate));
 }
@@ -35,11 +72,7 @@ OCL_OP(ocl_linear)
     bool has_bias = ocl_present(call, 2);
     OCL_UNUSED();
     product p = {.a = IN(0),
-                 .a_row = c,
-                 .a_column = 1,
                  .b = IN(1),
-                 .b_row = k,
-                 .b_column = 1,
                  .bias = has_bias ? IN(2) : IN(1),
                  .c = OUT(0),
                  .m = mdl_shape_rows(&call->in[0].shape),
@@ -57,11 +90,8 @@ OCL_OP(ocl_linear_grad_input)
     size_t c = call->in[1].shape.dim[0], k = call->in[1].shape.dim[1];
     OCL_UNUSED();
     product p = {.a = IN(0),
-                 .a_row = k,
-                 .a_column = 1,
                  .b = IN(1),
-                 .b_row = 1,
-                 .b_column = k,
+                 .b_turned = true,
                  .bias = IN(1),
                  .c = OUT(0),
                  .m = mdl_shape_rows(&call->in[0].shape),
@@ -106,11 +136,8 @@ OCL_OP(ocl_linear_grad_weight)
     size_t chunks = weight_chunks(call);
     OCL_UNUSED();
     product p = {.a = IN(0),
-                 .a_row = 1,
-                 .a_column = c,
+                 .a_turned = true,
                  .b = IN(1),
-                 .b_row = k,
-                 .b_column = 1,
                  .bias = IN(1),
                  .c = chunks == 1 ? OUT(0) : ocl_tensor(&call->workspace),
                  .m = c,

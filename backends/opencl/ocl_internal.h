@@ -125,6 +125,7 @@ typedef struct ocl_state {
     char name[128];         /* of the device, for messages */
     char options[64];       /* with which all programs are built */
     size_t max_allocation;  /* bytes */
+    double blast_from;      /* multiply-adds from which a product goes to CLBlast */
     cl_program programs[OCL_PROGRAM_COUNT];
     cl_kernel kernels[OCL_KERNEL_COUNT];
     ocl_stage stages[OCL_STAGES];

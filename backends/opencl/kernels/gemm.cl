@@ -1,5 +1,5 @@
-/* Products: c[m, n] (+)= a[m, k] b[k, n] (+ bias[n]), where element (i, j) of a lies at
- * i * a_row + j * a_column, and so for b: one kernel serves transposed operands.
+/* Products: c[m, n] (+)= a[m, k] b[k, n] (+ bias[n]).  Where an operand is `turned`, it lies in
+ * memory as a[k, m] or b[n, k].
  *
  * A group computes a tile of TM x TN; each work-item 4 x 4 of it, strided, so that neighbours write
  * neighbouring columns.  Part z of the grid sums over the z-th `chunk` of k and writes to
@@ -11,8 +11,8 @@
 #define ITEMS (ROWS * COLS)
 
 kernel __attribute__((reqd_work_group_size(COLS, ROWS, 1))) void
-gemm(global const float *a, uint a_at, uint a_row, uint a_column, global const float *b, uint b_at,
-     uint b_row, uint b_column, global const float *bias, uint bias_at, uint has_bias,
+gemm(global const float *a, uint a_at, uint a_turned, global const float *b, uint b_at,
+     uint b_turned, global const float *bias, uint bias_at, uint has_bias,
      global float *c, uint c_at, uint m, uint n, uint k, uint chunk, uint accumulate)
 {
     local float as[TK][TM + 1], bs[TK][TN + 1];
@@ -29,14 +29,16 @@ gemm(global const float *a, uint a_at, uint a_row, uint a_column, global const f
     for (uint k0 = begin; k0 < end; k0 += TK) {
         /* neighbouring work-items read along the axis that lies contiguous */
         for (uint t = item; t < TM * TK; t += ITEMS) {
-            uint kk = a_column == 1 ? t % TK : t / TM, mm = a_column == 1 ? t / TK : t % TM;
-            bool inside = k0 + kk < end && m0 + mm < m;
-            as[kk][mm] = inside ? a[(m0 + mm) * a_row + (k0 + kk) * a_column] : 0.0f;
+            uint kk = a_turned ? t / TM : t % TK, mm = a_turned ? t % TM : t / TK;
+            uint row = m0 + mm, column = k0 + kk;
+            bool inside = column < end && row < m;
+            as[kk][mm] = inside ? a[a_turned ? column * m + row : row * k + column] : 0.0f;
         }
         for (uint t = item; t < TN * TK; t += ITEMS) {
-            uint kk = b_column == 1 ? t / TN : t % TK, nn = b_column == 1 ? t % TN : t / TK;
-            bool inside = k0 + kk < end && n0 + nn < n;
-            bs[kk][nn] = inside ? b[(k0 + kk) * b_row + (n0 + nn) * b_column] : 0.0f;
+            uint kk = b_turned ? t % TK : t / TN, nn = b_turned ? t / TK : t % TN;
+            uint row = k0 + kk, column = n0 + nn;
+            bool inside = row < end && column < n;
+            bs[kk][nn] = inside ? b[b_turned ? column * k + row : row * n + column] : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint kk = 0; kk < TK; kk++) {
