@@ -85,10 +85,11 @@ extern const mdl_backend mdl_backend_cpu;
 /* ---- backends that are loaded at run time -------------------------------------------------------
  * A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
 
-#define MDL_BACKEND_ABI 1 /* changes with anything in this header or in ops.h */
+/* Differs where the two sides were built from different headers, as far as that shows. */
+#define MDL_BACKEND_ABI (1000000 + 1000 * sizeof(mdl_call) + MDL_OP_COUNT)
 
 typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
-    int abi;
+    size_t abi; /* MDL_BACKEND_ABI */
     mdl_status (*fail)(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
     void (*log)(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
     mdl_status (*alloc)(size_t count, size_t size, const char *tag, void **out);

@@ -1,6 +1,7 @@
-/* Every kernel of the cpu backend, or that in MDL_TEST_BACKEND, against the reference backend, in float32: the op of each case,
- * and the backward ops its gradient rule emits, with 1, 2 and 3 threads, overwriting and adding.
- * Ops that fall back to the reference are listed, not passed in silence.  Speed is not tested. */
+/* Every kernel of the cpu backend, or that in MDL_TEST_BACKEND, against the reference backend, in
+ * float32: the op of each case, and the backward ops its gradient rule emits, with 1, 2 and 3
+ * threads, overwriting and adding. Ops that fall back to the reference are listed, not passed in
+ * silence.  Speed is not tested. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

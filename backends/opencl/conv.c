@@ -68,7 +68,8 @@ OCL_OP(ocl_conv2d_grad_input)
                IN(1), OUT(0), ocl_struct(&g, sizeof g), ADDS(0));
 }
 
-/* ---- weights ---------------------------------------------------------------------------------- */
+/* ---- weights ----------------------------------------------------------------------------------
+ */
 
 /* Lines of the output that a group adds up: so many that there are at most MOST_CHUNKS. */
 enum { MOST_CHUNKS = 64, LEAST_PIXELS = 64 };
@@ -98,8 +99,8 @@ size_t ocl_depthwise_grad_weight_workspace(const mdl_call *call, int threads)
 }
 
 /* `columns` and `rest`: the last dimension of the weights, and the product of the others. */
-static void weight_grad(mdl_device *device, const mdl_call *call, ocl_kernel kernel,
-                        size_t columns, size_t rest)
+static void weight_grad(mdl_device *device, const mdl_call *call, ocl_kernel kernel, size_t columns,
+                        size_t rest)
 {
     const mdl_shape *y = &call->in[1].shape;
     geometry g = geometry_of(call, &call->in[0].shape, y);

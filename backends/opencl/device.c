@@ -134,15 +134,16 @@ int ocl_devices(mdl_device_info *infos, int max)
     return (int)n;
 }
 
-/* ---- choice ----------------------------------------------------------------------------------- */
+/* ---- choice -----------------------------------------------------------------------------------
+ */
 
 static bool contains(const char *text, const char *part)
 {
     size_t length = strlen(part);
     for (; *text != '\0'; text++) {
         size_t same = 0;
-        while (same < length && tolower((unsigned char)text[same]) ==
-                                    tolower((unsigned char)part[same]))
+        while (same < length &&
+               tolower((unsigned char)text[same]) == tolower((unsigned char)part[same]))
             same++;
         if (same == length)
             return true;
@@ -195,10 +196,11 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
     return MDL_OK;
 }
 
-/* ---- open, close ------------------------------------------------------------------------------ */
+/* ---- open, close ------------------------------------------------------------------------------
+ */
 
-/* Multiply-adds of a product from which CLBlast serves it.  Its large-product path makes copies, the
- * direct one takes the operands as they lie. */
+/* Multiply-adds of a product from which CLBlast serves it.  Its large-product path makes copies,
+ * the direct one takes the operands as they lie. */
 #define BLAST_FROM 1e8
 
 static mdl_status setup_blast(ocl_state *state)

@@ -124,8 +124,7 @@ mdl_status ocl_fail(cl_int code, const char *format, ...)
     if (vsnprintf(text, sizeof text, format, args) < 0)
         text[0] = '\0';
     va_end(args);
-    bool memory =
-        code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
+    bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
     return mdl_fail(memory ? MDL_NO_MEMORY : MDL_DEVICE, "opencl: %s: %s (%d)", text,
                     ocl_error_name(code), (int)code);
 }

@@ -69,10 +69,9 @@ OCL_OP(ocl_adamw)
     OCL_LAUNCH(device, OCL_KERNEL_adamw, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
                IN(0), OUT(0), OUT(1), OUT(2), ocl_float(a->optim.lr),
                ocl_float(a->optim.weight_decay), ocl_float(a->optim.grad_scale),
-               ocl_float(a->optim.beta1), ocl_float(1 - a->optim.beta1),
-               ocl_float(a->optim.beta2), ocl_float(1 - a->optim.beta2),
-               ocl_float(1 / a->optim.correction1), ocl_float(1 / sqrt(a->optim.correction2)),
-               ocl_float(a->optim.eps));
+               ocl_float(a->optim.beta1), ocl_float(1 - a->optim.beta1), ocl_float(a->optim.beta2),
+               ocl_float(1 - a->optim.beta2), ocl_float(1 / a->optim.correction1),
+               ocl_float(1 / sqrt(a->optim.correction2)), ocl_float(a->optim.eps));
 }
 
 OCL_OP(ocl_sgd)
@@ -110,7 +109,8 @@ OCL_OP(ocl_noise)
                ocl_float(call->attrs->noise.std));
 }
 
-/* ---- sums ------------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------------------------
+ */
 
 /* Add the pairs of `chunks` chunks in order; `sums` of them for each chunk. */
 static void add_chunks(const float *pairs, size_t chunks, size_t sums, double *out)
@@ -195,8 +195,8 @@ OCL_OP(ocl_dots)
     if (chunks > 0) {
         if (!get_segments(device, a->blend.segments, n, &table))
             return;
-        OCL_LAUNCH(device, OCL_KERNEL_dots, ocl_groups(chunks, 256), ocl_memory(table),
-                   ocl_uint(n), IN(0), IN(1), ocl_tensor(&call->workspace));
+        OCL_LAUNCH(device, OCL_KERNEL_dots, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
+                   IN(0), IN(1), ocl_tensor(&call->workspace));
     }
     if (state->failed == MDL_OK)
         state->failed = finish_dots(state, call);

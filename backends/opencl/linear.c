@@ -1,5 +1,5 @@
-/* LINEAR, its gradients and SUM_ROWS.  Products are run by an own kernel, which adds the bias on the
- * way and can cut a long sum into chunks; large ones by CLBlast. */
+/* LINEAR, its gradients and SUM_ROWS.  Products are run by an own kernel, which adds the bias on
+ * the way and can cut a long sum into chunks; large ones by CLBlast. */
 #include "backends/opencl/ocl_internal.h"
 
 #include <clblast_c.h>
@@ -22,13 +22,11 @@ static mdl_status run_blast(mdl_device *device, const product *p)
         OCL_LAUNCH(device, OCL_KERNEL_expand, ocl_flat(p->m * p->n), p->bias, p->c,
                    ocl_uint(p->m * p->n), ocl_uint(p->n));
     MDL_TRY(state->failed);
-    OCL_TRY((cl_int)CLBlastSgemm(CLBlastLayoutColMajor,
-                                 p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
-                                 p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n,
-                                 p->m, p->k, 1.0f, p->b.memory, p->b.at,
-                                 p->b_turned ? p->k : p->n, p->a.memory, p->a.at,
-                                 p->a_turned ? p->m : p->k, beta, p->c.memory, p->c.at, p->n,
-                                 &state->queue, NULL),
+    OCL_TRY((cl_int)CLBlastSgemm(
+                CLBlastLayoutColMajor, p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
+                p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m, p->k, 1.0f,
+                p->b.memory, p->b.at, p->b_turned ? p->k : p->n, p->a.memory, p->a.at,
+                p->a_turned ? p->m : p->k, beta, p->c.memory, p->c.at, p->n, &state->queue, NULL),
             "%s: CLBlastSgemm of %zu x %zu x %zu", state->name, p->m, p->n, p->k);
     state->launches++;
     return MDL_OK;
@@ -60,10 +58,9 @@ static void run_product(mdl_device *device, const product *p)
     ocl_range range = {{x, y, 1},
                        {mdl_round_up(p->n, columns) / columns * x,
                         mdl_round_up(p->m, rows) / rows * y, p->chunks}};
-    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_turned), p->b,
-               ocl_uint(p->b_turned), p->bias, ocl_uint(p->has_bias), p->c,
-               ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk),
-               ocl_uint(p->accumulate));
+    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_turned), p->b, ocl_uint(p->b_turned),
+               p->bias, ocl_uint(p->has_bias), p->c, ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k),
+               ocl_uint(p->chunk), ocl_uint(p->accumulate));
 }
 
 OCL_OP(ocl_linear)

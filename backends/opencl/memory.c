@@ -30,7 +30,8 @@ mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, 
     cl_mem memory = clCreateBuffer(state->context, CL_MEM_READ_WRITE, size, NULL, &code);
     /* Filled and waited for at once: many drivers find the memory only now. */
     if (code == CL_SUCCESS)
-        code = clEnqueueFillBuffer(state->queue, memory, &zero, sizeof zero, 0, size, 0, NULL, NULL);
+        code =
+            clEnqueueFillBuffer(state->queue, memory, &zero, sizeof zero, 0, size, 0, NULL, NULL);
     if (code == CL_SUCCESS)
         code = clFinish(state->queue);
     if (code != CL_SUCCESS) {
@@ -52,7 +53,8 @@ void ocl_buffer_destroy(mdl_buffer *buffer)
     mdl_free(buffer);
 }
 
-/* ---- transfers -------------------------------------------------------------------------------- */
+/* ---- transfers --------------------------------------------------------------------------------
+ */
 
 /* Wait until what is in the stage has been sent. */
 static mdl_status stage_wait(ocl_stage *stage)
@@ -95,8 +97,8 @@ mdl_status ocl_upload(mdl_buffer *to, size_t offset, const void *from, size_t by
         stage->size = bytes;
     }
     memcpy(stage->bytes, from, bytes);
-    OCL_TRY(clEnqueueWriteBuffer(state->queue, memory_of(to), CL_FALSE, offset, bytes,
-                                 stage->bytes, 0, NULL, &stage->sent),
+    OCL_TRY(clEnqueueWriteBuffer(state->queue, memory_of(to), CL_FALSE, offset, bytes, stage->bytes,
+                                 0, NULL, &stage->sent),
             "upload of %zu bytes", bytes);
     return MDL_OK;
 }
@@ -143,7 +145,8 @@ mdl_status ocl_finish(mdl_device *device)
     return MDL_OK;
 }
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables -----------------------------------------------------------------------------------
+ */
 
 static void table_clear(ocl_table *table)
 {

@@ -101,7 +101,8 @@ typedef enum ocl_kernel {
         OCL_KERNEL_COUNT
 } ocl_kernel;
 
-/* ---- state of a device ------------------------------------------------------------------------ */
+/* ---- state of a device ------------------------------------------------------------------------
+ */
 
 enum { OCL_STAGES = 4, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
 
@@ -143,7 +144,8 @@ static inline ocl_state *ocl_of(const mdl_device *device)
     return device->state;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors -----------------------------------------------------------------------------------
+ */
 
 const char *ocl_error_name(cl_int code); /* of OpenCL and of CLBlast; never NULL */
 /* Fail with "<what>: CL_..."; a status that suits the code. */
@@ -155,14 +157,16 @@ mdl_status ocl_fail(cl_int code, const char *format, ...) MDL_PRINTF(2, 3);
             return ocl_fail(code_, __VA_ARGS__);                                                   \
     } while (0)
 
-/* ---- devices ---------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------------
+ */
 
 int ocl_devices(mdl_device_info *infos, int max);
 mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_id *device);
 mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, mdl_device **out);
 void ocl_close(mdl_device *device);
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -----------------------------------------------------------------------------------
+ */
 
 mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out);
 void ocl_buffer_destroy(mdl_buffer *buffer);
@@ -178,7 +182,8 @@ mdl_status ocl_table_get(ocl_state *state, const void *key, size_t key_size, siz
                          void (*fill)(const void *key, size_t key_size, void *table), cl_mem *out);
 void ocl_tables_destroy(ocl_state *state);
 
-/* ---- launching -------------------------------------------------------------------------------- */
+/* ---- launching --------------------------------------------------------------------------------
+ */
 
 void ocl_programs_destroy(ocl_state *state);
 
@@ -222,7 +227,8 @@ void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const oc
     ocl_launch(device, kernel, range, (const ocl_arg[]){__VA_ARGS__},                              \
                sizeof((const ocl_arg[]){__VA_ARGS__}) / sizeof(ocl_arg))
 
-/* ---- ops -------------------------------------------------------------------------------------- */
+/* ---- ops --------------------------------------------------------------------------------------
+ */
 
 #define OCL_OP(name) void name(mdl_device *device, const mdl_call *call, int thread, int threads)
 /* The host submits with one thread. */

@@ -1,5 +1,5 @@
-/* The OpenCL backend: one device of an OpenCL driver, float32.  A module that the program loads when
- * it is asked for, so that the program needs no OpenCL library to start. */
+/* The OpenCL backend: one device of an OpenCL driver, float32.  A module that the program loads
+ * when it is asked for, so that the program needs no OpenCL library to start. */
 #include "backends/opencl/host.h"
 #include "backends/opencl/ocl_internal.h"
 

@@ -4,7 +4,8 @@
 
 #include "backends/opencl/ocl_internal.h"
 
-/* ---- sources, as Meson embeds them ------------------------------------------------------------ */
+/* ---- sources, as Meson embeds them ------------------------------------------------------------
+ */
 
 #define SOURCE(name)                                                                               \
     extern const unsigned char ocl_source_##name[];                                                \
@@ -43,7 +44,8 @@ static const kernel_source kernel_sources[OCL_KERNEL_COUNT] = {
 #undef X
 };
 
-/* ---- building --------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------------
+ */
 
 /* The compiler's messages go to the log in full and, as far as they fit, into the error. */
 static mdl_status build_failed(ocl_state *state, cl_program program, const char *name, cl_int code)
@@ -112,7 +114,8 @@ void ocl_programs_destroy(ocl_state *state)
             clReleaseProgram(state->programs[i]);
 }
 
-/* ---- ranges ----------------------------------------------------------------------------------- */
+/* ---- ranges -----------------------------------------------------------------------------------
+ */
 
 ocl_range ocl_flat(size_t n)
 {
@@ -143,12 +146,12 @@ ocl_range ocl_image(size_t channels, size_t width, size_t lines)
 {
     size_t x = power_of_two(channels, 32);
     size_t y = power_of_two(width, 256 / x), z = power_of_two(lines, mdl_min_size(64, 256 / x / y));
-    return (ocl_range){
-        {x, y, z},
-        {mdl_round_up(channels, x), mdl_round_up(width, y), mdl_round_up(lines, z)}};
+    return (ocl_range){{x, y, z},
+                       {mdl_round_up(channels, x), mdl_round_up(width, y), mdl_round_up(lines, z)}};
 }
 
-/* ---- launching -------------------------------------------------------------------------------- */
+/* ---- launching --------------------------------------------------------------------------------
+ */
 
 ocl_arg ocl_tensor_at(const mdl_view *view, size_t elements)
 {

@@ -21,7 +21,8 @@ void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_
                ocl_tensor(y), ocl_uint(count), ocl_uint(chunks), ocl_uint(accumulate));
 }
 
-/* ---- BatchNorm -------------------------------------------------------------------------------- */
+/* ---- BatchNorm --------------------------------------------------------------------------------
+ */
 
 size_t ocl_batch_norm_workspace(const mdl_call *call, int threads)
 {
@@ -89,9 +90,9 @@ OCL_OP(ocl_batch_norm_grad)
     OCL_LAUNCH(device, OCL_KERNEL_bn_grad_sums, ocl_columns(c, chunks, 1), IN(0), IN(1), IN(2),
                IN(3), IN(4), IN(5), parts, ocl_uint(rows), ocl_uint(c),
                ocl_uint(ocl_chunk_rows(rows)), kind);
-    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_finish, ocl_columns(c, 1, 1), parts, sums, OUT(1),
-               OUT(2), ocl_uint(c), ocl_uint(chunks), ADDS(1), ADDS(2));
-    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_dx, ocl_flat(n), IN(0), IN(1), IN(2), IN(3), IN(4),
-               IN(5), sums, OUT(0), ocl_uint(n), ocl_uint(c), kind, ocl_float(1.0 / (double)rows),
+    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_finish, ocl_columns(c, 1, 1), parts, sums, OUT(1), OUT(2),
+               ocl_uint(c), ocl_uint(chunks), ADDS(1), ADDS(2));
+    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_dx, ocl_flat(n), IN(0), IN(1), IN(2), IN(3), IN(4), IN(5),
+               sums, OUT(0), ocl_uint(n), ocl_uint(c), kind, ocl_float(1.0 / (double)rows),
                ADDS(0));
 }

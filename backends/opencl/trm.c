@@ -20,7 +20,8 @@ OCL_OP(ocl_rms_norm_grad)
                IN(2), OUT(0), ocl_uint(mdl_shape_last(x)), ADDS(0));
 }
 
-/* ---- rotation --------------------------------------------------------------------------------- */
+/* ---- rotation ---------------------------------------------------------------------------------
+ */
 
 typedef struct turns_key { /* of the table of angles */
     char name[8];
@@ -57,8 +58,8 @@ OCL_OP(ocl_rope)
     key.tokens = x->dim[1];
     key.half = width / 2;
     key.theta = call->attrs->rope.theta;
-    mdl_status status = ocl_table_get(state, &key, sizeof key,
-                                      key.tokens * key.half * 2 * sizeof(float), fill_turns, &turns);
+    mdl_status status = ocl_table_get(
+        state, &key, sizeof key, key.tokens * key.half * 2 * sizeof(float), fill_turns, &turns);
     if (status != MDL_OK) {
         state->failed = status;
         return;
@@ -69,7 +70,8 @@ OCL_OP(ocl_rope)
                ocl_float(call->attrs->rope.inverse ? -1 : 1), ADDS(0));
 }
 
-/* ---- attention -------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------
+ */
 
 OCL_OP(ocl_attention)
 {
@@ -80,8 +82,8 @@ OCL_OP(ocl_attention)
     OCL_LAUNCH(device, OCL_KERNEL_attention_weights, ocl_flat(rows), IN(0), OUT(1), ocl_uint(rows),
                ocl_uint(dim[1]), ocl_uint(heads), ocl_uint(width),
                ocl_float(1 / sqrt((double)width)));
-    OCL_LAUNCH(device, OCL_KERNEL_attention_values, ocl_flat(n), IN(0), OUT(1), OUT(0),
-               ocl_uint(n), ocl_uint(dim[1]), ocl_uint(heads), ocl_uint(width));
+    OCL_LAUNCH(device, OCL_KERNEL_attention_values, ocl_flat(n), IN(0), OUT(1), OUT(0), ocl_uint(n),
+               ocl_uint(dim[1]), ocl_uint(heads), ocl_uint(width));
 }
 
 /* The gradient of the scores, of the size of the weights. */

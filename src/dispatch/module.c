@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODULE  "mendel_opencl" MDL_LIBRARY_SUFFIX
+#define MODULE "mendel_opencl" MDL_LIBRARY_SUFFIX
 #define INSTALL                                                                                    \
     "it needs an OpenCL loader and CLBlast (Debian and Ubuntu: ocl-icd-libopencl1 libclblast1; "   \
     "Fedora: ocl-icd clblast; Arch: ocl-icd clblast) and a driver for the device"
