@@ -89,7 +89,7 @@ extern const mdl_backend mdl_backend_cpu;
 #define MDL_BACKEND_ABI (1000000 + 1000 * sizeof(mdl_call) + MDL_OP_COUNT)
 
 typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
-    size_t abi; /* MDL_BACKEND_ABI */
+    size_t abi;           /* MDL_BACKEND_ABI */
     mdl_status (*fail)(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
     void (*log)(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
     mdl_status (*alloc)(size_t count, size_t size, const char *tag, void **out);

@@ -141,7 +141,8 @@ int mdl_cpu_count(void);             /* processors this process may use (affinit
 size_t mdl_peak_memory(void);        /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
-/* ---- code that is loaded at run time ---------------------------------------------------------- */
+/* ---- code that is loaded at run time ----------------------------------------------------------
+ */
 
 /* The address of `symbol` in a shared library, which stays loaded until the process ends. */
 mdl_status mdl_library_symbol(const char *path, const char *symbol, void **out) MDL_MUST_CHECK;

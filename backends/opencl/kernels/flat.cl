@@ -47,7 +47,7 @@ kernel void adamw(global const segment *table, uint table_at, uint segments,
                   float lr, float decay, float scale, float beta1, float rest1, float beta2,
                   float rest2, float over1, float over_root2, float eps)
 {
-    segment seg = find_segment(table, segments);
+    segment seg = find_segment(table + table_at, segments);
     float rate = lr * seg.b, keep = 1.0f - rate * decay * seg.a;
     grad += grad_at;
     param += param_at;
@@ -69,7 +69,7 @@ kernel void sgd(global const segment *table, uint table_at, uint segments,
                 global float *momentum, uint momentum_at, float lr, float decay, float scale,
                 float mu, uint nesterov)
 {
-    segment seg = find_segment(table, segments);
+    segment seg = find_segment(table + table_at, segments);
     grad += grad_at;
     param += param_at;
     momentum += momentum_at;
@@ -86,7 +86,7 @@ kernel void blend(global const segment *table, uint table_at, uint segments,
                   global const float *a, uint a_at, global const float *b, uint b_at,
                   global float *y, uint y_at)
 {
-    segment seg = find_segment(table, segments);
+    segment seg = find_segment(table + table_at, segments);
     FOR_CHUNK(i, seg)
     y[y_at + i] = seg.a * a[a_at + i] + seg.b * b[b_at + i];
 }
@@ -128,7 +128,7 @@ kernel void dots(global const segment *table, uint table_at, uint segments, glob
                  uint a_at, global const float *b, uint b_at, global float *part, uint part_at)
 {
     local float2 room[256];
-    segment seg = find_segment(table, segments);
+    segment seg = find_segment(table + table_at, segments);
     float2 aa = (float2)(0.0f), ab = (float2)(0.0f), bb = (float2)(0.0f);
     FOR_CHUNK(i, seg)
     {
