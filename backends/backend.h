@@ -32,7 +32,7 @@ typedef struct mdl_device_info { /* a line of `mendel devices` */
     size_t memory; /* bytes, 0: not known */
     int units;     /* cores or compute units */
     bool usable;
-    char reason[256]; /* why not usable */
+    char reason[512]; /* why not usable */
 } mdl_device_info;
 
 typedef struct mdl_kernel {
@@ -81,5 +81,24 @@ struct mdl_backend {
 
 extern const mdl_backend mdl_backend_reference;
 extern const mdl_backend mdl_backend_cpu;
+
+/* ---- backends that are loaded at run time -------------------------------------------------------
+ * A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
+
+/* Differs where the two sides were built from different headers, as far as that shows. */
+#define MDL_BACKEND_ABI (1000000 + 1000 * sizeof(mdl_call) + MDL_OP_COUNT)
+
+typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
+    size_t abi;           /* MDL_BACKEND_ABI */
+    mdl_status (*fail)(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
+    void (*log)(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
+    mdl_status (*alloc)(size_t count, size_t size, const char *tag, void **out);
+    void (*free)(void *ptr);
+    double (*time)(void);
+    const mdl_op_def *(*op_get)(mdl_op op);
+} mdl_host;
+
+/* NULL where the module is of another version (host->abi).  `host` must stay. */
+typedef const mdl_backend *mdl_backend_load_fn(const mdl_host *host);
 
 #endif

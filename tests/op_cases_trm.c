@@ -128,5 +128,11 @@ const op_case op_cases_trm[] = {
     {NOISE(0.01, S1(1))},
     {NOISE(1.0, S2(3, 5))},
     {NOISE(2.0, S1(8193))},
+    {.op = MDL_OP_NOISE, /* all bits of the key and of the stream count */
+     .in_out = true,
+     .attrs.noise = {.std = 1,
+                     .seed = UINT64_C(0x9123456789ABCDEF),
+                     .stream = UINT64_C(0xFEDCBA9876543210),
+                     .shape = S1(37)}},
 };
 const size_t op_cases_trm_count = MDL_COUNT(op_cases_trm);

@@ -75,7 +75,7 @@ printf 'train:\n  batch: 64\n  accumulate: 5\n' >bad.yaml
 expect 2 plan --config bad.yaml
 says err 'bad.yaml:3: train.accumulate: expected a divisor'
 expect 2 train --backend gpu
-says err 'run.backend: expected one of cpu, reference, got gpu'
+says err 'run.backend: expected one of cpu, reference, opencl, got gpu'
 expect 3 train --config missing.yaml
 says err 'missing.yaml'
 expect 3 eval missing.safetensors --data digits

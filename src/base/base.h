@@ -141,6 +141,15 @@ int mdl_cpu_count(void);             /* processors this process may use (affinit
 size_t mdl_peak_memory(void);        /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
+/* ---- code that is loaded at run time ----------------------------------------------------------
+ */
+
+/* The address of `symbol` in a shared library, which stays loaded until the process ends. */
+mdl_status mdl_library_symbol(const char *path, const char *symbol, void **out) MDL_MUST_CHECK;
+/* The folder of the running program; fails where the system does not tell. */
+mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
+#define MDL_LIBRARY_SUFFIX ".so" /* of a module, with GCC and Clang on all systems so far */
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 typedef struct mdl_thread mdl_thread;

@@ -1,4 +1,4 @@
-/* Runs while building: writes a file's bytes as a C array, so that the program carries it.
+/* Runs while building: writes a file's bytes as a C array, so that a program carries it.
  * embed INPUT OUTPUT NAME */
 #include <stdio.h>
 
@@ -12,7 +12,8 @@ int main(int argc, char **argv)
             fclose(in);
         return 1;
     }
-    fprintf(out, "#include \"data/internal.h\"\n\nconst unsigned char %s[] = {", argv[3]);
+    fprintf(out, "#include <stddef.h>\n\nextern const unsigned char %s[];\n", argv[3]);
+    fprintf(out, "extern const size_t %s_size;\n\nconst unsigned char %s[] = {", argv[3], argv[3]);
     unsigned long size = 0;
     for (int byte = getc(in); byte != EOF; byte = getc(in), size++)
         fprintf(out, "%s%d,", size % 20 == 0 ? "\n" : "", byte);

@@ -1,11 +1,12 @@
 /* The list of backends, and how a device is named and opened. */
-#include "dispatch/dispatch.h"
+#include "dispatch/module.h"
 
 #include <string.h>
 
 static const mdl_backend *const backends[] = {
     &mdl_backend_cpu,
     &mdl_backend_reference,
+    &mdl__backend_module,
 };
 
 int mdl_backend_count(void)

@@ -128,7 +128,7 @@ const mdl__key mdl__keys[] = {
 
     {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it"},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
-    TEXT("run.backend", 0, run.backend, "cpu or reference; `mendel devices` lists them"),
+    TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
     CHOICE("run.precision", 0, run.precision, "float32|float64", "float64 is for the reference backend"),
     {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: none"},
 };

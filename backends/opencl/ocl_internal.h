@@ -1,0 +1,277 @@
+/* Private to the OpenCL backend: the device's state, errors, launching of kernels, and the
+ * declarations of the ops. */
+#ifndef OCL_INTERNAL_H
+#define OCL_INTERNAL_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+
+#include "backends/backend.h"
+
+/* ---- programs and kernels --------------------------------------------------------------------
+ * A program is a file of kernels/ with its build options; it is built at its first use. */
+
+/* clang-format off */
+#define OCL_PROGRAMS(X) /* name, file, options */                                                 \
+    X(elementwise, elementwise, "")                                                               \
+    X(rows, rows, "")                                                                             \
+    X(gemm_64, gemm, "-DTM=64 -DTN=64")                                                           \
+    X(gemm_32, gemm, "-DTM=128 -DTN=32")                                                          \
+    X(gemm_16, gemm, "-DTM=128 -DTN=16")                                                          \
+    X(sums, sums, "")                                                                             \
+    X(conv, conv, "")                                                                             \
+    X(trm, trm, "")                                                                               \
+    X(loss, loss, "")                                                                             \
+    X(flat, flat, "-DCHUNK=4096")
+
+#define OCL_KERNELS(X) /* id, program, function */                                                \
+    X(activation, elementwise, activation)                                                        \
+    X(activation_grad, elementwise, activation_grad)                                              \
+    X(add, elementwise, add)                                                                      \
+    X(scale, elementwise, scale)                                                                  \
+    X(fill, elementwise, fill)                                                                    \
+    X(dropout, elementwise, dropout)                                                              \
+    X(dropout_samples, elementwise, dropout_samples)                                              \
+    X(swiglu, elementwise, swiglu)                                                                \
+    X(swiglu_grad, elementwise, swiglu_grad)                                                      \
+    X(expand, rows, expand)                                                                       \
+    X(expand_rows, rows, expand_rows)                                                             \
+    X(mean_rows, rows, mean_rows)                                                                 \
+    X(select_rows, rows, select_rows)                                                             \
+    X(transpose, rows, transpose)                                                                 \
+    X(gemm_64, gemm_64, gemm)                                                                     \
+    X(gemm_32, gemm_32, gemm)                                                                     \
+    X(gemm_16, gemm_16, gemm)                                                                     \
+    X(sum_rows, sums, sum_rows)                                                                   \
+    X(sum_parts, sums, sum_parts)                                                                 \
+    X(bn_moments, sums, bn_moments)                                                               \
+    X(bn_finish, sums, bn_finish)                                                                 \
+    X(bn_apply, sums, bn_apply)                                                                   \
+    X(bn_grad_sums, sums, bn_grad_sums)                                                           \
+    X(bn_grad_finish, sums, bn_grad_finish)                                                       \
+    X(bn_grad_dx, sums, bn_grad_dx)                                                               \
+    X(depthwise_any, conv, depthwise_any)                                                         \
+    X(depthwise_3_1, conv, depthwise_3_1)                                                         \
+    X(depthwise_3_2, conv, depthwise_3_2)                                                         \
+    X(depthwise_5_1, conv, depthwise_5_1)                                                         \
+    X(depthwise_5_2, conv, depthwise_5_2)                                                         \
+    X(depthwise_grad_input_any, conv, depthwise_grad_input_any)                                   \
+    X(depthwise_grad_input_3_1, conv, depthwise_grad_input_3_1)                                   \
+    X(depthwise_grad_input_3_2, conv, depthwise_grad_input_3_2)                                   \
+    X(depthwise_grad_input_5_1, conv, depthwise_grad_input_5_1)                                   \
+    X(depthwise_grad_input_5_2, conv, depthwise_grad_input_5_2)                                   \
+    X(depthwise_grad_weight, conv, depthwise_grad_weight)                                         \
+    X(conv2d, conv, conv2d)                                                                       \
+    X(conv2d_grad_input, conv, conv2d_grad_input)                                                 \
+    X(conv2d_grad_weight, conv, conv2d_grad_weight)                                               \
+    X(rms_norm, trm, rms_norm)                                                                    \
+    X(rms_norm_grad, trm, rms_norm_grad)                                                          \
+    X(rope, trm, rope)                                                                            \
+    X(attention_weights, trm, attention_weights)                                                  \
+    X(attention_values, trm, attention_values)                                                    \
+    X(attention_scores_grad, trm, attention_scores_grad)                                          \
+    X(attention_grad, trm, attention_grad)                                                        \
+    X(cross_entropy, loss, cross_entropy)                                                         \
+    X(mean_loss, loss, mean_loss)                                                                 \
+    X(cross_entropy_grad, loss, cross_entropy_grad)                                               \
+    X(halt_loss, loss, halt_loss)                                                                 \
+    X(halt_loss_grad, loss, halt_loss_grad)                                                       \
+    X(lerp, flat, lerp)                                                                           \
+    X(adamw, flat, adamw)                                                                         \
+    X(sgd, flat, sgd)                                                                             \
+    X(blend, flat, blend)                                                                         \
+    X(dots, flat, dots)                                                                           \
+    X(sum_squares, flat, sum_squares)                                                             \
+    X(noise, flat, noise)
+/* clang-format on */
+
+#define OCL_CHUNK 4096 /* elements of an arena for each group; as in the options of `flat` */
+
+typedef enum ocl_program {
+#define X(name, file, options) OCL_PROGRAM_##name,
+    OCL_PROGRAMS(X)
+#undef X
+        OCL_PROGRAM_COUNT
+} ocl_program;
+
+typedef enum ocl_kernel {
+#define X(id, program, function) OCL_KERNEL_##id,
+    OCL_KERNELS(X)
+#undef X
+        OCL_KERNEL_COUNT
+} ocl_kernel;
+
+/* ---- state of a device ------------------------------------------------------------------------
+ */
+
+enum { OCL_STAGES = 4, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
+
+typedef struct ocl_stage { /* a copy of what is on its way to the device */
+    void *bytes;
+    size_t size;   /* of the memory */
+    cl_event sent; /* NULL: free */
+} ocl_stage;
+
+typedef struct ocl_table { /* a constant that kernels read, found again by its key */
+    void *key;
+    size_t key_size;
+    cl_mem memory;
+    unsigned long used; /* when last */
+} ocl_table;
+
+typedef struct ocl_state {
+    cl_device_id device;
+    cl_context context;
+    cl_command_queue queue; /* in order */
+    char name[128];         /* of the device, for messages */
+    char options[64];       /* with which all programs are built */
+    size_t max_allocation;  /* bytes */
+    double blast_from;      /* multiply-adds from which a product goes to CLBlast */
+    cl_program programs[OCL_PROGRAM_COUNT];
+    cl_kernel kernels[OCL_KERNEL_COUNT];
+    ocl_stage stages[OCL_STAGES];
+    unsigned next_stage;
+    void *results; /* host memory for sums that come from the device in parts */
+    size_t results_size;
+    ocl_table tables[OCL_TABLES];
+    unsigned long clock;    /* counts uses of tables */
+    unsigned long launches; /* counts kernels */
+    mdl_status failed;      /* of the first launch that failed in this run */
+} ocl_state;
+
+static inline ocl_state *ocl_of(const mdl_device *device)
+{
+    return device->state;
+}
+
+/* ---- errors -----------------------------------------------------------------------------------
+ */
+
+const char *ocl_error_name(cl_int code); /* of OpenCL and of CLBlast; never NULL */
+/* Fail with "<what>: CL_..."; a status that suits the code. */
+mdl_status ocl_fail(cl_int code, const char *format, ...) MDL_PRINTF(2, 3);
+#define OCL_TRY(call, ...)                                                                         \
+    do {                                                                                           \
+        cl_int code_ = (call);                                                                     \
+        if (code_ != CL_SUCCESS)                                                                   \
+            return ocl_fail(code_, __VA_ARGS__);                                                   \
+    } while (0)
+
+/* ---- devices ----------------------------------------------------------------------------------
+ */
+
+int ocl_devices(mdl_device_info *infos, int max);
+mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_id *device);
+mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, mdl_device **out);
+void ocl_close(mdl_device *device);
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out);
+void ocl_buffer_destroy(mdl_buffer *buffer);
+mdl_status ocl_upload(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
+mdl_status ocl_download(const mdl_buffer *from, size_t offset, void *to, size_t bytes);
+mdl_status ocl_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,
+                    size_t bytes);
+mdl_status ocl_finish(mdl_device *device);
+void ocl_stages_destroy(ocl_state *state);
+
+/* The table of this key; where there is none, `fill` writes its `bytes` bytes. */
+mdl_status ocl_table_get(ocl_state *state, const void *key, size_t key_size, size_t bytes,
+                         void (*fill)(const void *key, size_t key_size, void *table), cl_mem *out);
+void ocl_tables_destroy(ocl_state *state);
+
+/* ---- launching --------------------------------------------------------------------------------
+ */
+
+void ocl_programs_destroy(ocl_state *state);
+
+typedef struct ocl_arg { /* an argument of a kernel */
+    enum { OCL_ARG_TENSOR, OCL_ARG_UINT, OCL_ARG_ULONG, OCL_ARG_FLOAT, OCL_ARG_STRUCT } kind;
+    cl_mem memory;   /* a tensor is two arguments: buffer and first element */
+    cl_uint at;      /* the element, or the number */
+    cl_ulong wide;   /* the number */
+    cl_float real;   /* the number */
+    const void *raw; /* the struct */
+    size_t size;     /* of it */
+} ocl_arg;
+
+typedef struct ocl_range { /* work-items: in a group, and in all (a multiple of it) */
+    size_t local[3], global[3];
+} ocl_range;
+
+/* At least n work-items in groups of 256. */
+ocl_range ocl_flat(size_t n);
+/* `groups` groups of `size`. */
+ocl_range ocl_groups(size_t groups, size_t size);
+/* Channels, then groups of rows: at most 32 channels for each group, and so many rows that it
+ * has 256 work-items. */
+ocl_range ocl_columns(size_t channels, size_t groups, size_t third);
+/* Channels, columns, lines. */
+ocl_range ocl_image(size_t channels, size_t width, size_t lines);
+
+ocl_arg ocl_tensor(const mdl_view *view);
+/* `elements` behind the start of a view. */
+ocl_arg ocl_tensor_at(const mdl_view *view, size_t elements);
+ocl_arg ocl_uint(size_t value);
+ocl_arg ocl_ulong(uint64_t value);
+ocl_arg ocl_float(double value);
+ocl_arg ocl_struct(const void *raw, size_t size);
+ocl_arg ocl_memory(cl_mem memory); /* from its first element on */
+
+/* Set the arguments and enqueue; nothing is done where a launch of this run has failed. */
+void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const ocl_arg *args,
+                size_t n);
+#define OCL_LAUNCH(device, kernel, range, ...)                                                     \
+    ocl_launch(device, kernel, range, (const ocl_arg[]){__VA_ARGS__},                              \
+               sizeof((const ocl_arg[]){__VA_ARGS__}) / sizeof(ocl_arg))
+
+/* ---- ops --------------------------------------------------------------------------------------
+ */
+
+#define OCL_OP(name) void name(mdl_device *device, const mdl_call *call, int thread, int threads)
+/* The host submits with one thread. */
+#define OCL_UNUSED() ((void)thread, (void)threads)
+
+#define IN(i)  ocl_tensor(&call->in[i])
+#define OUT(j) ocl_tensor(&call->out[j])
+/* Whether output j accumulates. */
+#define ADDS(j) ocl_uint(call->accumulate >> (j)&1U)
+
+static inline bool ocl_present(const mdl_call *call, int input)
+{
+    return input < call->n_in && call->in[input].shape.rank != 0;
+}
+/* An optional input; any other stands in for it where it is absent. */
+#define OPTIONAL(i) (ocl_present(call, i) ? IN(i) : IN(0)), ocl_uint(ocl_present(call, i) ? 1 : 0)
+
+static inline size_t ocl_count(const mdl_view *view)
+{
+    return mdl_shape_count(&view->shape);
+}
+
+#define X(upper, lower) OCL_OP(ocl_##lower);
+MDL_OP_LIST(X)
+#undef X
+
+/* Rows that a group adds up, and how many groups that makes: by the shape alone, so that the sums
+ * are the same on every device. */
+size_t ocl_chunk_rows(size_t rows);
+size_t ocl_chunks(size_t rows);
+/* y (+)= the sum of `chunks` parts of `count` elements in the workspace. */
+void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_t chunks,
+                   const mdl_view *y, bool accumulate);
+
+size_t ocl_linear_grad_weight_workspace(const mdl_call *call, int threads);
+size_t ocl_sum_rows_workspace(const mdl_call *call, int threads);
+size_t ocl_conv2d_grad_weight_workspace(const mdl_call *call, int threads);
+size_t ocl_depthwise_grad_weight_workspace(const mdl_call *call, int threads);
+size_t ocl_batch_norm_workspace(const mdl_call *call, int threads);
+size_t ocl_batch_norm_grad_workspace(const mdl_call *call, int threads);
+size_t ocl_attention_grad_workspace(const mdl_call *call, int threads);
+size_t ocl_halt_loss_workspace(const mdl_call *call, int threads);
+size_t ocl_sum_squares_workspace(const mdl_call *call, int threads);
+size_t ocl_dots_workspace(const mdl_call *call, int threads);
+
+#endif

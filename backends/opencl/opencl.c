@@ -1,0 +1,109 @@
+/* The OpenCL backend: one device of an OpenCL driver, float32.  A module that the program loads
+ * when it is asked for, so that the program needs no OpenCL library to start. */
+#include "backends/opencl/host.h"
+#include "backends/opencl/ocl_internal.h"
+
+#define ROW(UPPER, lower) [MDL_OP_##UPPER] = {.run = ocl_##lower, .serial = true}
+#define ROW_WORKSPACE(UPPER, lower)                                                                \
+    [MDL_OP_##UPPER] = {.run = ocl_##lower, .workspace = ocl_##lower##_workspace, .serial = true}
+
+static const mdl_kernel kernels[MDL_OP_COUNT] = {
+    ROW(LINEAR, linear),
+    ROW(LINEAR_GRAD_INPUT, linear_grad_input),
+    ROW_WORKSPACE(LINEAR_GRAD_WEIGHT, linear_grad_weight),
+    ROW_WORKSPACE(SUM_ROWS, sum_rows),
+    ROW(CONV2D, conv2d),
+    ROW(CONV2D_GRAD_INPUT, conv2d_grad_input),
+    ROW_WORKSPACE(CONV2D_GRAD_WEIGHT, conv2d_grad_weight),
+    ROW(DEPTHWISE, depthwise),
+    ROW(DEPTHWISE_GRAD_INPUT, depthwise_grad_input),
+    ROW_WORKSPACE(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight),
+    ROW_WORKSPACE(BATCH_NORM, batch_norm),
+    ROW(BATCH_NORM_APPLY, batch_norm_apply),
+    ROW(BATCH_NORM_INFER, batch_norm_infer),
+    ROW_WORKSPACE(BATCH_NORM_GRAD, batch_norm_grad),
+    ROW(RMS_NORM, rms_norm),
+    ROW(RMS_NORM_GRAD, rms_norm_grad),
+    ROW(ACTIVATION, activation),
+    ROW(ACTIVATION_GRAD, activation_grad),
+    ROW(SWIGLU, swiglu),
+    ROW(SWIGLU_GRAD, swiglu_grad),
+    ROW(ADD, add),
+    ROW(SCALE, scale),
+    ROW(EXPAND, expand),
+    ROW(EXPAND_ROWS, expand_rows),
+    ROW(MEAN_ROWS, mean_rows),
+    ROW(SELECT_ROWS, select_rows),
+    ROW(TRANSPOSE, transpose),
+    ROW(DROPOUT, dropout),
+    ROW(ROPE, rope),
+    ROW(ATTENTION, attention),
+    ROW_WORKSPACE(ATTENTION_GRAD, attention_grad),
+    ROW(CROSS_ENTROPY, cross_entropy),
+    ROW(CROSS_ENTROPY_GRAD, cross_entropy_grad),
+    ROW_WORKSPACE(HALT_LOSS, halt_loss),
+    ROW(HALT_LOSS_GRAD, halt_loss_grad),
+    ROW(FILL, fill),
+    ROW(LERP, lerp),
+    ROW_WORKSPACE(SUM_SQUARES, sum_squares),
+    ROW(ADAMW, adamw),
+    ROW(SGD, sgd),
+    ROW_WORKSPACE(DOTS, dots),
+    ROW(BLEND, blend),
+    ROW(NOISE, noise),
+};
+
+/* Enqueue the calls; they need not be done when this returns.  Where times are asked for, each
+ * call is waited for, so its time contains that of the launch. */
+static mdl_status ocl_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
+{
+    ocl_state *state = ocl_of(device);
+    state->failed = MDL_OK;
+    if (seconds)
+        MDL_TRY(ocl_finish(device));
+    for (size_t i = 0; i < n; i++) {
+        double start = seconds ? mdl_time() : 0.0;
+        calls[i].kernel->run(device, &calls[i], 0, 1);
+        if (state->failed != MDL_OK)
+            return state->failed;
+        if (seconds) {
+            MDL_TRY(ocl_finish(device));
+            seconds[i] += mdl_time() - start;
+        }
+    }
+    OCL_TRY(clFlush(state->queue), "%s: submitting", state->name);
+    return MDL_OK;
+}
+
+static const mdl_backend backend = {
+    .name = "opencl",
+    .summary = "GPUs and other devices with an OpenCL driver",
+    .host_memory = false,
+    .supports_f64 = false,
+    .devices = ocl_devices,
+    .open = ocl_open,
+    .close = ocl_close,
+    .buffer_create = ocl_buffer_create,
+    .buffer_destroy = ocl_buffer_destroy,
+    .upload = ocl_upload,
+    .download = ocl_download,
+    .copy = ocl_copy,
+    .finish = ocl_finish,
+    .run = ocl_run,
+    .kernels = kernels,
+};
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+EXPORT mdl_backend_load_fn mdl_backend_load;
+const mdl_backend *mdl_backend_load(const mdl_host *host)
+{
+    if (host->abi != MDL_BACKEND_ABI)
+        return NULL;
+    ocl_host_set(host);
+    return &backend;
+}

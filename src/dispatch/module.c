@@ -1,0 +1,89 @@
+/* The OpenCL backend's place in the list of backends: it is loaded when it is first asked for, so
+ * that the program starts where its libraries are not installed. */
+#include "dispatch/module.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MODULE "mendel_opencl" MDL_LIBRARY_SUFFIX
+#define INSTALL                                                                                    \
+    "it needs an OpenCL loader and CLBlast (Debian and Ubuntu: ocl-icd-libopencl1 libclblast1; "   \
+    "Fedora: ocl-icd clblast; Arch: ocl-icd clblast) and a driver for the device"
+
+static const mdl_host host = {
+    .abi = MDL_BACKEND_ABI,
+    .fail = mdl_fail,
+    .log = mdl_log,
+    .alloc = mdl_alloc,
+    .free = mdl_free,
+    .time = mdl_time,
+    .op_get = mdl_op_get,
+};
+
+static const mdl_backend *loaded;
+
+static mdl_status load_from(const char *folder)
+{
+    char path[MDL_PATH_MAX];
+    void *symbol;
+    MDL_TRY(mdl_path(path, sizeof path, folder, "%s", MODULE));
+    if (!mdl_file_exists(path))
+        return mdl_fail(MDL_NOT_FOUND, "%s: there is no such file", path);
+    MDL_TRY(mdl_library_symbol(path, "mdl_backend_load", &symbol));
+    mdl_backend_load_fn *load;
+    memcpy(&load, &symbol, sizeof load); /* C has no cast from an object to a function */
+    loaded = load(&host);
+    if (!loaded)
+        return mdl_fail(MDL_UNSUPPORTED, "%s: it was built for another version of mendel", path);
+    return MDL_OK;
+}
+
+/* From $MENDEL_BACKENDS, or else from beside the program or where it was installed. */
+static mdl_status load(void)
+{
+    char folder[MDL_PATH_MAX];
+    const char *given = getenv("MENDEL_BACKENDS");
+    if (loaded)
+        return MDL_OK;
+    if (given && given[0] != '\0')
+        return load_from(given);
+    if (mdl_program_folder(folder, sizeof folder) == MDL_OK) {
+        char path[MDL_PATH_MAX];
+        MDL_TRY(mdl_path(path, sizeof path, folder, "%s", MODULE));
+        if (mdl_file_exists(path))
+            return load_from(folder);
+    }
+    return load_from(MDL_BACKEND_FOLDER);
+}
+
+static int module_devices(mdl_device_info *infos, int max)
+{
+    if (load() == MDL_OK)
+        return loaded->devices(infos, max);
+    if (max > 0) {
+        infos[0] = (mdl_device_info){.name = "not loaded"};
+        snprintf(infos[0].reason, sizeof infos[0].reason, "%.100s; %s", mdl_error_detail(),
+                 INSTALL);
+    }
+    return 1;
+}
+
+static mdl_status module_open(const mdl_backend *self, const mdl_device_options *options,
+                              mdl_device **out)
+{
+    (void)self;
+    *out = NULL;
+    mdl_status status = load();
+    if (status != MDL_OK)
+        return mdl_fail(status, "backend opencl cannot be loaded: %s; %s", mdl_error_detail(),
+                        INSTALL);
+    return loaded->open(loaded, options, out);
+}
+
+/* An opened device has the module's own backend. */
+const mdl_backend mdl__backend_module = {
+    .name = "opencl",
+    .summary = "GPUs and other devices with an OpenCL driver",
+    .devices = module_devices,
+    .open = module_open,
+};
