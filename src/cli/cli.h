@@ -65,7 +65,7 @@ const cli_command *cli_find_command(const char *name); /* NULL: there is none */
          "digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR or synthetic:N"},                 \
         CLI_DEVICE_OPTIONS
 #define CLI_DEVICE_OPTIONS                                                                         \
-    {"--backend", 'b', "NAME", "cpu, opencl or reference; `mendel devices` lists them"},                   \
+    {"--backend", 'b', "NAME", "cpu, opencl or reference; `mendel devices` lists them"},           \
     {                                                                                              \
         "--threads", 't', "N", "threads (default: all processors)"                                 \
     }
