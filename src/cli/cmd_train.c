@@ -45,10 +45,10 @@ static void announce(training *t)
                      t->config.data.source);
     cli_view_line(&t->view,
                   "%zu images to train on, %zu held out, %zux%zux%zu; batch %zu, %zu epochs; "
-                  "backend %s, %d threads, seed %llu; into %s",
+                  "backend %s, %d thread%s, seed %llu; into %s",
                   d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_FITNESS], d->height, d->width,
                   d->channels, t->config.train.batch, t->config.train.epochs,
-                  t->device->backend->name, t->device->threads,
+                  t->device->backend->name, t->device->threads, t->device->threads == 1 ? "" : "s",
                   (unsigned long long)t->config.run.seed, t->out);
 }
 
