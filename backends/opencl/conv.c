@@ -105,7 +105,8 @@ static void weight_grad(mdl_device *device, const mdl_call *call, ocl_kernel ker
     const mdl_shape *y = &call->in[1].shape;
     geometry g = geometry_of(call, &call->in[0].shape, y);
     size_t chunks = chunks_of(y);
-    OCL_LAUNCH(device, kernel, ocl_columns(columns, chunks, rest), IN(0), IN(1),
+    size_t pixels = mdl_min_size(chunk_lines(y), y->dim[0] * y->dim[1]) * y->dim[2];
+    OCL_LAUNCH(device, kernel, ocl_columns(columns, pixels, chunks, rest), IN(0), IN(1),
                ocl_tensor(&call->workspace), ocl_struct(&g, sizeof g), ocl_uint(chunk_lines(y)));
     ocl_sum_parts(device, call, columns * rest, chunks, &call->out[0], call->accumulate & 1U);
 }

@@ -160,7 +160,8 @@ OCL_OP(ocl_sum_rows)
     size_t rows = mdl_shape_rows(&call->in[0].shape), k = mdl_shape_last(&call->in[0].shape);
     size_t chunks = ocl_chunks(rows);
     OCL_UNUSED();
-    OCL_LAUNCH(device, OCL_KERNEL_sum_rows, ocl_columns(k, chunks, 1), IN(0),
+    OCL_LAUNCH(device, OCL_KERNEL_sum_rows,
+               ocl_columns(k, mdl_min_size(rows, ocl_chunk_rows(rows)), chunks, 1), IN(0),
                ocl_tensor(&call->workspace), ocl_uint(rows), ocl_uint(k),
                ocl_uint(ocl_chunk_rows(rows)));
     ocl_sum_parts(device, call, k, chunks, &call->out[0], call->accumulate & 1U);

@@ -205,9 +205,8 @@ typedef struct ocl_range { /* work-items: in a group, and in all (a multiple of 
 ocl_range ocl_flat(size_t n);
 /* `groups` groups of `size`. */
 ocl_range ocl_groups(size_t groups, size_t size);
-/* Channels, then groups of rows: at most 32 channels for each group, and so many rows that it
- * has 256 work-items. */
-ocl_range ocl_columns(size_t channels, size_t groups, size_t third);
+/* Channels, then groups of `rows` rows: at most 32 channels and 256 work-items for each group. */
+ocl_range ocl_columns(size_t channels, size_t rows, size_t groups, size_t third);
 /* Channels, columns, lines. */
 ocl_range ocl_image(size_t channels, size_t width, size_t lines);
 

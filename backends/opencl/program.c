@@ -136,9 +136,9 @@ static size_t power_of_two(size_t n, size_t most)
     return power;
 }
 
-ocl_range ocl_columns(size_t channels, size_t groups, size_t third)
+ocl_range ocl_columns(size_t channels, size_t rows, size_t groups, size_t third)
 {
-    size_t x = power_of_two(channels, 32), y = 256 / x;
+    size_t x = power_of_two(channels, 32), y = power_of_two(rows, 256 / x);
     return (ocl_range){{x, y, 1}, {mdl_round_up(channels, x), groups * y, third}};
 }
 

@@ -17,8 +17,9 @@ size_t ocl_chunks(size_t rows)
 void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_t chunks,
                    const mdl_view *y, bool accumulate)
 {
-    OCL_LAUNCH(device, OCL_KERNEL_sum_parts, ocl_columns(count, 1, 1), ocl_tensor(&call->workspace),
-               ocl_tensor(y), ocl_uint(count), ocl_uint(chunks), ocl_uint(accumulate));
+    OCL_LAUNCH(device, OCL_KERNEL_sum_parts, ocl_columns(count, chunks, 1, 1),
+               ocl_tensor(&call->workspace), ocl_tensor(y), ocl_uint(count), ocl_uint(chunks),
+               ocl_uint(accumulate));
 }
 
 /* ---- BatchNorm --------------------------------------------------------------------------------
@@ -51,11 +52,12 @@ OCL_OP(ocl_batch_norm)
     OCL_UNUSED();
     if (call->state && call->state->bn_momentum >= 0)
         momentum = call->state->bn_momentum;
-    OCL_LAUNCH(device, OCL_KERNEL_bn_moments, ocl_columns(c, chunks, 1), IN(0), parts,
+    OCL_LAUNCH(device, OCL_KERNEL_bn_moments,
+               ocl_columns(c, mdl_min_size(rows, ocl_chunk_rows(rows)), chunks, 1), IN(0), parts,
                ocl_uint(rows), ocl_uint(c), chunk);
-    OCL_LAUNCH(device, OCL_KERNEL_bn_finish, ocl_columns(c, 1, 1), parts, IN(3), IN(4), OUT(1),
-               OUT(2), ocl_uint(rows), ocl_uint(c), chunk, ocl_uint(chunks), ocl_float(momentum),
-               ocl_float(call->attrs->norm.eps));
+    OCL_LAUNCH(device, OCL_KERNEL_bn_finish, ocl_columns(c, chunks, 1, 1), parts, IN(3), IN(4),
+               OUT(1), OUT(2), ocl_uint(rows), ocl_uint(c), chunk, ocl_uint(chunks),
+               ocl_float(momentum), ocl_float(call->attrs->norm.eps));
     apply(device, call, OUT(1), OUT(2), false);
 }
 
@@ -87,11 +89,12 @@ OCL_OP(ocl_batch_norm_grad)
     ocl_arg sums = ocl_tensor_at(&call->workspace, chunks * 2 * c);
     ocl_arg kind = ocl_uint(call->attrs->norm.act);
     OCL_UNUSED();
-    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_sums, ocl_columns(c, chunks, 1), IN(0), IN(1), IN(2),
-               IN(3), IN(4), IN(5), parts, ocl_uint(rows), ocl_uint(c),
+    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_sums,
+               ocl_columns(c, mdl_min_size(rows, ocl_chunk_rows(rows)), chunks, 1), IN(0), IN(1),
+               IN(2), IN(3), IN(4), IN(5), parts, ocl_uint(rows), ocl_uint(c),
                ocl_uint(ocl_chunk_rows(rows)), kind);
-    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_finish, ocl_columns(c, 1, 1), parts, sums, OUT(1), OUT(2),
-               ocl_uint(c), ocl_uint(chunks), ADDS(1), ADDS(2));
+    OCL_LAUNCH(device, OCL_KERNEL_bn_grad_finish, ocl_columns(c, chunks, 1, 1), parts, sums, OUT(1),
+               OUT(2), ocl_uint(c), ocl_uint(chunks), ADDS(1), ADDS(2));
     OCL_LAUNCH(device, OCL_KERNEL_bn_grad_dx, ocl_flat(n), IN(0), IN(1), IN(2), IN(3), IN(4), IN(5),
                sums, OUT(0), ocl_uint(n), ocl_uint(c), kind, ocl_float(1.0 / (double)rows),
                ADDS(0));

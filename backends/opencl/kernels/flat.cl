@@ -186,7 +186,8 @@ kernel void noise(global float *y, uint y_at, uint n, ulong key, ulong stream, f
     float radius = deviation * sqrt(-2.0f * log_unit(words.x));
     uint quarter = (words.y + 0x20000000u) >> 30;
     int rest = (int)(words.y - (quarter << 30)), turns = (int)(quarter & 3u);
-    float cosine, sine = sincos((float)rest * (1.57079632679f * 0x1p-30f), &cosine);
+    float angle = (float)rest * (1.57079632679f * 0x1p-30f);
+    float cosine = cos(angle), sine = sin(angle);
     float x = turns == 0 ? cosine : turns == 1 ? -sine : turns == 2 ? -cosine : sine;
     float z = turns == 0 ? sine : turns == 1 ? cosine : turns == 2 ? -sine : -cosine;
     y += y_at + 2 * pair;
