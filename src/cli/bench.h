@@ -1,0 +1,40 @@
+/* Private to `mendel bench`: what its files share. */
+#ifndef MENDEL_CLI_BENCH_H
+#define MENDEL_CLI_BENCH_H
+
+#include "cli/cli.h"
+
+typedef struct bench { /* all that one run of the command holds */
+    mdl_config config;
+    mdl_device *device;
+    size_t batch, repeat;
+    bool json, ops, layers;
+} bench;
+
+/* ---- one step (bench_step.c) ----------------------------------------------------------------- */
+
+typedef struct bench_step { /* a step with all that it needs to run */
+    cli_step step;
+    mdl_run *run;
+    mdl_weights weights;
+    mdl_buffer *gradients, *moments[2];
+    mdl_segment segment;
+    mdl_scratch scratch;
+    size_t n_params;
+    bool train;
+} bench_step;
+
+/* *t is zeroed before; close it in every case. */
+mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
+                           size_t batch, bench_step *t);
+void bench_step_close(bench_step *t);
+/* Forward; for training also backward and AdamW, and the loss is read as training does. */
+mdl_status bench_step_run(bench_step *t);
+
+/* ---- where the time goes (bench_ops.c) ---------------------------------------------------------
+ */
+
+/* Run b->repeat steps with times, print the table. */
+mdl_status bench_trace(const bench *b, bench_step *t);
+
+#endif
