@@ -17,8 +17,16 @@ typedef struct mdl_device { /* an opened device; a backend allocates it */
     const mdl_backend *backend;
     mdl_dtype real;
     int threads;
-    void *state; /* the backend's own */
+    size_t memory; /* bytes that may be used in all; 0: no limit of its own */
+    size_t slab;   /* bytes of the largest piece of memory, which no tensor may exceed; 0: any */
+    void *state;   /* the backend's own */
 } mdl_device;
+
+typedef struct mdl_device_stats { /* counted since the device was opened */
+    uint64_t up, down;            /* bytes sent to the device and fetched from it */
+    uint64_t launches;            /* kernels */
+    uint64_t allocated, peak;     /* bytes of buffers: now, and at most so far */
+} mdl_device_stats;
 
 typedef struct mdl_buffer { /* memory of a device; a backend allocates it */
     mdl_device *device;
@@ -73,6 +81,10 @@ struct mdl_backend {
     mdl_status (*copy)(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,
                        size_t bytes);
     mdl_status (*finish)(mdl_device *device); /* wait until all is done */
+    /* Counters; NULL: the backend keeps none. */
+    void (*stats)(const mdl_device *device, mdl_device_stats *out);
+    /* Name and launches of the device's kernel `index`; NULL behind the last one. */
+    const char *(*kernel_use)(const mdl_device *device, size_t index, uint64_t *launches);
     /* Run the calls in order, those of a group (mdl_call.join) as it likes.  Where `seconds` is not
      * NULL, each call's time is added to its element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
@@ -86,7 +98,9 @@ extern const mdl_backend mdl_backend_cpu;
  * A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
 
 /* Differs where the two sides were built from different headers, as far as that shows. */
-#define MDL_BACKEND_ABI (1000000 + 1000 * sizeof(mdl_call) + MDL_OP_COUNT)
+#define MDL_BACKEND_ABI                                                                            \
+    (10000000 * sizeof(mdl_backend) + 1000 * sizeof(mdl_call) + 10 * sizeof(mdl_device) +          \
+     MDL_OP_COUNT)
 
 typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
     size_t abi;           /* MDL_BACKEND_ABI */

@@ -28,7 +28,7 @@ static mdl_status run_blast(mdl_device *device, const product *p)
                 p->b.memory, p->b.at, p->b_turned ? p->k : p->n, p->a.memory, p->a.at,
                 p->a_turned ? p->m : p->k, beta, p->c.memory, p->c.at, p->n, &state->queue, NULL),
             "%s: CLBlastSgemm of %zu x %zu x %zu", state->name, p->m, p->n, p->k);
-    state->launches++;
+    state->stats.launches++;
     return MDL_OK;
 }
 

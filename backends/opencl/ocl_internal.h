@@ -135,7 +135,8 @@ typedef struct ocl_state {
     size_t results_size;
     ocl_table tables[OCL_TABLES];
     unsigned long clock;    /* counts uses of tables */
-    unsigned long launches; /* counts kernels */
+    mdl_device_stats stats;
+    uint64_t launches[OCL_KERNEL_COUNT];
     mdl_status failed;      /* of the first launch that failed in this run */
 } ocl_state;
 
@@ -186,6 +187,7 @@ void ocl_tables_destroy(ocl_state *state);
  */
 
 void ocl_programs_destroy(ocl_state *state);
+const char *ocl_kernel_use(const mdl_device *device, size_t index, uint64_t *launches);
 
 typedef struct ocl_arg { /* an argument of a kernel */
     enum { OCL_ARG_TENSOR, OCL_ARG_UINT, OCL_ARG_ULONG, OCL_ARG_FLOAT, OCL_ARG_STRUCT } kind;

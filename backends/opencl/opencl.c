@@ -75,6 +75,11 @@ static mdl_status ocl_run(mdl_device *device, const mdl_call *calls, size_t n, d
     return MDL_OK;
 }
 
+static void stats(const mdl_device *device, mdl_device_stats *out)
+{
+    *out = ocl_of(device)->stats;
+}
+
 static const mdl_backend backend = {
     .name = "opencl",
     .summary = "GPUs and other devices with an OpenCL driver",
@@ -89,6 +94,8 @@ static const mdl_backend backend = {
     .download = ocl_download,
     .copy = ocl_copy,
     .finish = ocl_finish,
+    .stats = stats,
+    .kernel_use = ocl_kernel_use,
     .run = ocl_run,
     .kernels = kernels,
 };

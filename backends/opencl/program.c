@@ -226,8 +226,23 @@ static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, co
             "%s: kernel %s, %zu x %zu x %zu items in groups of %zu x %zu x %zu", state->name, name,
             range.global[0], range.global[1], range.global[2], range.local[0], range.local[1],
             range.local[2]);
-    state->launches++;
+    state->stats.launches++;
+    state->launches[which]++;
     return MDL_OK;
+}
+
+const char *ocl_kernel_use(const mdl_device *device, size_t index, uint64_t *launches)
+{
+    static const char *const names[] = {
+#define X(id, program, function) #id,
+        OCL_KERNELS(X)
+#undef X
+    };
+    *launches = 0;
+    if (index >= MDL_COUNT(names))
+        return NULL;
+    *launches = ocl_of(device)->launches[index];
+    return names[index];
 }
 
 void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const ocl_arg *args,

@@ -13,6 +13,8 @@ const mdl_backend *mdl_backend_at(int index);
 mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real,
                            mdl_device **out) MDL_MUST_CHECK;
 void mdl_device_close(mdl_device *device); /* NULL is allowed; destroy its buffers first */
+/* Counters of the device, zero where its backend keeps none. */
+mdl_device_stats mdl_device_get_stats(const mdl_device *device);
 
 /* ---- memory -------------------------------------------------------------------------------- */
 

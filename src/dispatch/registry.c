@@ -68,3 +68,11 @@ void mdl_device_close(mdl_device *device)
     if (device)
         device->backend->close(device);
 }
+
+mdl_device_stats mdl_device_get_stats(const mdl_device *device)
+{
+    mdl_device_stats stats = {0};
+    if (device->backend->stats)
+        device->backend->stats(device, &stats);
+    return stats;
+}
