@@ -33,8 +33,11 @@ static void cosine(void **state)
     near(rate(&c, 5000), 0.5 * 0.1); /* never past the end */
     c.warmup = 0;
     near(rate(&c, 0), 0.5);
-    c.warmup = 1000; /* longer than the run */
-    near(rate(&c, 99), 0.5 * 100 / 10001);
+    c.warmup = 1000; /* longer than the run: a fifth of its 100 steps */
+    near(rate(&c, 0), 0.5 / 21);
+    near(rate(&c, 20), 0.5);
+    near(rate(&c, 100), 0.5 * 0.1);
+    near(mdl_schedule_rate(&c, 0.5, 4, 20, 10), 0.5); /* two epochs: the peak after four steps */
 }
 
 static void one_cycle(void **state)

@@ -94,7 +94,7 @@ const mdl__key mdl__keys[] = {
     REAL("optim.weight_decay", 0, train.optim.weight_decay, 0, 10, "not applied to BatchNorm and biases"),
 
     CHOICE("schedule.kind", 0, train.schedule.kind, "cosine|one_cycle|step|constant", "course of the learning rate"),
-    REAL("schedule.warmup", 0, train.schedule.warmup, 0, 1000000, "epochs of linear rise (one_cycle: part of the run)"),
+    REAL("schedule.warmup", 0, train.schedule.warmup, 0, 1000000, "epochs of linear rise, a fifth of the run at most (one_cycle: part of the run)"),
     REAL("schedule.final", 0, train.schedule.final, 0, 1, "last learning rate as a part of the peak"),
     REAL("schedule.every", 0, train.schedule.every, 0.001, 1000000, "step: epochs between drops"),
     REAL("schedule.factor", 0, train.schedule.factor, 0, 1, "step: what the rate is multiplied by"),

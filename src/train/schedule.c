@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+static const double longest_warmup = 0.2;
+
 static double linear_up(uint64_t step, double steps)
 {
     return steps > 0 && (double)step < steps ? ((double)step + 1) / (steps + 1) : 1;
@@ -13,7 +15,9 @@ double mdl_schedule_rate(const mdl_schedule_config *config, double lr, uint64_t 
 {
     const double pi = 3.14159265358979323846;
     bool cycle = config->kind == MDL_SCHEDULE_ONE_CYCLE;
-    double warm = config->warmup * (double)(cycle ? total : per_epoch);
+    /* A run that is cut short must not be all warm-up: it takes a fifth of the steps at most. */
+    double warm = cycle ? config->warmup * (double)total
+                        : fmin(config->warmup * (double)per_epoch, longest_warmup * (double)total);
     if ((double)step < warm)
         return lr * linear_up(step, warm);
     double rest = (double)total - warm;

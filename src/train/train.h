@@ -29,7 +29,7 @@ typedef enum mdl_schedule_kind {
 } mdl_schedule_kind;
 typedef struct mdl_schedule_config {
     mdl_schedule_kind kind;
-    double warmup; /* epochs (one-cycle: fraction of the run) */
+    double warmup; /* epochs, a fifth of the run at most (one-cycle: fraction of the run) */
     double final;  /* last learning rate as a part of the peak */
     double every;  /* step: epochs between drops */
     double factor; /* step: what the rate is multiplied by */
