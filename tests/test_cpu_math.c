@@ -72,13 +72,38 @@ static void test_random_words(void **state)
     }
 }
 
+/* The two parts of a normal, over all words and at the ends. */
+static void check_word(uint32_t word)
+{
+    double sine, cosine, u = ((double)word + 1) / 4294967296.0, exact = log(u);
+    double angle = 2 * acos(-1.0) * (double)word / 4294967296.0;
+    double got = cpu_log_word(word);
+    cpu_turn(word, &sine, &cosine);
+    if (!(fabs(got - exact) <= -1e-11 * exact))
+        fail_msg("log of word %u: got %.17g, expected %.17g", word, got, exact);
+    if (!(fabs(sine - sin(angle)) <= 1e-11 && fabs(cosine - cos(angle)) <= 1e-11))
+        fail_msg("turn of word %u: got %.17g, %.17g", word, sine, cosine);
+}
+
+static void test_normal_parts(void **state)
+{
+    (void)state;
+    for (uint64_t word = 0; word <= UINT32_MAX; word += 99991)
+        check_word((uint32_t)word);
+    for (int bit = 0; bit < 32; bit++)
+        for (uint32_t off = 0; off < 5; off++)
+            check_word((UINT32_C(1) << bit) - 2 + off);
+    check_word(UINT32_MAX); /* log 1: exactly 0 */
+    check_word(UINT32_MAX - 1);
+    assert_true(cpu_log_word(UINT32_MAX) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp_error),
-        cmocka_unit_test(test_exp_limits),
-        cmocka_unit_test(test_sigmoid),
-        cmocka_unit_test(test_random_words),
+        cmocka_unit_test(test_exp_error),    cmocka_unit_test(test_exp_limits),
+        cmocka_unit_test(test_sigmoid),      cmocka_unit_test(test_random_words),
+        cmocka_unit_test(test_normal_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,62 @@ static inline float cpu_sigmoidf(float x)
     return 1.0f / (1.0f + cpu_expf(-x));
 }
 
+/* log((word + 1) / 2^32), relative error below 1e-11 (tests/test_cpu_math.c).
+ *
+ * word + 1 = 2^k m with sqrt(1/2) <= m < sqrt(2); log m = 2 artanh(s), s = (m - 1) / (m + 1), so
+ * |s| < 0.1716 and the first omitted term of the series is below s^14 / 15 = 1.3e-12 of the sum.
+ * Near word = 2^32 - 1 k is 0, so nothing cancels. */
+static inline double cpu_log_word(uint32_t word)
+{
+    const uint64_t root_half = UINT64_C(0x3fe6a09e667f3bcd), one = UINT64_C(0x3ff) << 52;
+    const uint64_t magic = UINT64_C(0x4330000000000000); /* 2^52: small integers as its low bits */
+    /* Signed, since only signed words are converted side by side everywhere. */
+    double n = (double)(int32_t)(word ^ UINT32_C(0x80000000)) + 2147483649.0, m, k;
+    uint64_t bits, power;
+    memcpy(&bits, &n, sizeof(bits));
+    bits += one - root_half;
+    power = (bits >> 52) + magic;
+    bits = (bits & ((UINT64_C(1) << 52) - 1)) + root_half;
+    memcpy(&m, &bits, sizeof(m));
+    memcpy(&k, &power, sizeof(k));
+    k -= 4503599627370496.0 + 1023.0 + 32.0;
+    double s = (m - 1.0) / (m + 1.0), z = s * s;
+    double q = 1.0 / 11 + z * (1.0 / 13);
+    q = 1.0 / 9 + z * q;
+    q = 1.0 / 7 + z * q;
+    q = 1.0 / 5 + z * q;
+    q = 1.0 / 3 + z * q;
+    return k * 0.693147180559945309417 + 2.0 * (s + s * z * q);
+}
+
+/* Sine and cosine of 2 pi word / 2^32, error below 1e-11.  The angle is reduced to +-pi/4 in
+ * integers, exactly; there the omitted terms are below 0.7854^15 / 15! = 2.1e-14 and
+ * 0.7854^14 / 14! = 4e-13. */
+static inline void cpu_turn(uint32_t word, double *sine, double *cosine)
+{
+    const double unit = 6.28318530717958647692 / 4294967296.0;
+    uint32_t quarter = (word + (UINT32_C(1) << 29)) >> 30;
+    double x = (double)(int32_t)(word - (quarter << 30)) * unit, z = x * x;
+    double s = -1.0 / 39916800 + z * (1.0 / 6227020800.0);
+    s = 1.0 / 362880 + z * s;
+    s = -1.0 / 5040 + z * s;
+    s = 1.0 / 120 + z * s;
+    s = -1.0 / 6 + z * s;
+    s = x + x * z * s;
+    double c = 1.0 / 479001600;
+    c = -1.0 / 3628800 + z * c;
+    c = 1.0 / 40320 + z * c;
+    c = -1.0 / 720 + z * c;
+    c = 1.0 / 24 + z * c;
+    c = -0.5 + z * c;
+    c = 1.0 + z * c;
+    double even = (quarter & 1) == 0 ? 1.0 : 0.0, odd = 1.0 - even;
+    double of_sine = (quarter & 2) == 0 ? 1.0 : -1.0;
+    double of_cosine = ((quarter + 1) & 2) == 0 ? 1.0 : -1.0;
+    *sine = of_sine * (even * s + odd * c);
+    *cosine = of_cosine * (even * c + odd * s);
+}
+
 /* Blocks index .. index + CPU_PHILOX - 1 of mdl_philox side by side: out[w][i] is word w of block
  * index + i. */
 #define CPU_PHILOX 16

@@ -3,8 +3,9 @@
 #include <math.h>
 
 #include "backends/cpu/cpu_internal.h"
+#include "backends/cpu/cpu_math.h"
 
-#define CHUNK 4096 /* elements; even, because of the pairs of NOISE */
+#define CHUNK 4096 /* elements; a multiple of 2 * CPU_PHILOX, because of the pairs of NOISE */
 
 void CPU_NAME(lerp)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
@@ -208,23 +209,32 @@ void CPU_NAME(blend)(mdl_device *device, const mdl_call *call, int thread, int t
 /* ---- noise -------------------------------------------------------------------------------------
  */
 
-/* Pairs of normals (Box & Muller 1958), in double: near u1 = 1 a float would lose the logarithm.
- */
+/* Pairs of normals (Box & Muller 1958) from the words of one block of Philox for each pair; in
+ * double, since near u1 = 1 a float would lose the logarithm. */
+static void normal_pairs(const mdl_call *call, uint64_t first, float out[2][CPU_PHILOX])
+{
+    uint32_t words[4][CPU_PHILOX];
+    double std = call->attrs->noise.std;
+    cpu_philox(call->attrs->noise.seed, call->attrs->noise.stream, first, words);
+#pragma omp simd
+    for (int i = 0; i < CPU_PHILOX; i++) {
+        double sine, cosine, r = std * sqrt(-2.0 * cpu_log_word(words[0][i]));
+        cpu_turn(words[1][i], &sine, &cosine);
+        out[0][i] = (float)(r * cosine);
+        out[1][i] = (float)(r * sine);
+    }
+}
+
 void CPU_NAME(noise)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     (void)device;
-    const double turn = 6.28318530717958647692, unit = 1.0 / 4294967296.0;
-    double std = call->attrs->noise.std;
-    float *y = cpu_out(call, 0);
+    float *y = cpu_out(call, 0), normals[2][CPU_PHILOX];
     size_t begin, end;
     cpu_range(mdl_shape_count(&call->out[0].shape), CHUNK, thread, threads, &begin, &end);
-    for (size_t i = begin; i < end; i += 2) {
-        uint32_t words[4];
-        mdl_philox(call->attrs->noise.seed, call->attrs->noise.stream, i / 2, words);
-        double r = std * sqrt(-2.0 * log(((double)words[0] + 1.0) * unit));
-        double angle = turn * (double)words[1] * unit;
-        y[i] += (float)(r * cos(angle));
-        if (i + 1 < end)
-            y[i + 1] += (float)(r * sin(angle));
+    for (size_t i = begin; i < end; i += 2 * CPU_PHILOX) {
+        size_t n = mdl_min_size(2 * CPU_PHILOX, end - i);
+        normal_pairs(call, i / 2, normals);
+        for (size_t k = 0; k < n; k++)
+            y[i + k] += normals[k % 2][k / 2];
     }
 }
