@@ -20,11 +20,17 @@ typedef struct mdl_device { /* an opened device; a backend allocates it */
     size_t memory; /* bytes that may be used in all; 0: no limit of its own */
     size_t slab;   /* bytes of the largest piece of memory, which no tensor may exceed; 0: any */
     void *state;   /* the backend's own */
+    bool profile;  /* take the device's own times; slower */
+    /* Counted by the dispatch layer since the device was opened: */
+    uint64_t calls;      /* of ops */
+    double host_seconds; /* in which the host submitted calls and uploads */
 } mdl_device;
 
 typedef struct mdl_device_stats { /* counted since the device was opened */
     uint64_t up, down;            /* bytes sent to the device and fetched from it */
+    uint64_t uploads, downloads;  /* how often */
     uint64_t launches;            /* kernels */
+    double seconds;               /* in which kernels ran, while `profile` was set */
     uint64_t allocated, peak;     /* bytes of buffers: now, and at most so far */
 } mdl_device_stats;
 
@@ -86,7 +92,7 @@ struct mdl_backend {
     /* Name and launches of the device's kernel `index`; NULL behind the last one. */
     const char *(*kernel_use)(const mdl_device *device, size_t index, uint64_t *launches);
     /* Run the calls in order, those of a group (mdl_call.join) as it likes.  Where `seconds` is not
-     * NULL, each call's time is added to its element. */
+     * NULL, each call's time (the device's own, where it has a clock) is added to its element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
     const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
 };

@@ -265,6 +265,7 @@ void ocl_close(mdl_device *device)
         if (state->queue)
             clFinish(state->queue);
         ocl_programs_destroy(state);
+        ocl_profile_destroy(&state->profile);
         ocl_tables_destroy(state);
         ocl_stages_destroy(state);
         mdl_free(state->results);

@@ -22,11 +22,12 @@ static mdl_status run_blast(mdl_device *device, const product *p)
         OCL_LAUNCH(device, OCL_KERNEL_expand, ocl_flat(p->m * p->n), p->bias, p->c,
                    ocl_uint(p->m * p->n), ocl_uint(p->n));
     MDL_TRY(state->failed);
-    OCL_TRY((cl_int)CLBlastSgemm(
-                CLBlastLayoutColMajor, p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
-                p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m, p->k, 1.0f,
-                p->b.memory, p->b.at, p->b_turned ? p->k : p->n, p->a.memory, p->a.at,
-                p->a_turned ? p->m : p->k, beta, p->c.memory, p->c.at, p->n, &state->queue, NULL),
+    OCL_TRY((cl_int)CLBlastSgemm(CLBlastLayoutColMajor,
+                                 p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
+                                 p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m,
+                                 p->k, 1.0f, p->b.memory, p->b.at, p->b_turned ? p->k : p->n,
+                                 p->a.memory, p->a.at, p->a_turned ? p->m : p->k, beta, p->c.memory,
+                                 p->c.at, p->n, &state->queue, ocl_profile_event(state)),
             "%s: CLBlastSgemm of %zu x %zu x %zu", state->name, p->m, p->n, p->k);
     state->stats.launches++;
     return MDL_OK;

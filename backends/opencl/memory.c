@@ -44,8 +44,8 @@ mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, 
     }
     *buffer = (mdl_buffer){.device = device, .bytes = bytes, .native = memory};
     state->stats.allocated += bytes;
-    state->stats.peak = state->stats.allocated > state->stats.peak ? state->stats.allocated
-                                                                   : state->stats.peak;
+    state->stats.peak =
+        state->stats.allocated > state->stats.peak ? state->stats.allocated : state->stats.peak;
     *out = buffer;
     return MDL_OK;
 }
@@ -86,6 +86,7 @@ mdl_status ocl_upload(mdl_buffer *to, size_t offset, const void *from, size_t by
     ocl_state *state = ocl_of(to->device);
     if (bytes == 0)
         return MDL_OK;
+    state->stats.uploads++;
     state->stats.up += bytes;
     if (bytes > OCL_STAGE_BYTES) {
         OCL_TRY(clEnqueueWriteBuffer(state->queue, memory_of(to), CL_TRUE, offset, bytes, from, 0,
@@ -112,6 +113,7 @@ mdl_status ocl_download(const mdl_buffer *from, size_t offset, void *to, size_t 
 {
     if (bytes == 0)
         return MDL_OK;
+    ocl_of(from->device)->stats.downloads++;
     ocl_of(from->device)->stats.down += bytes;
     OCL_TRY(clEnqueueReadBuffer(ocl_of(from->device)->queue, memory_of(from), CL_TRUE, offset,
                                 bytes, to, 0, NULL, NULL),

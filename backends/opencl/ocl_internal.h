@@ -119,6 +119,19 @@ typedef struct ocl_table { /* a constant that kernels read, found again by its k
     unsigned long used; /* when last */
 } ocl_table;
 
+typedef struct ocl_timed { /* a launch whose time is asked for */
+    cl_event event;
+    size_t call; /* of the run */
+} ocl_timed;
+
+typedef struct ocl_profile {    /* used while the device's times are asked for */
+    cl_command_queue queue;     /* with profiling; NULL until it is first needed */
+    cl_command_queue set_aside; /* the usual one, in a profiled run */
+    ocl_timed *timed;           /* launches of the run */
+    size_t n_timed, room;
+    size_t call; /* which the run is at */
+} ocl_profile;
+
 typedef struct ocl_state {
     cl_device_id device;
     cl_context context;
@@ -134,10 +147,11 @@ typedef struct ocl_state {
     void *results; /* host memory for sums that come from the device in parts */
     size_t results_size;
     ocl_table tables[OCL_TABLES];
-    unsigned long clock;    /* counts uses of tables */
+    unsigned long clock; /* counts uses of tables */
     mdl_device_stats stats;
     uint64_t launches[OCL_KERNEL_COUNT];
-    mdl_status failed;      /* of the first launch that failed in this run */
+    ocl_profile profile;
+    mdl_status failed; /* of the first launch that failed in this run */
 } ocl_state;
 
 static inline ocl_state *ocl_of(const mdl_device *device)
@@ -227,6 +241,17 @@ void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const oc
 #define OCL_LAUNCH(device, kernel, range, ...)                                                     \
     ocl_launch(device, kernel, range, (const ocl_arg[]){__VA_ARGS__},                              \
                sizeof((const ocl_arg[]){__VA_ARGS__}) / sizeof(ocl_arg))
+
+/* ---- profile ----------------------------------------------------------------------------------
+ */
+
+/* From begin to end, launches go to a queue that takes their times. */
+mdl_status ocl_profile_begin(ocl_state *state);
+/* Wait for them, add their times to the counters and, where not NULL, to those of their calls. */
+mdl_status ocl_profile_end(mdl_device *device, double *seconds);
+void ocl_profile_destroy(ocl_profile *profile);
+/* Where an enqueued kernel's event goes: NULL where nobody asks for times. */
+cl_event *ocl_profile_event(ocl_state *state);
 
 /* ---- ops --------------------------------------------------------------------------------------
  */

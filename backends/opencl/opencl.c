@@ -53,24 +53,21 @@ static const mdl_kernel kernels[MDL_OP_COUNT] = {
     ROW(NOISE, noise),
 };
 
-/* Enqueue the calls; they need not be done when this returns.  Where times are asked for, each
- * call is waited for, so its time contains that of the launch. */
+/* Enqueue the calls; they need not be done when this returns, unless times are asked for. */
 static mdl_status ocl_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
     ocl_state *state = ocl_of(device);
-    state->failed = MDL_OK;
-    if (seconds)
-        MDL_TRY(ocl_finish(device));
-    for (size_t i = 0; i < n; i++) {
-        double start = seconds ? mdl_time() : 0.0;
+    bool profile = seconds || device->profile;
+    state->failed = profile ? ocl_profile_begin(state) : MDL_OK;
+    for (size_t i = 0; i < n && state->failed == MDL_OK; i++) {
+        state->profile.call = i;
         calls[i].kernel->run(device, &calls[i], 0, 1);
-        if (state->failed != MDL_OK)
-            return state->failed;
-        if (seconds) {
-            MDL_TRY(ocl_finish(device));
-            seconds[i] += mdl_time() - start;
-        }
     }
+    if (profile) {
+        mdl_status status = ocl_profile_end(device, seconds);
+        return state->failed != MDL_OK ? state->failed : status;
+    }
+    MDL_TRY(state->failed);
     OCL_TRY(clFlush(state->queue), "%s: submitting", state->name);
     return MDL_OK;
 }

@@ -222,7 +222,7 @@ static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, co
         OCL_TRY(set_arg(kernel, &index, &args[i]), "kernel %s, argument %u", name,
                 (unsigned)index - 1);
     OCL_TRY(clEnqueueNDRangeKernel(state->queue, kernel, 3, NULL, range.global, range.local, 0,
-                                   NULL, NULL),
+                                   NULL, ocl_profile_event(state)),
             "%s: kernel %s, %zu x %zu x %zu items in groups of %zu x %zu x %zu", state->name, name,
             range.global[0], range.global[1], range.global[2], range.local[0], range.local[1],
             range.local[2]);

@@ -8,7 +8,7 @@ typedef struct bench { /* all that one run of the command holds */
     mdl_config config;
     mdl_device *device;
     size_t batch, repeat;
-    bool json, ops, layers;
+    bool json, ops, layers, profile;
 } bench;
 
 /* ---- one step (bench_step.c) ----------------------------------------------------------------- */
@@ -21,6 +21,8 @@ typedef struct bench_step { /* a step with all that it needs to run */
     mdl_segment segment;
     mdl_scratch scratch;
     size_t n_params;
+    float *images;   /* the batch */
+    int32_t *labels; /* NULL where the step takes none */
     bool train;
 } bench_step;
 
@@ -28,8 +30,21 @@ typedef struct bench_step { /* a step with all that it needs to run */
 mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
                            size_t batch, bench_step *t);
 void bench_step_close(bench_step *t);
+/* Give it its batch again, as training does before each step. */
+mdl_status bench_step_feed(bench_step *t);
 /* Forward; for training also backward and AdamW, and the loss is read as training does. */
 mdl_status bench_step_run(bench_step *t);
+
+/* ---- what the device is given (bench_profile.c) ------------------------------------------------
+ */
+
+typedef struct bench_profile {        /* of one step, with its batch */
+    double calls, launches, up, down; /* up, down: bytes */
+    double host, device;              /* seconds; device is 0 where it has no clock of its own */
+} bench_profile;
+
+/* Run b->repeat steps and as many with the device's own times. */
+mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out);
 
 /* ---- where the time goes (bench_ops.c) ---------------------------------------------------------
  */

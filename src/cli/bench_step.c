@@ -8,28 +8,30 @@ static mdl_view flat(mdl_buffer *buffer, size_t elements)
     return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(elements));
 }
 
-static mdl_status upload_batch(bench_step *t, size_t batch, size_t classes)
+static mdl_status make_batch(bench_step *t, size_t batch, size_t classes)
 {
     mdl_view images = mdl_run_view(t->run, t->step.io.images);
-    mdl_view labels = mdl_run_view(t->run, t->step.io.labels);
     size_t count = mdl_shape_count(&images.shape);
     mdl_rng rng = mdl_rng_init(0, MDL_STREAM_SYNTHETIC);
-    float *values = NULL;
-    int32_t *classes_of = NULL;
-    mdl_status status = MDL_NEW(count, "images", &values);
-    if (status == MDL_OK)
-        status = MDL_NEW(batch, "labels", &classes_of);
-    for (size_t i = 0; i < count && status == MDL_OK; i++)
-        values[i] = (float)mdl_rng_normal(&rng);
-    for (size_t i = 0; i < batch && status == MDL_OK; i++)
-        classes_of[i] = (int32_t)mdl_rng_below(&rng, classes);
-    if (status == MDL_OK)
-        status = mdl_view_upload_f32(&images, values, count);
-    if (status == MDL_OK && t->step.io.labels != MDL_NONE)
-        status = mdl_view_upload_i32(&labels, classes_of, batch);
-    mdl_free(values);
-    mdl_free(classes_of);
-    return status;
+    MDL_TRY(MDL_NEW(count, "images", &t->images));
+    for (size_t i = 0; i < count; i++)
+        t->images[i] = (float)mdl_rng_normal(&rng);
+    if (t->step.io.labels == MDL_NONE)
+        return MDL_OK;
+    MDL_TRY(MDL_NEW(batch, "labels", &t->labels));
+    for (size_t i = 0; i < batch; i++)
+        t->labels[i] = (int32_t)mdl_rng_below(&rng, classes);
+    return MDL_OK;
+}
+
+mdl_status bench_step_feed(bench_step *t)
+{
+    mdl_view images = mdl_run_view(t->run, t->step.io.images);
+    MDL_TRY(mdl_view_upload_f32(&images, t->images, mdl_shape_count(&images.shape)));
+    if (!t->labels)
+        return MDL_OK;
+    mdl_view labels = mdl_run_view(t->run, t->step.io.labels);
+    return mdl_view_upload_i32(&labels, t->labels, mdl_shape_count(&labels.shape));
 }
 
 mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
@@ -50,11 +52,14 @@ mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bo
     }
     MDL_TRY(mdl_run_bind(t->run, t->weights.params, t->weights.buffers, t->gradients));
     *mdl_run_state(t->run) = (mdl_step_state){.seed = 1, .bn_momentum = -1};
-    return upload_batch(t, batch, model->classes);
+    MDL_TRY(make_batch(t, batch, model->classes));
+    return bench_step_feed(t);
 }
 
 void bench_step_close(bench_step *t)
 {
+    mdl_free(t->images);
+    mdl_free(t->labels);
     mdl_buffer_destroy(t->scratch.buffer);
     mdl_buffer_destroy(t->gradients);
     mdl_buffer_destroy(t->moments[0]);

@@ -42,6 +42,23 @@ static mdl_status measure(const bench *b, bench_step *t, size_t repeat, double *
     return status;
 }
 
+static mdl_status report_profile(const bench *b, const char *model, const char *work, size_t batch,
+                                 const bench_profile *p)
+{
+    if (b->json)
+        return cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+                                        "profile", "per step", "device", b->device->backend->name,
+                                        "model", model, "work", work, "batch", (json_int_t)batch,
+                                        "calls", p->calls, "launches", p->launches, "host_s",
+                                        p->host, "device_s", p->device, "bytes_up", p->up,
+                                        "bytes_down", p->down),
+                              false);
+    printf("  a step: %.0f calls, %.0f launches, host %.3f ms, device %.3f ms, %.0f bytes up, "
+           "%.0f down\n",
+           p->calls, p->launches, 1e3 * p->host, 1e3 * p->device, p->up, p->down);
+    return MDL_OK;
+}
+
 static mdl_status bench_one(const bench *b, mdl_model_kind kind, bool train, size_t batch)
 {
     mdl_model_config model = b->config.model;
@@ -59,6 +76,12 @@ static mdl_status bench_one(const bench *b, mdl_model_kind kind, bool train, siz
         status = measure(b, &t, repeat, &median);
     if (status == MDL_OK)
         status = report(b, name, train ? "train" : "infer", batch, median);
+    if (status == MDL_OK && b->profile) {
+        bench_profile profile;
+        status = bench_profile_take(b, &t, &profile);
+        if (status == MDL_OK)
+            status = report_profile(b, name, train ? "train" : "infer", batch, &profile);
+    }
     if (status == MDL_OK && (b->ops || b->layers))
         status = bench_trace(b, &t);
     bench_step_close(&t);
@@ -94,7 +117,8 @@ static mdl_status run(const cli_args *args)
 {
     bench b = {.json = cli_flag(args, "--json"),
                .ops = cli_flag(args, "--ops"),
-               .layers = cli_flag(args, "--layers")};
+               .layers = cli_flag(args, "--layers"),
+               .profile = cli_flag(args, "--profile")};
     const char *only = cli_value(args, "--only"), *model = cli_value(args, "--model");
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
     MDL_TRY(expect_choice("--only", only, "train", "infer"));
@@ -115,6 +139,7 @@ static const cli_option options[] = {
     {"--model", 0, "NAME", "baseline or hybrid"},
     {"--batch", 0, "N", "images in a step (default: 64); inference is also timed at 1"},
     {"--repeat", 0, "N", "timed steps, of which the median is taken (default: 7)"},
+    {"--profile", 0, NULL, "launches, time of host and device, and bytes moved of a step"},
     {"--ops", 0, NULL, "time, share, GFLOP/s and GB/s of each op"},
     {"--layers", 0, NULL, "the same for each op and shape"},
     CLI_JSON_OPTION,
@@ -127,8 +152,11 @@ const cli_command cli_cmd_bench = {
     .usage = "[--only train|infer] [--model NAME] [--batch N] [--threads N] [--ops] [--json]",
     .text = "A training step is forward, loss, backward and AdamW, without augmentation, "
             "drop-connect,\n"
-            "EMA or clipping; inference is one forward pass.  Synthetic images.\n",
+            "EMA or clipping; inference is one forward pass.  Synthetic images.\n"
+            "--profile gives each step its batch, as training does; its device time and the times\n"
+            "of --ops are the device's own where it has a clock (opencl).\n",
     .examples = "  mendel bench --threads 2 --json\n"
+                "  mendel bench --backend opencl --profile --ops\n"
                 "  mendel bench --only train --model baseline --ops\n"
                 "  mendel bench --only infer --batch 1 --layers\n",
     .options = options,

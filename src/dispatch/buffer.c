@@ -25,7 +25,10 @@ void mdl_buffer_destroy(mdl_buffer *buffer)
 mdl_status mdl_buffer_upload(mdl_buffer *to, size_t offset, const void *from, size_t bytes)
 {
     MDL_TRY(check_range(to, offset, bytes, "upload"));
-    return to->device->backend->upload(to, offset, from, bytes);
+    double start = mdl_time();
+    mdl_status status = to->device->backend->upload(to, offset, from, bytes);
+    to->device->host_seconds += mdl_time() - start;
+    return status;
 }
 
 mdl_status mdl_buffer_download(const mdl_buffer *from, size_t offset, void *to, size_t bytes)

@@ -52,7 +52,13 @@ mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n,
             return mdl_fail(MDL_INVALID, "call %zu (%s) was not routed", i,
                             mdl_op_get(calls[i].op)->name);
     /* Fallback kernels exist on host memory only, where the backend runs them like its own. */
-    return n > 0 ? device->backend->run(device, calls, n, seconds) : MDL_OK;
+    if (n == 0)
+        return MDL_OK;
+    double start = mdl_time();
+    mdl_status status = device->backend->run(device, calls, n, seconds);
+    device->host_seconds += mdl_time() - start;
+    device->calls += n;
+    return status;
 }
 
 /* ---- one op now --------------------------------------------------------------------------------
