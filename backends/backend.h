@@ -22,8 +22,9 @@ typedef struct mdl_device { /* an opened device; a backend allocates it */
     void *state;   /* the backend's own */
     bool profile;  /* take the device's own times; slower */
     /* Counted by the dispatch layer since the device was opened: */
-    uint64_t calls;      /* of ops */
-    double host_seconds; /* in which the host submitted calls and uploads */
+    uint64_t calls;            /* of ops */
+    double host_seconds;       /* in which the host submitted calls and uploads */
+    struct mdl_tuning *tuning; /* the dispatch layer's, owned: which variants serve; NULL: none */
 } mdl_device;
 
 typedef struct mdl_device_stats { /* counted since the device was opened */
@@ -66,6 +67,10 @@ typedef struct mdl_kernel {
      * only.  Other outputs are sums over all images. */
     unsigned images_in, images_out;
     bool two_parts; /* makes sums over all images first, the results afterwards */
+    /* Name of the i-th (from 1) other way in which it can do the call, NULL behind the last; NULL:
+     * there is one way.  mdl_call.variant says which is taken, 0 being the backend's own rule; the
+     * way may change the last digits and the workspace, not `supports` and `tile`. */
+    const char *(*variant)(const mdl_device *device, const mdl_call *call, int i);
 } mdl_kernel;
 
 struct mdl_backend {
@@ -95,6 +100,10 @@ struct mdl_backend {
      * NULL, each call's time (the device's own, where it has a clock) is added to its element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
     const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
+    /* What the fastest variants depend on, for tables that are measured on a device: its model and
+     * driver, or the processor and its instruction set; not the number of threads.  NULL: the
+     * backend's kernels have no variants. */
+    void (*identify)(const mdl_device *device, char *text, size_t size);
 };
 
 extern const mdl_backend mdl_backend_reference;
@@ -105,8 +114,8 @@ extern const mdl_backend mdl_backend_cpu;
 
 /* Differs where the two sides were built from different headers, as far as that shows. */
 #define MDL_BACKEND_ABI                                                                            \
-    (10000000 * sizeof(mdl_backend) + 1000 * sizeof(mdl_call) + 10 * sizeof(mdl_device) +          \
-     MDL_OP_COUNT)
+    (100000000 * sizeof(mdl_kernel) + 10000000 * sizeof(mdl_backend) + 1000 * sizeof(mdl_call) +   \
+     10 * sizeof(mdl_device) + MDL_OP_COUNT)
 
 typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
     size_t abi;           /* MDL_BACKEND_ABI */

@@ -6,6 +6,7 @@ mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-cli-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+export XDG_CACHE_HOME="$dir/cache" # no table of this machine
 failures=0
 
 fail() {
@@ -206,6 +207,22 @@ says out '3929473 parameters'
 expect 0 bench --only infer --model baseline --batch 2 --repeat 1 --json --threads 1 \
     --set model.width=0.25 --set data.image_size=8
 says out '"images_per_s":'
+expect 2 bench --batch 16,x
+says err 'expected up to'
+small_net='--set model.width=0.25 --set data.image_size=8'
+expect 0 bench --tune --model baseline --batch 2 --repeat 1 --json --threads 1 $small_net
+says out '"default_s":'
+says err 'the table is in'
+exists cache/mendel/tuning-cpu-*.json
+expect 0 train --set model.kind=efficientnet_lite0 $small_net --set train.max_steps=1 --out tuned
+exists tuned/tuning.json
+expect 0 train --set run.tuning=off --set train.max_steps=1 $small --out untuned
+[ ! -e untuned/tuning.json ] || fail 'tuning.json in spite of run.tuning=off'
+echo damaged >"$(echo cache/mendel/tuning-cpu-*.json)"
+expect 0 bench --only infer --model baseline --batch 2 --repeat 1 --threads 1 $small_net
+says err 'it is ignored'
+expect 3 bench --set run.tuning=tuning.json
+says err 'tuning.json'
 expect 0 data info digits --json
 says out '"test": 360'
 if [ -w /dev/full ]; then

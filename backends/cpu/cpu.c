@@ -13,6 +13,9 @@
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 #include <cblas.h>
 
 #include "backends/cpu/team.h"
@@ -128,6 +131,8 @@ static int cpu_devices(mdl_device_info *infos, int max);
 static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
                            mdl_device **out);
 
+static void cpu_identify(const mdl_device *device, char *text, size_t size);
+
 static void cpu_close(mdl_device *device)
 {
     if (!device)
@@ -199,7 +204,7 @@ static mdl_status cpu_finish(mdl_device *device)
         .supports_f64 = false, .devices = cpu_devices, .open = cpu_open, .close = cpu_close,       \
         .buffer_create = cpu_buffer_create, .buffer_destroy = cpu_buffer_destroy,                  \
         .upload = cpu_upload, .download = cpu_download, .copy = cpu_copy, .finish = cpu_finish,    \
-        .run = cpu_run, .kernels = (kernel_table)                                                  \
+        .run = cpu_run, .kernels = (kernel_table), .identify = cpu_identify                        \
     }
 
 const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base);
@@ -250,6 +255,32 @@ static const cpu_variant *cpu_choose(const char *selector)
             return v;
     }
     return NULL;
+}
+
+/* The processor's name as it tells it; "processor" where it does not. */
+static void cpu_brand(char text[64])
+{
+    snprintf(text, 64, "processor");
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned words[12] = {0};
+    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+        return;
+    for (unsigned i = 0; i < 3; i++)
+        __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                    &words[4 * i + 3]);
+    snprintf(text, 64, "%.*s", (int)sizeof words, (const char *)words);
+#endif
+}
+
+static void cpu_identify(const mdl_device *device, char *text, size_t size)
+{
+    char brand[64];
+    const char *variant = "";
+    cpu_brand(brand);
+    for (size_t i = 0; i < MDL_COUNT(cpu_variants); i++)
+        if (cpu_variants[i].backend == device->backend)
+            variant = cpu_variants[i].name;
+    snprintf(text, size, "%s, %s, %s", brand, variant, openblas_get_config());
 }
 
 static int cpu_devices(mdl_device_info *infos, int max)

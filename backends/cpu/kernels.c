@@ -1,6 +1,6 @@
 /* The table of the CPU backend's kernels, one for each variant.  An op without a row falls back to
  * the reference backend. */
-#include "backends/cpu/cpu_internal.h"
+#include "backends/cpu/blas.h"
 
 #define ROW(UPPER, lower) [MDL_OP_##UPPER] = {.run = CPU_NAME(lower)}
 #define ROW_WORKSPACE(UPPER, lower)                                                                \
@@ -14,6 +14,14 @@
                         .tile = CPU_NAME(tiles_like##_tiles),                                      \
                         .images_in = (in),                                                         \
                         .images_out = (out)}
+/* Those of products: OpenBLAS may do them. */
+#define ROW_PRODUCT(UPPER, lower)                                                                  \
+    [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
+                        .workspace = CPU_NAME(lower##_workspace),                                  \
+                        .tile = CPU_NAME(linear_tiles),                                            \
+                        .images_in = 1,                                                            \
+                        .images_out = 1,                                                           \
+                        .variant = cpu_blas_variant}
 #define ROW_TILES_ONLY(UPPER, lower, tiles_like)                                                   \
     [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
                         .tile = CPU_NAME(tiles_like##_tiles),                                      \
@@ -29,8 +37,8 @@
                         .two_parts = (two)}
 
 const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
-    ROW_TILES(LINEAR, linear, linear, 1, 1),
-    ROW_TILES(LINEAR_GRAD_INPUT, linear_grad_input, linear, 1, 1),
+    ROW_PRODUCT(LINEAR, linear),
+    ROW_PRODUCT(LINEAR_GRAD_INPUT, linear_grad_input),
     ROW_TILES(LINEAR_GRAD_WEIGHT, linear_grad_weight, linear_grad_weight, 1 | 2, 0),
     ROW(SUM_ROWS, sum_rows),
     ROW_TILES(CONV2D, conv2d, conv2d, 1, 1),

@@ -1,5 +1,6 @@
 /* LINEAR and its gradients: products of a tall, skinny matrix with a small one.  This is where the
  * 1x1 convolutions go. */
+#include "backends/cpu/blas.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/sums.h"
 
@@ -43,6 +44,10 @@ static void use_packed(cpu_gemm *g, const mdl_call *call)
 
 static void tile(const mdl_call *slice, bool gradient)
 {
+    if (slice->variant > 0) {
+        cpu_blas_linear_tile(slice);
+        return;
+    }
     cpu_gemm g = product_of(slice, gradient);
     use_packed(&g, slice);
     CPU_NAME(gemm_run)(&g, 0, CPU_NAME(gemm_panels)(g.n));
@@ -72,6 +77,10 @@ static void share_product(cpu_gemm *g, int thread, int threads)
 
 void CPU_NAME(linear)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
+    if (call->variant > 0) {
+        cpu_blas_linear(call, thread, threads);
+        return;
+    }
     cpu_gemm g = product_of(call, false);
     if (g.m >= PACK_FROM_ROWS) {
         pack(call, false, thread, threads);
@@ -83,7 +92,8 @@ void CPU_NAME(linear)(mdl_device *device, const mdl_call *call, int thread, int 
 
 void CPU_NAME(linear_prepare)(const mdl_call *call, int thread, int threads)
 {
-    pack(call, false, thread, threads);
+    if (call->variant == 0)
+        pack(call, false, thread, threads);
 }
 
 void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
@@ -101,6 +111,10 @@ size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
 
 void CPU_NAME(linear_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
+    if (call->variant > 0) {
+        cpu_blas_linear(call, thread, threads);
+        return;
+    }
     cpu_gemm g = product_of(call, true);
     pack(call, true, thread, threads);
     cpu_barrier(device);
@@ -110,7 +124,8 @@ void CPU_NAME(linear_grad_input)(mdl_device *device, const mdl_call *call, int t
 
 void CPU_NAME(linear_grad_input_prepare)(const mdl_call *call, int thread, int threads)
 {
-    pack(call, true, thread, threads);
+    if (call->variant == 0)
+        pack(call, true, thread, threads);
 }
 
 void CPU_NAME(linear_grad_input_tile)(const mdl_call *slice, const cpu_tile *t)

@@ -258,6 +258,16 @@ mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, 
     return MDL_OK;
 }
 
+void ocl_identify(const mdl_device *device, char *text, size_t size)
+{
+    const ocl_state *state = device->state;
+    char vendor[128], driver[128];
+    get_text(state->device, CL_DEVICE_VENDOR, vendor, sizeof vendor);
+    get_text(state->device, CL_DRIVER_VERSION, driver, sizeof driver);
+    snprintf(text, size, "%s, %s, driver %s, %u units", vendor, state->name, driver,
+             get_uint(state->device, CL_DEVICE_MAX_COMPUTE_UNITS));
+}
+
 void ocl_close(mdl_device *device)
 {
     ocl_state *state = device->state;

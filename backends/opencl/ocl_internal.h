@@ -179,6 +179,7 @@ int ocl_devices(mdl_device_info *infos, int max);
 mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_id *device);
 mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, mdl_device **out);
 void ocl_close(mdl_device *device);
+void ocl_identify(const mdl_device *device, char *text, size_t size);
 
 /* ---- memory -----------------------------------------------------------------------------------
  */

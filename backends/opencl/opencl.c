@@ -95,6 +95,7 @@ static const mdl_backend backend = {
     .kernel_use = ocl_kernel_use,
     .run = ocl_run,
     .kernels = kernels,
+    .identify = ocl_identify,
 };
 
 #if defined(_WIN32)

@@ -4,12 +4,27 @@
 
 #include "cli/cli.h"
 
+#define BENCH_MAX_BATCHES 16
+
 typedef struct bench { /* all that one run of the command holds */
     mdl_config config;
     mdl_device *device;
-    size_t batch, repeat;
+    const char *only;  /* "train" or "infer"; NULL: both */
+    const char *model; /* "baseline" or "hybrid"; NULL: both */
+    size_t batches[BENCH_MAX_BATCHES], n_batches;
+    size_t repeat;
     bool json, ops, layers, profile;
+    cli_view view;
 } bench;
+
+typedef struct bench_work { /* one thing that is measured */
+    mdl_model_config model;
+    const char *name; /* of the model */
+    bool train;
+    size_t batch;
+} bench_work;
+/* The i-th of what the options ask for; false behind the last. */
+bool bench_work_at(const bench *b, size_t i, bench_work *out);
 
 /* ---- one step (bench_step.c) ----------------------------------------------------------------- */
 
@@ -45,6 +60,12 @@ typedef struct bench_profile {        /* of one step, with its batch */
 
 /* Run b->repeat steps and as many with the device's own times. */
 mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out);
+
+/* ---- which variants are fastest (bench_tune.c) -------------------------------------------------
+ */
+
+/* Measure all variants of all calls, print them, write the machine's table. */
+mdl_status bench_tune(bench *b);
 
 /* ---- where the time goes (bench_ops.c) ---------------------------------------------------------
  */

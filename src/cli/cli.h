@@ -126,6 +126,8 @@ void cli_view_close(cli_view *view); /* removes the bar */
 mdl_train_events cli_train_events(cli_view *view);
 void cli_merge_progress(void *view, const mdl_merge_progress *progress);
 void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
+/* Something else's bar, where it is time to show it: `part` (0 to 1) is done. */
+void cli_progress(cli_view *view, const char *front, double part, const char *back);
 /* "2:31" or "1:02:31". */
 const char *cli_duration(double seconds, char *text, size_t size);
 /* "18.3 MiB" */

@@ -1,5 +1,6 @@
 /* mendel bench: how fast whole steps are, and where the time goes.  Synthetic data, weights as
  * initialised: the work does not depend on the values. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -25,7 +26,7 @@ static mdl_status report(const bench *b, const char *model, const char *work, si
     return fflush(stdout) == 0 ? MDL_OK : mdl_fail(MDL_IO, "cannot write to the standard output");
 }
 
-static mdl_status measure(const bench *b, bench_step *t, size_t repeat, double *median)
+static mdl_status measure(bench_step *t, size_t repeat, double *median)
 {
     double *seconds;
     MDL_TRY(MDL_NEW(repeat, "times", &seconds));
@@ -38,7 +39,6 @@ static mdl_status measure(const bench *b, bench_step *t, size_t repeat, double *
     }
     *median = mdl_stat_quantile(seconds, repeat, 0.5);
     mdl_free(seconds);
-    (void)b;
     return status;
 }
 
@@ -59,28 +59,50 @@ static mdl_status report_profile(const bench *b, const char *model, const char *
     return MDL_OK;
 }
 
-static mdl_status bench_one(const bench *b, mdl_model_kind kind, bool train, size_t batch)
+bool bench_work_at(const bench *b, size_t i, bench_work *out)
 {
-    mdl_model_config model = b->config.model;
+    static const mdl_model_kind kinds[] = {MDL_MODEL_EFFICIENTNET_LITE0, MDL_MODEL_HYBRID};
+    static const char *const names[] = {"baseline", "hybrid"};
+    for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
+        if (b->model != NULL && strcmp(b->model, names[k]) != 0)
+            continue;
+        *out = (bench_work){.model = b->config.model, .name = names[k]};
+        out->model.kind = kinds[k];
+        for (size_t train = 2; train-- > 0;) {
+            if (b->only != NULL && strcmp(b->only, train ? "train" : "infer") != 0)
+                continue;
+            out->train = train;
+            if (train) /* the work of a plain training step */
+                out->model.drop_connect = 0;
+            /* Inference is timed at 1, too, and first. */
+            size_t single = !train && b->batches[0] != 1, count = b->n_batches + single;
+            if (i < count) {
+                out->batch = i < single ? 1 : b->batches[i - single];
+                return true;
+            }
+            i -= count;
+        }
+    }
+    return false;
+}
+
+static mdl_status bench_one(const bench *b, const bench_work *work)
+{
     bench_step t = {0};
     double median = 0;
-    model.kind = kind;
-    if (train) { /* the work of a plain training step */
-        model.drop_connect = 0;
-    }
-    const char *name = kind == MDL_MODEL_HYBRID ? "hybrid" : "baseline";
     /* A single image is fast, so its median needs more runs. */
-    size_t repeat = !train && batch == 1 ? 10 * b->repeat : b->repeat;
-    mdl_status status = bench_step_open(b->device, &model, train, batch, &t);
+    size_t repeat = !work->train && work->batch == 1 ? 10 * b->repeat : b->repeat;
+    mdl_status status = bench_step_open(b->device, &work->model, work->train, work->batch, &t);
     if (status == MDL_OK)
-        status = measure(b, &t, repeat, &median);
+        status = measure(&t, repeat, &median);
     if (status == MDL_OK)
-        status = report(b, name, train ? "train" : "infer", batch, median);
+        status = report(b, work->name, work->train ? "train" : "infer", work->batch, median);
     if (status == MDL_OK && b->profile) {
         bench_profile profile;
         status = bench_profile_take(b, &t, &profile);
         if (status == MDL_OK)
-            status = report_profile(b, name, train ? "train" : "infer", batch, &profile);
+            status = report_profile(b, work->name, work->train ? "train" : "infer", work->batch,
+                                    &profile);
     }
     if (status == MDL_OK && (b->ops || b->layers))
         status = bench_trace(b, &t);
@@ -88,22 +110,37 @@ static mdl_status bench_one(const bench *b, mdl_model_kind kind, bool train, siz
     return status;
 }
 
-static mdl_status bench_all(const bench *b, const char *only, const char *model)
+static mdl_status bench_all(const bench *b)
 {
-    static const mdl_model_kind kinds[] = {MDL_MODEL_EFFICIENTNET_LITE0, MDL_MODEL_HYBRID};
-    static const char *const names[] = {"baseline", "hybrid"};
-    for (size_t i = 0; i < MDL_COUNT(kinds); i++) {
-        if (model != NULL && strcmp(model, names[i]) != 0)
-            continue;
-        if (only == NULL || strcmp(only, "train") == 0)
-            MDL_TRY(bench_one(b, kinds[i], true, b->batch));
-        if (only == NULL || strcmp(only, "infer") == 0) {
-            MDL_TRY(bench_one(b, kinds[i], false, 1));
-            if (b->batch > 1)
-                MDL_TRY(bench_one(b, kinds[i], false, b->batch));
-        }
-    }
+    bench_work work;
+    for (size_t i = 0; bench_work_at(b, i, &work); i++)
+        MDL_TRY(bench_one(b, &work));
     return MDL_OK;
+}
+
+/* "16,64,256" */
+static mdl_status read_batches(const char *text, bench *b)
+{
+    b->batches[0] = 64;
+    b->n_batches = 1;
+    for (size_t n = 0; text != NULL && n < BENCH_MAX_BATCHES; text++) {
+        char *end;
+        unsigned long long value = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+        if (value == 0 || value > 65536 || (*end != ',' && *end != '\0'))
+            break;
+        b->batches[n++] = (size_t)value;
+        b->n_batches = n;
+        if (*end == '\0')
+            return MDL_OK;
+        text = end;
+    }
+    if (text == NULL)
+        return MDL_OK;
+    return mdl_fail(
+        MDL_CONFIG,
+        "option --batch: expected up to %d numbers from 1 to 65536, e.g. 16,64,256; got "
+        "%.100s",
+        BENCH_MAX_BATCHES, text);
 }
 
 static mdl_status expect_choice(const char *option, const char *value, const char *a, const char *b)
@@ -118,18 +155,23 @@ static mdl_status run(const cli_args *args)
     bench b = {.json = cli_flag(args, "--json"),
                .ops = cli_flag(args, "--ops"),
                .layers = cli_flag(args, "--layers"),
-               .profile = cli_flag(args, "--profile")};
-    const char *only = cli_value(args, "--only"), *model = cli_value(args, "--model");
+               .profile = cli_flag(args, "--profile"),
+               .only = cli_value(args, "--only"),
+               .model = cli_value(args, "--model")};
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
-    MDL_TRY(expect_choice("--only", only, "train", "infer"));
-    MDL_TRY(expect_choice("--model", model, "baseline", "hybrid"));
-    MDL_TRY(cli_number(args, "--batch", 1, 64, &b.batch));
+    MDL_TRY(expect_choice("--only", b.only, "train", "infer"));
+    MDL_TRY(expect_choice("--model", b.model, "baseline", "hybrid"));
+    MDL_TRY(read_batches(cli_value(args, "--batch"), &b));
     MDL_TRY(cli_number(args, "--repeat", 1, 7, &b.repeat));
     MDL_TRY(cli_config(args, NULL, &b.config));
-    MDL_TRY(cli_open(&b.config, &b.device, NULL));
-    mdl_status status = mdl_config_assume_data(&b.config);
+    cli_view_open(&b.view, b.json);
+    cli_install_log(&b.view);
+    mdl_status status = cli_open(&b.config, &b.device, NULL);
     if (status == MDL_OK)
-        status = bench_all(&b, only, model);
+        status = mdl_config_assume_data(&b.config);
+    if (status == MDL_OK)
+        status = cli_flag(args, "--tune") ? bench_tune(&b) : bench_all(&b);
+    cli_view_close(&b.view);
     mdl_device_close(b.device);
     return status;
 }
@@ -137,11 +179,12 @@ static mdl_status run(const cli_args *args)
 static const cli_option options[] = {
     {"--only", 0, "WORK", "train or infer"},
     {"--model", 0, "NAME", "baseline or hybrid"},
-    {"--batch", 0, "N", "images in a step (default: 64); inference is also timed at 1"},
+    {"--batch", 0, "N,..", "images in a step (default: 64); inference is also timed at 1"},
     {"--repeat", 0, "N", "timed steps, of which the median is taken (default: 7)"},
     {"--profile", 0, NULL, "launches, time of host and device, and bytes moved of a step"},
     {"--ops", 0, NULL, "time, share, GFLOP/s and GB/s of each op"},
     {"--layers", 0, NULL, "the same for each op and shape"},
+    {"--tune", 0, NULL, "measure which kernels are fastest here, and use those from now on"},
     CLI_JSON_OPTION,
     CLI_CONFIG_OPTIONS,
 };
@@ -149,16 +192,20 @@ static const cli_option options[] = {
 const cli_command cli_cmd_bench = {
     .name = "bench",
     .summary = "measure training and inference steps, whole and by op",
-    .usage = "[--only train|infer] [--model NAME] [--batch N] [--threads N] [--ops] [--json]",
+    .usage =
+        "[--only train|infer] [--model NAME] [--batch N] [--threads N] [--ops] [--tune] [--json]",
     .text = "A training step is forward, loss, backward and AdamW, without augmentation, "
             "drop-connect,\n"
             "EMA or clipping; inference is one forward pass.  Synthetic images.\n"
             "--profile gives each step its batch, as training does; its device time and the times\n"
-            "of --ops are the device's own where it has a clock (opencl).\n",
+            "of --ops are the device's own where it has a clock (opencl).\n"
+            "--tune writes a table for this machine to the cache folder; runs use it unless\n"
+            "run.tuning says otherwise, and keep a copy, so that they can be resumed exactly.\n",
     .examples = "  mendel bench --threads 2 --json\n"
                 "  mendel bench --backend opencl --profile --ops\n"
                 "  mendel bench --only train --model baseline --ops\n"
-                "  mendel bench --only infer --batch 1 --layers\n",
+                "  mendel bench --only infer --batch 1 --layers\n"
+                "  mendel bench --tune --batch 64,128\n",
     .options = options,
     .n_options = MDL_COUNT(options),
     .run = run,

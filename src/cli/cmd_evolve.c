@@ -92,9 +92,13 @@ static mdl_status warn_of_parents(const cli_args *args)
 static mdl_status evolve(evolution *e, const cli_args *args)
 {
     mdl_merge_result result;
+    char state[MDL_PATH_MAX];
     bool scratch = e->config.merge.from_scratch > 0;
     MDL_TRY(warn_of_parents(args));
     MDL_TRY(cli_open(&e->config, &e->device, &e->data));
+    MDL_TRY(mdl_path(state, sizeof(state), e->out, "resume.state"));
+    MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out,
+                              cli_flag(args, "--resume") && mdl_file_exists(state)));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
     MDL_TRY(cli_write_config(e->out, &e->config));
     cli_view_heading(&e->view, "M2N2: %zu %s, archive of %zu, on %s",

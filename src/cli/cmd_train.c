@@ -88,6 +88,7 @@ static mdl_status train(training *t)
     announce(t);
     MDL_TRY(mdl_path(state, sizeof(state), t->out, "resume.state"));
     bool goes_on = t->resume && mdl_file_exists(state);
+    MDL_TRY(mdl_tuning_use_in(t->device, t->config.run.tuning, t->out, goes_on));
     if (!goes_on) /* else only once it is clear that it can go on with this configuration */
         MDL_TRY(cli_write_config(t->out, &t->config));
     if (!t->resume && mdl_file_exists(state))

@@ -191,6 +191,12 @@ void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
     draw(view, "downloading", total > 0 ? (double)done / (double)total : 0, back);
 }
 
+void cli_progress(cli_view *view, const char *front, double part, const char *back)
+{
+    if (due(view))
+        draw(view, front, part, back);
+}
+
 static void log_line(void *user, mdl_log_level level, const char *text)
 {
     if (level == MDL_LOG_DEBUG)

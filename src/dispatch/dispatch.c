@@ -1,5 +1,5 @@
 /* Routing and running of calls. */
-#include "dispatch/dispatch.h"
+#include "dispatch/tuning.h"
 
 #include <stdatomic.h>
 
@@ -17,8 +17,10 @@ mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call)
     const mdl_kernel *own = &backend->kernels[call->op];
     const mdl_kernel *fallback = &mdl_backend_reference.kernels[call->op];
     call->kernel = NULL;
+    call->variant = 0;
     if (can_run(own, call)) {
         call->kernel = own;
+        call->variant = mdl__tuned_variant(device, call);
         return MDL_OK;
     }
     const char *op = mdl_op_get(call->op)->name;

@@ -56,4 +56,40 @@ mdl_status mdl_dispatch_now(mdl_device *device, mdl_scratch *scratch, mdl_op op,
                             const mdl_attrs *attrs, const mdl_view *in, int n_in,
                             const mdl_view *out, int n_out) MDL_MUST_CHECK;
 
+/* ---- tuning ------------------------------------------------------------------------------------
+ * Where a kernel has several ways (mdl_kernel.variant), a table says which serves a call: measured
+ * by `mendel bench --tune`, kept in the user's cache folder, looked up when a call is routed. */
+
+typedef struct mdl_tuning mdl_tuning;
+mdl_status mdl_tuning_create(mdl_tuning **out) MDL_MUST_CHECK;
+void mdl_tuning_destroy(mdl_tuning *tuning); /* NULL is allowed */
+size_t mdl_tuning_count(const mdl_tuning *tuning);
+/* A call by what its time depends on: op, attributes of convolutions, shapes, type. */
+#define MDL_TUNING_TEXT 640
+const char *mdl_tuning_name(const mdl_call *call, char text[MDL_TUNING_TEXT]);
+/* The variant for a call of that name; NULL where there is none. */
+const char *mdl_tuning_find(const mdl_tuning *tuning, const char *call);
+mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *variant) MDL_MUST_CHECK;
+
+/* A table as JSON: {"format": "mendel tuning 1", "version", "backend", "device", "calls": {name:
+ * variant}}.  Reading fails with MDL_FORMAT where it is damaged, and with MDL_UNSUPPORTED where
+ * another backend, device or version of the program made it (device NULL: not checked). */
+mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device,
+                            const char *path) MDL_MUST_CHECK;
+mdl_status mdl_tuning_read(const char *path, const mdl_device *device,
+                           mdl_tuning **out) MDL_MUST_CHECK;
+/* Where the device's own table lies: $XDG_CACHE_HOME (or ~/.cache) /mendel/tuning-*.json. */
+mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX]) MDL_MUST_CHECK;
+
+/* Use a table (taken; NULL: none) for the calls that are routed from now on. */
+void mdl_device_set_tuning(mdl_device *device, mdl_tuning *tuning);
+/* The same by a setting: "off"; "auto": the device's own table if there is one, which is ignored
+ * with a warning where it is damaged or stale; or a file, which must serve. */
+mdl_status mdl_tuning_use(mdl_device *device, const char *setting) MDL_MUST_CHECK;
+/* The same for a run that keeps its files in `folder`: it leaves its table there as tuning.json,
+ * and one that goes on uses that (or none, as it began), so that its results stay the same to the
+ * last bit. */
+mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char *folder,
+                             bool goes_on) MDL_MUST_CHECK;
+
 #endif

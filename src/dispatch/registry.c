@@ -65,8 +65,10 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_de
 
 void mdl_device_close(mdl_device *device)
 {
-    if (device)
+    if (device) {
+        mdl_tuning_destroy(device->tuning);
         device->backend->close(device);
+    }
 }
 
 mdl_device_stats mdl_device_get_stats(const mdl_device *device)

@@ -131,6 +131,7 @@ const mdl__key mdl__keys[] = {
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
     CHOICE("run.precision", 0, run.precision, "float32|float64", "float64 is for the reference backend"),
     {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: none"},
+    TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
 };
 /* clang-format on */
 const size_t mdl__key_total = MDL_COUNT(mdl__keys);
@@ -154,7 +155,8 @@ mdl_config mdl_config_default(void)
                                                 .epochs_merged = 2,
                                                 .merge_ema = true,
                                                 .latency_runs = 50};
-    config.run = (mdl_run_config){.seed = 1, .backend = "cpu", .precision = MDL_F32};
+    config.run =
+        (mdl_run_config){.seed = 1, .backend = "cpu", .precision = MDL_F32, .tuning = "auto"};
     return config;
 }
 

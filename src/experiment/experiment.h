@@ -14,6 +14,7 @@ typedef struct mdl_run_config {
     char backend[128];
     mdl_dtype precision; /* float32, float64 (reference only) */
     size_t memory_limit; /* bytes, 0: none */
+    char tuning[1024];   /* auto, off, or a file: see mdl_tuning_use */
 } mdl_run_config;
 
 typedef struct mdl_experiment_config {

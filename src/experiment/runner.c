@@ -197,10 +197,14 @@ static mdl_status write_config(const mdl__runner *r)
 static mdl_status run(mdl__runner *r, mdl_table *table)
 {
     const mdl_config *config = r->job->config;
+    char path[MDL_PATH_MAX];
     MDL_TRY(mdl_config_check(config));
+    MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "config.yaml"));
+    bool begun = mdl_file_exists(path); /* its finished steps stay */
     MDL_TRY(write_config(r));
     MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads, config->run.precision,
                             &r->device));
+    MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));
     if (config->merge.from_scratch > 0)

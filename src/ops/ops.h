@@ -291,7 +291,8 @@ typedef struct mdl_call {
     mdl_view workspace;  /* bytes as asked by the kernel; MDL_F32, rank 1 */
     const mdl_step_state *state;
     const struct mdl_kernel *kernel; /* who runs it; set by the dispatch layer */
-    mdl_join join;                   /* set by the plan */
+    int variant;    /* which of that kernel's ways, 0: its own rule; set by the dispatch layer */
+    mdl_join join;  /* set by the plan */
     mdl_join early; /* of the first part, where the kernel has two: it ends another group */
 } mdl_call;
 

@@ -70,7 +70,8 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
 
 static void machine(const mdl_train_job *job, char text[96])
 {
-    snprintf(text, 96, "backend %s, %d threads", job->device->backend->name, job->device->threads);
+    snprintf(text, 96, "backend %s, %d threads%s", job->device->backend->name, job->device->threads,
+             job->device->tuning ? ", a tuning table" : "");
 }
 
 static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)

@@ -1,0 +1,227 @@
+/* mendel bench --tune: which variant of each kernel is fastest here.  A variant is measured where
+ * it will run, inside whole steps, since what the caches hold decides much; so each pass runs the
+ * steps with one variant for all calls that have it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/bench.h"
+
+enum { MAX_VARIANTS = 16, PASSES = 2, WARM_UP_STEPS = 2 };
+#define LEAST_GAIN 0.03 /* less may be chance: then the backend's own rule stays */
+
+typedef struct tuned { /* a call of some name */
+    char name[MDL_TUNING_TEXT];
+    char variants[MAX_VARIANTS][48]; /* [0] is empty: the backend's own rule */
+    double seconds[MAX_VARIANTS];    /* of one such call, the least of the passes; 0: not yet */
+    size_t n;                        /* variants, with that rule */
+} tuned;
+
+typedef struct tuner {
+    bench *b;
+    tuned *calls;
+    size_t n_calls, capacity;
+    size_t most; /* variants of any call */
+    size_t done, total;
+} tuner;
+
+static tuned *find(const tuner *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_calls; i++)
+        if (strcmp(t->calls[i].name, name) == 0)
+            return &t->calls[i];
+    return NULL;
+}
+
+/* Note the calls of a plan that have variants. */
+static mdl_status list_calls(tuner *t, const mdl_plan *plan)
+{
+    for (size_t i = 0; i < mdl_plan_step_count(plan); i++) {
+        const mdl_call *call = mdl_plan_step(plan, i);
+        char name[MDL_TUNING_TEXT];
+        const char *variant;
+        if (!call->kernel->variant || !call->kernel->variant(t->b->device, call, 1) ||
+            find(t, mdl_tuning_name(call, name)))
+            continue;
+        if (t->n_calls == t->capacity) {
+            size_t more = 2 * t->capacity + 64;
+            MDL_TRY(mdl_grow(t->capacity, more, sizeof(tuned), "tuning", (void **)&t->calls));
+            t->capacity = more;
+        }
+        tuned *c = &t->calls[t->n_calls++];
+        memset(c, 0, sizeof(*c));
+        memcpy(c->name, name, sizeof(name));
+        c->n = 1;
+        for (int v = 1; v < MAX_VARIANTS; v++, c->n++) {
+            if ((variant = call->kernel->variant(t->b->device, call, v)) == NULL)
+                break;
+            snprintf(c->variants[v], sizeof(c->variants[v]), "%s", variant);
+        }
+        t->most = mdl_max_size(t->most, c->n);
+    }
+    return MDL_OK;
+}
+
+/* All calls that have it get variant `v` from now on. */
+static mdl_status force(const tuner *t, size_t v)
+{
+    mdl_tuning *tuning;
+    MDL_TRY(mdl_tuning_create(&tuning));
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < t->n_calls && v > 0 && status == MDL_OK; i++)
+        if (v < t->calls[i].n)
+            status = mdl_tuning_put(tuning, t->calls[i].name, t->calls[i].variants[v]);
+    mdl_device_set_tuning(t->b->device, tuning);
+    return status;
+}
+
+/* times: [repeat][steps of the plan].  The medians of the calls of one name are averaged. */
+static void note_times(tuner *t, const mdl_plan *plan, double *times, size_t repeat, size_t v)
+{
+    size_t steps = mdl_plan_step_count(plan);
+    for (size_t k = 0; k < t->n_calls; k++) {
+        tuned *c = &t->calls[k];
+        double sum = 0;
+        size_t count = 0;
+        for (size_t i = 0; i < steps && v < c->n; i++) {
+            char name[MDL_TUNING_TEXT];
+            double of_call[64];
+            const mdl_call *call = mdl_plan_step(plan, i);
+            if (!call->kernel->variant || strcmp(mdl_tuning_name(call, name), c->name) != 0)
+                continue;
+            for (size_t r = 0; r < repeat; r++)
+                of_call[r] = times[r * steps + i];
+            sum += mdl_stat_quantile(of_call, repeat, 0.5);
+            count++;
+        }
+        double mean = count > 0 ? sum / (double)count : 0;
+        if (count > 0 && (c->seconds[v] <= 0 || mean < c->seconds[v]))
+            c->seconds[v] = mean;
+    }
+}
+
+static mdl_status time_steps(tuner *t, bench_step *step, size_t v)
+{
+    size_t repeat = mdl_min_size(t->b->repeat, 64), n = mdl_plan_step_count(step->step.plan);
+    double *times = NULL;
+    MDL_TRY(MDL_NEW(repeat * n, "times", &times));
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < WARM_UP_STEPS && status == MDL_OK; i++)
+        status = bench_step_run(step);
+    for (size_t r = 0; r < repeat && status == MDL_OK; r++) {
+        status = mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted")
+                                      : mdl_run_trace(step->run, true); /* from zero */
+        if (status == MDL_OK)
+            status = bench_step_run(step);
+        if (status == MDL_OK)
+            memcpy(times + r * n, mdl_run_times(step->run), n * sizeof(*times));
+    }
+    if (status == MDL_OK)
+        note_times(t, step->step.plan, times, repeat, v);
+    mdl_free(times);
+    return status;
+}
+
+/* One kind of step with one variant. */
+static mdl_status pass(tuner *t, const bench_work *work, size_t v)
+{
+    bench_step step = {0};
+    mdl_status status = force(t, v);
+    if (status == MDL_OK)
+        status = bench_step_open(t->b->device, &work->model, work->train, work->batch, &step);
+    if (status == MDL_OK && v == 0)
+        status = list_calls(t, step.step.plan);
+    if (status == MDL_OK)
+        status = time_steps(t, &step, v);
+    bench_step_close(&step);
+    char front[96];
+    snprintf(front, sizeof(front), "%s %s, batch %zu", work->name, work->train ? "train" : "infer",
+             work->batch);
+    t->done++;
+    cli_progress(&t->b->view, front, (double)t->done / (double)mdl_max_size(t->done, t->total), "");
+    return status;
+}
+
+static mdl_status measure_all(tuner *t)
+{
+    bench_work work;
+    size_t works = 0;
+    while (bench_work_at(t->b, works, &work))
+        works++;
+    for (size_t i = 0; i < works; i++) {
+        bench_work_at(t->b, i, &work);
+        for (size_t p = 0; p < PASSES; p++) {
+            size_t v = 0;
+            do {
+                t->total = works * PASSES * mdl_max_size(1, t->most);
+                MDL_TRY(pass(t, &work, v));
+            } while (++v < t->most);
+        }
+    }
+    return MDL_OK;
+}
+
+static size_t best_of(const tuned *c)
+{
+    size_t best = 0;
+    for (size_t v = 1; v < c->n; v++)
+        if (c->seconds[v] > 0 && c->seconds[v] < c->seconds[best])
+            best = v;
+    return c->seconds[best] < (1 - LEAST_GAIN) * c->seconds[0] ? best : 0;
+}
+
+static mdl_status print_call(const tuner *t, const tuned *c, size_t best)
+{
+    double gain = c->seconds[best] > 0 ? c->seconds[0] / c->seconds[best] - 1 : 0;
+    const char *name = best > 0 ? c->variants[best] : "default";
+    if (t->b->json)
+        return cli_print_json(json_pack("{s:s, s:f, s:f, s:s, s:f}", "call", c->name, "default_s",
+                                        c->seconds[0], "best_s", c->seconds[best], "best", name,
+                                        "gain", gain),
+                              false);
+    printf("  %9.4f %9.4f %6.1f%%  %-16s %s\n", 1e3 * c->seconds[0], 1e3 * c->seconds[best],
+           100 * gain, name, c->name);
+    return MDL_OK;
+}
+
+static mdl_status conclude(const tuner *t, mdl_tuning *tuning)
+{
+    char path[MDL_PATH_MAX], folder[MDL_PATH_MAX];
+    if (!t->b->json)
+        printf("  %9s %9s %7s  %-16s %s\n", "default", "best ms", "gain", "best", "call");
+    for (size_t i = 0; i < t->n_calls; i++) {
+        const tuned *c = &t->calls[i];
+        size_t best = best_of(c);
+        MDL_TRY(print_call(t, c, best));
+        if (best > 0)
+            MDL_TRY(mdl_tuning_put(tuning, c->name, c->variants[best]));
+    }
+    MDL_TRY(mdl_tuning_path(t->b->device, path));
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = '\0';
+    MDL_TRY(mdl_make_folders(folder));
+    MDL_TRY(mdl_tuning_write(tuning, t->b->device, path));
+    cli_view_line(&t->b->view, "%zu of %zu calls are faster another way; the table is in %s",
+                  mdl_tuning_count(tuning), t->n_calls, path);
+    return MDL_OK;
+}
+
+mdl_status bench_tune(bench *b)
+{
+    tuner t = {.b = b};
+    mdl_tuning *tuning = NULL;
+    if (!b->device->backend->identify)
+        return mdl_fail(MDL_UNSUPPORTED, "backend %s has one kernel for each call: nothing to tune",
+                        b->device->backend->name);
+    mdl_status status = measure_all(&t);
+    mdl_device_set_tuning(b->device, NULL);
+    if (status == MDL_OK)
+        status = mdl_tuning_create(&tuning);
+    cli_view_close(&b->view);
+    if (status == MDL_OK)
+        status = conclude(&t, tuning);
+    mdl_tuning_destroy(tuning);
+    mdl_free(t.calls);
+    return status;
+}

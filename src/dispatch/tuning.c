@@ -1,0 +1,274 @@
+/* Tuning: the table that says which variant of a kernel serves a call.  It is measured elsewhere
+ * (`mendel bench --tune`); here it is kept, looked up, written and read.  Files are outside data:
+ * whatever is in them, a call gets a variant that its kernel offers, or the kernel's own rule. */
+#include "dispatch/tuning.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define FORMAT      "mendel tuning 1"
+#define FILE_LIMIT  ((size_t)4 << 20) /* bytes; the networks here have some hundred calls */
+#define DEVICE_TEXT 512
+
+struct mdl_tuning {
+    json_t *calls; /* {name of a call: variant} */
+};
+
+mdl_status mdl_tuning_create(mdl_tuning **out)
+{
+    MDL_TRY(MDL_NEW(1, "tuning", out));
+    (*out)->calls = json_object();
+    if ((*out)->calls)
+        return MDL_OK;
+    mdl_tuning_destroy(*out);
+    *out = NULL;
+    return mdl_fail(MDL_NO_MEMORY, "tuning");
+}
+
+void mdl_tuning_destroy(mdl_tuning *tuning)
+{
+    if (!tuning)
+        return;
+    json_decref(tuning->calls);
+    mdl_free(tuning);
+}
+
+size_t mdl_tuning_count(const mdl_tuning *tuning)
+{
+    return json_object_size(tuning->calls);
+}
+
+const char *mdl_tuning_find(const mdl_tuning *tuning, const char *call)
+{
+    return json_string_value(json_object_get(tuning->calls, call));
+}
+
+mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *variant)
+{
+    if (json_object_set_new(tuning->calls, call, json_string(variant)) != 0)
+        return mdl_fail(MDL_NO_MEMORY, "tuning: '%.100s' = '%.100s'", call, variant);
+    return MDL_OK;
+}
+
+/* ---- names of calls ---------------------------------------------------------------------------
+ */
+
+static void MDL_PRINTF(3, 4) add(char *text, size_t *used, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text + *used, MDL_TUNING_TEXT - *used, format, args);
+    va_end(args);
+    if (length > 0)
+        *used = mdl_min_size(*used + (size_t)length, MDL_TUNING_TEXT - 1);
+}
+
+static void add_shapes(char *text, size_t *used, const mdl_view *views, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const mdl_shape *shape = &views[i].shape;
+        add(text, used, " ");
+        for (int d = 0; d < shape->rank; d++)
+            add(text, used, "%s%zu", d > 0 ? "x" : "", shape->dim[d]);
+        if (shape->rank == 0)
+            add(text, used, "-");
+    }
+}
+
+static bool is_convolution(mdl_op op)
+{
+    return op == MDL_OP_CONV2D || op == MDL_OP_CONV2D_GRAD_INPUT ||
+           op == MDL_OP_CONV2D_GRAD_WEIGHT || op == MDL_OP_DEPTHWISE ||
+           op == MDL_OP_DEPTHWISE_GRAD_INPUT || op == MDL_OP_DEPTHWISE_GRAD_WEIGHT;
+}
+
+const char *mdl_tuning_name(const mdl_call *call, char text[MDL_TUNING_TEXT])
+{
+    size_t used = 0;
+    add(text, &used, "%s %s", mdl_op_get(call->op)->name,
+        mdl_dtype_name(call->n_out > 0 ? call->out[0].dtype : MDL_F32));
+    if (is_convolution(call->op))
+        add(text, &used, " %zux%zu stride %zu pad %zu,%zu,%zu,%zu", call->attrs->conv.kernel_h,
+            call->attrs->conv.kernel_w, call->attrs->conv.stride, call->attrs->conv.pad_top,
+            call->attrs->conv.pad_left, call->attrs->conv.pad_bottom, call->attrs->conv.pad_right);
+    add_shapes(text, &used, call->in, call->n_in);
+    add(text, &used, " ->");
+    add_shapes(text, &used, call->out, call->n_out);
+    if (call->accumulate)
+        add(text, &used, " +%u", call->accumulate);
+    return text;
+}
+
+int mdl__tuned_variant(const mdl_device *device, const mdl_call *call)
+{
+    static atomic_bool told;
+    char name[MDL_TUNING_TEXT];
+    if (!device->tuning || !call->kernel->variant)
+        return 0;
+    const char *wanted = mdl_tuning_find(device->tuning, mdl_tuning_name(call, name));
+    if (!wanted)
+        return 0;
+    const char *offered;
+    for (int i = 1; (offered = call->kernel->variant(device, call, i)) != NULL; i++)
+        if (strcmp(offered, wanted) == 0)
+            return i;
+    if (!atomic_exchange(&told, true))
+        mdl_log(MDL_LOG_WARN,
+                "the tuning table has '%.60s' for %.200s, which backend %s does not offer: its own "
+                "rule serves (`mendel bench --tune` measures again)",
+                wanted, name, device->backend->name);
+    return 0;
+}
+
+/* ---- files ------------------------------------------------------------------------------------
+ */
+
+static void identify(const mdl_device *device, char text[DEVICE_TEXT])
+{
+    text[0] = '\0';
+    if (device->backend->identify)
+        device->backend->identify(device, text, DEVICE_TEXT);
+}
+
+mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, const char *path)
+{
+    char text[DEVICE_TEXT];
+    identify(device, text);
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:O}", "format", FORMAT, "version", mdl_build_version(),
+                  "backend", device->backend->name, "device", text, "calls", tuning->calls);
+    char *dump = root ? json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+    json_decref(root);
+    if (!dump)
+        return mdl_fail(MDL_NO_MEMORY, "tuning table for %s", path);
+    mdl_status status = mdl_file_write(path, dump, strlen(dump));
+    free(dump); /* jansson's */
+    return status;
+}
+
+static mdl_status check_text(const json_t *root, const char *key, const char *wanted)
+{
+    const char *got = json_string_value(json_object_get(root, key));
+    if (!got)
+        return mdl_fail(MDL_FORMAT, "no text \"%s\"", key);
+    if (wanted && strcmp(got, wanted) != 0)
+        return mdl_fail(MDL_UNSUPPORTED, "made for %s '%.200s', here it is '%.200s'", key, got,
+                        wanted);
+    return MDL_OK;
+}
+
+static mdl_status check_table(json_t *root, const mdl_device *device)
+{
+    char text[DEVICE_TEXT];
+    const char *name;
+    json_t *calls = json_object_get(root, "calls"), *variant;
+    MDL_TRY(check_text(root, "format", FORMAT));
+    if (!json_is_object(calls))
+        return mdl_fail(MDL_FORMAT, "no object \"calls\"");
+    json_object_foreach(calls, name, variant)
+    {
+        if (!json_is_string(variant))
+            return mdl_fail(MDL_FORMAT, "\"%.200s\" has no text", name);
+    }
+    if (device)
+        identify(device, text);
+    MDL_TRY(check_text(root, "version", device ? mdl_build_version() : NULL));
+    MDL_TRY(check_text(root, "backend", device ? device->backend->name : NULL));
+    return check_text(root, "device", device ? text : NULL);
+}
+
+mdl_status mdl_tuning_read(const char *path, const mdl_device *device, mdl_tuning **out)
+{
+    char *data = NULL;
+    size_t size;
+    json_error_t error;
+    *out = NULL;
+    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &data, &size));
+    json_t *root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &error);
+    mdl_free(data);
+    if (!root)
+        return mdl_fail(MDL_FORMAT, "%s:%d: no tuning table: %s", path, error.line, error.text);
+    mdl_status status = check_table(root, device);
+    if (status != MDL_OK)
+        status = mdl_fail_context(status, "%s: tuning table", path);
+    if (status == MDL_OK)
+        status = MDL_NEW(1, "tuning", out);
+    if (status == MDL_OK)
+        (*out)->calls = json_incref(json_object_get(root, "calls"));
+    json_decref(root);
+    return status;
+}
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo): tells the tables of several devices apart. */
+static uint64_t add_hash(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash * UINT64_C(0x100000001b3); /* the NUL */
+}
+
+mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX])
+{
+    char text[DEVICE_TEXT], folder[MDL_PATH_MAX];
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    identify(device, text);
+    uint64_t hash = add_hash(UINT64_C(0xcbf29ce484222325), device->backend->name);
+    hash = add_hash(add_hash(hash, text), mdl_build_version());
+    if (cache && cache[0] == '/') /* the specification ignores relative ones */
+        MDL_TRY(mdl_path(folder, sizeof folder, cache, "mendel"));
+    else if (home && home[0])
+        MDL_TRY(mdl_path(folder, sizeof folder, home, ".cache/mendel"));
+    else
+        return mdl_fail(MDL_NOT_FOUND, "no cache folder: neither XDG_CACHE_HOME nor HOME is set");
+    return mdl_path(path, MDL_PATH_MAX, folder, "tuning-%s-%016llx.json", device->backend->name,
+                    (unsigned long long)hash);
+}
+
+/* ---- use --------------------------------------------------------------------------------------
+ */
+
+void mdl_device_set_tuning(mdl_device *device, mdl_tuning *tuning)
+{
+    mdl_tuning_destroy(device->tuning);
+    device->tuning = tuning;
+}
+
+mdl_status mdl_tuning_use(mdl_device *device, const char *setting)
+{
+    char path[MDL_PATH_MAX];
+    mdl_tuning *tuning = NULL;
+    mdl_device_set_tuning(device, NULL);
+    if (strcmp(setting, "off") == 0 || !device->backend->identify)
+        return MDL_OK;
+    if (strcmp(setting, "auto") != 0)
+        MDL_TRY(mdl_tuning_read(setting, device, &tuning));
+    else if (mdl_tuning_path(device, path) == MDL_OK && mdl_file_exists(path) &&
+             mdl_tuning_read(path, device, &tuning) != MDL_OK)
+        mdl_log(MDL_LOG_WARN, "%s; it is ignored (`mendel bench --tune` makes a new one)",
+                mdl_error_detail());
+    mdl_device_set_tuning(device, tuning);
+    return MDL_OK;
+}
+
+mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char *folder,
+                             bool goes_on)
+{
+    char path[MDL_PATH_MAX];
+    mdl_tuning *tuning = NULL;
+    MDL_TRY(mdl_path(path, sizeof path, folder, "tuning.json"));
+    if (goes_on) { /* none where it began with none; also where the machine is another one by now */
+        if (mdl_file_exists(path))
+            MDL_TRY(mdl_tuning_read(path, NULL, &tuning));
+        mdl_device_set_tuning(device, tuning);
+        return MDL_OK;
+    }
+    MDL_TRY(mdl_tuning_use(device, setting));
+    if (!device->tuning)
+        return mdl_remove_file(path);
+    MDL_TRY(mdl_make_folders(folder));
+    return mdl_tuning_write(device->tuning, device, path);
+}

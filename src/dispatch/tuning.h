@@ -1,0 +1,11 @@
+/* Private to dispatch: the table of variants as routing uses it. */
+#ifndef MDL_DISPATCH_TUNING_H
+#define MDL_DISPATCH_TUNING_H
+
+#include "dispatch/dispatch.h"
+
+/* The number of the variant that the device's table has for a call with its kernel set; 0 where it
+ * has none, or one that this kernel does not know. */
+int mdl__tuned_variant(const mdl_device *device, const mdl_call *call);
+
+#endif
