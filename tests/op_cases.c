@@ -15,6 +15,17 @@ const op_case *op_case_at(size_t index)
                                        : &op_cases_trm[index - op_cases_conv_count];
 }
 
+size_t op_tiny_count(void)
+{
+    return op_cases_conv_tiny_count + op_cases_trm_tiny_count;
+}
+
+const op_case *op_tiny_at(size_t index)
+{
+    return index < op_cases_conv_tiny_count ? &op_cases_conv_tiny[index]
+                                            : &op_cases_trm_tiny[index - op_cases_conv_tiny_count];
+}
+
 const char *op_case_name(const op_case *c, char *text)
 {
     char shape[MDL_SHAPE_TEXT];
@@ -43,7 +54,8 @@ void op_case_descs(const op_case *c, mdl_dtype real, mdl_desc in[MDL_MAX_IN])
 {
     for (int i = 0; i < MDL_MAX_IN; i++) {
         bool is_int = c->fill[i] == OP_LABELS || c->fill[i] == OP_MASK;
-        in[i] = (mdl_desc){is_int ? MDL_I32 : real, c->in[i]};
+        mdl_dtype dtype = is_int ? MDL_I32 : c->fill[i] == OP_SQUARES ? MDL_F64 : real;
+        in[i] = (mdl_desc){dtype, c->in[i]};
     }
 }
 
@@ -60,6 +72,7 @@ static double fill_value(op_fill fill, int limit, mdl_rng *rng)
     case OP_WIDE:
         return away_from(0, away_from(6, 4 * mdl_rng_normal(rng)));
     case OP_POSITIVE:
+    case OP_SQUARES:
         return 0.5 + mdl_rng_uniform(rng);
     case OP_LABELS:
         return (double)mdl_rng_below(rng, (uint64_t)limit + 1) - 1;

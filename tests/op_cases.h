@@ -12,7 +12,8 @@ typedef enum op_fill {            /* what a tensor of a case holds */
                                    */
                        OP_POSITIVE, /* U(0.5, 1.5): scales, variances */
                        OP_LABELS,   /* int32 in [-1, limit): labels, -1 counts for nothing */
-                       OP_MASK      /* int32, 0 or 1 */
+                       OP_MASK,     /* int32, 0 or 1 */
+                       OP_SQUARES   /* float64, U(0.5, 1.5): a sum of squares */
 } op_fill;
 
 typedef struct op_case {
@@ -44,8 +45,17 @@ extern const size_t op_cases_conv_count;
 extern const op_case op_cases_trm[];
 extern const size_t op_cases_trm_count;
 
+/* Cases of a few elements that reach each kernel of the opencl backend, for tools that interpret
+ * every instruction. */
+extern const op_case op_cases_conv_tiny[];
+extern const size_t op_cases_conv_tiny_count;
+extern const op_case op_cases_trm_tiny[];
+extern const size_t op_cases_trm_tiny_count;
+
 size_t op_case_count(void);
 const op_case *op_case_at(size_t index);
+size_t op_tiny_count(void);
+const op_case *op_tiny_at(size_t index);
 
 /* "conv2d [1, 5, 5, 3] [3, 3, 3, 4]" into text (OP_NAME_TEXT bytes); returns text. */
 #define OP_NAME_TEXT 768

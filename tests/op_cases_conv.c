@@ -185,3 +185,38 @@ const op_case op_cases_conv[] = {
     {.op = MDL_OP_FILL, .attrs.fill = {.value = 1, .shape = S1(1)}},
 };
 const size_t op_cases_conv_count = MDL_COUNT(op_cases_conv);
+
+const op_case op_cases_conv_tiny[] = {
+    LINEAR_BIAS(S2(3, 5), 5, 7),
+    LINEAR(S2(3, 5), 5, 17),
+    LINEAR_BIAS(S2(5, 3), 3, 33),
+    LINEAR(S2(129, 1), 1, 3), /* the weight's gradient in two parts */
+
+    CONV(1, 5, 4, 3, 2, 3, 3, 2, 0, 0, 1, 1),
+    CONV(1, 13, 7, 1, 2, 1, 1, 1, 0, 0, 0, 0), /* in two parts */
+    DEPTHWISE(1, 3, 3, 2, 2, 3, 1, 1, 0, 0, 2),
+    DEPTHWISE(1, 3, 2, 3, 3, 3, 1, 1, 1, 1, 1),
+    DEPTHWISE(1, 3, 4, 3, 3, 3, 2, 0, 0, 1, 1),
+    DEPTHWISE(1, 2, 3, 3, 5, 5, 1, 2, 2, 2, 2),
+    DEPTHWISE(1, 5, 3, 1, 5, 5, 2, 1, 1, 2, 2),
+
+    {NORM(, 5, RELU6), NORM_IN(S2(7, 3), 3), .grad = 7},
+    {NORM(, 6, SILU), NORM_IN_RESIDUAL(S2(67, 1), 1), .grad = 39}, /* in two parts */
+    {NORM(_APPLY, 6, NONE), NORM_IN_RESIDUAL(S2(5, 3), 3)},
+    {NORM(_INFER, 5, RELU6), NORM_IN(S2(3, 5), 5)},
+    ACTIVATION(RELU6, S2(3, 5)),
+    ACTIVATION(SILU, S1(7)),
+    ADD(0.3, -2, S2(3, 5)),
+    {.op = MDL_OP_SCALE, .attrs.scale.factor = -1.7, .n_in = 1, .in = {S2(5, 3)}, .grad = 1},
+    {.op = MDL_OP_EXPAND, .attrs.expand.shape = S2(3, 5), .n_in = 1, .in = {S1(5)}},
+    {.op = MDL_OP_MEAN_ROWS, .n_in = 1, .in = {S4(2, 3, 1, 5)}, .grad = 1},
+    {.op = MDL_OP_SELECT_ROWS,
+     .n_in = 3,
+     .in = {S1(3), S2(3, 5), S2(3, 5)},
+     .fill = {OP_MASK, OP_NORMAL, OP_NORMAL}},
+    {.op = MDL_OP_TRANSPOSE, .n_in = 1, .in = {S3(2, 3, 5)}, .grad = 1},
+    DROPOUT(0.2, false, S2(3, 5)),
+    DROPOUT(0.5, true, S2(3, 7)),
+    {.op = MDL_OP_FILL, .attrs.fill = {.value = -2.5, .shape = S2(3, 5)}},
+};
+const size_t op_cases_conv_tiny_count = MDL_COUNT(op_cases_conv_tiny);

@@ -57,6 +57,19 @@ static const mdl_segment whole[] = {{.offset = 0, .count = 17, .a = 1.0, .b = 1.
                     .momentum = (mu),                                                              \
                     .nesterov = (is_nesterov),                                                     \
                     SEGMENTS(list)}
+/* The gradient is clipped to a norm of 0.3, and is longer. */
+#define CLIPPED(upper, n, list)                                                                    \
+    .op = MDL_OP_##upper, .n_in = 2, .in = {S1(n), S1(1)}, .fill = {OP_NORMAL, OP_SQUARES},        \
+    .in_out = true, .out_fill = {OP_NORMAL, OP_NORMAL, OP_POSITIVE},                               \
+    .attrs.optim = {.lr = 1e-2,                                                                    \
+                    .beta1 = 0.9,                                                                  \
+                    .beta2 = 0.999,                                                                \
+                    .eps = 1e-8,                                                                   \
+                    .correction1 = 0.5,                                                            \
+                    .correction2 = 0.25,                                                           \
+                    .grad_scale = 1,                                                               \
+                    .clip = 0.3,                                                                   \
+                    SEGMENTS(list)}
 #define PAIR(upper, n, list)                                                                       \
     .op = MDL_OP_##upper, .n_in = 2, .in = {S1(n), S1(n)}, .attrs.blend = {SEGMENTS(list)}
 #define NOISE(deviation, ...)                                                                      \
@@ -121,6 +134,8 @@ const op_case op_cases_trm[] = {
     {SGD(17, whole, 0, false)},
     {SGD(12293, pieces, 0.9, false)},
     {SGD(12293, pieces, 0.9, true)},
+    {CLIPPED(ADAMW, 4115, whole)},
+    {CLIPPED(SGD, 17, whole)},
     {PAIR(DOTS, 17, whole)},
     {PAIR(DOTS, 12293, pieces), .scale = 1}, /* a.b of one element may nearly vanish */
     {PAIR(BLEND, 17, whole)},
@@ -136,3 +151,23 @@ const op_case op_cases_trm[] = {
                      .shape = S1(37)}},
 };
 const size_t op_cases_trm_count = MDL_COUNT(op_cases_trm);
+
+const op_case op_cases_trm_tiny[] = {
+    {RMS_NORM(S2(3, 7))},
+    {SWIGLU(S2(3, 14))},
+    {ROPE(1, 3, 6, 1, 10000, false)},
+    {ATTENTION(1, 3, 6, 2)},
+    {CROSS_ENTROPY(5, 3, 0.1, false, OP_NORMAL)},
+    {CROSS_ENTROPY(3, 5, 0, true, OP_NORMAL)},
+    {HALT_LOSS(5, 2, OP_NORMAL)},
+    {.op = MDL_OP_LERP, .attrs.lerp = {0.25}, .n_in = 1, .in = {S1(17)}, .in_out = true},
+    {.op = MDL_OP_SUM_SQUARES, .n_in = 1, .in = {S1(4099)}}, /* two chunks */
+    {ADAMW(17, whole, 1, 1.0)},
+    {SGD(17, whole, 0.9, true)},
+    {CLIPPED(ADAMW, 17, whole)},
+    {CLIPPED(SGD, 17, whole)},
+    {PAIR(DOTS, 17, whole)},
+    {PAIR(BLEND, 17, whole)},
+    {NOISE(1.0, S1(5))},
+};
+const size_t op_cases_trm_tiny_count = MDL_COUNT(op_cases_trm_tiny);

@@ -4,7 +4,7 @@
 # usage: test_opencl.sh MENDEL
 # Exit 77 (skipped) without a device, unless MDL_TEST_REQUIRE_OPENCL is set.
 set -u
-mendel=$1
+mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1

@@ -80,11 +80,13 @@ typedef struct job { /* one op with its data, ready to be run anywhere */
 /* Natural size of results where the case does not say: values of size 1 go in. */
 #define SCALE 0.3
 
-enum { GUARD = 64, GUARD_BYTE = 0xA5, MAX_DEVICES = 3 };
+enum { GUARD = 64, GUARD_BYTE = 0xFF /* NaN */, MAX_DEVICES = 3 };
 
 static const char *cpu_spec = "cpu";             /* or that in MDL_TEST_BACKEND */
 static mdl_device *reference, *cpu[MAX_DEVICES]; /* cpu[i] has i + 1 threads */
-static bool small; /* MDL_TEST_SMALL, for slow tools: no large cases, nothing runs twice */
+/* MDL_TEST_TINY, for slow tools: the tiny cases, each tensor in a buffer of its own, so that a tool
+ * sees accesses behind its end; nothing runs twice; every kernel of the device must be launched. */
+static bool tiny;
 static int devices = MAX_DEVICES;                        /* 1 where threads make no difference */
 static int calls[MDL_OP_COUNT], fallbacks[MDL_OP_COUNT]; /* on cpu */
 
@@ -214,6 +216,52 @@ static mdl_status run_in(mdl_device *device, mdl_call *call, const job *j, image
     return mdl_buffer_download(buffer, 0, m->bytes, m->size);
 }
 
+/* The same with a buffer for each tensor. */
+static mdl_status run_apart(mdl_device *device, mdl_call *call, const job *j, image *m)
+{
+    enum { MAX_PARTS = MDL_MAX_IN + MDL_MAX_OUT + 1 };
+    struct {
+        mdl_buffer *buffer;
+        size_t offset, bytes; /* in the image */
+        mdl_view *view;
+        mdl_desc desc;
+    } parts[MAX_PARTS] = {0};
+    int n = 0;
+    mdl_status status = MDL_OK;
+    call->workspace = (mdl_view){0};
+    for (int i = 0; i < j->n_in; i++, n++) {
+        call->in[i] = (mdl_view){.dtype = j->in[i].desc.dtype};
+        parts[n].offset = m->in[i], parts[n].bytes = bytes_of(&j->in[i]);
+        parts[n].view = &call->in[i], parts[n].desc = j->in[i].desc;
+    }
+    for (int i = 0; i < j->n_out; i++, n++) {
+        parts[n].offset = m->out[i], parts[n].bytes = bytes_of(&j->out[i]);
+        parts[n].view = &call->out[i], parts[n].desc = j->out[i].desc;
+    }
+    parts[n].offset = m->workspace, parts[n].bytes = m->workspace_size;
+    parts[n].view = &call->workspace;
+    parts[n++].desc = (mdl_desc){MDL_F32, MDL_SHAPE1(m->workspace_size / sizeof(float))};
+    for (int i = 0; i < n && status == MDL_OK; i++) {
+        if (parts[i].bytes == 0)
+            continue;
+        status = mdl_buffer_create(device, parts[i].bytes, "test", &parts[i].buffer);
+        if (status != MDL_OK)
+            break;
+        *parts[i].view =
+            mdl_buffer_view(parts[i].buffer, 0, parts[i].desc.dtype, parts[i].desc.shape);
+        status = mdl_buffer_upload(parts[i].buffer, 0, m->bytes + parts[i].offset, parts[i].bytes);
+    }
+    if (status == MDL_OK)
+        status = mdl_dispatch_run(device, call, 1, NULL);
+    for (int i = 0; i < n; i++) {
+        if (parts[i].buffer && status == MDL_OK)
+            status =
+                mdl_buffer_download(parts[i].buffer, 0, m->bytes + parts[i].offset, parts[i].bytes);
+        mdl_buffer_destroy(parts[i].buffer);
+    }
+    return status;
+}
+
 /* Run a job; *m (free m->bytes) is its memory afterwards. */
 static mdl_status run_job(mdl_device *device, const job *j, image *m)
 {
@@ -233,6 +281,8 @@ static mdl_status run_job(mdl_device *device, const job *j, image *m)
     calls[j->op] += device != reference;
     fallbacks[j->op] += mdl_dispatch_is_fallback(device, &call);
     image_init(m, j, mdl_round_up(mdl_dispatch_workspace(device, &call), sizeof(float)));
+    if (tiny)
+        return run_apart(device, &call, j, m);
     mdl_buffer *buffer;
     MDL_TRY(mdl_buffer_create(device, m->size, "test", &buffer));
     mdl_status status = run_in(device, &call, j, m, buffer);
@@ -298,14 +348,14 @@ static int run_cpu(const job *j, int threads, const image *expected)
     int failures = 0;
     mdl_status status = run_job(cpu[threads - 1], j, &first);
     again.bytes = NULL;
-    if (status == MDL_OK && !small)
+    if (status == MDL_OK && !tiny)
         status = run_job(cpu[threads - 1], j, &again);
     if (status != MDL_OK) {
         print_error("%s, %d threads: %s\n", j->name, threads, mdl_error_detail());
         failures = 1;
     } else {
         failures = compare_images(j, threads, &first, expected);
-        if (!small && memcmp(first.bytes, again.bytes, first.workspace) != 0) {
+        if (!tiny && memcmp(first.bytes, again.bytes, first.workspace) != 0) {
             print_error("%s, %d threads: another result at the second run\n", j->name, threads);
             failures++;
         }
@@ -456,15 +506,33 @@ static int check_case(const op_case *c, size_t index)
     return b.failures;
 }
 
+/* Kernels of the device that no case has reached, where the backend tells. */
+static int unused_kernels(const mdl_device *device)
+{
+    int unused = 0;
+    const char *name;
+    uint64_t launches;
+    for (size_t i = 0; device->backend->kernel_use; i++) {
+        name = device->backend->kernel_use(device, i, &launches);
+        if (!name)
+            break;
+        if (launches == 0 && !getenv("MENDEL_OPENCL_CLBLAST_FROM")) {
+            print_error("no case reaches kernel %s\n", name);
+            unused++;
+        }
+    }
+    return unused;
+}
+
 static void test_kernels(void **state)
 {
     int failures = 0;
     const char *only = getenv("MDL_TEST_OP"); /* the cases of one op */
     (void)state;
-    for (size_t i = 0; i < op_case_count(); i++) {
-        const op_case *c = op_case_at(i);
-        bool chosen = !only || strcmp(only, mdl_op_get(c->op)->name) == 0;
-        if (chosen && !(c->large && small))
+    size_t count = tiny ? op_tiny_count() : op_case_count();
+    for (size_t i = 0; i < count; i++) {
+        const op_case *c = tiny ? op_tiny_at(i) : op_case_at(i);
+        if (!only || strcmp(only, mdl_op_get(c->op)->name) == 0)
             failures += check_case(c, i);
     }
     for (int op = 0; op < MDL_OP_COUNT; op++) {
@@ -478,6 +546,8 @@ static void test_kernels(void **state)
             failures++;
         }
     }
+    if (!only)
+        failures += unused_kernels(cpu[0]);
     assert_int_equal(failures, 0);
 }
 
@@ -523,7 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kernels)};
     if (getenv("MDL_TEST_BACKEND"))
         cpu_spec = getenv("MDL_TEST_BACKEND");
-    small = getenv("MDL_TEST_SMALL") != NULL;
+    tiny = getenv("MDL_TEST_TINY") != NULL;
     int skip = probe();
     return skip != 0 ? skip : cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -132,7 +132,7 @@ static void adamw_run(const mdl_call *call, const mdl_segment *seg, size_t begin
     float root = (float)(1.0 / sqrt(call->attrs->optim.correction2));
     float b1 = (float)call->attrs->optim.beta1, rest1 = (float)(1.0 - call->attrs->optim.beta1);
     float b2 = (float)call->attrs->optim.beta2, rest2 = (float)(1.0 - call->attrs->optim.beta2);
-    float scale = (float)call->attrs->optim.grad_scale, eps = (float)call->attrs->optim.eps;
+    float scale = (float)mdl_optim_scale(call), eps = (float)call->attrs->optim.eps;
     for (size_t i = begin; i < end; i++) {
         float g = scale * grad[i];
         float m = b1 * first[i] + rest1 * g;
@@ -162,7 +162,7 @@ static void sgd_run(const mdl_call *call, const mdl_segment *seg, size_t begin, 
     float *restrict param = cpu_out(call, 0), *restrict momentum = cpu_out(call, 1);
     float lr = (float)(call->attrs->optim.lr * seg->b);
     float decay = (float)(call->attrs->optim.weight_decay * seg->a);
-    float scale = (float)call->attrs->optim.grad_scale, mu = (float)call->attrs->optim.momentum;
+    float scale = (float)mdl_optim_scale(call), mu = (float)call->attrs->optim.momentum;
     /* Plain momentum steps by m, Nesterov by g + mu m. */
     float of_g = call->attrs->optim.nesterov ? 1 : 0, of_m = call->attrs->optim.nesterov ? mu : 1;
     for (size_t i = begin; i < end; i++) {

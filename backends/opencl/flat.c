@@ -1,7 +1,8 @@
 /* LERP, SUM_SQUARES, ADAMW, SGD, DOTS, BLEND, NOISE.
  *
- * Sums come from the device as pairs of floats, one for each chunk, and are added here in double:
- * that needs no double on the device, and who asks for a sum reads it at once anyway. */
+ * The device needs no double: sums are pairs of floats.  Those of DOTS come down, a pair for each
+ * chunk, and are added here in double, as who asks for them reads them at once; that of SUM_SQUARES
+ * stays there for the optimizer, as the bits of a double. */
 #include "backends/opencl/ocl_internal.h"
 
 #include <math.h>
@@ -71,7 +72,8 @@ OCL_OP(ocl_adamw)
                ocl_float(a->optim.weight_decay), ocl_float(a->optim.grad_scale),
                ocl_float(a->optim.beta1), ocl_float(1 - a->optim.beta1), ocl_float(a->optim.beta2),
                ocl_float(1 - a->optim.beta2), ocl_float(1 / a->optim.correction1),
-               ocl_float(1 / sqrt(a->optim.correction2)), ocl_float(a->optim.eps));
+               ocl_float(1 / sqrt(a->optim.correction2)), ocl_float(a->optim.eps), OPTIONAL(1),
+               ocl_float(a->optim.clip));
 }
 
 OCL_OP(ocl_sgd)
@@ -85,7 +87,7 @@ OCL_OP(ocl_sgd)
     OCL_LAUNCH(device, OCL_KERNEL_sgd, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
                IN(0), OUT(0), OUT(1), ocl_float(a->optim.lr), ocl_float(a->optim.weight_decay),
                ocl_float(a->optim.grad_scale), ocl_float(a->optim.momentum),
-               ocl_uint(a->optim.nesterov));
+               ocl_uint(a->optim.nesterov), OPTIONAL(1), ocl_float(a->optim.clip));
 }
 
 OCL_OP(ocl_blend)
@@ -144,24 +146,14 @@ size_t ocl_sum_squares_workspace(const mdl_call *call, int threads)
     return chunk_count(ocl_count(&call->in[0])) * 2 * sizeof(float);
 }
 
-static mdl_status finish_sum_squares(ocl_state *state, const mdl_call *call)
-{
-    double *sum;
-    float *pairs;
-    MDL_TRY(read_pairs(state, call, ocl_sum_squares_workspace(call, 1), 1, &sum, &pairs));
-    add_chunks(pairs, chunk_count(ocl_count(&call->in[0])), 1, sum);
-    return ocl_upload(call->out[0].buffer, call->out[0].offset, sum, sizeof *sum);
-}
-
 OCL_OP(ocl_sum_squares)
 {
-    ocl_state *state = ocl_of(device);
     size_t n = ocl_count(&call->in[0]);
     OCL_UNUSED();
     OCL_LAUNCH(device, OCL_KERNEL_sum_squares, ocl_groups(chunk_count(n), 256), IN(0),
                ocl_tensor(&call->workspace), ocl_uint(n));
-    if (state->failed == MDL_OK)
-        state->failed = finish_sum_squares(state, call);
+    OCL_LAUNCH(device, OCL_KERNEL_sum_squares_end, ocl_groups(1, 256), ocl_tensor(&call->workspace),
+               OUT(0), ocl_uint(chunk_count(n)));
 }
 
 size_t ocl_dots_workspace(const mdl_call *call, int threads)

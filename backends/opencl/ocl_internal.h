@@ -82,6 +82,7 @@
     X(blend, flat, blend)                                                                         \
     X(dots, flat, dots)                                                                           \
     X(sum_squares, flat, sum_squares)                                                             \
+    X(sum_squares_end, flat, sum_squares_end)                                                     \
     X(noise, flat, noise)
 /* clang-format on */
 

@@ -26,12 +26,13 @@ REF_KERNEL(ref_adamw)
     const mdl_view *param = &call->out[0], *first = &call->out[1], *second = &call->out[2];
     double b1 = call->attrs->optim.beta1, b2 = call->attrs->optim.beta2;
     double c1 = call->attrs->optim.correction1, c2 = call->attrs->optim.correction2;
+    double scale = mdl_optim_scale(call);
     for (size_t s = 0; s < call->attrs->optim.n_segments; s++) {
         const mdl_segment *seg = &call->attrs->optim.segments[s];
         double lr = call->attrs->optim.lr * seg->b;
         double decay = call->attrs->optim.weight_decay * seg->a;
         for (size_t i = seg->offset; i < seg->offset + seg->count; i++) {
-            double g = call->attrs->optim.grad_scale * ref_get(&call->in[0], i);
+            double g = scale * ref_get(&call->in[0], i);
             double p = ref_get(param, i) * (1 - lr * decay);
             double m = b1 * ref_get(first, i) + (1 - b1) * g;
             double v = b2 * ref_get(second, i) + (1 - b2) * g * g;
@@ -47,13 +48,13 @@ REF_KERNEL(ref_sgd)
 {
     REF_UNUSED();
     const mdl_view *param = &call->out[0], *momentum = &call->out[1];
-    double mu = call->attrs->optim.momentum;
+    double mu = call->attrs->optim.momentum, scale = mdl_optim_scale(call);
     for (size_t s = 0; s < call->attrs->optim.n_segments; s++) {
         const mdl_segment *seg = &call->attrs->optim.segments[s];
         for (size_t i = seg->offset; i < seg->offset + seg->count; i++) {
             double p = ref_get(param, i);
-            double g = call->attrs->optim.grad_scale * ref_get(&call->in[0], i) +
-                       call->attrs->optim.weight_decay * seg->a * p;
+            double g =
+                scale * ref_get(&call->in[0], i) + call->attrs->optim.weight_decay * seg->a * p;
             double m = mu * ref_get(momentum, i) + g;
             double step = call->attrs->optim.nesterov ? g + mu * m : m;
             ref_set(param, i, p - call->attrs->optim.lr * seg->b * step);

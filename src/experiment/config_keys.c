@@ -82,6 +82,7 @@ const mdl__key mdl__keys[] = {
     REAL("train.ema", 0, train.ema, 0, 0.999999, "decay of the running average of the weights; 0: off"),
     SIZE("train.keep", 0, train.keep, 0, 1000000, "how many of the last epochs' checkpoints are kept"),
     SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
+    SIZE("train.metrics_every", 0, train.metrics_every, 0, 1000000, "steps between readings of the loss from the device; 0: as suits it"),
     SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the held-out images; 0: the last only"),
 
     CHOICE("optim.kind", 0, train.optim.kind, "adamw|sgd", "optimizer"),

@@ -2,6 +2,8 @@
  * NOISE.  They are called directly, never stand in a graph, and have no gradient. */
 #include "ops/op_internal.h"
 
+#include <math.h>
+
 /* In range of `count` elements, ascending, without overlap. */
 static mdl_status check_segments(const char *op, const mdl_segment *segments, size_t n_segments,
                                  size_t count)
@@ -58,13 +60,26 @@ static double flops_sum_squares(const mdl_attrs *attrs, const mdl_desc *in, int 
 
 const mdl_op_def mdl__op_sum_squares = {"sum_squares", infer_sum_squares, NULL, flops_sum_squares};
 
+double mdl_optim_scale(const mdl_call *call)
+{
+    double scale = call->attrs->optim.grad_scale, clip = call->attrs->optim.clip;
+    if (call->n_in < 2)
+        return scale;
+    double norm = sqrt(*(const double *)call->in[1].host);
+    return norm > clip ? scale * clip / (norm + 1e-6) : scale; /* 1e-6 as in PyTorch */
+}
+
 /* One gradient in, `states` arenas in and out. */
 static mdl_status infer_optimizer(const char *op, int states, const mdl_attrs *attrs,
                                   mdl_dtype real, const mdl_desc *in, int n_in, mdl_desc *out,
                                   int *n_out)
 {
-    MDL_TRY(mdl__expect_inputs(op, in, n_in, 1, 1));
+    MDL_TRY(mdl__expect_inputs(op, in, n_in, 1, 2));
     MDL_TRY(mdl__expect(op, "grad", &in[0], real, 0));
+    if (n_in == 2)
+        MDL_TRY(mdl__expect(op, "sum of squares", &in[1], MDL_F64, 1));
+    if (n_in == 2 && !(attrs->optim.clip > 0))
+        return mdl_fail(MDL_INVALID, "%s: clip is %g, expected more than 0", op, attrs->optim.clip);
     MDL_TRY(check_segments(op, attrs->optim.segments, attrs->optim.n_segments,
                            mdl_shape_count(&in[0].shape)));
     *n_out = 0;

@@ -104,8 +104,9 @@ typedef struct mdl_desc { /* a tensor without its data */
     X(FILL, fill)               /* -> y = fill.value (in a graph too) */                            \
     X(LERP, lerp)               /* x -> y += lerp.t * (x - y)   (y in and out) */                   \
     X(SUM_SQUARES, sum_squares) /* x -> s f64[1] */                                                 \
-    X(ADAMW, adamw)             /* grad -> param, m, v   (all three in and out) */                  \
-    X(SGD, sgd)                 /* grad -> param, momentum   (both in and out) */                   \
+    X(ADAMW, adamw)             /* grad, s f64[1]? -> param, m, v   (all three in and out);         \
+                                   s: the sum of the gradient's squares, for optim.clip */          \
+    X(SGD, sgd)                 /* grad, s f64[1]? -> param, momentum   (both in and out) */        \
     X(DOTS, dots)               /* a, b -> f64[3 * blend.n_segments]: for each segment              \
                                    a.a, a.b, b.b */                                                 \
     X(BLEND, blend)             /* a, b -> y: in each segment seg.a * a + seg.b * b;                \
@@ -184,7 +185,8 @@ typedef union mdl_attrs {
     struct { /* ADAMW, SGD */
         double lr, beta1, beta2, eps, weight_decay;
         double correction1, correction2; /* 1 - beta^t */
-        double grad_scale;               /* clipping: the gradient is multiplied by it */
+        double grad_scale;               /* the gradient is multiplied by it */
+        double clip;                     /* largest norm of the gradient, where in[1] is there */
         double momentum;                 /* SGD */
         bool nesterov;                   /* SGD */
         const mdl_segment *segments;     /* cover the arena without overlap; borrowed */
@@ -300,5 +302,9 @@ typedef struct mdl_call {
  * word * 2^-32 >= rate.  Block element / 4 of Philox(seed, stream + 65536 * step), word
  * element % 4; the same on every backend. */
 uint32_t mdl_dropout_word(const mdl_step_state *state, uint32_t stream, uint64_t element);
+
+/* ADAMW, SGD: what the gradient is multiplied by, grad_scale and clipping; reads in[1] on the host.
+ */
+double mdl_optim_scale(const mdl_call *call);
 
 #endif

@@ -81,7 +81,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     MDL_TRY(mdl_run_bind(t->run, t->weights.params, t->weights.buffers, t->gradients));
     MDL_TRY(create_loader(t));
     MDL_TRY(create_evaluator(t));
-    MDL_TRY(MDL_NEW((size_t)choice.micro_batch, "correct answers of a batch", &t->correct));
+    MDL_TRY(mdl__pending_create(t));
     return MDL_NEW(train->epochs + 1, "history of a training", &t->history);
 }
 
@@ -101,7 +101,7 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl_run_destroy(t->run);
     mdl__built_destroy(&t->built);
     mdl_free(t->segments);
-    mdl_free(t->correct);
+    mdl__pending_destroy(&t->pending);
     mdl_free(t->history);
 }
 
@@ -137,26 +137,14 @@ static mdl_status begin(mdl__trainer *t, const mdl_state *state)
 /* ---- a step ------------------------------------------------------------------------------------
  */
 
-/* Images of the micro-batch are in place: run it, read loss and correct answers. */
-static mdl_status run_micro(mdl__trainer *t, double *loss, double *correct)
+/* Images of the micro-batch are in place: run it, keep loss and correct answers. */
+static mdl_status run_micro(mdl__trainer *t)
 {
-    const mdl_model_io *io = &t->built.io;
-    size_t micro = (size_t)t->choice.micro_batch;
-    mdl_view loss_view = mdl_run_view(t->run, io->loss);
-    mdl_view correct_view = mdl_run_view(t->run, io->correct);
-    double value;
     *mdl_run_state(t->run) =
         (mdl_step_state){.seed = t->job->seed, .step = t->position.micro, .bn_momentum = -1};
     MDL_TRY(mdl_run_step(t->run));
     t->position.micro++;
-    MDL_TRY(mdl_view_download_f64(&loss_view, &value, 1));
-    MDL_TRY(mdl_view_download_f32(&correct_view, t->correct, micro));
-    if (!isfinite(value))
-        return mdl_fail(MDL_NUMERIC, "the loss is %g", value);
-    *loss += value * (double)micro;
-    for (size_t i = 0; i < micro; i++)
-        *correct += (double)t->correct[i];
-    return MDL_OK;
+    return mdl__pending_micro(t);
 }
 
 static mdl_status feed_batch(mdl__trainer *t, const mdl_batch *batch, size_t m)
@@ -185,11 +173,10 @@ static double learning_rate(const mdl__trainer *t)
 /* One optimizer step with a batch of the loader (NULL where stepwise). */
 static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
 {
-    double loss = 0, correct = 0;
     MDL_TRY(mdl__gradients_clear(t));
     for (size_t m = 0; m < t->accumulate; m++) {
         MDL_TRY(batch ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
-        MDL_TRY(run_micro(t, &loss, &correct));
+        MDL_TRY(run_micro(t));
         if (!batch)
             MDL_TRY(mdl__slots_collect(t, m));
     }
@@ -200,9 +187,6 @@ static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
     MDL_TRY(mdl__ema_update(t));
     if (!batch)
         mdl__slots_refill(t);
-    t->position.images += t->job->train->batch;
-    t->position.loss_sum += loss;
-    t->position.correct += correct;
     return MDL_OK;
 }
 
@@ -303,14 +287,23 @@ static mdl_status run_epoch(mdl__trainer *t)
         if (!t->stepwise)
             MDL_TRY(mdl_loader_next(t->loader, &batch));
         MDL_TRY(step(t, t->stepwise ? NULL : &batch));
-        count_time(t);
-        tell_step(t);
-        if (t->stepwise ? mdl__slots_epoch_drawn(t) : t->position.batch == t->batches) {
+        bool last = t->stepwise ? mdl__slots_epoch_drawn(t) : t->position.batch == t->batches;
+        bool save = every > 0 && t->position.step % every == 0;
+        /* What is saved was seen to be finite. */
+        bool read = last || save || reached_max_steps(t) || mdl_stop_requested();
+        if (read || mdl__pending_due(t)) {
+            MDL_TRY(mdl__pending_read(t));
+            count_time(t);
+            tell_step(t);
+        }
+        if (last) {
             MDL_TRY(finish_epoch(t));
             return t->position.epoch < t->job->train->epochs ? stop_if_asked(t) : MDL_OK;
         }
+        if (t->pending.count > 0)
+            continue;
         MDL_TRY(stop_if_asked(t));
-        if (every > 0 && t->position.step % every == 0) {
+        if (save) {
             MDL_TRY(mdl__state_save(t));
             t->mark = mdl_time();
         }
@@ -335,16 +328,8 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
 {
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
-    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
-        mdl_status status = run_epoch(t);
-        unsigned long long number = t->position.step + 1, epoch = t->position.epoch + 1;
-        if (status == MDL_NUMERIC)
-            return mdl_fail_context(status,
-                                    "step %llu (epoch %llu): training cannot go on; what was "
-                                    "saved before stays as it is",
-                                    number, epoch);
-        MDL_TRY(status);
-    }
+    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t))
+        MDL_TRY(run_epoch(t));
     bool part = t->position.images > 0;
     if (part)
         MDL_TRY(finish_part(t));

@@ -51,27 +51,24 @@ mdl_status mdl__gradients_clear(mdl__trainer *t)
                             1);
 }
 
-static mdl_status gradient_norm(mdl__trainer *t, double *norm)
+/* in[0]: the gradients, in[1]: the sum of their squares, which is made here. */
+static mdl_status gradient_norm(mdl__trainer *t, mdl_view in[2])
 {
     mdl_attrs attrs = {0};
-    mdl_view gradients = mdl__flat(t->gradients, t->n_params);
-    mdl_view sum = mdl_buffer_view(t->norm, 0, MDL_F64, MDL_SHAPE1((size_t)1));
-    MDL_TRY(mdl_dispatch_now(t->job->device, &t->scratch, MDL_OP_SUM_SQUARES, &attrs, &gradients, 1,
-                             &sum, 1));
-    MDL_TRY(mdl_buffer_download(t->norm, 0, norm, sizeof *norm));
-    *norm = sqrt(*norm);
-    return MDL_OK;
+    in[0] = mdl__flat(t->gradients, t->n_params);
+    in[1] = mdl_buffer_view(t->norm, 0, MDL_F64, MDL_SHAPE1((size_t)1));
+    MDL_TRY(mdl_dispatch_now(t->job->device, &t->scratch, MDL_OP_SUM_SQUARES, &attrs, in, 1, &in[1],
+                             1));
+    return mdl__pending_norm(t);
 }
 
 mdl_status mdl__optimizer_step(mdl__trainer *t, double lr)
 {
     const mdl_train_config *train = t->job->train;
     const mdl_optim_config *o = &train->optim;
-    double norm, steps = (double)(t->position.step + 1);
-    MDL_TRY(gradient_norm(t, &norm));
-    if (!isfinite(norm))
-        return mdl_fail(MDL_NUMERIC, "the gradient's norm is %g", norm);
-
+    double steps = (double)(t->position.step + 1);
+    mdl_view in[2];
+    MDL_TRY(gradient_norm(t, in));
     mdl_attrs attrs = {.optim = {.lr = lr,
                                  .beta1 = o->beta1,
                                  .beta2 = o->beta2,
@@ -80,20 +77,18 @@ mdl_status mdl__optimizer_step(mdl__trainer *t, double lr)
                                  .correction1 = 1 - pow(o->beta1, steps),
                                  .correction2 = 1 - pow(o->beta2, steps),
                                  .grad_scale = 1,
+                                 .clip = train->clip,
                                  .momentum = o->momentum,
                                  .nesterov = o->nesterov,
                                  .segments = t->segments,
                                  .n_segments = t->n_segments}};
-    if (train->clip > 0 && norm > train->clip)
-        attrs.optim.grad_scale = train->clip / (norm + 1e-6); /* 1e-6 as in PyTorch */
-    mdl_view gradients = mdl__flat(t->gradients, t->n_params);
     bool adamw = o->kind == MDL_OPTIM_ADAMW;
     mdl_view out[3] = {mdl__flat(t->weights.params, t->n_params),
                        mdl__flat(t->moments[0], t->n_params)};
     if (adamw)
         out[2] = mdl__flat(t->moments[1], t->n_params);
     return mdl_dispatch_now(t->job->device, &t->scratch, adamw ? MDL_OP_ADAMW : MDL_OP_SGD, &attrs,
-                            &gradients, 1, out, adamw ? 3 : 2);
+                            in, train->clip > 0 ? 2 : 1, out, adamw ? 3 : 2);
 }
 
 double mdl__ema_decay(double decay, uint64_t step)

@@ -49,6 +49,8 @@ typedef struct mdl_train_config {
                     min(d, (1 + t) / (10 + t)), so that the random start is forgotten */
     size_t keep; /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
     size_t save_every;     /* optimizer steps between saves of resume.state; 0: each epoch */
+    size_t metrics_every;  /* optimizer steps between readings of the loss from the device; 0: each
+                              step where its memory is the host's, else 20 or half a second */
     size_t evaluate_every; /* epochs between evaluations on the fitness split; 0: only the last */
     mdl_optim_config optim;
     mdl_schedule_config schedule;

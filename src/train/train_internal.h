@@ -77,6 +77,15 @@ typedef struct mdl__slots {     /* Algorithm 3's batch: samples stay until they 
     mdl_loader_options options; /* of the order and the augmentation */
 } mdl__slots;
 
+typedef struct mdl__pending { /* results of micro-batches that are still on the device */
+    mdl_buffer *values;       /* a slot for each micro-batch */
+    unsigned char *host;      /* the same on the host */
+    size_t slot;              /* bytes of one */
+    size_t steps;             /* optimizer steps there is room for */
+    size_t count;             /* slots in use */
+    double read;              /* mdl_time of the last reading */
+} mdl__pending;
+
 typedef struct mdl__trainer {
     const mdl_train_job *job;
     mdl__choice choice;
@@ -97,7 +106,7 @@ typedef struct mdl__trainer {
     mdl_loader *loader;         /* NULL where stepwise */
     bool stepwise;
     mdl__slots slots;
-    float *correct;           /* [micro_batch] */
+    mdl__pending pending;
     mdl_evaluator *evaluator; /* NULL where there is no fitness split */
     mdl_scores scores;
     mdl__position position;
@@ -114,6 +123,20 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
 void mdl__trainer_destroy(mdl__trainer *t);
 void mdl__say(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 
+/* ---- metrics on their way from the device ------------------------------------------------------
+ */
+
+size_t mdl__pending_bytes(const mdl__trainer *t); /* on the device */
+mdl_status mdl__pending_create(mdl__trainer *t) MDL_MUST_CHECK;
+void mdl__pending_destroy(mdl__pending *pending);
+/* Keep the results of the micro-batch that has run; of the step's gradient norm after that. */
+mdl_status mdl__pending_micro(mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__pending_norm(mdl__trainer *t) MDL_MUST_CHECK;
+bool mdl__pending_due(const mdl__trainer *t);
+/* Add all that is kept to the position's sums; MDL_NUMERIC, naming the step, where a number is not
+ * finite. */
+mdl_status mdl__pending_read(mdl__trainer *t) MDL_MUST_CHECK;
+
 /* A view of a flat arena. */
 mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
 
@@ -122,7 +145,7 @@ mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
 
 mdl_status mdl__optimizer_create(mdl__trainer *t) MDL_MUST_CHECK;
 mdl_status mdl__gradients_clear(mdl__trainer *t) MDL_MUST_CHECK;
-/* One step with the gradients as they are; MDL_NUMERIC where their norm is not finite. */
+/* One step with the gradients as they are; their norm stays on the device. */
 mdl_status mdl__optimizer_step(mdl__trainer *t, double lr) MDL_MUST_CHECK;
 /* The average's decay after `step` optimizer steps (1 after the first): min(d, (1+t) / (10+t)), so
  * that the random start is forgotten quickly. */

@@ -1,8 +1,7 @@
 /* LERP, ADAMW, SGD, BLEND, NOISE, and the sums of SUM_SQUARES and DOTS over flat arenas.
  *
  * Segments are cut into chunks of CHUNK elements, a group for each.  Sums are taken in pairs of
- * floats (high + low, T. J. Dekker 1971), because many devices have no double; the host adds the
- * chunks' pairs in double. */
+ * floats (high + low, T. J. Dekker 1971), because many devices have no double. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #define GROUP ((uint)get_group_id(0))
@@ -34,6 +33,41 @@ static segment find_segment(global const segment *table, uint n)
                          seg.begin + (GROUP - seg.chunk + 1) * CHUNK);                   \
          i < end_; i += get_local_size(0))
 
+/* The float nearest to a double, given as its bits, that is not negative. */
+static float from_double(ulong bits)
+{
+    int exponent = (int)(bits >> 52) & 0x7FF;
+    ulong rest = bits & 0xFFFFFFFFFFFFFul;
+    if (exponent == 0x7FF)
+        return rest ? NAN : INFINITY;
+    return exponent == 0 ? 0.0f : ldexp((float)(rest | 1ul << 52), exponent - 1075);
+}
+
+/* The bits of the double high + low, which is not negative. */
+static ulong to_double(float2 pair)
+{
+    uint bits = as_uint(pair.x);
+    int exponent = (int)(bits >> 23) & 0xFF;
+    if (exponent == 0) /* 0, or too small for float's full precision */
+        return 0;
+    if (exponent == 0xFF)
+        return bits & 0x7FFFFF ? 0x7FF8000000000000ul : 0x7FF0000000000000ul;
+    long rest = (long)(bits & 0x7FFFFF | 0x800000) << 29;
+    rest += (long)rint(ldexp(pair.y, 179 - exponent)); /* in units of 2^(exponent - 127 - 52) */
+    if (rest < 1l << 52) {
+        rest *= 2;
+        exponent--;
+    }
+    return (ulong)(exponent - 127 + 1023) << 52 | (ulong)rest & 0xFFFFFFFFFFFFFul;
+}
+
+/* The scale that clips a gradient: `squares` is the sum of its squares.  As mdl_optim_scale. */
+static float clipped(float scale, global const ulong *squares, uint present, float most)
+{
+    float norm = present ? sqrt(from_double(*squares)) : 0.0f;
+    return present && norm > most ? scale * most / (norm + 1e-6f) : scale;
+}
+
 kernel void lerp(global const float *x, uint x_at, global float *y, uint y_at, uint n, float t)
 {
     uint i = get_global_id(0);
@@ -45,8 +79,10 @@ kernel void adamw(global const segment *table, uint table_at, uint segments,
                   global const float *grad, uint grad_at, global float *param, uint param_at,
                   global float *first, uint first_at, global float *second, uint second_at,
                   float lr, float decay, float scale, float beta1, float rest1, float beta2,
-                  float rest2, float over1, float over_root2, float eps)
+                  float rest2, float over1, float over_root2, float eps,
+                  global const ulong *squares, uint squares_at, uint clips, float most)
 {
+    scale = clipped(scale, squares + squares_at, clips, most);
     segment seg = find_segment(table + table_at, segments);
     float rate = lr * seg.b, keep = 1.0f - rate * decay * seg.a;
     grad += grad_at;
@@ -67,8 +103,10 @@ kernel void adamw(global const segment *table, uint table_at, uint segments,
 kernel void sgd(global const segment *table, uint table_at, uint segments,
                 global const float *grad, uint grad_at, global float *param, uint param_at,
                 global float *momentum, uint momentum_at, float lr, float decay, float scale,
-                float mu, uint nesterov)
+                float mu, uint nesterov, global const ulong *squares, uint squares_at, uint clips,
+                float most)
 {
+    scale = clipped(scale, squares + squares_at, clips, most);
     segment seg = find_segment(table + table_at, segments);
     grad += grad_at;
     param += param_at;
@@ -164,6 +202,20 @@ kernel void sum_squares(global const float *x, uint x_at, global float *part, ui
         part[part_at + 2 * GROUP] = sum.x;
         part[part_at + 2 * GROUP + 1] = sum.y;
     }
+}
+
+/* y: the sum of the pairs of all chunks, as a double */
+kernel void sum_squares_end(global const float *part, uint part_at, global ulong *y, uint y_at,
+                            uint chunks)
+{
+    local float2 room[256];
+    float2 sum = (float2)(0.0f);
+    part += part_at;
+    for (uint i = get_local_id(0); i < chunks; i += get_local_size(0))
+        sum = pair_add(sum, (float2)(part[2 * i], part[2 * i + 1]));
+    sum = group_pair_sum(room, sum);
+    if (get_local_id(0) == 0)
+        y[y_at] = to_double(sum);
 }
 
 /* ---- noise ----------------------------------------------------------------------------------- */

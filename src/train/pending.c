@@ -1,0 +1,136 @@
+/* Losses, correct answers and gradient norms on their way from the device.  They stay there in a
+ * row of slots, one for each micro-batch, and come down together, because every reading waits for
+ * the device.  The sums do not depend on when they are read. */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A slot: the sum of the gradient's squares (f64; of the step, in its last slot), the loss, the
+ * correct answers. */
+enum { LOSS_AT = 8, CORRECT_AT = 16, STEPS_BETWEEN = 20 };
+#define SECONDS_BETWEEN 0.5
+
+static size_t slot_bytes(const mdl__trainer *t)
+{
+    const mdl_desc *correct = mdl_graph_desc(t->built.graph, t->built.io.correct);
+    return mdl_round_up(CORRECT_AT +
+                            mdl_shape_count(&correct->shape) * mdl_dtype_size(correct->dtype),
+                        MDL_ALIGNMENT);
+}
+
+static size_t steps_between(const mdl__trainer *t)
+{
+    size_t every = t->job->train->metrics_every;
+    if (every > 0)
+        return every;
+    return t->job->device->backend->host_memory || t->stepwise ? 1 : STEPS_BETWEEN;
+}
+
+size_t mdl__pending_bytes(const mdl__trainer *t)
+{
+    return steps_between(t) * t->accumulate * slot_bytes(t);
+}
+
+mdl_status mdl__pending_create(mdl__trainer *t)
+{
+    mdl__pending *p = &t->pending;
+    size_t bytes = mdl__pending_bytes(t);
+    p->slot = slot_bytes(t);
+    p->steps = steps_between(t);
+    MDL_TRY(mdl_alloc(bytes, 1, "metrics", (void **)&p->host));
+    return mdl_buffer_create(t->job->device, bytes, "metrics", &p->values);
+}
+
+void mdl__pending_destroy(mdl__pending *pending)
+{
+    mdl_buffer_destroy(pending->values);
+    mdl_free(pending->host);
+    memset(pending, 0, sizeof *pending);
+}
+
+mdl_status mdl__pending_micro(mdl__trainer *t)
+{
+    mdl__pending *p = &t->pending;
+    mdl_view loss = mdl_run_view(t->run, t->built.io.loss);
+    mdl_view correct = mdl_run_view(t->run, t->built.io.correct);
+    size_t at = p->count * p->slot;
+    size_t bytes = mdl_shape_count(&correct.shape) * mdl_dtype_size(correct.dtype);
+    MDL_TRY(mdl_buffer_copy(p->values, at + LOSS_AT, loss.buffer, loss.offset,
+                            mdl_dtype_size(loss.dtype)));
+    MDL_TRY(mdl_buffer_copy(p->values, at + CORRECT_AT, correct.buffer, correct.offset, bytes));
+    p->count++;
+    return MDL_OK;
+}
+
+mdl_status mdl__pending_norm(mdl__trainer *t)
+{
+    mdl__pending *p = &t->pending;
+    return mdl_buffer_copy(p->values, (p->count - 1) * p->slot, t->norm, 0, sizeof(double));
+}
+
+bool mdl__pending_due(const mdl__trainer *t)
+{
+    const mdl__pending *p = &t->pending;
+    if (p->count >= p->steps * t->accumulate)
+        return true;
+    return t->job->train->metrics_every == 0 && mdl_time() - p->read > SECONDS_BETWEEN;
+}
+
+static double number(const unsigned char *at, mdl_dtype dtype)
+{
+    double wide;
+    float narrow;
+    if (dtype == MDL_F64) {
+        memcpy(&wide, at, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, at, sizeof narrow);
+    return (double)narrow;
+}
+
+/* The slots of one optimizer step. */
+static mdl_status count_step(mdl__trainer *t, const unsigned char *slots)
+{
+    mdl_dtype real = t->job->device->real;
+    size_t micro = (size_t)t->choice.micro_batch, size = mdl_dtype_size(real);
+    double loss = 0, correct = 0, squares = 0;
+    for (size_t m = 0; m < t->accumulate; m++) {
+        const unsigned char *slot = slots + m * t->pending.slot;
+        double value = number(slot + LOSS_AT, real);
+        if (!isfinite(value))
+            return mdl_fail(MDL_NUMERIC, "the loss is %g", value);
+        loss += value * (double)micro;
+        for (size_t i = 0; i < micro; i++)
+            correct += number(slot + CORRECT_AT + i * size, real);
+        memcpy(&squares, slot, sizeof squares);
+    }
+    if (!isfinite(squares))
+        return mdl_fail(MDL_NUMERIC, "the gradient's norm is %g", sqrt(squares));
+    t->position.images += t->job->train->batch;
+    t->position.loss_sum += loss;
+    t->position.correct += correct;
+    return MDL_OK;
+}
+
+mdl_status mdl__pending_read(mdl__trainer *t)
+{
+    mdl__pending *p = &t->pending;
+    size_t steps = p->count / t->accumulate;
+    p->read = mdl_time();
+    if (p->count == 0)
+        return MDL_OK;
+    MDL_TRY(mdl_buffer_download(p->values, 0, p->host, p->count * p->slot));
+    p->count = 0;
+    for (size_t s = 0; s < steps; s++) {
+        mdl_status status = count_step(t, p->host + s * t->accumulate * p->slot);
+        if (status != MDL_OK)
+            return mdl_fail_context(
+                status,
+                "step %llu (epoch %llu): training cannot go on; what was saved before stays as it "
+                "is",
+                (unsigned long long)(t->position.step - steps + s + 1),
+                (unsigned long long)(t->position.epoch + 1));
+    }
+    return MDL_OK;
+}
