@@ -5,11 +5,9 @@ OCL_OP(ocl_cross_entropy)
 {
     size_t n = call->in[0].shape.dim[0], classes = call->in[0].shape.dim[1];
     OCL_UNUSED();
-    OCL_LAUNCH(device, OCL_KERNEL_cross_entropy, ocl_flat(n), IN(0), IN(1), OUT(1), OUT(2),
-               ocl_uint(n), ocl_uint(classes), ocl_float(call->attrs->loss.smoothing),
+    OCL_LAUNCH(device, OCL_KERNEL_cross_entropy, ocl_groups(1, 256), IN(0), IN(1), OUT(0), OUT(1),
+               OUT(2), ocl_uint(n), ocl_uint(classes), ocl_float(call->attrs->loss.smoothing),
                ocl_uint(call->attrs->loss.stablemax));
-    OCL_LAUNCH(device, OCL_KERNEL_mean_loss, ocl_groups(1, 256), OUT(1), IN(1), OUT(0),
-               ocl_uint(n));
 }
 
 OCL_OP(ocl_cross_entropy_grad)
@@ -21,21 +19,12 @@ OCL_OP(ocl_cross_entropy_grad)
                ocl_uint(call->attrs->loss.stablemax), ADDS(0));
 }
 
-size_t ocl_halt_loss_workspace(const mdl_call *call, int threads)
-{
-    (void)threads;
-    return ocl_count(&call->in[2]) * sizeof(float);
-}
-
 OCL_OP(ocl_halt_loss)
 {
     size_t n = call->in[1].shape.dim[0], classes = call->in[1].shape.dim[1];
-    ocl_arg losses = ocl_tensor(&call->workspace);
     OCL_UNUSED();
-    OCL_LAUNCH(device, OCL_KERNEL_halt_loss, ocl_flat(n), IN(0), IN(1), IN(2), losses, ocl_uint(n),
-               ocl_uint(classes));
-    OCL_LAUNCH(device, OCL_KERNEL_mean_loss, ocl_groups(1, 256), losses, IN(2), OUT(0),
-               ocl_uint(n));
+    OCL_LAUNCH(device, OCL_KERNEL_halt_loss, ocl_groups(1, 256), IN(0), IN(1), IN(2), OUT(0),
+               ocl_uint(n), ocl_uint(classes));
 }
 
 OCL_OP(ocl_halt_loss_grad)

@@ -53,6 +53,7 @@ mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, 
 void ocl_buffer_destroy(mdl_buffer *buffer)
 {
     ocl_of(buffer->device)->stats.allocated -= buffer->bytes;
+    ocl_forget_args(ocl_of(buffer->device));
     clReleaseMemObject(memory_of(buffer));
     mdl_free(buffer);
 }
@@ -202,6 +203,7 @@ mdl_status ocl_table_get(ocl_state *state, const void *key, size_t key_size, siz
         if (table->used < oldest->used)
             oldest = table;
     }
+    ocl_forget_args(state);
     table_clear(oldest);
     mdl_status status = table_fill(state, oldest, key, key_size, bytes, fill);
     if (status != MDL_OK) {

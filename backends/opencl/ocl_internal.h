@@ -19,6 +19,8 @@
     X(gemm_32, gemm, "-DTM=128 -DTN=32")                                                          \
     X(gemm_16, gemm, "-DTM=128 -DTN=16")                                                          \
     X(sums, sums, "")                                                                             \
+    X(bn_1, bn, "-DV=1")                                                                          \
+    X(bn_4, bn, "-DV=4")                                                                         \
     X(conv, conv, "")                                                                             \
     X(trm, trm, "")                                                                               \
     X(loss, loss, "")                                                                             \
@@ -44,12 +46,22 @@
     X(gemm_16, gemm_16, gemm)                                                                     \
     X(sum_rows, sums, sum_rows)                                                                   \
     X(sum_parts, sums, sum_parts)                                                                 \
-    X(bn_moments, sums, bn_moments)                                                               \
-    X(bn_finish, sums, bn_finish)                                                                 \
-    X(bn_apply, sums, bn_apply)                                                                   \
-    X(bn_grad_sums, sums, bn_grad_sums)                                                           \
-    X(bn_grad_finish, sums, bn_grad_finish)                                                       \
-    X(bn_grad_dx, sums, bn_grad_dx)                                                               \
+    X(bn_moments_1, bn_1, bn_moments)                                                             \
+    X(bn_moments_4, bn_4, bn_moments)                                                             \
+    X(bn_finish_1, bn_1, bn_finish)                                                               \
+    X(bn_finish_4, bn_4, bn_finish)                                                               \
+    X(bn_apply_1, bn_1, bn_apply)                                                                 \
+    X(bn_apply_4, bn_4, bn_apply)                                                                 \
+    X(bn_whole_1, bn_1, bn_whole)                                                                 \
+    X(bn_whole_4, bn_4, bn_whole)                                                                 \
+    X(bn_grad_sums_1, bn_1, bn_grad_sums)                                                         \
+    X(bn_grad_sums_4, bn_4, bn_grad_sums)                                                         \
+    X(bn_grad_finish_1, bn_1, bn_grad_finish)                                                     \
+    X(bn_grad_finish_4, bn_4, bn_grad_finish)                                                     \
+    X(bn_grad_dx_1, bn_1, bn_grad_dx)                                                             \
+    X(bn_grad_dx_4, bn_4, bn_grad_dx)                                                             \
+    X(bn_grad_whole_1, bn_1, bn_grad_whole)                                                       \
+    X(bn_grad_whole_4, bn_4, bn_grad_whole)                                                       \
     X(depthwise_any, conv, depthwise_any)                                                         \
     X(depthwise_3_1, conv, depthwise_3_1)                                                         \
     X(depthwise_3_2, conv, depthwise_3_2)                                                         \
@@ -72,7 +84,6 @@
     X(attention_scores_grad, trm, attention_scores_grad)                                          \
     X(attention_grad, trm, attention_grad)                                                        \
     X(cross_entropy, loss, cross_entropy)                                                         \
-    X(mean_loss, loss, mean_loss)                                                                 \
     X(cross_entropy_grad, loss, cross_entropy_grad)                                               \
     X(halt_loss, loss, halt_loss)                                                                 \
     X(halt_loss_grad, loss, halt_loss_grad)                                                       \
@@ -125,6 +136,19 @@ typedef struct ocl_timed { /* a launch whose time is asked for */
     size_t call; /* of the run */
 } ocl_timed;
 
+/* What a kernel's arguments were set to, so that only what changes is set again. */
+enum { OCL_MOST_ARGS = 24, OCL_STRUCT_BYTES = 64 };
+typedef struct ocl_set_arg {
+    cl_mem memory; /* NULL where it is not a tensor */
+    union {        /* the number, a tensor's first element, or the struct */
+        cl_uint at;
+        cl_ulong wide;
+        cl_float real;
+        unsigned char raw[OCL_STRUCT_BYTES];
+    } value;
+    size_t size; /* of the value; 0: not set yet */
+} ocl_set_arg;
+
 typedef struct ocl_profile {    /* used while the device's times are asked for */
     cl_command_queue queue;     /* with profiling; NULL until it is first needed */
     cl_command_queue set_aside; /* the usual one, in a profiled run */
@@ -143,6 +167,7 @@ typedef struct ocl_state {
     double blast_from;      /* multiply-adds from which a product goes to CLBlast */
     cl_program programs[OCL_PROGRAM_COUNT];
     cl_kernel kernels[OCL_KERNEL_COUNT];
+    ocl_set_arg args[OCL_KERNEL_COUNT][OCL_MOST_ARGS];
     ocl_stage stages[OCL_STAGES];
     unsigned next_stage;
     void *results; /* host memory for sums that come from the device in parts */
@@ -203,6 +228,8 @@ void ocl_tables_destroy(ocl_state *state);
  */
 
 void ocl_programs_destroy(ocl_state *state);
+/* Memory is given back: nothing may take a later one at its address for it. */
+void ocl_forget_args(ocl_state *state);
 const char *ocl_kernel_use(const mdl_device *device, size_t index, uint64_t *launches);
 
 typedef struct ocl_arg { /* an argument of a kernel */
@@ -225,6 +252,9 @@ ocl_range ocl_flat(size_t n);
 ocl_range ocl_groups(size_t groups, size_t size);
 /* Channels, then groups of `rows` rows: at most 32 channels and 256 work-items for each group. */
 ocl_range ocl_columns(size_t channels, size_t rows, size_t groups, size_t third);
+/* `channels` items along the first axis, at most `across` (a power of two) to a group; the rest of
+ * a group's 256 along `rows`; `groups` of these. */
+ocl_range ocl_block(size_t channels, size_t across, size_t rows, size_t groups);
 /* Channels, columns, lines. */
 ocl_range ocl_image(size_t channels, size_t width, size_t lines);
 
@@ -274,6 +304,17 @@ static inline bool ocl_present(const mdl_call *call, int input)
 /* An optional input; any other stands in for it where it is absent. */
 #define OPTIONAL(i) (ocl_present(call, i) ? IN(i) : IN(0)), ocl_uint(ocl_present(call, i) ? 1 : 0)
 
+/* Whether rows of `c` channels can be read four at a time: c and all offsets are multiples of 4. */
+static inline bool ocl_by_four(const mdl_call *call, size_t c)
+{
+    size_t bits = c * sizeof(float) | call->workspace.offset;
+    for (int i = 0; i < call->n_in; i++)
+        bits |= call->in[i].offset;
+    for (int j = 0; j < call->n_out; j++)
+        bits |= call->out[j].offset;
+    return bits % (4 * sizeof(float)) == 0;
+}
+
 static inline size_t ocl_count(const mdl_view *view)
 {
     return mdl_shape_count(&view->shape);
@@ -298,7 +339,6 @@ size_t ocl_depthwise_grad_weight_workspace(const mdl_call *call, int threads);
 size_t ocl_batch_norm_workspace(const mdl_call *call, int threads);
 size_t ocl_batch_norm_grad_workspace(const mdl_call *call, int threads);
 size_t ocl_attention_grad_workspace(const mdl_call *call, int threads);
-size_t ocl_halt_loss_workspace(const mdl_call *call, int threads);
 size_t ocl_sum_squares_workspace(const mdl_call *call, int threads);
 size_t ocl_dots_workspace(const mdl_call *call, int threads);
 

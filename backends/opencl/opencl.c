@@ -41,7 +41,7 @@ static const mdl_kernel kernels[MDL_OP_COUNT] = {
     ROW_WORKSPACE(ATTENTION_GRAD, attention_grad),
     ROW(CROSS_ENTROPY, cross_entropy),
     ROW(CROSS_ENTROPY_GRAD, cross_entropy_grad),
-    ROW_WORKSPACE(HALT_LOSS, halt_loss),
+    ROW(HALT_LOSS, halt_loss),
     ROW(HALT_LOSS_GRAD, halt_loss_grad),
     ROW(FILL, fill),
     ROW(LERP, lerp),

@@ -15,6 +15,7 @@ SOURCE(elementwise)
 SOURCE(rows)
 SOURCE(gemm)
 SOURCE(sums)
+SOURCE(bn)
 SOURCE(conv)
 SOURCE(trm)
 SOURCE(loss)
@@ -142,6 +143,12 @@ ocl_range ocl_columns(size_t channels, size_t rows, size_t groups, size_t third)
     return (ocl_range){{x, y, 1}, {mdl_round_up(channels, x), groups * y, third}};
 }
 
+ocl_range ocl_block(size_t channels, size_t across, size_t rows, size_t groups)
+{
+    size_t x = power_of_two(channels, across), y = power_of_two(rows, 256 / x);
+    return (ocl_range){{x, y, 1}, {mdl_round_up(channels, x), groups * y, 1}};
+}
+
 ocl_range ocl_image(size_t channels, size_t width, size_t lines)
 {
     size_t x = power_of_two(channels, 32);
@@ -190,25 +197,58 @@ ocl_arg ocl_struct(const void *raw, size_t size)
     return (ocl_arg){.kind = OCL_ARG_STRUCT, .raw = raw, .size = size};
 }
 
-/* *index is the number of the next argument. */
-static cl_int set_arg(cl_kernel kernel, cl_uint *index, const ocl_arg *arg)
+static ocl_set_arg wanted(const ocl_arg *arg)
 {
-    cl_int code;
+    ocl_set_arg set = {0};
     switch (arg->kind) {
     case OCL_ARG_TENSOR:
-        code = clSetKernelArg(kernel, (*index)++, sizeof arg->memory, &arg->memory);
-        if (code != CL_SUCCESS)
-            return code;
-        return clSetKernelArg(kernel, (*index)++, sizeof arg->at, &arg->at);
+        set.memory = arg->memory;
+        set.value.at = arg->at;
+        set.size = sizeof arg->at;
+        break;
     case OCL_ARG_UINT:
-        return clSetKernelArg(kernel, (*index)++, sizeof arg->at, &arg->at);
+        set.value.at = arg->at;
+        set.size = sizeof arg->at;
+        break;
     case OCL_ARG_ULONG:
-        return clSetKernelArg(kernel, (*index)++, sizeof arg->wide, &arg->wide);
+        set.value.wide = arg->wide;
+        set.size = sizeof arg->wide;
+        break;
     case OCL_ARG_FLOAT:
-        return clSetKernelArg(kernel, (*index)++, sizeof arg->real, &arg->real);
+        set.value.real = arg->real;
+        set.size = sizeof arg->real;
+        break;
     default:
-        return clSetKernelArg(kernel, (*index)++, arg->size, arg->raw);
+        memcpy(set.value.raw, arg->raw, mdl_min_size(arg->size, OCL_STRUCT_BYTES));
+        set.size = arg->size;
     }
+    return set;
+}
+
+/* *index is the number of the next argument, which `last` says what it was. */
+static cl_int set_arg(cl_kernel kernel, cl_uint *index, const ocl_arg *arg, ocl_set_arg *last)
+{
+    ocl_set_arg set = wanted(arg);
+    cl_int code = CL_SUCCESS;
+    bool same = last->size == set.size;
+    if (set.memory) {
+        if (!same || last->memory != set.memory)
+            code = clSetKernelArg(kernel, *index, sizeof set.memory, &set.memory);
+        ++*index;
+    }
+    if (code == CL_SUCCESS && !(same && memcmp(&last->value, &set.value, set.size) == 0))
+        code = clSetKernelArg(kernel, *index, set.size, &set.value);
+    ++*index;
+    if (code == CL_SUCCESS)
+        *last = set;
+    else
+        last->size = 0;
+    return code;
+}
+
+void ocl_forget_args(ocl_state *state)
+{
+    memset(state->args, 0, sizeof state->args);
 }
 
 static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, const ocl_arg *args,
@@ -219,8 +259,8 @@ static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, co
     const char *name = kernel_sources[which].function;
     MDL_TRY(get_kernel(state, which, &kernel));
     for (size_t i = 0; i < n; i++)
-        OCL_TRY(set_arg(kernel, &index, &args[i]), "kernel %s, argument %u", name,
-                (unsigned)index - 1);
+        OCL_TRY(set_arg(kernel, &index, &args[i], &state->args[which][i]), "kernel %s, argument %u",
+                name, (unsigned)index - 1);
     OCL_TRY(clEnqueueNDRangeKernel(state->queue, kernel, 3, NULL, range.global, range.local, 0,
                                    NULL, ocl_profile_event(state)),
             "%s: kernel %s, %zu x %zu x %zu items in groups of %zu x %zu x %zu", state->name, name,

@@ -44,39 +44,39 @@ static float valid_labels(local float *room, global const int *labels, uint n)
     return group_sum(room, valid);
 }
 
-kernel void cross_entropy(global const float *logits, uint logits_at, global const int *labels,
-                          uint labels_at, global float *losses, uint losses_at,
-                          global float *correct, uint correct_at, uint n, uint classes,
-                          float smoothing, uint stablemax)
+/* loss = sum of losses / valid labels, by one group, which has written the losses itself. */
+static void mean_loss(local float *room, float sum, global const int *labels, global float *loss,
+                      uint n)
 {
-    uint i = get_global_id(0);
-    if (i >= n)
-        return;
-    int label = labels[labels_at + i];
-    logits += logits_at + i * classes;
-    float loss = 0.0f;
-    if (label >= 0) {
-        float all = log_sum(logits, classes, stablemax);
-        for (uint c = 0; c < classes; c++)
-            loss -= target(label, c, classes, smoothing) *
-                    (log_score(stablemax, logits[c]) - all);
-    }
-    losses[losses_at + i] = loss;
-    correct[correct_at + i] = label >= 0 && argmax(logits, classes) == (uint)label ? 1.0f : 0.0f;
+    sum = group_sum(room, sum);
+    float valid = valid_labels(room, labels, n);
+    if (get_local_id(0) == 0)
+        *loss = valid > 0.0f ? sum / valid : 0.0f;
 }
 
-/* One group: loss = sum of losses / valid labels. */
-kernel void mean_loss(global const float *losses, uint losses_at, global const int *labels,
-                      uint labels_at, global float *loss, uint loss_at, uint n)
+/* One group for all samples: there are few. */
+kernel void cross_entropy(global const float *logits, uint logits_at, global const int *labels,
+                          uint labels_at, global float *loss, uint loss_at, global float *losses,
+                          uint losses_at, global float *correct, uint correct_at, uint n,
+                          uint classes, float smoothing, uint stablemax)
 {
     local float room[256];
     float sum = 0.0f;
-    for (uint i = get_local_id(0); i < n; i += get_local_size(0))
-        sum += losses[losses_at + i];
-    sum = group_sum(room, sum);
-    float valid = valid_labels(room, labels + labels_at, n);
-    if (get_local_id(0) == 0)
-        loss[loss_at] = valid > 0.0f ? sum / valid : 0.0f;
+    for (uint i = get_local_id(0); i < n; i += get_local_size(0)) {
+        int label = labels[labels_at + i];
+        global const float *from = logits + logits_at + i * classes;
+        float own = 0.0f;
+        if (label >= 0) {
+            float all = log_sum(from, classes, stablemax);
+            for (uint c = 0; c < classes; c++)
+                own -= target(label, c, classes, smoothing) *
+                       (log_score(stablemax, from[c]) - all);
+        }
+        losses[losses_at + i] = own;
+        correct[correct_at + i] = label >= 0 && argmax(from, classes) == (uint)label ? 1.0f : 0.0f;
+        sum += own;
+    }
+    mean_loss(room, sum, labels + labels_at, loss + loss_at, n);
 }
 
 kernel void cross_entropy_grad(global const float *dloss, uint dloss_at,
@@ -110,18 +110,21 @@ static float halt_target(global const float *logits, uint classes, int label)
     return label >= 0 && argmax(logits, classes) == (uint)label ? 1.0f : 0.0f;
 }
 
-/* losses[i] = -t log sigmoid(q) - (1 - t) log(1 - sigmoid(q)), without overflow */
+/* Mean of -t log sigmoid(q) - (1 - t) log(1 - sigmoid(q)), without overflow; one group. */
 kernel void halt_loss(global const float *q, uint q_at, global const float *logits, uint logits_at,
-                      global const int *labels, uint labels_at, global float *losses,
-                      uint losses_at, uint n, uint classes)
+                      global const int *labels, uint labels_at, global float *loss, uint loss_at,
+                      uint n, uint classes)
 {
-    uint i = get_global_id(0);
-    if (i >= n)
-        return;
-    int label = labels[labels_at + i];
-    float value = q[q_at + i], t = halt_target(logits + logits_at + i * classes, classes, label);
-    float loss = fmax(value, 0.0f) - value * t + log1p(exp(-fabs(value)));
-    losses[losses_at + i] = label >= 0 ? loss : 0.0f;
+    local float room[256];
+    float sum = 0.0f;
+    for (uint i = get_local_id(0); i < n; i += get_local_size(0)) {
+        int label = labels[labels_at + i];
+        float value = q[q_at + i];
+        float t = halt_target(logits + logits_at + i * classes, classes, label);
+        if (label >= 0)
+            sum += fmax(value, 0.0f) - value * t + log1p(exp(-fabs(value)));
+    }
+    mean_loss(room, sum, labels + labels_at, loss + loss_at, n);
 }
 
 kernel void halt_loss_grad(global const float *dloss, uint dloss_at, global const float *q,
