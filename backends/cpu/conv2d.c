@@ -120,7 +120,8 @@ void CPU_NAME(conv2d_prepare)(const mdl_call *call, int thread, int threads)
     pack_weights(call, cpu_in(call, 1), g.k, false, g.patch, g.k, thread, threads);
 }
 
-static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t end, int thread)
+static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t end, int thread,
+                     cpu_ahead *ahead)
 {
     size_t packed = CPU_NAME(gemm_packed_size)(g->patch, g->k);
     size_t panels = CPU_NAME(gemm_panels)(g->k);
@@ -133,7 +134,8 @@ static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t e
                         .n = g->k,
                         .accumulate = cpu_accumulates(call, 0),
                         .pieces = g->kernel_h,
-                        .a_jump = g->padded};
+                        .a_jump = g->padded,
+                        .ahead = ahead};
     for (size_t index = begin; index < end; index++) {
         block b = block_of(g, index);
         pad_rows(g, cpu_in(call, 0) + b.image * g->in_h * g->in_w * g->c, b.first, b.last, padded);
@@ -152,13 +154,13 @@ void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int 
     CPU_NAME(conv2d_prepare)(call, thread, threads);
     cpu_barrier(device);
     cpu_range(call->out[0].shape.dim[0] * blocks_each(&g), 1, thread, threads, &begin, &end);
-    convolve(&g, call, begin, end, thread);
+    convolve(&g, call, begin, end, thread, NULL);
 }
 
 void CPU_NAME(conv2d_tile)(const mdl_call *slice, const cpu_tile *t)
 {
     conv g = conv_of(slice, mdl_shape_last(&slice->in[0].shape), &slice->out[0].shape);
-    convolve(&g, slice, 0, slice->out[0].shape.dim[0] * blocks_each(&g), t->thread);
+    convolve(&g, slice, 0, slice->out[0].shape.dim[0] * blocks_each(&g), t->thread, t->ahead);
 }
 
 size_t CPU_NAME(conv2d_tiles)(const mdl_call *call)
@@ -246,7 +248,8 @@ static void correlate(const mdl_call *call, const cpu_tile *t, size_t first, siz
                         .k = g.out_w,
                         .n = g.k,
                         .accumulate = !t->fresh,
-                        .a_jump = g.stride * g.padded};
+                        .a_jump = g.stride * g.padded,
+                        .ahead = t->ahead};
     for (size_t i = first * blocks_each(&g); i < last * blocks_each(&g); i++) {
         block b = block_of(&g, i);
         pad_rows(&g, cpu_in(call, 0) + b.image * g.in_h * g.in_w * g.c, b.first, b.last, padded);

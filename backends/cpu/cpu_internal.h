@@ -60,10 +60,40 @@ static inline size_t cpu_bands(const mdl_call *call, size_t tile)
     return mdl_min_size((call->in[0].shape.dim[0] + tile - 1) / tile, CPU_BANDS);
 }
 
+/* What a thread's next tile reads and writes.  Products, which compute more than they read, fetch
+ * it into the second-level cache on the way: else the calls that only pass over memory wait for it
+ * while the memory waits during the products. */
+#define CPU_LINE         64 /* bytes */
+#define CPU_AHEAD_PIECES 12
+typedef struct cpu_piece {
+    const char *at;
+    size_t lines;
+} cpu_piece;
+typedef struct cpu_ahead {
+    cpu_piece pieces[CPU_AHEAD_PIECES];
+    size_t n;
+    size_t next; /* the first piece that is not yet fetched whole */
+} cpu_ahead;
+
+/* The next lines to fetch, at most `lines`; NULL: there are no more. */
+static inline const char *cpu_ahead_take(cpu_ahead *ahead, size_t lines)
+{
+    if (!ahead || ahead->next == ahead->n)
+        return NULL;
+    cpu_piece *piece = &ahead->pieces[ahead->next];
+    const char *at = piece->at;
+    lines = mdl_min_size(lines, piece->lines);
+    piece->at += lines * CPU_LINE;
+    piece->lines -= lines;
+    ahead->next += piece->lines == 0;
+    return at;
+}
+
 typedef struct cpu_tile {
     size_t band, bands;
     bool fresh; /* the first tile of its band */
     int thread;
+    cpu_ahead *ahead; /* or NULL */
 } cpu_tile;
 
 /* How a kernel works in a group.  `prepare` and `finish` are called by all threads, which share

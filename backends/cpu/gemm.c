@@ -83,6 +83,8 @@ typedef struct tile {  /* one block of the product */
     size_t b_lanes;    /* lanes of the last vector of b that may be read */
     size_t c_lanes;    /* lanes of the last vector that are columns of c */
     bool accumulate;   /* c += */
+    const char *fetch; /* ahead of time, a line with each product of a sum */
+    size_t fetch_step; /* CPU_LINE, or 0 where there is nothing to fetch */
 } tile;
 
 /* `rows`, `vectors` and the one of the two steps that is 1 are constants where this is inlined. */
@@ -96,11 +98,15 @@ CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, size_t row_ste
         /* While the sums are made, the lines they go to come. */
         __builtin_prefetch(t->c + r * t->ldc + v * CPU_LANES, 1);
     const float *b = t->b;
+    const char *fetch = t->fetch;
+    size_t fetch_step = t->fetch_step;
     size_t tail = vectors - 1, b_lanes = t->b_lanes, ldb = t->ldb, depth = t->k;
     for (size_t piece = 0; piece < t->pieces; piece++) {
         const float *a = t->a + piece * t->a_jump;
         for (size_t k = 0; k < depth; k++) {
             cpu_vec right[MAX_VECTORS];
+            __builtin_prefetch(fetch, 0, 2); /* into the second level */
+            fetch += fetch_step;
             CPU_UNROLL
             for (size_t v = 0; v < tail; v++)
                 right[v] = cpu_load(b + v * CPU_LANES);
@@ -212,6 +218,10 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
             choice++;
         t.a = g->a + row * (g->a_transposed ? 1 : g->lda);
         t.c = g->c + row * g->ldc + column;
+        t.fetch = cpu_ahead_take(g->ahead, pieces * t.k);
+        t.fetch_step = t.fetch ? CPU_LINE : 0;
+        if (!t.fetch)
+            t.fetch = (const char *)t.b;
         choice->run[g->a_transposed](&t);
     }
 }

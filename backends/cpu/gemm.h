@@ -29,6 +29,7 @@ typedef struct cpu_gemm {
      * 1), and from the start of one to that of the next.  Those of b, of k rows each, follow one
      * another. */
     size_t pieces, a_jump;
+    cpu_ahead *ahead; /* what to fetch on the way, or NULL */
 } cpu_gemm;
 
 /* Panels [first, last) of the product. Each element is one sum in the order of k. */

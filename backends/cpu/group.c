@@ -86,6 +86,36 @@ static void slice_call(item *it, size_t first, size_t count, int thread)
             slice_view(&it->slice.out[i], &it->call->out[i], first, count, thread);
 }
 
+/* Adds the images [first, first + count) of a tensor that lies in memory as a whole, unless it is
+ * there already. */
+static void fetch_images(cpu_ahead *ahead, const mdl_view *view, size_t first, size_t count)
+{
+    if (view->shape.rank == 0 || view->tile != 0 || ahead->n == CPU_AHEAD_PIECES)
+        return;
+    size_t bytes = mdl_image_bytes(view);
+    const char *at = (const char *)view->host + first * bytes;
+    for (size_t i = 0; i < ahead->n; i++)
+        if (ahead->pieces[i].at == at)
+            return;
+    ahead->pieces[ahead->n++] = (cpu_piece){at, count * bytes / CPU_LINE};
+}
+
+/* What the calls of the group read and write of a tile, in their order. */
+static void look_ahead(const group *g, cpu_ahead *ahead, size_t first, size_t count)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        const mdl_call *call = g->items[i].call;
+        if (!g->items[i].part)
+            continue;
+        for (int j = 0; j < call->n_in; j++)
+            if (call->kernel->images_in >> j & 1u)
+                fetch_images(ahead, &call->in[j], first, count);
+        for (int j = 0; j < call->n_out; j++)
+            if (call->kernel->images_out >> j & 1u)
+                fetch_images(ahead, &call->out[j], first, count);
+    }
+}
+
 static void run_tile(group *g, const cpu_tile *t, size_t first, size_t count, const cpu_place *at)
 {
     for (size_t i = 0; i < g->n; i++) {
@@ -100,15 +130,33 @@ static void run_tile(group *g, const cpu_tile *t, size_t first, size_t count, co
     }
 }
 
+static size_t take_band(cpu_team *team)
+{
+    return atomic_fetch_add_explicit(&team->next_band, 1, memory_order_relaxed);
+}
+
 static void run_bands(group *g, cpu_team *team, const cpu_place *at, int thread)
 {
-    size_t band, first, last;
-    while ((band = atomic_fetch_add_explicit(&team->next_band, 1, memory_order_relaxed)) <
-           g->bands) {
+    size_t next_band = take_band(team), first, last;
+    while (next_band < g->bands) {
+        size_t band = next_band;
         cpu_range(g->images, g->tile, (int)band, (int)g->bands, &first, &last);
         for (size_t image = first; image < last; image += g->tile) {
-            cpu_tile t = {
-                .band = band, .bands = g->bands, .fresh = image == first, .thread = thread};
+            size_t next = image + g->tile, end = last;
+            if (next >= last) { /* a band is taken as the one before it comes to its last tile */
+                next_band = take_band(team);
+                next = end = 0;
+                if (next_band < g->bands)
+                    cpu_range(g->images, g->tile, (int)next_band, (int)g->bands, &next, &end);
+            }
+            cpu_ahead ahead = {0};
+            if (next < end)
+                look_ahead(g, &ahead, next, mdl_min_size(g->tile, end - next));
+            cpu_tile t = {.band = band,
+                          .bands = g->bands,
+                          .fresh = image == first,
+                          .thread = thread,
+                          .ahead = &ahead};
             run_tile(g, &t, image, mdl_min_size(g->tile, last - image), at);
         }
     }

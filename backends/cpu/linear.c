@@ -42,13 +42,14 @@ static void use_packed(cpu_gemm *g, const mdl_call *call)
     g->ldb = 0;
 }
 
-static void tile(const mdl_call *slice, bool gradient)
+static void tile(const mdl_call *slice, bool gradient, const cpu_tile *t)
 {
     if (slice->variant > 0) {
         cpu_blas_linear_tile(slice);
         return;
     }
     cpu_gemm g = product_of(slice, gradient);
+    g.ahead = t->ahead;
     use_packed(&g, slice);
     CPU_NAME(gemm_run)(&g, 0, CPU_NAME(gemm_panels)(g.n));
 }
@@ -98,8 +99,7 @@ void CPU_NAME(linear_prepare)(const mdl_call *call, int thread, int threads)
 
 void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    (void)t;
-    tile(slice, false);
+    tile(slice, false, t);
 }
 
 size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
@@ -130,8 +130,7 @@ void CPU_NAME(linear_grad_input_prepare)(const mdl_call *call, int thread, int t
 
 void CPU_NAME(linear_grad_input_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    (void)t;
-    tile(slice, true);
+    tile(slice, true, t);
 }
 
 size_t CPU_NAME(linear_grad_input_workspace)(const mdl_call *call, int threads)
@@ -221,6 +220,7 @@ void CPU_NAME(linear_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
     cpu_gemm g = grad_product(slice);
     g.c = (float *)slice->workspace.host + t->band * g.m * g.n;
     g.accumulate = !t->fresh;
+    g.ahead = t->ahead;
     grad_rows(g, 0, mdl_shape_rows(&slice->in[0].shape), 0, g.m);
 }
 
