@@ -40,7 +40,7 @@ small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --set t
 # ---- help ------------------------------------------------------------------------------------------
 expect 0 --version
 says out 'mendel 0.'
-for command in train eval evolve merge experiment plan bench devices data help; do
+for command in train eval evolve merge experiment align path recalibrate plan bench devices data help; do
     expect 0 $command --help
     says out 'Examples:'
     says out 'Exit codes:'
@@ -179,6 +179,24 @@ expect 0 merge --method average a/final.safetensors c/final.safetensors -o m.saf
 expect 0 merge --method slerp --ratio 0 a/final.safetensors c/final.safetensors --out s.safetensors
 expect 0 merge --method greedy a/final.safetensors c/final.safetensors --data digits -o g.safetensors
 for file in m s g; do expect 0 eval $file.safetensors --data digits; done
+expect 0 align a/final.safetensors c/final.safetensors -o l.safetensors
+says out 'in 1 groups renumbered'
+expect 0 align a/final.safetensors c/final.safetensors -o n.safetensors --method activations \
+    --data digits --json
+says out '"groups":1,'
+expect 2 align a/final.safetensors c/final.safetensors -o n.safetensors --method guess
+expect 0 eval c/final.safetensors --data digits
+cp out wanted
+for file in l n; do
+    expect 0 eval $file.safetensors --data digits
+    tail -n 1 out >line
+    tail -n 1 wanted | cmp -s - line || fail "$file.safetensors: aligned, it answers otherwise"
+done
+expect 0 path a/final.safetensors c/final.safetensors --data digits --points 3 -o path.json
+says out 'barrier of the loss: plain'
+exists path.json
+expect 0 recalibrate a/final.safetensors --data digits --images 64 -o r.safetensors
+expect 0 eval r.safetensors --data digits
 expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
     --set merge.evaluations=8 --json
 says out '"test_top1":'

@@ -96,6 +96,7 @@ enum mdl_stream {
     MDL_STREAM_SYNTHETIC,   /* synthetic data */
     MDL_STREAM_BOOTSTRAP,   /* statistics */
     MDL_STREAM_TRM_START,   /* y0, z0 of the TRM (constant seed) */
+    MDL_STREAM_ALIGN,       /* order of the groups in weight matching */
     MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
 };
 

@@ -107,6 +107,9 @@ void cli_default_out(const char *config_file, const char *otherwise, char *out, 
 /* OUT/config.yaml. */
 mdl_status cli_write_config(const char *out, const mdl_config *config);
 
+/* --method of the commands that align: weights where nothing is said. */
+mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
+
 /* ---- output
  * ---------------------------------------------------------------------------------------- */
 

@@ -193,4 +193,9 @@ typedef enum mdl_table_format {
 mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format,
                           char **text) MDL_MUST_CHECK;
 
+/* A line between two checkpoints as JSON (src/README.md has the format).  Free *text with mdl_free.
+ */
+mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
+                         char **text) MDL_MUST_CHECK;
+
 #endif

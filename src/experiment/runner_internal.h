@@ -106,4 +106,7 @@ void mdl__checkpoints_close(mdl__checkpoints *c);
 /* merge.from_scratch: M2N2 and what it is without its parts, from random models. */
 mdl_status mdl__from_scratch(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
 
+/* The line between two checkpoints; NULL where there is no memory. */
+json_t *mdl__path_json(const mdl_path_result *path, const char *first, const char *second);
+
 #endif

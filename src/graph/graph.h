@@ -144,4 +144,33 @@ mdl_status mdl_run_step(mdl_run *run) MDL_MUST_CHECK;
 mdl_status mdl_run_trace(mdl_run *run, bool on) MDL_MUST_CHECK;
 const double *mdl_run_times(const mdl_run *run);
 
+/* ---- symmetries ---------------------------------------------------------------------------------
+ */
+
+/* Channels of a network can be renumbered without changing what it computes, where every axis that
+ * carries them is renumbered alike.  A group is a set of places that may be permuted among
+ * themselves, with all the axes of parameters and buffers that go along. */
+typedef struct mdl_group_part { /* an axis of a parameter that moves with the group */
+    bool buffer;                /* of the table of buffers, else of parameters */
+    size_t row;                 /* in that table */
+    int axis;
+    uint32_t *at; /* [size], where each place of the group lies along the axis; owned */
+} mdl_group_part;
+typedef struct mdl_group {
+    size_t size;
+    mdl_group_part *parts; /* owned */
+    size_t n_parts;
+    int tensor;          /* the last activation whose last axis has all places; MDL_NONE: none */
+    uint32_t *tensor_at; /* [size], where; owned */
+} mdl_group;
+typedef struct mdl_groups { /* in the order of their first parameters */
+    mdl_group *group;
+    size_t count;
+} mdl_groups;
+/* Find the groups of a forward graph that is not fused yet, from its ops alone.  What is fixed by
+ * its meaning (inputs, outputs, positions, pairs of rotary embeddings) is in none, nor is anything
+ * that touches an op of which nothing is known. */
+mdl_status mdl_graph_groups(const mdl_graph *graph, mdl_groups *out) MDL_MUST_CHECK;
+void mdl_groups_free(mdl_groups *groups);
+
 #endif

@@ -89,4 +89,52 @@ mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path) MDL_MUS
 mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path,
                                  bool *taken) MDL_MUST_CHECK;
 
+/* Re-estimate BatchNorm's statistics of one checkpoint over (at most `limit`, 0: all) training
+ * images. */
+mdl_status mdl_merge_recalibrate(const mdl_merge_job *job, size_t limit,
+                                 const char *path) MDL_MUST_CHECK;
+
+/* ---- alignment: Ainsworth, Hayase & Srinivasa 2022, arXiv 2209.04836
+ * -----------------------------
+ */
+
+typedef enum mdl_align_method {
+    MDL_ALIGN_WEIGHTS,    /* channels correspond where their weights do */
+    MDL_ALIGN_ACTIVATIONS /* where they answer alike to training images; needs data */
+} mdl_align_method;
+
+typedef struct mdl_align_result {
+    size_t groups, places, moved;       /* places of all groups, and how many changed */
+    size_t sweeps;                      /* of weight matching */
+    double cosine_before, cosine_after; /* of the two networks' parameters */
+} mdl_align_result;
+
+/* Renumber the channels of the second of two parents so that they correspond to the first's; what
+ * it computes stays the same up to rounding.  Written to `path`. */
+mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const char *path,
+                     mdl_align_result *result) MDL_MUST_CHECK;
+
+/* ---- the straight line between two checkpoints
+ * ---------------------------------------------------
+ */
+
+#define MDL_MAX_PATH   101
+#define MDL_PATH_LINES 4
+typedef struct mdl_path_line { /* one way to interpolate */
+    bool aligned;              /* the second was aligned to the first before */
+    bool recalibrated;         /* statistics re-estimated at each point, else interpolated */
+    double top1[MDL_MAX_PATH], loss[MDL_MAX_PATH]; /* at each t, on the held-out images */
+    double barrier; /* the most by which the loss lies above the line between its two ends */
+} mdl_path_line;
+typedef struct mdl_path_result {
+    size_t points, images;
+    double t[MDL_MAX_PATH]; /* 0: the first, 1: the second */
+    mdl_path_line line[MDL_PATH_LINES];
+    mdl_align_result align;
+} mdl_path_result;
+/* Evaluate `points` (at least two) weights (1 - t) a + t b in all four ways.  Nothing is written.
+ */
+mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, size_t points,
+                          mdl_path_result *out) MDL_MUST_CHECK;
+
 #endif

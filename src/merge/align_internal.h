@@ -1,0 +1,29 @@
+/* Private to merge: what the two ways of alignment share. */
+#ifndef MDL_ALIGN_INTERNAL_H
+#define MDL_ALIGN_INTERNAL_H
+
+#include "merge/merge_internal.h"
+
+/* match[i]: the column of row i, so that the sum of gain[i, match[i]] is the greatest; gain is
+ * [n, n] by rows and finite. */
+mdl_status mdl__assign(const double *gain, size_t n, uint32_t *match) MDL_MUST_CHECK;
+
+/* Renumber the places of each group: place i takes what lay at place match[g][i]. */
+mdl_status mdl__permute(const mdl_graph *graph, const mdl_groups *groups,
+                        const uint32_t *const *match, mdl_weights *weights) MDL_MUST_CHECK;
+
+/* Columns of two matrices [rows, n] (host, double) against each other: the products of column i of
+ * `a` and column j of `b` are added to out[i, j].  Computed on the device, in its floating type. */
+mdl_status mdl__column_products(mdl_device *device, mdl_scratch *scratch, const double *a,
+                                const double *b, size_t rows, size_t n, double *out) MDL_MUST_CHECK;
+
+/* Choose match[g] of all groups by the correlation of channels over images of the train split
+ * (Git Re-Basin, section 3.1).  `images`: at most so many. */
+mdl_status mdl__match_activations(const mdl_merge_job *job, size_t images, const mdl_weights *a,
+                                  const mdl_weights *b, uint32_t *const *match) MDL_MUST_CHECK;
+
+/* Make b's channels correspond to a's. */
+mdl_status mdl__align(mdl__merger *m, mdl_align_method method, const mdl_weights *a, mdl_weights *b,
+                      mdl_align_result *result) MDL_MUST_CHECK;
+
+#endif

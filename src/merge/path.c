@@ -1,0 +1,111 @@
+/* What lies between two checkpoints: accuracy and loss along the straight line, with statistics of
+ * BatchNorm interpolated or re-estimated, and with the second network aligned to the first or not.
+ * And the re-estimation by itself. */
+#include "merge/align_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Training images that a point's statistics are estimated from. */
+#define POINT_IMAGES 4096
+
+typedef struct line_walker {
+    mdl__merger merger;
+    mdl_recalibrator *recalibrator;
+    mdl_weights a, b[2]; /* b as it is, and aligned */
+    mdl_weights point;
+    mdl_scores scores;
+} line_walker;
+
+static mdl_status measure(line_walker *w, mdl_path_line *line, size_t i, double t)
+{
+    const mdl_weights *b = &w->b[line->aligned];
+    if (mdl_stop_requested())
+        return mdl_fail(MDL_CANCELLED, "interrupted");
+    MDL_TRY(mdl__genome_mix(&w->merger.genome, &w->a, 1 - t, b, t, &w->point));
+    if (line->recalibrated)
+        MDL_TRY(mdl_recalibrator_run(w->recalibrator, &w->point));
+    MDL_TRY(mdl_evaluator_run(w->merger.evaluator, &w->point, &w->scores));
+    line->top1[i] = w->scores.top1;
+    line->loss[i] = w->scores.loss;
+    return MDL_OK;
+}
+
+static double barrier(const mdl_path_result *path, const mdl_path_line *line)
+{
+    double most = 0, first = line->loss[0], last = line->loss[path->points - 1];
+    for (size_t i = 0; i < path->points; i++)
+        most = fmax(most, line->loss[i] - ((1 - path->t[i]) * first + path->t[i] * last));
+    return most;
+}
+
+static mdl_status walk(line_walker *w, mdl_align_method method, mdl_path_result *out)
+{
+    const mdl_merge_job *job = w->merger.job;
+    const mdl_graph *graph = w->merger.graph;
+    mdl_weights *all[] = {&w->a, &w->b[0], &w->b[1], &w->point};
+    for (size_t i = 0; i < MDL_COUNT(all); i++)
+        MDL_TRY(mdl_weights_create(graph, job->device, all[i]));
+    MDL_TRY(mdl__merger_load(&w->merger, job->parents[0], &w->a));
+    MDL_TRY(mdl__merger_load(&w->merger, job->parents[1], &w->b[0]));
+    MDL_TRY(mdl_weights_copy(&w->b[1], &w->b[0]));
+    MDL_TRY(mdl__align(&w->merger, method, &w->a, &w->b[1], &out->align));
+    MDL_TRY(mdl_recalibrator_create(job->model, job->data, job->device, job->eval_batch,
+                                    POINT_IMAGES, &w->recalibrator));
+    for (size_t i = 0; i < out->points; i++) {
+        out->t[i] = (double)i / (double)(out->points - 1);
+        for (size_t l = 0; l < MDL_PATH_LINES; l++)
+            MDL_TRY(measure(w, &out->line[l], i, out->t[i]));
+        mdl_log(MDL_LOG_INFO, "path: %zu of %zu points", i + 1, out->points);
+    }
+    out->images = w->scores.count;
+    for (size_t l = 0; l < MDL_PATH_LINES; l++)
+        out->line[l].barrier = barrier(out, &out->line[l]);
+    return MDL_OK;
+}
+
+mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, size_t points,
+                          mdl_path_result *out)
+{
+    line_walker w = {0};
+    if (job->n_parents != 2)
+        return mdl_fail(MDL_INVALID, "path: %zu checkpoints given, expected two", job->n_parents);
+    if (points < 2 || points > MDL_MAX_PATH)
+        return mdl_fail(MDL_CONFIG, "path: expected 2 to %d points, got %zu", MDL_MAX_PATH, points);
+    memset(out, 0, sizeof(*out));
+    out->points = points;
+    for (size_t l = 0; l < MDL_PATH_LINES; l++) {
+        out->line[l].aligned = l >= 2;
+        out->line[l].recalibrated = l % 2 == 1;
+    }
+    MDL_TRY(mdl__merger_create(job, true, &w.merger));
+    mdl_status status = walk(&w, method, out);
+    mdl_scores_free(&w.scores);
+    mdl_recalibrator_destroy(w.recalibrator);
+    mdl_weights_destroy(&w.a);
+    mdl_weights_destroy(&w.b[0]);
+    mdl_weights_destroy(&w.b[1]);
+    mdl_weights_destroy(&w.point);
+    mdl__merger_destroy(&w.merger);
+    return status;
+}
+
+mdl_status mdl_merge_recalibrate(const mdl_merge_job *job, size_t limit, const char *path)
+{
+    mdl__merger m;
+    mdl_weights weights = {0};
+    if (job->n_parents != 1 || job->data == NULL)
+        return mdl_fail(MDL_INVALID, "recalibrate: expected one checkpoint and data");
+    MDL_TRY(mdl__merger_create(job, false, &m));
+    mdl_status status = mdl_weights_create(m.graph, job->device, &weights);
+    if (status == MDL_OK)
+        status = mdl__merger_load(&m, job->parents[0], &weights);
+    if (status == MDL_OK)
+        status =
+            mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, limit, &weights);
+    if (status == MDL_OK)
+        status = mdl__merger_save(&m, path, "recalibrated", &weights);
+    mdl_weights_destroy(&weights);
+    mdl__merger_destroy(&m);
+    return status;
+}
