@@ -126,6 +126,44 @@ static void zeros(void **state)
     assert_int_equal(mdl__archive_replace(&archive), 1);
 }
 
+/* A child is hopeless only where, however its other samples turn out, it goes: held against all
+ * continuations of random archives. */
+static void hopeless_is_hopeless(void **state)
+{
+    (void)state;
+    mdl_rng rng = mdl_rng_init(5, 5);
+    double room[4];
+    size_t found = 0;
+    for (size_t round = 0; round < 4000; round++) {
+        static const double alphas[] = {0, 0.5, 1, 2};
+        float known[4], draws[16];
+        size_t done = 1 + round % 3, left = 4 - done;
+        archive.alpha = alphas[round / 3 % 4];
+        archive.binary = round % 2 == 0 || archive.alpha > 1;
+        archive.best_capacity = !archive.binary && round % 5 == 0;
+        for (size_t i = 0; i < 16; i++) {
+            draws[i] = (float)mdl_rng_uniform(&rng);
+            if (archive.binary)
+                draws[i] = draws[i] < 0.6F ? 1 : 0;
+        }
+        for (size_t i = 0; i < 3; i++)
+            row(i, 41 + i, draws[4 * i], draws[4 * i + 1], draws[4 * i + 2], draws[4 * i + 3]);
+        memcpy(known, draws + 12, sizeof known);
+        archive.rated = 0;
+        if (!mdl__archive_hopeless(&archive, known, done, room))
+            continue;
+        found++;
+        for (size_t way = 0; way < (size_t)1 << left; way++) { /* each end of each other sample */
+            for (size_t j = 0; j < left; j++)
+                known[done + j] = (way >> j & 1) != 0 ? 1.0F : 0.0F;
+            row(3, 50, known[0], known[1], known[2], known[3]);
+            assert_int_equal(mdl__archive_replace(&archive), 3);
+        }
+    }
+    print_message("%zu of 4000 hopeless\n", found);
+    assert_true(found > 100);
+}
+
 static void empty_places_do_not_count(void **state)
 {
     (void)state;
@@ -154,6 +192,22 @@ static void slerp_coefficients(void **state)
     }
 }
 
+/* By hand for lambda 6, n 10: weights log 3.5 - log 1, 2, 3. */
+static void cma_constants(void **state)
+{
+    (void)state;
+    double w[3] = {log(3.5), log(1.75), log(3.5 / 3)};
+    double sum = w[0] + w[1] + w[2], squares = w[0] * w[0] + w[1] * w[1] + w[2] * w[2];
+    mdl__cma c = mdl__cma_constants(6, 10);
+    assert_int_equal(c.parents, 3);
+    near(c.sum, sum);
+    near(c.mu_eff, sum * sum / squares); /* 2.0286 */
+    assert_true(fabs(c.mu_eff - 2.0286) < 1e-4);
+    near(c.c_sigma, (c.mu_eff + 2) / (c.mu_eff + 15));
+    near(c.damping, 1 + c.c_sigma);
+    near(c.length, sqrt(10) * (1 - 1.0 / 40 + 1.0 / 2100));
+}
+
 /* ---- genomes
  * ------------------------------------------------------------------------------------- */
 
@@ -165,6 +219,7 @@ static mdl_graph *graph;
 static mdl__genome genome;
 static mdl_weights a, b, child;
 static size_t calls, stop_at, starve_from; /* of the progress */
+static size_t last_abandoned;
 
 static int set_up(void **state)
 {
@@ -402,6 +457,7 @@ static void on_progress(void *user, const mdl_merge_progress *p)
     assert_true(p->evaluations <= p->total && p->members > 0);
     assert_true(p->best_top1 >= p->mean_top1 && p->niches >= 0 && p->niches <= 1);
     calls++;
+    last_abandoned = p->abandoned;
     if (calls == stop_at)
         mdl_request_stop();
     if (calls == starve_from)
@@ -471,8 +527,9 @@ static void same_search(void)
 {
     assert_same_file(whole, parts, "merged.safetensors");
     assert_same_file(whole, parts, "lineage.jsonl");
-    assert_int_equal(scratch_count(whole), 3);
-    assert_int_equal(scratch_count(parts), 3);
+    assert_same_file(whole, parts, "winner.json");
+    assert_int_equal(scratch_count(whole), 4);
+    assert_int_equal(scratch_count(parts), 4);
 }
 
 /* Interrupted twice, on the way a lineage that is ahead of the saved state. */
@@ -540,6 +597,66 @@ static void search_from_checkpoints(void **state)
     search_resumes(&model, &merge);
 }
 
+/* Every strategy resumes exactly, alone and with batches. */
+static void strategies_resume(void **state)
+{
+    (void)state;
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    model.mlp_init = MDL_INIT_NORMAL;
+    model.mlp_init_scale = 0.1;
+    mdl_merge_config merge = digits_merge();
+    merge.search = MDL_SEARCH_MAP_ELITES;
+    merge.cells = 4;
+    search_resumes(&model, &merge);
+    merge.search = MDL_SEARCH_RANDOM;
+    merge.batch = 5;
+    search_resumes(&model, &merge);
+    merge.search = MDL_SEARCH_LINE;
+    search_resumes(&model, &merge);
+    merge.search = MDL_SEARCH_CMA_ES;
+    merge.from_scratch = 1;
+    search_resumes(&model, &merge);
+}
+
+/* Neither the number of workers nor early abandoning changes a byte. */
+static void workers_change_nothing(void **state)
+{
+    (void)state;
+    static const mdl_search_kind kinds[] = {MDL_SEARCH_NICHES, MDL_SEARCH_MAP_ELITES,
+                                            MDL_SEARCH_RANDOM, MDL_SEARCH_CMA_ES};
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    model.mlp_init = MDL_INIT_NORMAL;
+    model.mlp_init_scale = 0.1;
+    mdl_merge_config merge = digits_merge();
+    mdl_merge_result result;
+    mdl_merge_job job = job_of(&model, &merge, whole);
+    merge.evaluations = 150;
+    merge.mutation = 0.3; /* many children are bad */
+    job.eval_batch = 16;  /* many places to stop at */
+    for (size_t i = 0; i < 2 * MDL_COUNT(kinds); i++) {
+        merge.search = kinds[i / 2];
+        merge.score = i % 2 == 0 ? MDL_SCORE_CORRECT : MDL_SCORE_PROBABILITY;
+        merge.capacity = i % 2 == 0 ? MDL_CAPACITY_ONE : MDL_CAPACITY_BEST;
+        merge.from_scratch = merge.search == MDL_SEARCH_CMA_ES ? 1 : 2;
+        merge.batch = 1 + 3 * (i % 2);
+        merge.workers = 1;
+        merge.abandon = false;
+        job.out = whole;
+        must(mdl_evolve(&job, &result));
+        assert_int_equal(result.workers, 1);
+        assert_int_equal(last_abandoned, 0);
+        job.out = parts;
+        for (merge.workers = 1; merge.workers <= 3; merge.workers++) {
+            merge.abandon = true;
+            must(mdl_evolve(&job, &result));
+            same_search();
+        }
+        print_message("strategy %zu: %zu of 150 abandoned\n", i / 2, last_abandoned);
+        if (merge.search == MDL_SEARCH_NICHES && i % 2 == 0)
+            assert_true(last_abandoned > 0);
+    }
+}
+
 /* Mutation and selection alone must do better than the start; the lineage tells the story. */
 static void search_improves(void **state)
 {
@@ -563,7 +680,8 @@ static void search_improves(void **state)
     must(mdl_file_read(path, 0, &text, &size));
     for (size_t i = 0; i < size; i++)
         lines += text[i] == '\n';
-    bool first = strstr(text, "{\"id\": 1, \"source\": \"random 0\", \"top1\": ") == text;
+    bool first =
+        strstr(text, "{\"id\": 1, \"source\": \"random 0\", \"kept\": true, \"top1\": ") == text;
     bool third = strstr(text, "\n{\"id\": 3, \"parents\": [") != NULL;
     mdl_free(text);
     assert_true(first && third);
@@ -714,13 +832,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(zeros, archive_set_up, archive_tear_down),
         cmocka_unit_test_setup_teardown(empty_places_do_not_count, archive_set_up,
                                         archive_tear_down),
+        cmocka_unit_test_setup_teardown(hopeless_is_hopeless, archive_set_up, archive_tear_down),
         cmocka_unit_test(slerp_coefficients),
+        cmocka_unit_test(cma_constants),
         cmocka_unit_test_setup_teardown(crossing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crossing_of_twins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(splits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mutation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_is_reproducible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_from_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(strategies_resume, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(workers_change_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_improves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_allocation_for_a_child, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_refuses, set_up, tear_down),

@@ -164,6 +164,18 @@ void mdl_monitor_unlock(mdl_monitor *monitor);
 void mdl_monitor_wait(mdl_monitor *monitor);   /* locked; wakes on notify, or spuriously */
 void mdl_monitor_notify(mdl_monitor *monitor); /* locked; wakes all */
 
+/* Threads that share out numbered pieces of work.  The caller is one of them: with one worker there
+ * are no others. */
+typedef struct mdl_pool mdl_pool;
+mdl_status mdl_pool_create(size_t workers, mdl_pool **out) MDL_MUST_CHECK;
+void mdl_pool_destroy(mdl_pool *pool); /* NULL is allowed */
+size_t mdl_pool_workers(const mdl_pool *pool);
+/* Call work(user, worker, index) for each index below `count`, lower ones first, worker 0 on the
+ * calling thread.  After a failure no further piece is begun; the status, with its detail, is that
+ * of the failed piece with the least index. */
+typedef mdl_status (*mdl_pool_fn)(void *user, size_t worker, size_t index);
+mdl_status mdl_pool_run(mdl_pool *pool, size_t count, mdl_pool_fn work, void *user) MDL_MUST_CHECK;
+
 /* ---- interruption -------------------------------------------------------------------------- */
 
 /* Set by the program (Ctrl-C); long work looks at it between steps, saves, and returns

@@ -164,13 +164,15 @@ mdl_train_events cli_train_events(cli_view *view)
 void cli_merge_progress(void *user, const mdl_merge_progress *p)
 {
     cli_view *view = user;
-    char front[64], back[128], left[32];
+    char front[64], back[160], left[32];
     if (!due(view) && p->evaluations < p->total)
         return;
     snprintf(front, sizeof(front), "child %zu/%zu", p->evaluations, p->total);
-    snprintf(back, sizeof(back), "best %.2f %%  mean %.2f %%  niches %.1f %%  %.3g/s  %s left",
-             100 * p->best_top1, 100 * p->mean_top1, 100 * p->niches, p->per_second,
-             cli_duration(p->seconds_left, left, sizeof(left)));
+    snprintf(back, sizeof(back),
+             "best %.2f %%  archive %zu, mean %.2f %%  niches %.1f %%  %.4g/s, %zu cut short  %s "
+             "left",
+             100 * p->best_top1, p->members, 100 * p->mean_top1, 100 * p->niches, p->per_second,
+             p->abandoned, cli_duration(p->seconds_left, left, sizeof(left)));
     draw(view, front, p->total > 0 ? (double)p->evaluations / (double)p->total : 1, back);
     if (p->evaluations >= p->total)
         cli_view_close(view);

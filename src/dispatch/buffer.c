@@ -42,7 +42,7 @@ mdl_status mdl_buffer_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *f
 {
     MDL_TRY(check_range(to, to_offset, bytes, "copy, target"));
     MDL_TRY(check_range(from, from_offset, bytes, "copy, source"));
-    if (to->device != from->device)
+    if (to->device != from->device && (to->host == NULL || from->host == NULL))
         return mdl_fail(MDL_INVALID, "copy: the buffers belong to different devices");
     return to->device->backend->copy(to, to_offset, from, from_offset, bytes);
 }

@@ -12,6 +12,9 @@ const mdl_backend *mdl_backend_at(int index);
 /* Open "cpu", "reference", "name:selector".  An unknown name fails with the list of names. */
 mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real,
                            mdl_device **out) MDL_MUST_CHECK;
+/* Another team of threads with the same kernels, which may work on the buffers of `device` at the
+ * same time; MDL_UNSUPPORTED where the memory is not the host's. */
+mdl_status mdl_device_twin(const mdl_device *device, int threads, mdl_device **out) MDL_MUST_CHECK;
 void mdl_device_close(mdl_device *device); /* NULL is allowed; destroy its buffers first */
 /* Counters of the device, zero where its backend keeps none. */
 mdl_device_stats mdl_device_get_stats(const mdl_device *device);

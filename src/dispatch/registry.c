@@ -60,7 +60,21 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_de
                         "backend %s computes in float32 only; use --backend reference for float64",
                         backend->name);
     mdl_device_options options = {threads, real, colon ? colon + 1 : ""};
-    return backend->open(backend, &options, out);
+    MDL_TRY(backend->open(backend, &options, out));
+    snprintf((*out)->selector, sizeof(*out)->selector, "%s", options.selector);
+    return MDL_OK;
+}
+
+mdl_status mdl_device_twin(const mdl_device *device, int threads, mdl_device **out)
+{
+    char spec[128];
+    *out = NULL;
+    if (!device->backend->host_memory)
+        return mdl_fail(MDL_UNSUPPORTED, "backend %s: its memory belongs to one device",
+                        device->backend->name);
+    snprintf(spec, sizeof spec, "%s%s%s", device->backend->name, device->selector[0] ? ":" : "",
+             device->selector);
+    return mdl_device_open(spec, threads, device->real, out);
 }
 
 void mdl_device_close(mdl_device *device)

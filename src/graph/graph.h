@@ -131,6 +131,9 @@ bool mdl_plan_step_is_backward(const mdl_plan *plan, size_t index);
 /* What changes between runs of one plan: arena, bound parameters, random counters. */
 typedef struct mdl_run mdl_run;
 mdl_status mdl_run_create(const mdl_plan *plan, mdl_run **out) MDL_MUST_CHECK; /* owns an arena */
+/* On a twin of the plan's device with no more threads; runs of twins may step at the same time. */
+mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device,
+                             mdl_run **out) MDL_MUST_CHECK;
 void mdl_run_destroy(mdl_run *run);
 /* Use these buffers (borrowed) for parameters, buffers and gradients; NULL keeps what was bound.
  * Gradients may be left out where there is no backward pass. */

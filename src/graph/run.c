@@ -6,6 +6,7 @@
 
 struct mdl_run {
     const mdl_plan *plan;
+    mdl_device *device;                  /* the plan's, or a twin of it */
     mdl_buffer *stores[MDL_STORE_COUNT]; /* [MDL_STORE_ARENA] is owned */
     mdl_call *calls;                     /* with data */
     double *seconds;                     /* by call; NULL while tracing is off */
@@ -67,14 +68,23 @@ static void find_used_stores(mdl_run *run)
 
 mdl_status mdl_run_create(const mdl_plan *plan, mdl_run **out)
 {
+    return mdl_run_create_on(plan, plan->device, out);
+}
+
+mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run **out)
+{
     *out = NULL;
     mdl_run *run;
+    if (device->backend != plan->device->backend || device->real != plan->device->real ||
+        device->threads > plan->device->threads)
+        return mdl_fail(MDL_INVALID, "run: the device is no twin of the plan's");
     MDL_TRY(MDL_NEW(1, "run", &run));
     run->plan = plan;
+    run->device = device;
     run->state.bn_momentum = -1;
     mdl_status status = MDL_NEW(mdl_max_size(1, plan->n_calls), "run calls", &run->calls);
     if (status == MDL_OK)
-        status = mdl_buffer_create(plan->device, mdl_max_size(1, plan->arena_bytes), "activations",
+        status = mdl_buffer_create(device, mdl_max_size(1, plan->arena_bytes), "activations",
                                    &run->stores[MDL_STORE_ARENA]);
     if (status != MDL_OK) {
         mdl_run_destroy(run);
@@ -140,7 +150,7 @@ mdl_status mdl_run_step(mdl_run *run)
     for (int store = 0; store < MDL_STORE_COUNT; store++)
         if (run->uses[store] && !run->stores[store])
             return mdl_fail(MDL_INVALID, "run: no %s are bound", names[store]);
-    return mdl_dispatch_run(run->plan->device, run->calls, run->plan->n_calls, run->seconds);
+    return mdl_dispatch_run(run->device, run->calls, run->plan->n_calls, run->seconds);
 }
 
 mdl_status mdl_run_trace(mdl_run *run, bool on)

@@ -12,6 +12,7 @@ mdl_status mdl__archive_create(size_t places, size_t samples, double alpha, mdl_
     out->places = places;
     out->samples = samples;
     out->alpha = alpha;
+    out->binary = true;
     MDL_TRY(MDL_NEW(rows, "archive", &out->member));
     MDL_TRY(MDL_NEW(rows, "archive", &out->scores));
     MDL_TRY(mdl_alloc(rows, samples * sizeof(float), "scores", (void **)&out->memory));
@@ -64,6 +65,13 @@ static double weighted_sum(const float *s, const float *base, const double *weig
     return total;
 }
 
+/* z^alpha, of a sample that somebody gets right or nobody. */
+static double crowd(const mdl__archive *a, double z)
+{
+    z = z == 0 ? 1 : z;
+    return a->alpha == 1 ? z : pow(z, a->alpha); /* pow is slow, and exact for 1 anyway */
+}
+
 void mdl__archive_rate(mdl__archive *a, size_t rows)
 {
     memset(a->z, 0, a->samples * sizeof *a->z);
@@ -71,15 +79,71 @@ void mdl__archive_rate(mdl__archive *a, size_t rows)
         if (a->member[i].id != 0)
             for (size_t j = 0; j < a->samples; j++)
                 a->z[j] += (double)a->scores[i][j];
-    for (size_t j = 0; j < a->samples; j++) {
-        double z = a->z[j] == 0 ? 1 : a->z[j];
-        if (a->alpha != 1) /* pow is slow, and exact for 1 anyway */
-            z = pow(z, a->alpha);
-        a->weight[j] = 1 / z;
+    for (size_t j = 0; j < a->samples; j++)
+        a->weight[j] = 1 / crowd(a, a->z[j]);
+    for (size_t j = 0; j < a->samples && a->best_capacity; j++) {
+        float best = 0;
+        for (size_t i = 0; i < rows; i++)
+            if (a->member[i].id != 0 && a->scores[i][j] > best)
+                best = a->scores[i][j];
+        a->weight[j] *= (double)best;
     }
     for (size_t i = 0; i < rows; i++)
         a->fitness[i] =
             a->member[i].id != 0 ? weighted_sum(a->scores[i], NULL, a->weight, a->samples) : 0;
+    a->rated = rows;
+}
+
+/* ---- early abandoning ---------------------------------------------------------------------------
+ */
+
+/* How far the child may be ahead of member i at most: the known scores as they are, the others as
+ * they suit it best. */
+static double largest_lead(const mdl__archive *a, size_t i, const float *scores, size_t done,
+                           const double *share)
+{
+    const float *s = a->scores[i];
+    double lead = 0, hope = 0;
+#pragma omp simd reduction(+ : lead)
+    for (size_t j = 0; j < done; j++)
+        lead += ((double)scores[j] - (double)s[j]) * share[j];
+#pragma omp simd reduction(+ : hope)
+    for (size_t j = done; j < a->samples; j++)
+        hope += (1 - (double)s[j]) * share[j];
+    return lead + hope;
+}
+
+/* The child goes if it is less fit than each member i of the K + 1, that is if
+ *     sum_j (s_cj - s_ij) C_j / (z_j + s_cj)^alpha < 0
+ * where z is the sum over the K and C_j <= 1.  For a sample that is not yet known the term is at
+ * most (1 - s_ij) / (z_j + 1)^alpha: with s_cj in {0, 1} by inspection, and for s_cj in between
+ * because with alpha <= 1 and z_j >= s_ij it grows with s_cj.  Rounding is left a margin. */
+bool mdl__archive_hopeless(mdl__archive *a, const float *scores, size_t done, double *room)
+{
+    size_t k = a->places, least = 0;
+    if (a->alpha > 1 && !a->binary)
+        return false;
+    for (size_t i = 0; i < k; i++)
+        if (a->member[i].id == 0)
+            return false; /* there is a place for any child */
+    if (a->rated != k)
+        mdl__archive_rate(a, k);
+    for (size_t j = 0; j < a->samples; j++) {
+        double s = j < done ? (double)scores[j] : 1, z = a->z[j] + s;
+        double capacity = 1;
+        if (a->best_capacity && j < done) /* weight * z^alpha is that of the K */
+            capacity = fmax(a->weight[j] * crowd(a, a->z[j]), s);
+        room[j] = capacity / crowd(a, z);
+    }
+    double margin = 1e-9 * (double)a->samples;
+    for (size_t i = 1; i < k; i++)
+        least = a->fitness[i] < a->fitness[least] ? i : least;
+    if (largest_lead(a, least, scores, done, room) >= -margin) /* the most likely to be beaten */
+        return false;
+    for (size_t i = 0; i < k; i++)
+        if (largest_lead(a, i, scores, done, room) >= -margin)
+            return false;
+    return true;
 }
 
 /* The place that `u` falls on where place i has a part of values[i]; K where all are 0. */
@@ -126,6 +190,18 @@ size_t mdl__archive_second(mdl__archive *a, size_t first, double u)
     return place < a->places ? place : mdl__archive_first(a, u);
 }
 
+void mdl__archive_swap(mdl__archive *a, size_t place)
+{
+    size_t k = a->places;
+    mdl__member member = a->member[k];
+    float *scores = a->scores[k];
+    a->member[k] = a->member[place];
+    a->scores[k] = a->scores[place];
+    a->member[place] = member;
+    a->scores[place] = scores;
+    a->rated = 0;
+}
+
 size_t mdl__archive_replace(mdl__archive *a)
 {
     size_t least = a->places + 1, k = a->places;
@@ -139,11 +215,6 @@ size_t mdl__archive_replace(mdl__archive *a)
             if (a->fitness[i] < a->fitness[least])
                 least = i;
     }
-    mdl__member member = a->member[k];
-    float *scores = a->scores[k];
-    a->member[k] = a->member[least];
-    a->scores[k] = a->scores[least];
-    a->member[least] = member;
-    a->scores[least] = scores;
+    mdl__archive_swap(a, least);
     return least;
 }

@@ -18,7 +18,7 @@ mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *p
     mdl__merger m;
     mdl_weights a = {0}, b = {0};
     MDL_TRY(expect_parents(job, 2, "slerp"));
-    MDL_TRY(mdl__merger_create(job, false, &m));
+    MDL_TRY(mdl__merger_create(job, job->device, false, &m));
     mdl_status status = mdl_weights_create(m.graph, job->device, &a);
     if (status == MDL_OK)
         status = mdl_weights_create(m.graph, job->device, &b);
@@ -56,7 +56,7 @@ mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path)
     mdl__merger m;
     mdl_weights sum = {0}, next = {0};
     MDL_TRY(expect_parents(job, 1, "average"));
-    MDL_TRY(mdl__merger_create(job, false, &m));
+    MDL_TRY(mdl__merger_create(job, job->device, false, &m));
     mdl_status status = mdl_weights_create(m.graph, job->device, &sum);
     if (status == MDL_OK)
         status = mdl_weights_create(m.graph, job->device, &next);
@@ -98,9 +98,10 @@ typedef struct soup {
 static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
 {
     const mdl_merge_job *job = m->job;
+    bool complete;
     for (size_t i = 0; i < job->n_parents; i++) {
         MDL_TRY(mdl__merger_load(m, job->parents[i], &s->trial));
-        MDL_TRY(mdl__merger_judge(m, &s->trial, &s->scores));
+        MDL_TRY(mdl__merger_judge(m, &s->trial, NULL, NULL, &s->scores, &complete));
         s->order[i] = (ingredient){i, s->scores.top1, s->scores.loss};
     }
     qsort(s->order, job->n_parents, sizeof *s->order, by_accuracy);
@@ -115,7 +116,7 @@ static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
         MDL_TRY(mdl__merger_load(m, job->parents[parent], &s->trial));
         MDL_TRY(
             mdl__genome_mix(&m->genome, &s->best, n / (n + 1), &s->trial, 1 / (n + 1), &s->trial));
-        MDL_TRY(mdl__merger_judge(m, &s->trial, &s->scores));
+        MDL_TRY(mdl__merger_judge(m, &s->trial, NULL, NULL, &s->scores, &complete));
         if (s->scores.top1 < top1)
             continue;
         MDL_TRY(mdl_weights_copy(&s->best, &s->trial));
@@ -132,7 +133,7 @@ mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path, boo
     mdl__merger m;
     soup s = {0};
     MDL_TRY(expect_parents(job, 1, "greedy soup"));
-    MDL_TRY(mdl__merger_create(job, true, &m));
+    MDL_TRY(mdl__merger_create(job, job->device, true, &m));
     mdl_status status = mdl_weights_create(m.graph, job->device, &s.best);
     if (status == MDL_OK)
         status = mdl_weights_create(m.graph, job->device, &s.trial);

@@ -1,6 +1,7 @@
-/* The search of M2N2: children of parents that compete and attract, judged on the fitness images,
- * replacing the least fit (arXiv 2508.16204).  Which child comes how is a function of the seed, its
- * number and the archive at the start of its batch, so the number of workers changes nothing. */
+/* The loop of a search: children are drawn, made, judged by several threads, and admitted in the
+ * order in which they were drawn.  Which child comes how is a function of the seed, its number and
+ * the archive at the start of its batch, so the number of workers changes nothing.  What is drawn
+ * and who survives is the strategy's. */
 #include "merge/merge_internal.h"
 
 #include <math.h>
@@ -8,244 +9,252 @@
 
 #define MDL_SAVE_SECONDS 30 /* between saves of the state; it holds the whole archive */
 
+const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
+{
+    static const mdl__strategy *const all[] = {
+        [MDL_SEARCH_NICHES] = &mdl__strategy_niches,
+        [MDL_SEARCH_MAP_ELITES] = &mdl__strategy_map_elites,
+        [MDL_SEARCH_CMA_ES] = &mdl__strategy_cma_es,
+        [MDL_SEARCH_RANDOM] = &mdl__strategy_random,
+        [MDL_SEARCH_LINE] = &mdl__strategy_line,
+    };
+    return all[kind];
+}
+
 /* ---- setting up -------------------------------------------------------------------------------
  */
 
 static mdl_status check_job(const mdl_merge_job *job)
 {
     const mdl_merge_config *c = job->merge;
-    if (c->archive < 2)
-        return mdl_fail(MDL_CONFIG, "merge.archive is %zu, expected at least 2", c->archive);
+    const mdl__strategy *strategy = mdl__strategy_of(c->search);
     if (c->batch == 0)
         return mdl_fail(MDL_CONFIG, "merge.batch is 0, expected at least 1");
-    if (!(c->alpha >= 0))
-        return mdl_fail(MDL_CONFIG, "merge.alpha is %g, expected 0 or more", c->alpha);
     if (!(c->mutation >= 0))
         return mdl_fail(MDL_CONFIG, "merge.mutation is %g, expected 0 or more", c->mutation);
+    if (!(c->ratio_from >= 0 && c->ratio_from <= c->ratio_to && c->ratio_to <= 1))
+        return mdl_fail(MDL_CONFIG,
+                        "merge.ratio_from is %g and merge.ratio_to %g, expected 0 <= from <= to "
+                        "<= 1",
+                        c->ratio_from, c->ratio_to);
     if (c->from_scratch == 0 && job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no parents: give checkpoints, or set merge.from_scratch");
-    if (!c->crossover && c->mutation == 0)
-        return mdl_fail(MDL_CONFIG, "without merge.crossover and merge.mutation every child is a "
-                                    "copy of its parent");
-    return MDL_OK;
+    return strategy->check ? strategy->check(job) : MDL_OK;
+}
+
+static void destroy_weights(mdl_weights *list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++)
+        mdl_weights_destroy(&list[i]);
+    mdl_free(list);
 }
 
 static void search_destroy(mdl__search *s)
 {
     if (s->lineage)
         fclose(s->lineage);
-    for (size_t i = 0; s->genomes && i < s->n_genomes; i++)
-        mdl_weights_destroy(&s->genomes[i]);
-    mdl_free(s->genomes);
+    destroy_weights(s->genomes, s->n_genomes);
+    destroy_weights(s->origins, s->n_origins);
     mdl_weights_destroy(&s->average);
-    mdl_scores_free(&s->scores);
+    mdl_free(s->origin_ids);
+    mdl_free(s->labels);
     mdl_free(s->child_scores);
     mdl_free(s->children);
     mdl_free(s->crosses);
+    mdl_free(s->judged);
+    mdl_free(s->abandoned);
+    mdl_free(s->bound);
     mdl_free(s->spare);
     mdl__archive_destroy(&s->archive);
-    mdl__merger_destroy(&s->merger);
+    mdl__crew_destroy(&s->crew);
+}
+
+static mdl_status create_genomes(mdl__search *s)
+{
+    const mdl_merge_job *job = s->job;
+    size_t places = s->archive.places;
+    s->n_genomes = places + s->batch;
+    s->n_origins = s->strategy->origins ? s->strategy->origins(job) : 0;
+    MDL_TRY(MDL_NEW(s->n_genomes, "genomes", &s->genomes));
+    MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origins));
+    MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origin_ids));
+    for (size_t i = 0; i < s->n_origins; i++)
+        MDL_TRY(mdl_weights_create(s->merger->graph, job->device, &s->origins[i]));
+    /* A grid is mostly empty: its genomes come when they are needed. */
+    for (size_t i = 0; i < s->n_genomes && s->config->search != MDL_SEARCH_MAP_ELITES; i++)
+        MDL_TRY(mdl__search_genome(s, i));
+    if (s->config->from_scratch == 0)
+        MDL_TRY(mdl_weights_create(s->merger->graph, job->device, &s->average));
+    for (size_t i = 0; i < places; i++)
+        s->archive.member[i].genome = i;
+    for (size_t i = 0; i < s->batch; i++)
+        s->spare[i] = places + i;
+    return MDL_OK;
 }
 
 static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
 {
     const mdl_merge_config *c = job->merge;
-    bool train = c->fitness == MDL_FITNESS_TRAIN;
-    size_t samples = job->data->count[train ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS];
+    mdl_split split = c->fitness == MDL_FITNESS_TRAIN ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS;
+    size_t samples = job->data->count[split];
     s->job = job;
     s->config = c;
+    s->strategy = mdl__strategy_of(c->search);
     s->total = c->evaluations > 0 ? c->evaluations : c->generations * c->batch;
     s->next_id = 1;
-    MDL_TRY(mdl__merger_create(job, true, &s->merger));
-    MDL_TRY(mdl__archive_create(c->archive, samples, c->alpha, &s->archive));
-    s->n_genomes = c->archive + c->batch;
-    MDL_TRY(MDL_NEW(s->n_genomes, "genomes", &s->genomes));
-    for (size_t i = 0; i < s->n_genomes; i++)
-        MDL_TRY(mdl_weights_create(s->merger.graph, job->device, &s->genomes[i]));
-    if (c->from_scratch == 0)
-        MDL_TRY(mdl_weights_create(s->merger.graph, job->device, &s->average));
-    MDL_TRY(mdl_alloc(c->batch, samples * sizeof(float), "scores", (void **)&s->child_scores));
-    MDL_TRY(MDL_NEW(c->batch, "children", &s->children));
-    MDL_TRY(MDL_NEW(c->batch, "children", &s->crosses));
-    MDL_TRY(MDL_NEW(c->batch, "spare genomes", &s->spare));
-    for (size_t i = 0; i < c->archive; i++)
-        s->archive.member[i].genome = i;
-    for (size_t i = 0; i < c->batch; i++)
-        s->spare[i] = c->archive + i;
+    s->batch = s->strategy->batch(c);
+    MDL_TRY(mdl__crew_create(job, s->batch, &s->crew));
+    s->merger = &s->crew.mergers[0];
+    MDL_TRY(mdl__archive_create(s->strategy->places(c), samples, c->alpha, &s->archive));
+    s->archive.best_capacity = c->capacity == MDL_CAPACITY_BEST;
+    s->archive.binary = c->score == MDL_SCORE_CORRECT;
+    MDL_TRY(MDL_NEW(samples, "labels", &s->labels));
+    mdl_data_labels(job->data, split, s->labels);
+    MDL_TRY(mdl_alloc(s->batch, samples * sizeof(float), "scores", (void **)&s->child_scores));
+    MDL_TRY(MDL_NEW(s->batch, "children", &s->children));
+    MDL_TRY(MDL_NEW(s->batch, "children", &s->crosses));
+    MDL_TRY(MDL_NEW(s->batch, "children", &s->judged));
+    MDL_TRY(MDL_NEW(s->batch, "children", &s->abandoned));
+    MDL_TRY(MDL_NEW(samples, "bounds", &s->bound));
+    MDL_TRY(MDL_NEW(s->batch, "spare genomes", &s->spare));
+    MDL_TRY(create_genomes(s));
     if (job->out && job->out[0] != 0)
         MDL_TRY(mdl_make_folders(job->out));
     return MDL_OK;
 }
 
+mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
+{
+    mdl_weights *genome = &s->genomes[g];
+    return genome->params ? MDL_OK : mdl_weights_create(s->merger->graph, s->job->device, genome);
+}
+
 /* ---- judging
  * -------------------------------------------------------------------------------------- */
 
-/* Score the genome in spare[c] and note it as child c. */
-static mdl_status judge(mdl__search *s, size_t c)
+/* The scores s_ij of images first .. first + n - 1. */
+static void fill_scores(const mdl__search *s, const mdl_scores *scores, size_t first, size_t n,
+                        float *row)
 {
-    size_t n = s->archive.samples;
-    float *row = s->child_scores + c * n;
-    MDL_TRY(mdl__merger_judge(&s->merger, &s->genomes[s->spare[c]], &s->scores));
-    s->children[c] = (mdl__member){
-        .id = s->next_id++, .genome = s->spare[c], .top1 = s->scores.top1, .loss = s->scores.loss};
-    if (s->config->score == MDL_SCORE_CORRECT) {
-        memcpy(row, s->scores.correct, n * sizeof *row);
+    if (s->config->score == MDL_SCORE_CORRECT)
+        memcpy(row + first, scores->correct + first, n * sizeof *row);
+    else
+        for (size_t j = first; j < first + n; j++)
+            row[j] = expf(-(float)scores->losses[j]);
+}
+
+typedef struct watch { /* a child that is being judged */
+    mdl__search *s;
+    size_t child, known; /* which, and how many of its scores are in its row */
+} watch;
+
+/* Whether to go on: not where the child is the next to be admitted and sure to get no place. */
+static bool go_on(void *user, const mdl_scores *scores, size_t done)
+{
+    watch *w = user;
+    mdl__search *s = w->s;
+    float *row = s->child_scores + w->child * s->archive.samples;
+    fill_scores(s, scores, w->known, done - w->known, row);
+    w->known = done;
+    mdl_monitor_lock(s->crew.monitor);
+    bool hopeless = s->admitted == w->child && s->strategy->hopeless(s, row, done);
+    mdl_monitor_unlock(s->crew.monitor);
+    return !hopeless;
+}
+
+/* Score the genome in spare[c] and note it as child c. */
+static mdl_status judge(mdl__search *s, size_t worker, size_t c, bool all_samples)
+{
+    mdl_scores *scores = &s->crew.scores[worker];
+    watch w = {s, c, 0};
+    bool complete;
+    mdl_evaluator_watch ask =
+        !all_samples && s->config->abandon && s->strategy->hopeless ? go_on : NULL;
+    MDL_TRY(mdl__merger_judge(&s->crew.mergers[worker], &s->genomes[s->spare[c]], ask, &w, scores,
+                              &complete));
+    s->abandoned[c] = !complete;
+    if (!complete)
         return MDL_OK;
-    }
-    for (size_t j = 0; j < n; j++)
-        row[j] = expf(-(float)s->scores.losses[j]);
+    fill_scores(s, scores, 0, s->archive.samples, s->child_scores + c * s->archive.samples);
+    s->children[c].top1 = scores->top1;
+    s->children[c].loss = scores->loss;
     return MDL_OK;
 }
 
-/* Child c asks for a place.  Whoever goes, its genome is the new spare[c]. */
-static void admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
+mdl_status mdl__search_judge(mdl__search *s, size_t c)
+{
+    s->children[c] = (mdl__member){.id = s->next_id++, .genome = s->spare[c]};
+    return judge(s, 0, c, true);
+}
+
+void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
 {
     mdl__archive *a = &s->archive;
     size_t k = a->places;
+    *kept = false;
+    *dropped = 0;
+    if (s->abandoned[c])
+        return;
     a->member[k] = s->children[c];
     memcpy(a->scores[k], s->child_scores + c * a->samples, a->samples * sizeof(float));
-    *kept = mdl__archive_replace(a) < k;
+    *kept = s->strategy->admit(s) < k;
     *dropped = *kept ? a->member[k].id : 0;
     s->spare[c] = a->member[k].genome;
 }
 
-/* ---- the first members
- * ----------------------------------------------------------------------------- */
-
-static mdl_status admit_start(mdl__search *s, const char *source)
+/* Admit the judged children that are next in order; the monitor is locked. */
+static mdl_status admit_judged(mdl__search *s, size_t n)
 {
-    bool kept;
-    uint64_t dropped;
-    MDL_TRY(judge(s, 0));
-    admit(s, 0, &kept, &dropped);
-    return mdl__lineage_start(s, &s->children[0], source, kept, dropped);
-}
-
-static mdl_status start_from_scratch(mdl__search *s)
-{
-    for (size_t i = 0; i < s->config->from_scratch; i++) {
-        uint32_t word[4];
-        char source[64];
-        /* Another seed for each, away from the draws of the children. */
-        mdl_philox(s->job->seed, MDL_STREAM_MERGE, UINT64_MAX - i, word);
-        MDL_TRY(mdl_weights_init(s->merger.graph, (uint64_t)word[0] << 32 | word[1],
-                                 &s->genomes[s->spare[0]]));
-        snprintf(source, sizeof source, "random %zu", i);
-        MDL_TRY(admit_start(s, source));
+    while (s->admitted < n && s->judged[s->admitted]) {
+        size_t c = s->admitted++;
+        bool kept;
+        uint64_t dropped;
+        mdl__search_admit(s, c, &kept, &dropped);
+        s->given_up += s->abandoned[c];
+        MDL_TRY(mdl__lineage_child(s, &s->children[c], &s->crosses[c], kept, dropped));
     }
     return MDL_OK;
 }
 
-static mdl_status start_from_parents(mdl__search *s)
-{
-    const mdl_merge_job *job = s->job;
-    mdl__merger *m = &s->merger;
-    for (size_t i = 0; i < job->n_parents; i++) {
-        mdl_weights *parent = &s->genomes[s->spare[0]];
-        double n = (double)(i + 1);
-        MDL_TRY(mdl__merger_load(m, job->parents[i], parent));
-        if (i == 0)
-            MDL_TRY(mdl_weights_copy(&s->average, parent));
-        else
-            MDL_TRY(
-                mdl__genome_mix(&m->genome, &s->average, (n - 1) / n, parent, 1 / n, &s->average));
-        MDL_TRY(admit_start(s, job->parents[i]));
-    }
-    return MDL_OK;
-}
+typedef struct brood { /* a batch on its way through the workers */
+    mdl__search *s;
+    size_t n;
+} brood;
 
-/* Pairwise averages, then that of all.  `second` is a genome to load into. */
-static mdl_status start_averages(mdl__search *s, mdl_weights *second)
+/* Make and judge child c. */
+static mdl_status raise(void *user, size_t worker, size_t c)
 {
-    const mdl_merge_job *job = s->job;
-    mdl__merger *m = &s->merger;
-    char source[96];
-    for (size_t i = 0; i < job->n_parents; i++)
-        for (size_t j = i + 1; j < job->n_parents; j++) {
-            mdl_weights *first = &s->genomes[s->spare[0]];
-            MDL_TRY(mdl__merger_load(m, job->parents[i], first));
-            MDL_TRY(mdl__merger_load(m, job->parents[j], second));
-            MDL_TRY(mdl__genome_mix(&m->genome, first, 0.5, second, 0.5, first));
-            snprintf(source, sizeof source, "average of parents %zu and %zu", i + 1, j + 1);
-            MDL_TRY(admit_start(s, source));
-        }
-    if (job->n_parents < 3) /* two parents: it is the pair's */
-        return MDL_OK;
-    MDL_TRY(mdl_weights_copy(&s->genomes[s->spare[0]], &s->average));
-    return admit_start(s, "average of all parents");
-}
-
-static mdl_status start(mdl__search *s)
-{
-    MDL_TRY(mdl__lineage_open(s));
-    if (s->config->from_scratch > 0)
-        return start_from_scratch(s);
-    MDL_TRY(start_from_parents(s));
-    if (!s->config->start_averages)
-        return MDL_OK;
-    mdl_weights second = {0};
-    MDL_TRY(mdl_weights_create(s->merger.graph, s->job->device, &second));
-    mdl_status status = start_averages(s, &second);
-    mdl_weights_destroy(&second);
+    brood *b = user;
+    mdl__search *s = b->s;
+    uint64_t number = s->evaluations + c;
+    mdl_weights *child = &s->genomes[s->children[c].genome];
+    MDL_TRY(s->strategy->make(s, &s->crew.mergers[worker], &s->crosses[c], number, child));
+    MDL_TRY(judge(s, worker, c, false));
+    mdl_monitor_lock(s->crew.monitor);
+    s->judged[c] = true;
+    mdl_status status = admit_judged(s, b->n);
+    mdl_monitor_unlock(s->crew.monitor);
     return status;
-}
-
-/* ---- children
- * -------------------------------------------------------------------------------------- */
-
-/* Draw the parents, the ratio and the split of child `number`; the archive is rated. */
-static mdl__cross draw(mdl__search *s, uint64_t number)
-{
-    const mdl_merge_config *c = s->config;
-    mdl_rng rng = mdl_rng_init(s->job->seed, MDL_STREAM_MERGE);
-    rng.index = number << 8; /* blocks of its own: more than the draws below need */
-    mdl__cross cross = {0};
-    cross.first = mdl__archive_first(&s->archive, mdl_rng_uniform(&rng));
-    cross.parents[0] = s->archive.member[cross.first].id;
-    if (!c->crossover)
-        return cross;
-    double u = mdl_rng_uniform(&rng);
-    cross.second = c->attraction ? mdl__archive_second(&s->archive, cross.first, u)
-                                 : mdl__archive_first(&s->archive, u);
-    cross.parents[1] = s->archive.member[cross.second].id;
-    cross.ratio = mdl_rng_uniform(&rng);
-    cross.split = mdl__genome_draw_split(&s->merger.genome, c->split, &rng);
-    return cross;
-}
-
-static mdl_status make_child(mdl__search *s, const mdl__cross *cross, uint64_t number,
-                             mdl_weights *child)
-{
-    const mdl_merge_config *c = s->config;
-    const mdl__member *member = s->archive.member;
-    const mdl_weights *first = &s->genomes[member[cross->first].genome];
-    if (c->crossover)
-        MDL_TRY(mdl__genome_cross(&s->merger.genome, c->angle, first,
-                                  &s->genomes[member[cross->second].genome], cross->split,
-                                  cross->ratio, child));
-    else
-        MDL_TRY(mdl_weights_copy(child, first));
-    if (c->mutation > 0)
-        MDL_TRY(mdl__genome_mutate(&s->merger.genome, c->mutation, s->job->seed, number, child));
-    return MDL_OK;
 }
 
 static mdl_status run_batch(mdl__search *s, size_t n)
 {
-    /* All are drawn and made before any of them may take a parent's place. */
-    mdl__archive_rate(&s->archive, s->archive.places);
+    brood b = {s, n};
+    /* All are drawn before any of them may take a parent's place; the parents' genomes stay as they
+     * are until the next batch, since only spare ones are overwritten. */
     for (size_t c = 0; c < n; c++) {
-        uint64_t number = s->evaluations + c;
-        s->crosses[c] = draw(s, number);
-        MDL_TRY(make_child(s, &s->crosses[c], number, &s->genomes[s->spare[c]]));
-        MDL_TRY(judge(s, c));
+        mdl_rng rng = mdl_rng_init(s->job->seed, MDL_STREAM_MERGE);
+        rng.index = (s->evaluations + c) << 8; /* blocks of its own: more than it draws */
+        s->crosses[c] = (mdl__cross){.split = 0};
+        MDL_TRY(s->strategy->draw(s, &rng, s->evaluations + c, &s->crosses[c]));
+        MDL_TRY(mdl__search_genome(s, s->spare[c]));
+        s->children[c] = (mdl__member){.id = s->next_id++, .genome = s->spare[c]};
+        s->judged[c] = false;
     }
-    for (size_t c = 0; c < n; c++) {
-        bool kept;
-        uint64_t dropped;
-        admit(s, c, &kept, &dropped);
-        MDL_TRY(mdl__lineage_child(s, &s->children[c], &s->crosses[c], kept, dropped));
-    }
+    s->admitted = 0;
+    MDL_TRY(mdl_pool_run(s->crew.pool, n, raise, &b));
+    if (s->strategy->finish_batch)
+        MDL_TRY(s->strategy->finish_batch(s, n));
     s->evaluations += n;
     return MDL_OK;
 }
@@ -272,8 +281,10 @@ static void tell(const mdl__search *s)
     const mdl__archive *a = &s->archive;
     if (!s->job->progress)
         return;
-    mdl_merge_progress p = {
-        .evaluations = (size_t)s->evaluations, .total = (size_t)s->total, .niches = niches(s)};
+    mdl_merge_progress p = {.evaluations = (size_t)s->evaluations,
+                            .total = (size_t)s->total,
+                            .abandoned = (size_t)s->given_up,
+                            .niches = niches(s)};
     for (size_t i = 0; i < a->places; i++) {
         if (a->member[i].id == 0)
             continue;
@@ -289,16 +300,22 @@ static void tell(const mdl__search *s)
     s->job->progress(s->job->user, &p);
 }
 
+static mdl_status begin(mdl__search *s)
+{
+    MDL_TRY(mdl__search_start(s));
+    return s->strategy->begin ? s->strategy->begin(s) : MDL_OK;
+}
+
 static mdl_status run(mdl__search *s)
 {
     bool found;
     MDL_TRY(mdl__search_load(s, &found));
     s->mark = s->saved = s->session_time = mdl_time();
-    MDL_TRY(found ? mdl__lineage_open(s) : start(s));
+    MDL_TRY(found ? mdl__lineage_open(s) : begin(s));
     s->session_start = s->evaluations;
     while (s->evaluations < s->total) {
         uint64_t left = s->total - s->evaluations;
-        MDL_TRY(run_batch(s, mdl_min_size(s->config->batch, (size_t)left)));
+        MDL_TRY(run_batch(s, mdl_min_size(s->batch, (size_t)left)));
         double now = mdl_time();
         s->seconds += now - s->mark;
         s->mark = now;

@@ -49,15 +49,16 @@ static size_t best_member(const mdl__search *s)
 
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
 {
-    mdl__merger *m = &s->merger;
+    mdl__merger *m = s->merger;
     mdl_scores average = {0};
     char path[MDL_PATH_MAX];
     mdl_weights *winner = &s->genomes[s->spare[0]];
-    const mdl__member *best = &s->archive.member[best_member(s)];
-    MDL_TRY(mdl_weights_copy(winner, &s->genomes[best->genome]));
+    size_t place = best_member(s);
+    MDL_TRY(mdl__search_genome(s, s->spare[0]));
+    MDL_TRY(mdl_weights_copy(winner, mdl__genome_of(s, place)));
     MDL_TRY(mdl__merger_settle(m, winner));
-    MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->scores));
-    const mdl_scores *scores = &s->scores;
+    const mdl_scores *scores = &s->crew.scores[0];
+    MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->crew.scores[0]));
     mdl_status status = MDL_OK;
     if (s->config->keep_average && s->average.params) {
         status = mdl__merger_settle(m, &s->average);
@@ -73,9 +74,13 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     result->fitness_top1 = scores->top1;
     result->fitness_loss = scores->loss;
     result->seconds = s->seconds;
+    result->workers = s->crew.workers;
     mdl_scores_free(&average);
     if (status != MDL_OK || !s->lineage)
         return status;
+    if (fflush(s->lineage) != 0)
+        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+    MDL_TRY(mdl__write_winner(s, place, result->is_average));
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
     return mdl__merger_save(m, path, result->is_average ? "average" : "m2n2", winner);
 }

@@ -256,6 +256,14 @@ mdl_status mdl__genome_mix(mdl__genome *g, const mdl_weights *a, double wa, cons
     return blend(g, n, g->buffers_size, a->buffers, b->buffers, out->buffers);
 }
 
+mdl_status mdl__genome_norm(mdl__genome *g, const mdl_weights *weights, double *squares)
+{
+    double dots[2][3];
+    MDL_TRY(part_dots(g, weights, weights, g->elements, dots));
+    *squares = dots[0][0];
+    return MDL_OK;
+}
+
 mdl_status mdl__genome_mutate(mdl__genome *g, double std, uint64_t seed, uint64_t number,
                               mdl_weights *weights)
 {

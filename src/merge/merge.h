@@ -15,17 +15,31 @@ typedef enum mdl_angle { MDL_ANGLE_WHOLE, MDL_ANGLE_PARTS } mdl_angle;
 typedef enum mdl_score { MDL_SCORE_CORRECT, MDL_SCORE_PROBABILITY } mdl_score;
 typedef enum mdl_fitness { MDL_FITNESS_HELD_OUT, MDL_FITNESS_TRAIN } mdl_fitness;
 typedef enum mdl_merge_bn { MDL_MERGE_BN_INTERPOLATE, MDL_MERGE_BN_RECALIBRATE } mdl_merge_bn;
+typedef enum mdl_capacity { MDL_CAPACITY_ONE, MDL_CAPACITY_BEST } mdl_capacity;
+/* How children are drawn and who survives. */
+typedef enum mdl_search_kind {
+    MDL_SEARCH_NICHES,     /* M2N2; a genetic algorithm with alpha 0 and without attraction */
+    MDL_SEARCH_MAP_ELITES, /* Mouret & Clune 2015, as the paper uses it */
+    MDL_SEARCH_CMA_ES,     /* Hansen & Ostermeier 2001, identity covariance, step-size adaptation */
+    MDL_SEARCH_RANDOM,     /* children of the first members only */
+    MDL_SEARCH_LINE        /* SLERP of two parents at equally spaced ratios */
+} mdl_search_kind;
 typedef enum mdl_final { MDL_FINAL_ACCURACY, MDL_FINAL_LOG_LIKELIHOOD } mdl_final;
 
 typedef struct mdl_merge_config {
-    size_t archive;     /* K, places */
-    size_t generations; /* of `batch` children each */
-    size_t batch;       /* children drawn at once; 1: the paper's loop */
-    size_t evaluations; /* instead of generations where > 0: children in all */
-    double alpha;       /* competition: 1 M2N2, 0 a plain GA */
-    bool attraction;    /* second parent by attraction, else by fitness */
-    bool crossover;     /* false: the child is the first parent, mutated */
+    mdl_search_kind search;
+    size_t archive;        /* K, places; CMA-ES: children of a generation */
+    size_t generations;    /* of `batch` children each */
+    size_t batch;          /* children drawn at once; 1: the paper's loop */
+    size_t evaluations;    /* instead of generations where > 0: children in all */
+    size_t workers;        /* children judged at the same time; 0: as suits the machine */
+    bool abandon;          /* stop judging a child that is sure to get no place */
+    double alpha;          /* competition: 1 M2N2, 0 a plain GA */
+    mdl_capacity capacity; /* C_j: 1, or the best score of the sample in the archive */
+    bool attraction;       /* second parent by attraction, else by fitness */
+    bool crossover;        /* false: the child is the first parent, mutated */
     mdl_split_point split;
+    double ratio_from, ratio_to; /* the ratio is uniform between them */
     mdl_angle angle;     /* SLERP's angle: of the whole genome (published code) or of each part
                             (the paper's equation) */
     bool slerp_all;      /* SLERP every parameter (the paper's MLP); false: convolution and linear
@@ -37,9 +51,12 @@ typedef struct mdl_merge_config {
     mdl_final final;         /* how the winner is chosen among the archive */
     bool keep_average;       /* the uniform average stays unless the winner beats it by one paired
                                 standard error */
-    bool start_averages; /* pairwise and full averages of the parents join the archive at start */
+    bool start_averages;     /* pairwise and full averages of the parents join the archive at start;
+                                pairs only where they are fewer than half of the children */
     size_t
         from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
+    size_t cells;     /* MAP-Elites: cells on each side of the grid */
+    double step;      /* CMA-ES: the first step size */
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);
 
@@ -50,6 +67,7 @@ typedef struct mdl_merge_progress { /* state of a search, for a live view */
     double niches; /* fitness samples that some member gets right, 0 .. 1 */
     double per_second, seconds_left;
     size_t members;
+    size_t abandoned; /* children of this session that were not judged to their end */
 } mdl_merge_progress;
 
 typedef struct mdl_merge_job {
@@ -61,10 +79,12 @@ typedef struct mdl_merge_job {
     uint64_t seed;
     const char *const *parents; /* checkpoint files (same model) */
     size_t n_parents;
-    const char *out; /* folder; writes merged.safetensors, lineage.jsonl, resume.state */
+    const char
+        *out; /* folder; writes merged.safetensors, lineage.jsonl, winner.json, resume.state */
     bool resume;
     const char *config_text;
-    size_t eval_batch;                                                /* 0: default */
+    size_t eval_batch;   /* 0: default */
+    size_t memory_limit; /* bytes, 0: none; the number of workers keeps it */
     void (*progress)(void *user, const mdl_merge_progress *progress); /* may be NULL */
     void *user;
 } mdl_merge_job;
@@ -74,6 +94,7 @@ typedef struct mdl_merge_result {
     double fitness_top1, fitness_loss; /* of the winner */
     bool is_average;                   /* the one-standard-error rule kept the uniform average */
     double seconds;
+    size_t workers; /* children judged at the same time */
 } mdl_merge_result;
 
 /* Run the search to its end; MDL_CANCELLED after saving on a stop request. */

@@ -19,15 +19,21 @@ typedef struct mdl__member { /* saved as it is */
 typedef struct mdl__archive {
     size_t places, samples;
     double alpha;
+    bool best_capacity;  /* C_j is the best score of the sample, else 1 */
+    bool binary;         /* scores are 0 or 1 */
+    size_t rated;        /* rows that z, weight and fitness hold for; 0: for none any more */
     mdl__member *member; /* [K + 1] */
     float **scores;      /* [K + 1] rows of [samples], s_ij in [0, 1]; rows change places */
     float *memory;       /* of the rows */
     double *z;           /* [samples], sum of the scores; as of the last rating */
-    double *weight;      /* [samples], C_j / z_j^alpha, C_j = 1 */
+    double *weight;      /* [samples], C_j / z_j^alpha */
     double *fitness;     /* [K + 1] */
     double *attraction;  /* [K + 1] */
 } mdl__archive;
 
+/* Bounds on a child in row K of which only the first `done` scores are known: whether it would be
+ * the least fit of K + 1 whatever the others are.  `room` holds [samples]. */
+bool mdl__archive_hopeless(mdl__archive *a, const float *scores, size_t done, double *room);
 mdl_status mdl__archive_create(size_t places, size_t samples, double alpha,
                                mdl__archive *out) MDL_MUST_CHECK;
 void mdl__archive_destroy(mdl__archive *a);
@@ -40,6 +46,8 @@ size_t mdl__archive_second(mdl__archive *a, size_t first, double u);
 /* Judge the member in row K: the least fit of K + 1 goes to row K and is no longer a member; an
  * empty place goes before any member.  Returns the place it had: K where the child itself goes. */
 size_t mdl__archive_replace(mdl__archive *a);
+/* Row K and the place change members and scores. */
+void mdl__archive_swap(mdl__archive *a, size_t place);
 
 /* ---- genomes: crossing on the device -----------------------------------------------------------
  */
@@ -77,6 +85,9 @@ mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights 
 /* out = wa * a + wb * b, parameters and statistics; out may be a or b. */
 mdl_status mdl__genome_mix(mdl__genome *g, const mdl_weights *a, double wa, const mdl_weights *b,
                            double wb, mdl_weights *out) MDL_MUST_CHECK;
+/* The squared length of the parameters; with slerp_all only. */
+mdl_status mdl__genome_norm(mdl__genome *g, const mdl_weights *weights,
+                            double *squares) MDL_MUST_CHECK;
 /* Add N(0, std^2) to each parameter; the noise is a function of (seed, number). */
 mdl_status mdl__genome_mutate(mdl__genome *g, double std, uint64_t seed, uint64_t number,
                               mdl_weights *weights) MDL_MUST_CHECK;
@@ -90,20 +101,26 @@ mdl__pair mdl__slerp(const double dots[3], double t);
 /* ---- what search and baselines share
  * -------------------------------------------------------------- */
 
-typedef struct mdl__merger {
+typedef struct mdl__merger { /* one thread's tools: what makes and judges a genome */
     const mdl_merge_job *job;
-    mdl_graph *graph; /* for names and layout; never run */
+    mdl_device *device; /* that of the job, or a twin of it */
+    bool is_twin;       /* graph and plan are another merger's; the device is its own */
+    mdl_graph *graph;   /* for names and layout; never run */
     mdl__genome genome;
     mdl_evaluator *evaluator;   /* NULL where nothing is evaluated */
     mdl_recalibrator *children; /* statistics of each child; NULL where they are interpolated */
 } mdl__merger;
-mdl_status mdl__merger_create(const mdl_merge_job *job, bool evaluates,
+/* device: the job's, or a twin of it. */
+mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
                               mdl__merger *out) MDL_MUST_CHECK;
+/* Another one for another thread, on a twin of the device. */
+mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out) MDL_MUST_CHECK;
 void mdl__merger_destroy(mdl__merger *m);
 mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out) MDL_MUST_CHECK;
-/* Statistics, where each child's are re-estimated, and scores of a genome. */
-mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights,
-                             mdl_scores *scores) MDL_MUST_CHECK;
+/* Statistics, where each child's are re-estimated, and scores of a genome.  watch: as for
+ * mdl_evaluator_run_while; may be NULL. */
+mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,
+                             void *user, mdl_scores *scores, bool *complete) MDL_MUST_CHECK;
 /* The one re-estimation of BatchNorm's statistics over all training images, at the end. */
 mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights) MDL_MUST_CHECK;
 /* `kind` goes into the metadata. */
@@ -113,37 +130,111 @@ mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
 /* ---- the search
  * ------------------------------------------------------------------------------------ */
 
-typedef struct mdl__cross { /* how a child comes to be */
-    size_t first, second;   /* places of its parents */
-    uint64_t parents[2];    /* their ids */
-    size_t split;           /* element of the flat genome */
+typedef struct mdl__search mdl__search;
+
+typedef struct mdl__cross {   /* how a child comes to be */
+    uint64_t parents[2];      /* their ids; 0: none */
+    const mdl_weights *of[2]; /* their genomes, which no child of the batch overwrites */
+    size_t split;             /* element of the flat genome */
     double ratio;
 } mdl__cross;
 
-typedef struct mdl__search {
+/* A way to search.  Children are drawn in order, made and judged on any thread, admitted in order.
+ */
+typedef struct mdl__strategy {
+    mdl_status (*check)(const mdl_merge_job *job); /* may be NULL */
+    size_t (*places)(const mdl_merge_config *c);   /* of the archive */
+    size_t (*batch)(const mdl_merge_config *c);    /* children drawn at once */
+    size_t (*origins)(const mdl_merge_job *job);   /* genomes besides; NULL: none */
+    mdl_status (*begin)(mdl__search *s);           /* behind the first members; may be NULL */
+    mdl_status (*draw)(mdl__search *s, mdl_rng *rng, uint64_t number, mdl__cross *cross);
+    mdl_status (*make)(mdl__search *s, mdl__merger *m, const mdl__cross *cross, uint64_t number,
+                       mdl_weights *child);
+    /* The child in row K of the archive gets the place it earns, K where none; whoever goes is then
+     * in row K. */
+    size_t (*admit)(mdl__search *s);
+    /* Whether a child with these scores of the first `done` samples is sure to get no place, if it
+     * were admitted next; NULL: not known before the end. */
+    bool (*hopeless)(mdl__search *s, const float *scores, size_t done);
+    mdl_status (*finish_batch)(mdl__search *s, size_t n); /* may be NULL */
+} mdl__strategy;
+const mdl__strategy *mdl__strategy_of(mdl_search_kind kind);
+extern const mdl__strategy mdl__strategy_niches, mdl__strategy_map_elites, mdl__strategy_cma_es,
+    mdl__strategy_random, mdl__strategy_line;
+
+typedef struct mdl__cma { /* constants of CMA-ES, which see */
+    size_t parents;       /* mu */
+    double sum, mu_eff;   /* of the weights; variance-effective number of parents */
+    double c_sigma, damping, length;
+} mdl__cma;
+mdl__cma mdl__cma_constants(size_t children, size_t parameters);
+double mdl__cma_weight(size_t children, size_t rank); /* not normalised */
+
+typedef struct mdl__crew { /* the threads that judge, each with its tools */
+    mdl_pool *pool;
+    size_t workers;
+    mdl_device *device;   /* of the first, where there are more; else NULL and the job's is used */
+    mdl__merger *mergers; /* [workers]; the first is also everybody's graph */
+    mdl_scores *scores;   /* [workers] */
+    mdl_monitor *monitor; /* guards the archive while children are judged */
+} mdl__crew;
+/* As many as the configuration says, or, where it leaves that open, as there are threads, children
+ * and memory for. */
+mdl_status mdl__crew_create(const mdl_merge_job *job, size_t batch, mdl__crew *out) MDL_MUST_CHECK;
+void mdl__crew_destroy(mdl__crew *crew);
+
+struct mdl__search {
     const mdl_merge_job *job;
     const mdl_merge_config *config;
-    mdl__merger merger;
+    const mdl__strategy *strategy;
+    mdl__crew crew;
+    mdl__merger *merger; /* the first of the crew */
     mdl__archive archive;
-    mdl_weights *genomes;  /* [n_genomes]: of the members and of the children being judged */
-    size_t n_genomes;      /* archive + batch */
-    uint64_t *spare;       /* [batch], genomes that no member owns */
+    size_t batch;
+    mdl_weights *genomes; /* [n_genomes]: of the members and of the children being judged */
+    size_t n_genomes;     /* places + batch */
+    uint64_t *spare;      /* [batch], genomes that no member owns */
+    mdl_weights *origins; /* [n_origins]: genomes that stay, or the strategy's own */
+    uint64_t *origin_ids; /* [n_origins]; saved */
+    size_t n_origins;
+    double sigma;          /* CMA-ES: step size; saved */
     mdl_weights average;   /* of all parents; params is NULL where there are none */
-    mdl_scores scores;     /* of the last evaluation */
+    int32_t *labels;       /* [samples] */
     float *child_scores;   /* [batch, samples] */
     mdl__member *children; /* [batch] */
     mdl__cross *crosses;   /* [batch] */
+    bool *judged;          /* [batch] */
+    bool *abandoned;       /* [batch]: judged without all samples */
+    size_t admitted;       /* of the batch */
+    double *bound;         /* [samples], for `hopeless` */
     FILE *lineage;         /* NULL where nothing is written */
     uint64_t lineage_bytes;
     uint64_t next_id;
     uint64_t evaluations;   /* children judged so far */
     uint64_t total;         /* children in all */
+    uint64_t given_up;      /* of this session's children: abandoned */
     double seconds;         /* over all resumed parts */
     double mark;            /* mdl_time up to which `seconds` counts */
     double saved;           /* mdl_time of the last save */
     double session_time;    /* mdl_time when this session began */
     uint64_t session_start; /* evaluations then */
-} mdl__search;
+};
+
+/* Draws that strategies share: how far the first ratio goes, and where the split lies. */
+double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng);
+/* A child by crossing of[0] and of[1] as the configuration says, or a copy of of[0], mutated. */
+mdl_status mdl__make_crossed(mdl__search *s, mdl__merger *m, const mdl__cross *cross,
+                             uint64_t number, mdl_weights *child) MDL_MUST_CHECK;
+const mdl_weights *mdl__genome_of(const mdl__search *s, size_t place);
+
+/* The first members: random models, or the parents and their averages. */
+mdl_status mdl__search_start(mdl__search *s) MDL_MUST_CHECK;
+/* Judge the genome in spare[c] as child c on the first worker, all samples. */
+mdl_status mdl__search_judge(mdl__search *s, size_t c) MDL_MUST_CHECK;
+/* Child c asks for a place.  Whoever goes, its genome is the new spare[c]. */
+void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped);
+/* Memory for genome g, where it has none yet. */
+mdl_status mdl__search_genome(mdl__search *s, uint64_t g) MDL_MUST_CHECK;
 
 /* lineage.jsonl */
 mdl_status mdl__lineage_open(mdl__search *s) MDL_MUST_CHECK; /* what lies behind the state is cut */
@@ -155,8 +246,10 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
 mdl_status mdl__search_save(mdl__search *s) MDL_MUST_CHECK;
 /* *found: whether there was one to continue from. */
 mdl_status mdl__search_load(mdl__search *s, bool *found) MDL_MUST_CHECK;
-/* The winner, or the uniform average, into merged.safetensors. */
+/* The winner, or the uniform average, into merged.safetensors; niches and ancestry into
+ * winner.json. */
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result) MDL_MUST_CHECK;
+mdl_status mdl__write_winner(mdl__search *s, size_t place, bool is_average) MDL_MUST_CHECK;
 /* Whether `winner` beats `other` by more than one paired standard error. */
 bool mdl__beats(const mdl_scores *winner, const mdl_scores *other, mdl_final criterion);
 

@@ -10,13 +10,18 @@
 mdl_merge_config mdl_merge_config_default(void)
 {
     return (mdl_merge_config){
+        .search = MDL_SEARCH_NICHES,
         .archive = 20,
         .generations = 10,
         .batch = 8,
+        .abandon = true,
         .alpha = 1,
+        .capacity = MDL_CAPACITY_ONE,
         .attraction = true,
         .crossover = true,
         .split = MDL_SPLIT_BLOCK,
+        .ratio_from = 0,
+        .ratio_to = 1,
         .angle = MDL_ANGLE_WHOLE,
         .score = MDL_SCORE_CORRECT,
         .fitness = MDL_FITNESS_HELD_OUT,
@@ -24,16 +29,28 @@ mdl_merge_config mdl_merge_config_default(void)
         .final = MDL_FINAL_LOG_LIKELIHOOD,
         .keep_average = true,
         .start_averages = true,
+        .cells = 10,
+        .step = 0.01,
     };
 }
 
-static mdl_status create(const mdl_merge_job *job, bool evaluates, mdl__merger *m)
+static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merger *m)
+{
+    if (job->merge->batch_norm != MDL_MERGE_BN_RECALIBRATE)
+        return MDL_OK;
+    return mdl_recalibrator_create(job->model, job->data, m->device, job->eval_batch,
+                                   MDL_CHILD_IMAGES, &m->children);
+}
+
+static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
+                         mdl__merger *m)
 {
     mdl_model_io io;
     m->job = job;
-    MDL_TRY(mdl_graph_create(job->device->real, &m->graph));
+    m->device = device;
+    MDL_TRY(mdl_graph_create(m->device->real, &m->graph));
     MDL_TRY(mdl_model_build(job->model, MDL_MODE_INFER, 1, 0, 0, m->graph, &io));
-    MDL_TRY(mdl__genome_create(m->graph, job->device, job->merge->slerp_all, &m->genome));
+    MDL_TRY(mdl__genome_create(m->graph, m->device, job->merge->slerp_all, &m->genome));
     if (!evaluates)
         return MDL_OK;
     bool train = job->merge->fitness == MDL_FITNESS_TRAIN;
@@ -42,20 +59,38 @@ static mdl_status create(const mdl_merge_job *job, bool evaluates, mdl__merger *
     size_t image = job->data->height * job->data->width * job->data->channels;
     /* Small sets are uploaded once: up to 64 MiB of float32. */
     options.keep_on_device = job->data->count[options.split] * image <= (size_t)1 << 24;
-    MDL_TRY(mdl_evaluator_create(job->model, job->data, job->device, &options, &m->evaluator));
-    if (job->merge->batch_norm != MDL_MERGE_BN_RECALIBRATE)
-        return MDL_OK;
-    return mdl_recalibrator_create(job->model, job->data, job->device, job->eval_batch,
-                                   MDL_CHILD_IMAGES, &m->children);
+    MDL_TRY(mdl_evaluator_create(job->model, job->data, m->device, &options, &m->evaluator));
+    return create_recalibrator(job, m);
 }
 
-mdl_status mdl__merger_create(const mdl_merge_job *job, bool evaluates, mdl__merger *out)
+static mdl_status create_twin(const mdl__merger *of, mdl__merger *m)
+{
+    m->job = of->job;
+    m->is_twin = true;
+    m->graph = of->graph;
+    MDL_TRY(mdl_device_twin(of->device, of->device->threads, &m->device));
+    MDL_TRY(mdl__genome_create(m->graph, m->device, m->job->merge->slerp_all, &m->genome));
+    MDL_TRY(mdl_evaluator_twin(of->evaluator, m->job->data, m->device, &m->evaluator));
+    return create_recalibrator(m->job, m);
+}
+
+mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
+                              mdl__merger *out)
 {
     memset(out, 0, sizeof *out);
     if (job->comm && job->comm->size > 1)
         return mdl_fail(MDL_UNSUPPORTED, "merging with %d processes is not there yet",
                         job->comm->size);
-    mdl_status status = create(job, evaluates, out);
+    mdl_status status = create(job, device, evaluates, out);
+    if (status != MDL_OK)
+        mdl__merger_destroy(out);
+    return status;
+}
+
+mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out)
+{
+    memset(out, 0, sizeof *out);
+    mdl_status status = create_twin(of, out);
     if (status != MDL_OK)
         mdl__merger_destroy(out);
     return status;
@@ -66,7 +101,10 @@ void mdl__merger_destroy(mdl__merger *m)
     mdl_recalibrator_destroy(m->children);
     mdl_evaluator_destroy(m->evaluator);
     mdl__genome_destroy(&m->genome);
-    mdl_graph_destroy(m->graph);
+    if (m->is_twin)
+        mdl_device_close(m->device);
+    else
+        mdl_graph_destroy(m->graph);
     memset(m, 0, sizeof *m);
 }
 
@@ -79,11 +117,12 @@ mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
     return status;
 }
 
-mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_scores *scores)
+mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,
+                             void *user, mdl_scores *scores, bool *complete)
 {
     if (m->children)
         MDL_TRY(mdl_recalibrator_run(m->children, weights));
-    return mdl_evaluator_run(m->evaluator, weights, scores);
+    return mdl_evaluator_run_while(m->evaluator, weights, watch, user, scores, complete);
 }
 
 mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)

@@ -36,6 +36,8 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_remove_file(path));
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
         MDL_TRY(mdl_remove_file(path));
+        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "winner.json"));
+        MDL_TRY(mdl_remove_file(path));
     }
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
@@ -53,14 +55,19 @@ static mdl_status write_line(mdl__search *s, const char *text, int length)
     return MDL_OK;
 }
 
-/* The end of every line: scores, and who left the archive for it. */
+/* The end of every line: whether it got a place, its scores then, and who left the archive for it.
+ * Those that got none may not have been judged to their end. */
 static void line_end(char *out, size_t size, const mdl__member *member, bool kept, uint64_t dropped)
 {
     char number[32] = "null";
+    if (!kept) {
+        snprintf(out, size, "\"kept\": false}\n");
+        return;
+    }
     if (dropped != 0)
         snprintf(number, sizeof number, "%llu", (unsigned long long)dropped);
-    snprintf(out, size, "\"top1\": %.9g, \"loss\": %.9g, \"kept\": %s, \"dropped\": %s}\n",
-             member->top1, member->loss, kept ? "true" : "false", number);
+    snprintf(out, size, "\"kept\": true, \"top1\": %.9g, \"loss\": %.9g, \"dropped\": %s}\n",
+             member->top1, member->loss, number);
 }
 
 /* Without what JSON does not allow inside a string. */
@@ -94,15 +101,18 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
     char text[512], end[256];
     int n;
     line_end(end, sizeof end, member, kept, dropped);
-    if (s->config->crossover)
+    if (cross->parents[1] != 0)
         n = snprintf(
             text, sizeof text,
             "{\"id\": %llu, \"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, %s",
             (unsigned long long)member->id, (unsigned long long)cross->parents[0],
             (unsigned long long)cross->parents[1], cross->ratio, cross->split, end);
-    else
+    else if (cross->parents[0] != 0)
         n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [%llu], %s",
                      (unsigned long long)member->id, (unsigned long long)cross->parents[0], end);
+    else
+        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [], %s",
+                     (unsigned long long)member->id, end);
     return write_line(s, text, n);
 }
 
@@ -111,7 +121,7 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
 
 typedef struct counters { /* saved as they are */
     uint64_t next_id, evaluations, lineage_bytes;
-    double seconds;
+    double seconds, sigma;
 } counters;
 
 /* What must be as it was.  How long the search is, and how it ends, may change. */
@@ -131,6 +141,12 @@ static void settings(const mdl__search *s, mdl_fingerprint *fp)
                         (int)c->score, (int)c->fitness, (int)c->batch_norm);
     mdl_fingerprint_add(fp, "merge.start_averages %d\nmerge.from_scratch %zu\n",
                         (int)c->start_averages, c->from_scratch);
+    mdl_fingerprint_add(fp, "merge.search %d\nmerge.capacity %d\nmerge.ratio_from %.17g\n",
+                        (int)c->search, (int)c->capacity, c->ratio_from);
+    mdl_fingerprint_add(fp, "merge.ratio_to %.17g\nmerge.cells %zu\nmerge.step %.17g\n",
+                        c->ratio_to, c->cells, c->step);
+    if (c->search == MDL_SEARCH_LINE) /* its steps follow from it */
+        mdl_fingerprint_add(fp, "merge.evaluations %llu\n", (unsigned long long)s->total);
     mdl_fingerprint_add(fp, "parents %zu\nevaluation batch %zu\n", s->job->n_parents,
                         s->job->eval_batch);
     mdl_fingerprint_model(fp, s->job->model);
@@ -164,8 +180,8 @@ static mdl_status get_weights(const mdl_state *state, const char *name, size_t n
 static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
 {
     const mdl__archive *a = &s->archive;
-    size_t n_buffers = s->merger.genome.n_buffers;
-    counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds};
+    size_t n_buffers = s->merger->genome.n_buffers;
+    counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds, s->sigma};
     mdl_fingerprint fp;
     settings(s, &fp);
     MDL_TRY(mdl_fingerprint_put(&fp, state));
@@ -179,6 +195,10 @@ static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
         MDL_TRY(mdl_state_put(state, name, a->scores[i], a->samples * sizeof(float)));
         MDL_TRY(put_weights(state, "genome", i, &s->genomes[a->member[i].genome], n_buffers));
     }
+    MDL_TRY(
+        mdl_state_put(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    for (size_t i = 0; i < s->n_origins; i++)
+        MDL_TRY(put_weights(state, "origin", i, &s->origins[i], n_buffers));
     return s->average.params ? put_weights(state, "average", 0, &s->average, n_buffers) : MDL_OK;
 }
 
@@ -205,7 +225,7 @@ mdl_status mdl__search_save(mdl__search *s)
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
     mdl__archive *a = &s->archive;
-    size_t n_buffers = s->merger.genome.n_buffers;
+    size_t n_buffers = s->merger->genome.n_buffers;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
     MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
@@ -216,14 +236,20 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
             continue;
         snprintf(name, sizeof name, "scores %zu", i);
         MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
+        MDL_TRY(mdl__search_genome(s, i));
         MDL_TRY(get_weights(state, "genome", i, &s->genomes[i], n_buffers));
     }
+    MDL_TRY(
+        mdl_state_get(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    for (size_t i = 0; i < s->n_origins; i++)
+        MDL_TRY(get_weights(state, "origin", i, &s->origins[i], n_buffers));
     if (s->average.params)
         MDL_TRY(get_weights(state, "average", 0, &s->average, n_buffers));
     s->next_id = saved.next_id;
     s->evaluations = saved.evaluations;
     s->lineage_bytes = saved.lineage_bytes;
     s->seconds = saved.seconds;
+    s->sigma = saved.sigma;
     return MDL_OK;
 }
 

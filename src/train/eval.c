@@ -9,6 +9,7 @@ struct mdl_evaluator {
     mdl_evaluator_options options;
     bool halt, stablemax; /* the model's */
     size_t batch, batches, count, classes;
+    bool borrows; /* built, images and labels are another evaluator's */
     mdl__built built;
     mdl_run *run;
     mdl_loader *loader;          /* NULL where the images are on the device */
@@ -18,14 +19,19 @@ struct mdl_evaluator {
     float *step_q;       /* [n_steps, batch]; NULL where the model has none */
 };
 
-/* Splits up to this many elements are one batch where nothing else is said: the raw digits. */
+/* Splits up to this many elements (the raw digits) are cut into few batches, whose activations in a
+ * small network stay in a processor's second-level cache. */
 #define MDL_SMALL_SPLIT ((size_t)1 << 18)
+#define MDL_SMALL_BATCH 240
 /* Prepared images up to this many elements are kept by the loader. */
 #define MDL_KEEP_LIMIT ((size_t)1 << 24)
 
 static size_t default_batch(size_t count, size_t image)
 {
-    return count * image <= MDL_SMALL_SPLIT ? count : mdl_min_size(count, 128);
+    if (count * image > MDL_SMALL_SPLIT)
+        return mdl_min_size(count, 128);
+    size_t batches = (count + MDL_SMALL_BATCH - 1) / MDL_SMALL_BATCH;
+    return (count + batches - 1) / batches;
 }
 
 /* Prepare all images once and leave them on the device. */
@@ -50,7 +56,7 @@ static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image
     return MDL_OK;
 }
 
-static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_device *device)
+static mdl_status create_loader(mdl_evaluator *e, const mdl_data *data, mdl_device *device)
 {
     size_t image = data->height * data->width * data->channels;
     mdl_loader_options options = {.split = e->options.split,
@@ -58,12 +64,28 @@ static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_devi
                                   .keep_in_memory = e->count * image <= MDL_KEEP_LIMIT &&
                                                     !e->options.keep_on_device,
                                   .wide = device->real == MDL_F64};
-    MDL_TRY(mdl_loader_create(data, &options, &e->loader));
+    return mdl_loader_create(data, &options, &e->loader);
+}
+
+static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_device *device)
+{
+    size_t image = data->height * data->width * data->channels;
+    MDL_TRY(create_loader(e, data, device));
     MDL_TRY(MDL_NEW(e->batches * e->batch, "labels of a split", &e->host_labels));
     for (size_t i = e->count; i < e->batches * e->batch; i++)
         e->host_labels[i] = -1;
     mdl_data_labels(data, e->options.split, e->host_labels);
     return e->options.keep_on_device ? fill_device(e, device, image) : MDL_OK;
+}
+
+static mdl_status create_room(mdl_evaluator *e)
+{
+    size_t steps = (size_t)e->built.io.n_steps;
+    if (steps > 1)
+        MDL_TRY(MDL_NEW(steps * e->batch * e->classes, "logits of the steps", &e->step_logits));
+    if (e->built.io.step_q[0] != MDL_NONE)
+        MDL_TRY(MDL_NEW(steps * e->batch, "halting logits", &e->step_q));
+    return MDL_OK;
 }
 
 static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const mdl_data *data,
@@ -87,12 +109,38 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
     MDL_TRY(mdl__build(model, MDL_MODE_INFER, e->batch, NULL, e->options.steps, false, device,
                        &e->built));
     MDL_TRY(mdl_run_create(e->built.plan, &e->run));
-    size_t steps = (size_t)e->built.io.n_steps;
-    if (steps > 1)
-        MDL_TRY(MDL_NEW(steps * e->batch * e->classes, "logits of the steps", &e->step_logits));
-    if (e->built.io.step_q[0] != MDL_NONE)
-        MDL_TRY(MDL_NEW(steps * e->batch, "halting logits", &e->step_q));
+    MDL_TRY(create_room(e));
     return create_images(e, data, device);
+}
+
+mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl_device *device,
+                              mdl_evaluator **out)
+{
+    mdl_evaluator *e = NULL;
+    *out = NULL;
+    MDL_TRY(MDL_NEW((size_t)1, "evaluator", &e));
+    *e = *of;
+    e->borrows = true;
+    e->run = NULL;
+    e->loader = NULL;
+    e->step_logits = NULL;
+    e->step_q = NULL;
+    mdl_status status = mdl_run_create_on(e->built.plan, device, &e->run);
+    if (status == MDL_OK)
+        status = create_room(e);
+    if (status == MDL_OK && !e->images)
+        status = create_loader(e, data, device);
+    if (status != MDL_OK) {
+        mdl_evaluator_destroy(e);
+        return status;
+    }
+    *out = e;
+    return MDL_OK;
+}
+
+size_t mdl_evaluator_bytes(const mdl_evaluator *e)
+{
+    return mdl_plan_arena_bytes(e->built.plan);
 }
 
 mdl_status mdl_evaluator_create(const mdl_model_config *model, const mdl_data *data,
@@ -117,11 +165,13 @@ void mdl_evaluator_destroy(mdl_evaluator *e)
     if (!e)
         return;
     mdl_loader_destroy(e->loader);
-    mdl_buffer_destroy(e->images);
-    mdl_buffer_destroy(e->labels);
     mdl_run_destroy(e->run);
-    mdl__built_destroy(&e->built);
-    mdl_free(e->host_labels);
+    if (!e->borrows) {
+        mdl_buffer_destroy(e->images);
+        mdl_buffer_destroy(e->labels);
+        mdl__built_destroy(&e->built);
+        mdl_free(e->host_labels);
+    }
     mdl_free(e->step_logits);
     mdl_free(e->step_q);
     mdl_free(e);
@@ -277,6 +327,15 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
 
 mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_scores *s)
 {
+    bool complete;
+    return mdl_evaluator_run_while(e, weights, NULL, NULL, s, &complete);
+}
+
+mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
+                                   mdl_evaluator_watch watch, void *user, mdl_scores *s,
+                                   bool *complete)
+{
+    *complete = false;
     if (!s->correct)
         MDL_TRY(create_scores(e, s));
     s->top1 = s->loss = s->mean_steps = 0;
@@ -284,8 +343,12 @@ mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_s
     MDL_TRY(mdl_run_bind(e->run, weights->params, weights->buffers, NULL));
     if (e->loader)
         MDL_TRY(mdl_loader_start(e->loader, 0, 0));
-    for (size_t b = 0; b < e->batches; b++)
+    for (size_t b = 0; b < e->batches; b++) {
         MDL_TRY(run_batch(e, b, s));
+        if (watch && b + 1 < e->batches && !watch(user, s, (b + 1) * e->batch))
+            return MDL_OK;
+    }
+    *complete = true;
     for (size_t i = 0; i < e->count; i++) {
         s->top1 += (double)s->correct[i];
         s->loss += s->losses[i];

@@ -93,6 +93,17 @@ void mdl_evaluator_destroy(mdl_evaluator *evaluator);
  * struct and reused afterwards. */
 mdl_status mdl_evaluator_run(mdl_evaluator *evaluator, const mdl_weights *weights,
                              mdl_scores *scores) MDL_MUST_CHECK;
+/* The same, asking after each batch but the last whether to go on: `done` images have their entries
+ * in scores->correct and scores->losses.  Where *complete is false the means are not set. */
+typedef bool (*mdl_evaluator_watch)(void *user, const mdl_scores *scores, size_t done);
+mdl_status mdl_evaluator_run_while(mdl_evaluator *evaluator, const mdl_weights *weights,
+                                   mdl_evaluator_watch watch, void *user, mdl_scores *scores,
+                                   bool *complete) MDL_MUST_CHECK;
+/* Another evaluator on a twin of the device (mdl_device_twin), which may run at the same time: plan
+ * and images are those of `of`, which must stay; the arena is its own.  data as for `of`. */
+mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl_device *device,
+                              mdl_evaluator **out) MDL_MUST_CHECK;
+size_t mdl_evaluator_bytes(const mdl_evaluator *evaluator); /* of its arena */
 const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *evaluator);
 
 /* Re-estimate BatchNorm statistics over (at most `limit`, 0: all) training images, without

@@ -1,0 +1,73 @@
+/* The threads of a search.  Each has a team, an arena and tables of its own; graph, plan and images
+ * are shared.  What a child's scores are does not depend on who judges it. */
+#include "merge/merge_internal.h"
+
+#include <string.h>
+
+/* Without a limit of its own a search uses so many bytes for the arenas of its workers. */
+#define MDL_CREW_BYTES ((size_t)1 << 30)
+
+static mdl_status add_workers(mdl__crew *crew)
+{
+    for (size_t w = 1; w < crew->workers; w++)
+        MDL_TRY(mdl__merger_twin(&crew->mergers[0], &crew->mergers[w]));
+    return MDL_OK;
+}
+
+/* Workers for plans of `bytes` each. */
+static size_t fitting(const mdl_merge_job *job, size_t wanted, size_t bytes)
+{
+    size_t limit = job->memory_limit > 0 ? job->memory_limit : MDL_CREW_BYTES;
+    return mdl_max_size(1, mdl_min_size(wanted, limit / mdl_max_size(1, bytes)));
+}
+
+/* The first merger, with its part of the device's threads. */
+static mdl_status first_merger(const mdl_merge_job *job, mdl__crew *crew)
+{
+    size_t threads = (size_t)job->device->threads / crew->workers;
+    mdl__merger_destroy(&crew->mergers[0]);
+    mdl_device_close(crew->device);
+    crew->device = NULL;
+    if (crew->workers == 1)
+        return mdl__merger_create(job, job->device, true, &crew->mergers[0]);
+    MDL_TRY(mdl_device_twin(job->device, (int)mdl_max_size(1, threads), &crew->device));
+    return mdl__merger_create(job, crew->device, true, &crew->mergers[0]);
+}
+
+static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew)
+{
+    size_t most = job->merge->workers > 0 ? job->merge->workers : (size_t)job->device->threads;
+    most = job->device->backend->host_memory ? mdl_max_size(1, mdl_min_size(most, batch)) : 1;
+    MDL_TRY(MDL_NEW(most, "workers", &crew->mergers));
+    MDL_TRY(MDL_NEW(most, "workers", &crew->scores));
+    MDL_TRY(mdl_monitor_create(&crew->monitor));
+    crew->workers = most;
+    MDL_TRY(first_merger(job, crew));
+    size_t bytes = mdl_evaluator_bytes(crew->mergers[0].evaluator);
+    if (job->merge->workers == 0 && fitting(job, most, bytes) < most) {
+        crew->workers = fitting(job, most, bytes);
+        MDL_TRY(first_merger(job, crew));
+    }
+    MDL_TRY(add_workers(crew));
+    return mdl_pool_create(crew->workers, &crew->pool);
+}
+
+mdl_status mdl__crew_create(const mdl_merge_job *job, size_t batch, mdl__crew *out)
+{
+    memset(out, 0, sizeof *out);
+    return create(job, batch, out);
+}
+
+void mdl__crew_destroy(mdl__crew *crew)
+{
+    mdl_pool_destroy(crew->pool);
+    for (size_t w = crew->mergers ? crew->workers : 0; w-- > 0;) { /* the first at the end */
+        mdl_scores_free(&crew->scores[w]);
+        mdl__merger_destroy(&crew->mergers[w]);
+    }
+    mdl_device_close(crew->device);
+    mdl_free(crew->mergers);
+    mdl_free(crew->scores);
+    mdl_monitor_destroy(crew->monitor);
+    memset(crew, 0, sizeof *crew);
+}

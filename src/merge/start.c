@@ -1,0 +1,101 @@
+/* The first members of a search: random models, or the parents and their averages. */
+#include "merge/merge_internal.h"
+
+#include <string.h>
+
+/* Judge the genome in spare[0], let it ask for a place, and keep it where the strategy wants all.
+ */
+static mdl_status admit_start(mdl__search *s, const char *source)
+{
+    bool kept;
+    uint64_t dropped;
+    size_t number = (size_t)s->next_id - 1;
+    if (number < s->n_origins) {
+        MDL_TRY(mdl_weights_copy(&s->origins[number], &s->genomes[s->spare[0]]));
+        s->origin_ids[number] = s->next_id;
+    }
+    MDL_TRY(mdl__search_judge(s, 0));
+    mdl__search_admit(s, 0, &kept, &dropped);
+    MDL_TRY(mdl__search_genome(s, s->spare[0]));
+    return mdl__lineage_start(s, &s->children[0], source, kept, dropped);
+}
+
+static mdl_status from_scratch(mdl__search *s)
+{
+    for (size_t i = 0; i < s->config->from_scratch; i++) {
+        uint32_t word[4];
+        char source[64];
+        /* Another seed for each, away from the draws of the children. */
+        mdl_philox(s->job->seed, MDL_STREAM_MERGE, UINT64_MAX - i, word);
+        MDL_TRY(mdl_weights_init(s->merger->graph, (uint64_t)word[0] << 32 | word[1],
+                                 &s->genomes[s->spare[0]]));
+        snprintf(source, sizeof source, "random %zu", i);
+        MDL_TRY(admit_start(s, source));
+    }
+    return MDL_OK;
+}
+
+static mdl_status from_parents(mdl__search *s)
+{
+    const mdl_merge_job *job = s->job;
+    mdl__merger *m = s->merger;
+    for (size_t i = 0; i < job->n_parents; i++) {
+        mdl_weights *parent = &s->genomes[s->spare[0]];
+        double n = (double)(i + 1);
+        MDL_TRY(mdl__merger_load(m, job->parents[i], parent));
+        if (i == 0)
+            MDL_TRY(mdl_weights_copy(&s->average, parent));
+        else
+            MDL_TRY(
+                mdl__genome_mix(&m->genome, &s->average, (n - 1) / n, parent, 1 / n, &s->average));
+        MDL_TRY(admit_start(s, job->parents[i]));
+    }
+    return MDL_OK;
+}
+
+static mdl_status pair_averages(mdl__search *s, mdl_weights *second)
+{
+    const mdl_merge_job *job = s->job;
+    mdl__merger *m = s->merger;
+    char source[96];
+    for (size_t i = 0; i < job->n_parents; i++)
+        for (size_t j = i + 1; j < job->n_parents; j++) {
+            mdl_weights *first = &s->genomes[s->spare[0]];
+            MDL_TRY(mdl__merger_load(m, job->parents[i], first));
+            MDL_TRY(mdl__merger_load(m, job->parents[j], second));
+            MDL_TRY(mdl__genome_mix(&m->genome, first, 0.5, second, 0.5, first));
+            snprintf(source, sizeof source, "average of parents %zu and %zu", i + 1, j + 1);
+            MDL_TRY(admit_start(s, source));
+        }
+    return MDL_OK;
+}
+
+/* Pairwise averages, where they do not cost more than they may, then that of all. */
+static mdl_status averages(mdl__search *s, mdl_weights *second)
+{
+    size_t n = s->job->n_parents;
+    if (n < 2)
+        return MDL_OK;
+    if (n * (n - 1) / 2 <= mdl_max_size(1, (size_t)s->total / 2))
+        MDL_TRY(pair_averages(s, second));
+    if (n == 2) /* it is the pair's */
+        return MDL_OK;
+    MDL_TRY(mdl_weights_copy(&s->genomes[s->spare[0]], &s->average));
+    return admit_start(s, "average of all parents");
+}
+
+mdl_status mdl__search_start(mdl__search *s)
+{
+    MDL_TRY(mdl__lineage_open(s));
+    MDL_TRY(mdl__search_genome(s, s->spare[0]));
+    if (s->config->from_scratch > 0)
+        return from_scratch(s);
+    MDL_TRY(from_parents(s));
+    if (!s->config->start_averages)
+        return MDL_OK;
+    mdl_weights second = {0};
+    MDL_TRY(mdl_weights_create(s->merger->graph, s->job->device, &second));
+    mdl_status status = averages(s, &second);
+    mdl_weights_destroy(&second);
+    return status;
+}
