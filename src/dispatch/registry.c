@@ -1,5 +1,6 @@
 /* The list of backends, and how a device is named and opened. */
 #include "dispatch/module.h"
+#include "dispatch/tuning.h"
 
 #include <string.h>
 
@@ -74,7 +75,15 @@ mdl_status mdl_device_twin(const mdl_device *device, int threads, mdl_device **o
                         device->backend->name);
     snprintf(spec, sizeof spec, "%s%s%s", device->backend->name, device->selector[0] ? ":" : "",
              device->selector);
-    return mdl_device_open(spec, threads, device->real, out);
+    MDL_TRY(mdl_device_open(spec, threads, device->real, out));
+    if (!device->tuning)
+        return MDL_OK;
+    mdl_status status = mdl__tuning_copy(device->tuning, &(*out)->tuning);
+    if (status != MDL_OK) {
+        mdl_device_close(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void mdl_device_close(mdl_device *device)

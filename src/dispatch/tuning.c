@@ -29,6 +29,16 @@ mdl_status mdl_tuning_create(mdl_tuning **out)
     return mdl_fail(MDL_NO_MEMORY, "tuning");
 }
 
+mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
+{
+    MDL_TRY(mdl_tuning_create(out));
+    if (json_object_update((*out)->calls, from->calls) == 0)
+        return MDL_OK;
+    mdl_tuning_destroy(*out);
+    *out = NULL;
+    return mdl_fail(MDL_NO_MEMORY, "tuning");
+}
+
 void mdl_tuning_destroy(mdl_tuning *tuning)
 {
     if (!tuning)
