@@ -136,6 +136,15 @@ says p.csv 'index,label,predicted,logit_0,logit_1,'
 expect 0 eval a/final.safetensors --data digits --split fitness
 says out 'fitness split: 144 images'
 expect 3 eval a/final.safetensors --data digits --predictions missing/p.csv
+mkdir -p power/intel-rapl:0
+echo 1000000 >power/intel-rapl:0/max_energy_range_uj
+echo 5 >power/intel-rapl:0/energy_uj
+MENDEL_POWERCAP=$dir/power expect 0 eval a/final.safetensors --data digits --full --images 5 --json
+for word in '"temperature":' '"brier":' '"JPEG"' '"shifts":' '"joules_per_image":0.0' \
+    '"held_out_images":144'; do says out "$word"; done
+MENDEL_POWERCAP=$dir/nothing expect 0 eval a/final.safetensors --data digits --latency --tta --images 5
+says out 'energy not available'
+says out 'test-time augmentation, 5 images'
 expect 3 eval a/final.safetensors --data digits --set model.hidden=17
 head -c 1000 a/final.safetensors >cut.safetensors
 expect 3 eval cut.safetensors --data digits
@@ -208,13 +217,13 @@ model: {width: 0.25, depth: 0.2}
 trm: {dim: 8}
 train: {epochs: 1, batch: 16}
 merge: {evaluations: 2, batch: 2}
-experiment: {epochs_merged: 0, latency_runs: 1}
+experiment: {epochs_merged: 0, latency_runs: 1, corrupt_images: 2, tta_images: 4}
 run: {threads: 1}
 YAML
 expect 0 experiment tiny.yaml --out x
 says out 'hybrid + M2N2'
 says out 'seeds show little'
-exists x/table.txt x/table.md x/table.csv x/table.json x/config.yaml
+exists x/table.txt x/table.md x/table.csv x/table.json x/config.yaml x/evaluation.json
 expect 0 experiment tiny.yaml --out x --json
 says out '"verdict":'
 says err 'finished before'

@@ -97,6 +97,7 @@ enum mdl_stream {
     MDL_STREAM_BOOTSTRAP,   /* statistics */
     MDL_STREAM_TRM_START,   /* y0, z0 of the TRM (constant seed) */
     MDL_STREAM_ALIGN,       /* order of the groups in weight matching */
+    MDL_STREAM_CORRUPT,     /* corruption of images (index: kind, severity, image) */
     MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
 };
 
@@ -141,6 +142,23 @@ double mdl_time(void);               /* seconds, monotonic */
 int mdl_cpu_count(void);             /* processors this process may use (affinity counts), >= 1 */
 size_t mdl_peak_memory(void);        /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
+
+/* Counters of the energy that the processors have used (powercap): everything on the machine is in
+ * them, not this process alone. */
+enum { MDL_ENERGY_PACKAGES = 16 };
+typedef struct mdl_energy {
+    size_t count; /* of packages that can be read; 0: not available */
+    struct mdl_energy_package {
+        char path[256];
+        uint64_t range; /* microjoules after which the counter starts again */
+        uint64_t last;  /* its value at the last reading */
+    } package[MDL_ENERGY_PACKAGES];
+} mdl_energy;
+/* folder NULL: $MENDEL_POWERCAP, or the system's. */
+void mdl_energy_open(const char *folder, mdl_energy *meter);
+/* Joules since it was opened or last asked; NAN where not available.  Asked seldom (a package's
+ * counter starts again after some 250 kJ, or an hour at 70 W), it counts too little. */
+double mdl_energy_spent(mdl_energy *meter);
 
 /* ---- code that is loaded at run time ----------------------------------------------------------
  */

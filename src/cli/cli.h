@@ -128,6 +128,7 @@ void cli_view_close(cli_view *view); /* removes the bar */
 /* Callbacks of the library with a cli_view as user. */
 mdl_train_events cli_train_events(cli_view *view);
 void cli_merge_progress(void *view, const mdl_merge_progress *progress);
+void cli_assess_progress(void *view, const char *what, size_t done, size_t total);
 void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
 /* Something else's bar, where it is time to show it: `part` (0 to 1) is done. */
 void cli_progress(cli_view *view, const char *front, double part, const char *back);

@@ -1,4 +1,5 @@
 /* mendel eval: what a checkpoint does on a split. */
+#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -17,6 +18,8 @@ typedef struct evaluation { /* all that one run of the command holds */
     mdl_evaluator *evaluator;
     mdl_weights weights;
     mdl_scores scores;
+    mdl_assess_job look; /* what more is wanted */
+    mdl_assessment seen;
 } evaluation;
 
 static mdl_status parse_split(const char *text, mdl_split *out)
@@ -83,6 +86,36 @@ static void warn_of_classes(const evaluation *e)
                 e->config.data.source, e->data->classes, classes);
 }
 
+static mdl_status read_wishes(evaluation *e, const cli_args *args, cli_view *view)
+{
+    bool full = cli_flag(args, "--full");
+    size_t images;
+    e->look = (mdl_assess_job){
+        .calibration = full || cli_flag(args, "--calibration"),
+        .robustness = full || cli_flag(args, "--robustness"),
+        .tta = full || cli_flag(args, "--tta"),
+        .latency = full || cli_flag(args, "--latency"),
+        .steps = full,
+        .split = e->split,
+        .progress = cli_assess_progress,
+        .user = view,
+    };
+    MDL_TRY(cli_number(args, "--images", 0, 1000, &images));
+    e->look.corrupt_images = e->look.tta_images = images;
+    return cli_number(args, "--batch", 1, 0, &e->look.batch);
+}
+
+static mdl_status look_closer(evaluation *e)
+{
+    e->look.model = &e->config.model;
+    e->look.weights = &e->weights;
+    e->look.data = e->data;
+    e->look.device = e->device;
+    e->look.seed = e->config.run.seed;
+    e->look.latency_runs = e->config.experiment.latency_runs;
+    return mdl_assess(&e->look, &e->seen);
+}
+
 static mdl_status evaluate(evaluation *e, const cli_args *args)
 {
     const char *predictions = cli_value(args, "--predictions");
@@ -93,7 +126,8 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
         return mdl_fail(MDL_CONFIG, "option --steps: expected at most %d", MDL_MAX_SUPERVISION);
     MDL_TRY(cli_config(args, e->checkpoint, &e->config));
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
-    e->config.data.test_only = e->split == MDL_SPLIT_TEST;
+    /* The temperature needs held-out images, which lie on the train side. */
+    e->config.data.test_only = e->split == MDL_SPLIT_TEST && !e->look.calibration;
     MDL_TRY(cli_open(&e->config, &e->device, &e->data));
     warn_of_classes(e);
     MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &e->evaluator));
@@ -101,7 +135,69 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     MDL_TRY(mdl_weights_create(graph, e->device, &e->weights));
     MDL_TRY(mdl_weights_load(e->file, e->checkpoint, graph, &e->weights));
     MDL_TRY(mdl_evaluator_run(e->evaluator, &e->weights, &e->scores));
+    MDL_TRY(look_closer(e));
     return predictions != NULL ? write_predictions(e, predictions) : MDL_OK;
+}
+
+static void print_calibration(const evaluation *e)
+{
+    const mdl_assessment *a = &e->seen;
+    const mdl_calibration *lines[] = {&a->calibration, &a->scaled};
+    for (size_t i = 0; i < (a->fitted > 0 ? 2u : 1u); i++)
+        printf("%s: log-likelihood %.4f  ECE %.2f %% (%d bins)  Brier %.4f\n",
+               i == 0 ? "calibration" : "  with its temperature", -lines[i]->loss,
+               100 * lines[i]->ece, MDL_CALIBRATION_BINS, lines[i]->brier);
+    if (a->fitted > 0)
+        printf("  temperature %.3f, fitted on %zu held-out images\n", a->scaled.temperature,
+               a->fitted);
+    else
+        printf("  no temperature: data.fitness_fraction holds no images out\n");
+}
+
+static void print_robustness(const mdl_assessment *a)
+{
+    printf("common corruptions, %zu images each (procedural: not comparable with published "
+           "tables)\n  clean %.2f %%, mean over all %.2f %%; by severity 1 to 5, in %%:\n",
+           a->corrupt_images, 100 * a->clean, 100 * a->corrupted_mean);
+    for (size_t k = 0; k < MDL_CORRUPTIONS; k++) {
+        printf("  %-8s %-15s", mdl_corruption_group(k), mdl_corruption_name(k));
+        for (size_t s = 0; s < MDL_SEVERITIES; s++)
+            printf("  %6.2f", 100 * a->corrupted[k][s]);
+        printf("\n");
+    }
+}
+
+static void print_latency(const mdl_assessment *a)
+{
+    static const int batch[MDL_LATENCY_BATCHES] = {1, 64};
+    for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) {
+        const mdl_latency *l = &a->latency[i];
+        printf("latency, batch %d: median %.2f ms, 95th percentile %.2f ms (%zu runs); energy ",
+               batch[i], 1e3 * l->median, 1e3 * l->p95, l->runs);
+        if (isnan(l->joules))
+            printf("not available\n");
+        else
+            printf("%.3g J an image\n", l->joules);
+    }
+}
+
+static void print_look(const evaluation *e)
+{
+    const mdl_assessment *a = &e->seen;
+    if (e->look.calibration)
+        print_calibration(e);
+    if (e->look.robustness)
+        print_robustness(a);
+    if (e->look.tta)
+        printf("test-time augmentation, %zu images: %.2f %% as they are; with flip %.2f %%, shifts "
+               "%.2f %%, both %.2f %%\n",
+               a->tta_images, 100 * a->tta_plain, 100 * a->tta[MDL_TTA_FLIP],
+               100 * a->tta[MDL_TTA_SHIFTS], 100 * a->tta[MDL_TTA_BOTH]);
+    for (size_t i = 0; i < a->n_steps; i++)
+        printf("%s %zu: %.2f %%%s", i == 0 ? "accuracy after supervision step" : ",", i + 1,
+               100 * a->step_top1[i], i + 1 < a->n_steps ? "" : "\n");
+    if (e->look.latency)
+        print_latency(a);
 }
 
 static mdl_status report(const evaluation *e, bool json)
@@ -112,13 +208,15 @@ static mdl_status report(const evaluation *e, bool json)
         json_t *steps = json_array();
         for (size_t i = 0; i < s->n_steps; i++)
             json_array_append_new(steps, json_real(s->step_top1[i]));
-        return cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}",
-                                        "checkpoint", e->checkpoint, "data", e->config.data.source,
-                                        "split", split_names[e->split], "images",
-                                        (json_int_t)s->count, "top1", s->top1, "low", interval.low,
-                                        "high", interval.high, "loss", s->loss, "mean_steps",
-                                        s->mean_steps, "step_top1", steps),
-                              false);
+        json_t *out = json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "checkpoint",
+                                e->checkpoint, "data", e->config.data.source, "split",
+                                split_names[e->split], "images", (json_int_t)s->count, "top1",
+                                s->top1, "low", interval.low, "high", interval.high, "loss",
+                                s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
+        json_t *look = mdl_assessment_json(&e->look, &e->seen);
+        json_object_update(out, look);
+        json_decref(look);
+        return cli_print_json(out, false);
     }
     printf("%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,
            split_names[e->split], s->count);
@@ -128,6 +226,7 @@ static mdl_status report(const evaluation *e, bool json)
         printf("  after supervision step %zu: %.2f %%\n", i + 1, 100 * s->step_top1[i]);
     if (s->mean_steps < (double)s->n_steps)
         printf("  steps used on average: %.2f\n", s->mean_steps);
+    print_look(e);
     return MDL_OK;
 }
 
@@ -140,7 +239,10 @@ static mdl_status run(const cli_args *args)
     e.checkpoint = args->positional[0];
     cli_view_open(&view, true);
     cli_install_log(&view);
-    mdl_status status = evaluate(&e, args);
+    mdl_status status = read_wishes(&e, args, &view);
+    if (status == MDL_OK)
+        status = evaluate(&e, args);
+    cli_view_close(&view);
     if (status == MDL_OK)
         status = report(&e, cli_flag(args, "--json"));
     mdl_scores_free(&e.scores);
@@ -158,19 +260,28 @@ static const cli_option options[] = {
     {"--predictions", 'p', "FILE", "write index, label, predicted class and logits as CSV"},
     {"--steps", 0, "N", "supervision steps of the TRM (default: as trained)"},
     {"--batch", 0, "N", "images at once"},
+    {"--calibration", 0, NULL, "ECE, Brier, log-likelihood; temperature fitted on held-out images"},
+    {"--robustness", 0, NULL, "accuracy under 15 common corruptions at 5 severities"},
+    {"--tta", 0, NULL, "test-time augmentation: flip, shifts, both"},
+    {"--latency", 0, NULL, "time and energy at batch 1 and 64"},
+    {"--full", 0, NULL, "all of these, and accuracy by supervision step"},
+    {"--images", 0, "N", "images for --robustness and --tta (default: 1000; 0: all)"},
     CLI_JSON_OPTION,
 };
 
 const cli_command cli_cmd_eval = {
     .name = "eval",
     .summary = "evaluate a checkpoint",
-    .usage = "CHECKPOINT --data SPEC [--split NAME] [--predictions FILE] [--json]",
+    .usage = "CHECKPOINT --data SPEC [--split NAME] [--full] [--predictions FILE] [--json]",
     .text = "A checkpoint of ours carries its model, and mean and deviation of the images it was\n"
             "trained on; other images are normalised with these, too, unless --set data.normalize\n"
             "is given.  For the test split the training images are needed only where nothing says\n"
             "what to normalise with.  A checkpoint without metadata is taken with the defaults\n"
-            "(EfficientNet-Lite0, model.bn_eps 1e-3) and --set.\n",
+            "(EfficientNet-Lite0, model.bn_eps 1e-3) and --set.\n"
+            "The corruptions are made from formulas, seeded by run.seed; they are not comparable\n"
+            "with published tables.\n",
     .examples = "  mendel eval runs/a/final.safetensors --data cifar10:data\n"
+                "  mendel eval runs/a/ema.safetensors --data cifar10:data --full --images 500\n"
                 "  mendel eval runs/a/ema.safetensors --data digits --split fitness --json\n"
                 "  mendel eval other.safetensors --data cifar10:data --set model.bn_eps=1e-5 \\\n"
                 "      --predictions out.csv\n",

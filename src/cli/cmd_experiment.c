@@ -11,8 +11,11 @@ static void stage(void *view, const char *text)
 static mdl_status experiment(const mdl_config *config, const char *out, bool json, cli_view *view)
 {
     mdl_train_events train = cli_train_events(view);
-    mdl_experiment_events events = {
-        .stage = stage, .train = &train, .merge = cli_merge_progress, .user = view};
+    mdl_experiment_events events = {.stage = stage,
+                                    .train = &train,
+                                    .merge = cli_merge_progress,
+                                    .assess = cli_assess_progress,
+                                    .user = view};
     mdl_experiment_job job = {.config = config, .out = out, .events = &events};
     mdl_table *table;
     char *text = NULL;

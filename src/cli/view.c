@@ -199,6 +199,13 @@ void cli_progress(cli_view *view, const char *front, double part, const char *ba
         draw(view, front, part, back);
 }
 
+void cli_assess_progress(void *user, const char *what, size_t done, size_t total)
+{
+    char front[64];
+    snprintf(front, sizeof(front), "run %zu/%zu", done + 1, total);
+    cli_progress(user, front, (double)done / (double)total, what);
+}
+
 static void log_line(void *user, mdl_log_level level, const char *text)
 {
     if (level == MDL_LOG_DEBUG)

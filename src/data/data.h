@@ -124,6 +124,30 @@ void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, 
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
                      uint32_t *order);
 
+/* ---- other images of a split ------------------------------------------------------------------
+ */
+
+/* Change one image in place: [height, width, channels] as the model sees it, values 0 .. 1 of full
+ * intensity.  position: of the image in its split. */
+typedef mdl_status (*mdl_image_change)(void *user, uint32_t position, double *pixels);
+/* Data whose test split holds changed images of a split of `from` (limit > 0: only so many, evenly
+ * spread over it), with the same normalisation; its other splits are empty.  Close it as any. */
+mdl_status mdl_data_derive(const mdl_data *from, mdl_split split, size_t limit,
+                           mdl_image_change change, void *user, mdl_data **out) MDL_MUST_CHECK;
+
+/* The common corruptions of Hendrycks & Dietterich 2019, procedural: see corrupt.c. */
+enum { MDL_CORRUPTIONS = 15, MDL_SEVERITIES = 5 };
+const char *mdl_corruption_name(size_t kind);  /* "shot noise"; kind: 0 .. 14 */
+const char *mdl_corruption_group(size_t kind); /* noise, blur, weather, digital */
+typedef struct mdl_corruptor mdl_corruptor;    /* scratch for images of one shape */
+mdl_status mdl_corruptor_create(size_t height, size_t width, size_t channels,
+                                mdl_corruptor **out) MDL_MUST_CHECK;
+void mdl_corruptor_destroy(mdl_corruptor *corruptor); /* NULL is allowed */
+/* Corrupt one image in place; pixels as for mdl_image_change, severity 1 .. 5.  A pure function of
+ * all its arguments. */
+mdl_status mdl_corrupt(mdl_corruptor *corruptor, size_t kind, size_t severity, uint64_t seed,
+                       uint32_t image, double *pixels) MDL_MUST_CHECK;
+
 /* ---- download ---------------------------------------------------------------------------------
  */
 

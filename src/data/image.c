@@ -1,6 +1,7 @@
 /* JPEG files by libjpeg (or libjpeg-turbo) and PNG files by libpng, to 8-bit RGB.  No resizing. */
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
@@ -8,7 +9,7 @@
 #include <jerror.h>
 #include <png.h>
 
-#include "data/internal.h"
+#include "data/corrupt_internal.h"
 
 enum { FILE_LIMIT = 1 << 28 }; /* bytes of an image file */
 
@@ -92,6 +93,71 @@ static mdl_status read_jpeg(const char *path, const unsigned char *data, size_t 
     jpeg_create_decompress(&info);
     jpeg_decode(&info, path, data, bytes, size, rgb, &status);
     jpeg_destroy_decompress(&info);
+    return status;
+}
+
+/* As in reading: what is changed outlives a longjmp in *memory and *bytes. */
+static void jpeg_encode(struct jpeg_compress_struct *info, const uint8_t *pixels, size_t height,
+                        size_t width, size_t channels, int quality, unsigned char **memory,
+                        unsigned long *bytes)
+{
+    jpeg_mem_dest(info, memory, bytes);
+    info->image_height = (JDIMENSION)height;
+    info->image_width = (JDIMENSION)width;
+    info->input_components = (int)channels;
+    info->in_color_space = channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+    jpeg_set_defaults(info);
+    jpeg_set_quality(info, quality, TRUE);
+    jpeg_start_compress(info, TRUE);
+    while (info->next_scanline < info->image_height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + info->next_scanline * width * channels);
+        jpeg_write_scanlines(info, &row, 1);
+    }
+    jpeg_finish_compress(info);
+}
+
+/* *memory is libjpeg's own allocation, which the caller frees. */
+static mdl_status jpeg_there_and_back(uint8_t *pixels, size_t height, size_t width, size_t channels,
+                                      int quality, unsigned char **memory, unsigned long *bytes)
+{
+    struct jpeg_compress_struct out;
+    struct jpeg_decompress_struct in;
+    jpeg_failure failure;
+    memset(&out, 0, sizeof(out));
+    memset(&in, 0, sizeof(in));
+    out.err = in.err = jpeg_std_error(&failure.base);
+    failure.base.error_exit = jpeg_fail;
+    failure.base.emit_message = jpeg_message;
+    if (setjmp(failure.back) != 0) {
+        jpeg_destroy_compress(&out);
+        jpeg_destroy_decompress(&in);
+        return mdl_fail(MDL_INVALID, "JPEG of %zux%zu pixels: %s", height, width, failure.text);
+    }
+    jpeg_create_compress(&out);
+    jpeg_encode(&out, pixels, height, width, channels, quality, memory, bytes);
+    jpeg_destroy_compress(&out);
+    jpeg_create_decompress(&in);
+    jpeg_mem_src(&in, *memory, *bytes);
+    jpeg_read_header(&in, TRUE);
+    in.out_color_space = channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+    jpeg_start_decompress(&in);
+    while (in.output_scanline < in.output_height) {
+        JSAMPROW row = pixels + in.output_scanline * width * channels;
+        jpeg_read_scanlines(&in, &row, 1);
+    }
+    jpeg_finish_decompress(&in);
+    jpeg_destroy_decompress(&in);
+    return MDL_OK;
+}
+
+mdl_status mdl__jpeg_round_trip(uint8_t *pixels, size_t height, size_t width, size_t channels,
+                                int quality)
+{
+    unsigned char *memory = NULL;
+    unsigned long bytes = 0;
+    mdl_status status =
+        jpeg_there_and_back(pixels, height, width, channels, quality, &memory, &bytes);
+    free(memory);
     return status;
 }
 

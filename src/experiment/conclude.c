@@ -349,6 +349,7 @@ mdl_status mdl__conclude(mdl__runner *r, mdl_table *table)
     snprintf(table->title, sizeof(table->title), "Experiment on %.*s",
              (int)strcspn(r->config.data.source, ":"), r->config.data.source);
     MDL_TRY(test_all(r));
+    MDL_TRY(mdl__assess_all(r));
     for (size_t b = 0; b < r->n_branches; b++)
         add_mean(table, &r->branch[b]);
     for (size_t b = r->n_branches; b-- > 0;)

@@ -134,6 +134,8 @@ const mdl__key mdl__keys[] = {
     SIZE("experiment.epochs_merged", 0, experiment.epochs_merged, 0, 64, "late epochs of each training that join its last as parents"),
     FLAG("experiment.merge_ema", 0, experiment.merge_ema, "averaged weights (train.ema) are parents too"),
     SIZE("experiment.latency_runs", 0, experiment.latency_runs, 1, 100000, "forward passes the latency is measured over"),
+    SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),
+    SIZE("experiment.tta_images", 0, experiment.tta_images, 0, BIG, "test images for test-time augmentation; 0: no such evaluation"),
 
     {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it"},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
@@ -163,7 +165,9 @@ mdl_config mdl_config_default(void)
                                                 .merge_baseline = true,
                                                 .epochs_merged = 2,
                                                 .merge_ema = true,
-                                                .latency_runs = 50};
+                                                .latency_runs = 50,
+                                                .corrupt_images = 500,
+                                                .tta_images = 2000};
     config.run =
         (mdl_run_config){.seed = 1, .backend = "cpu", .precision = MDL_F32, .tuning = "auto"};
     return config;

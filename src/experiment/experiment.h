@@ -24,6 +24,7 @@ typedef struct mdl_experiment_config {
     size_t epochs_merged;  /* how many late epoch checkpoints of each seed join the archive */
     bool merge_ema;        /* EMA weights join too */
     size_t latency_runs;
+    size_t corrupt_images, tta_images; /* of the test split; 0: no such evaluation */
 } mdl_experiment_config;
 
 #define MDL_MAX_KEYS 128
@@ -112,6 +113,7 @@ typedef struct mdl_experiment_events {           /* each may be NULL */
     void (*stage)(void *user, const char *text); /* "A, seed 1 of 2: train baseline" */
     const mdl_train_events *train;
     void (*merge)(void *user, const mdl_merge_progress *progress);
+    void (*assess)(void *user, const char *what, size_t done, size_t total);
     void *user;
 } mdl_experiment_events;
 
@@ -182,6 +184,10 @@ void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_r
 void mdl_table_judge(mdl_table *table);
 
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
+
+/* What was asked for of an assessment, as in evaluation.json; a new reference. */
+struct json_t;
+struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *assessment);
 
 typedef enum mdl_table_format {
     MDL_TABLE_TERMINAL,

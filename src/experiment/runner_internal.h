@@ -91,6 +91,10 @@ mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 void mdl__branch_free(mdl__branch *branch);
 /* The test split, once, and the table. */
 mdl_status mdl__conclude(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+/* evaluation.json: calibration, corruptions and the like of the fused, the average, the best
+ * parent.
+ */
+mdl_status mdl__assess_all(mdl__runner *r) MDL_MUST_CHECK;
 /* Evaluate checkpoints of one model on a split; `sum` (may be NULL) gets the sum of the logits of
  * those for which adds[i]. */
 typedef struct mdl__checkpoints {

@@ -1,4 +1,5 @@
-/* The time of one forward pass, as a user of the model would see it: image in, logits out. */
+/* Time and energy of one forward pass, as a user of the model would see it: image in, logits out.
+ */
 #include "train/train_internal.h"
 
 #include <stdlib.h>
@@ -21,12 +22,16 @@ static double quantile(const double *sorted, size_t n, double q)
 }
 
 static mdl_status measure(mdl_run *run, const mdl__built *built, const float *images, float *logits,
-                          double *seconds, size_t runs)
+                          double *seconds, size_t runs, double *joules)
 {
     mdl_view in = mdl_run_view(run, built->io.images), out = mdl_run_view(run, built->io.logits);
     size_t n_in = mdl_shape_count(&in.shape), n_out = mdl_shape_count(&out.shape);
+    mdl_energy energy;
+    mdl_energy_open(NULL, &energy);
     *mdl_run_state(run) = (mdl_step_state){.bn_momentum = -1};
     for (size_t i = 0; i < MDL_WARM_UP_RUNS + runs; i++) {
+        if (i == MDL_WARM_UP_RUNS)
+            (void)mdl_energy_spent(&energy);
         double start = mdl_time();
         MDL_TRY(mdl_view_upload_f32(&in, images, n_in));
         MDL_TRY(mdl_run_step(run));
@@ -34,6 +39,7 @@ static mdl_status measure(mdl_run *run, const mdl__built *built, const float *im
         if (i >= MDL_WARM_UP_RUNS)
             seconds[i - MDL_WARM_UP_RUNS] = mdl_time() - start;
     }
+    *joules = mdl_energy_spent(&energy);
     return MDL_OK;
 }
 
@@ -43,7 +49,7 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
     mdl__built built = {0};
     mdl_run *run = NULL;
     float *images = NULL, *logits = NULL;
-    double *seconds = NULL;
+    double *seconds = NULL, joules = 0;
     size_t image = model->height * model->width_px * model->channels;
     memset(out, 0, sizeof *out);
     if (batch == 0 || runs == 0)
@@ -60,10 +66,11 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
     mdl_rng rng = mdl_rng_init(0, MDL_STREAM_SYNTHETIC);
     for (size_t i = 0; i < batch * image; i++)
         images[i] = (float)mdl_rng_normal(&rng);
-    if ((status = measure(run, &built, images, logits, seconds, runs)) != MDL_OK)
+    if ((status = measure(run, &built, images, logits, seconds, runs, &joules)) != MDL_OK)
         goto end;
     qsort(seconds, runs, sizeof *seconds, by_value);
-    *out = (mdl_latency){quantile(seconds, runs, 0.5), quantile(seconds, runs, 0.95), runs};
+    *out = (mdl_latency){quantile(seconds, runs, 0.5), quantile(seconds, runs, 0.95), runs,
+                         joules / (double)(runs * batch)};
 end:
     mdl_run_destroy(run);
     mdl__built_destroy(&built);

@@ -202,6 +202,19 @@ static void count_time(mdl__trainer *t)
     t->mark = now;
 }
 
+/* The same for energy, which is read before something is written only: each reading opens files. */
+static void count_energy(mdl__trainer *t)
+{
+    t->position.joules += mdl_energy_spent(&t->energy);
+}
+
+/* What was done since the last count was not training. */
+static void skip_time(mdl__trainer *t)
+{
+    t->mark = mdl_time();
+    (void)mdl_energy_spent(&t->energy);
+}
+
 /* Steps of the current epoch that are done, in units of t->batches. */
 static double epoch_progress(const mdl__trainer *t)
 {
@@ -245,18 +258,20 @@ static mdl_status finish_epoch(mdl__trainer *t)
     bool last = number == c->epochs;
     bool evaluate = last || (c->evaluate_every > 0 && number % c->evaluate_every == 0);
     mdl_epoch_metrics *line = &t->history[t->n_history];
+    count_energy(t);
     MDL_TRY(mdl__metrics_line(t, evaluate, line));
     t->n_history++;
     t->mark = mdl_time(); /* evaluating and saving is not training */
     t->position.epoch = number;
     t->position.batch = t->position.images = 0;
     t->position.loss_sum = t->position.correct = t->position.epoch_seconds = 0;
+    t->position.joules = 0;
     MDL_TRY(mdl__metrics_write(t, t->n_history));
     MDL_TRY(mdl__epoch_save(t));
     MDL_TRY(mdl__state_save(t));
     if (events && events->epoch)
         events->epoch(events->user, line);
-    t->mark = mdl_time();
+    skip_time(t);
     return MDL_OK;
 }
 
@@ -270,6 +285,7 @@ static mdl_status stop_if_asked(mdl__trainer *t)
 {
     if (!mdl_stop_requested())
         return MDL_OK;
+    count_energy(t);
     MDL_TRY(mdl__state_save(t));
     return mdl_fail(MDL_CANCELLED, "training was interrupted after step %llu%s",
                     (unsigned long long)t->position.step,
@@ -304,8 +320,9 @@ static mdl_status run_epoch(mdl__trainer *t)
             continue;
         MDL_TRY(stop_if_asked(t));
         if (save) {
+            count_energy(t);
             MDL_TRY(mdl__state_save(t));
-            t->mark = mdl_time();
+            skip_time(t);
         }
     }
     return MDL_OK;
@@ -316,6 +333,7 @@ static mdl_status finish_part(mdl__trainer *t)
 {
     const mdl_train_events *events = t->job->events;
     mdl_epoch_metrics *line = &t->history[t->n_history];
+    count_energy(t);
     MDL_TRY(mdl__metrics_line(t, true, line));
     MDL_TRY(mdl__metrics_write(t, t->n_history + 1));
     MDL_TRY(mdl__state_save(t));
@@ -326,6 +344,7 @@ static mdl_status finish_part(mdl__trainer *t)
 
 static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
 {
+    mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t))

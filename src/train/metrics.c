@@ -18,7 +18,8 @@ mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *
                                 .fitness_top1 = (double)NAN,
                                 .images_per_second =
                                     p->epoch_seconds > 0 ? images / p->epoch_seconds : 0,
-                                .seconds = p->epoch_seconds};
+                                .seconds = p->epoch_seconds,
+                                .joules = p->joules};
     if (!evaluate || !t->evaluator)
         return MDL_OK;
     MDL_TRY(mdl_evaluator_run(t->evaluator, &t->weights, &t->scores));
@@ -47,6 +48,7 @@ static mdl_status put_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     MDL_TRY(put_number(file, ", \"fitness_top1\": ", m->fitness_top1, "null"));
     MDL_TRY(put_number(file, ", \"images_per_second\": ", m->images_per_second, "null"));
     MDL_TRY(put_number(file, ", \"seconds\": ", m->seconds, "null"));
+    MDL_TRY(put_number(file, ", \"joules\": ", m->joules, "null"));
     return mdl_atomic_printf(file, "}\n");
 }
 
@@ -61,6 +63,7 @@ static mdl_status put_csv(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     MDL_TRY(put_number(file, ",", m->fitness_top1, ""));
     MDL_TRY(put_number(file, ",", m->images_per_second, ""));
     MDL_TRY(put_number(file, ",", m->seconds, ""));
+    MDL_TRY(put_number(file, ",", m->joules, ""));
     return mdl_atomic_printf(file, "\n");
 }
 
@@ -89,6 +92,6 @@ mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines)
     MDL_TRY(write_lines(t, lines, "metrics.jsonl", "", put_json));
     return write_lines(t, lines, "metrics.csv",
                        "epoch,step,lr,train_loss,train_top1,fitness_loss,fitness_top1,"
-                       "images_per_second,seconds\n",
+                       "images_per_second,seconds,joules\n",
                        put_csv);
 }

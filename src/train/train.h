@@ -124,10 +124,70 @@ mdl_status mdl_recalibrator_run(mdl_recalibrator *recalibrator,
 typedef struct mdl_latency {
     double median, p95;
     size_t runs;
+    double joules; /* of the machine's processors for an image; NAN where that is not known */
 } mdl_latency;
 mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights *weights,
                                mdl_device *device, size_t batch, size_t runs,
                                mdl_latency *out) MDL_MUST_CHECK;
+
+/* ---- a closer look ----------------------------------------------------------------------------
+ */
+
+/* Softmax (or stable-max) of logits / temperature into out [classes]; returns the largest's class.
+ */
+size_t mdl_probabilities(const double *logits, size_t classes, double temperature, bool stablemax,
+                         double *out);
+
+#define MDL_CALIBRATION_BINS 15
+typedef struct mdl_calibration {
+    double temperature;          /* logits were divided by it */
+    double ece;                  /* expected calibration error over the bins, 0 .. 1 */
+    double brier;                /* mean squared error of all classes' probabilities, 0 .. 2 */
+    double loss;                 /* negative log-likelihood, mean over images */
+    struct mdl_calibration_bin { /* bin b: b / 15 <= probability of the answer < (b + 1) / 15 */
+        size_t count;
+        double confidence, accuracy; /* means; 0 where count is 0 */
+    } bin[MDL_CALIBRATION_BINS];
+} mdl_calibration;
+/* scores with logits; labels [count]. */
+mdl_status mdl_calibrate(const mdl_scores *scores, const int32_t *labels, bool stablemax,
+                         double temperature, mdl_calibration *out) MDL_MUST_CHECK;
+/* The temperature of 0.02 .. 50 with the least loss; for held-out images, not for those judged. */
+mdl_status mdl_fit_temperature(const mdl_scores *scores, const int32_t *labels, bool stablemax,
+                               double *temperature) MDL_MUST_CHECK;
+
+typedef struct mdl_assess_job {
+    const mdl_model_config *model;
+    const mdl_weights *weights;
+    const mdl_data *data; /* with a fitness split where a temperature is wanted */
+    mdl_device *device;
+    mdl_split split;                                   /* whose images are judged */
+    size_t batch;                                      /* 0: default */
+    bool calibration, robustness, tta, steps, latency; /* what is wanted */
+    size_t corrupt_images, tta_images;                 /* of the split, evenly spread; 0: all */
+    uint64_t seed;                                     /* of the corruptions */
+    size_t latency_runs;                               /* at batch 1 */
+    void (*progress)(void *user, const char *what, size_t done, size_t total); /* may be NULL */
+    void *user;
+} mdl_assess_job;
+
+enum { MDL_TTA_FLIP, MDL_TTA_SHIFTS, MDL_TTA_BOTH, MDL_TTA_WAYS };
+enum { MDL_LATENCY_BATCHES = 2 }; /* 1 and 64 images */
+typedef struct mdl_assessment {
+    size_t images;                       /* calibration: of the split */
+    size_t fitted;                       /* held-out images behind the temperature; 0: none */
+    mdl_calibration calibration, scaled; /* as it is, and with the temperature */
+    size_t corrupt_images;
+    double clean, corrupted[MDL_CORRUPTIONS][MDL_SEVERITIES], corrupted_mean; /* accuracies */
+    size_t tta_images;
+    double tta_plain, tta[MDL_TTA_WAYS];   /* accuracy of the mean probabilities of several views:
+                                              mirrored; moved a sixteenth to each side; both */
+    size_t n_steps;                        /* 0: the model has none */
+    double step_top1[MDL_MAX_SUPERVISION]; /* accuracy after each supervision step, also beyond
+                                              those that were trained */
+    mdl_latency latency[MDL_LATENCY_BATCHES];
+} mdl_assessment;
+mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_CHECK;
 
 /* ---- metadata of checkpoints --------------------------------------------------------------------
  */
@@ -158,6 +218,7 @@ typedef struct mdl_epoch_metrics { /* a line of metrics.jsonl */
     double lr, train_loss, train_top1;
     double fitness_loss, fitness_top1; /* NAN where not evaluated */
     double images_per_second, seconds;
+    double joules; /* of the whole machine's processors; NAN where that is not known */
 } mdl_epoch_metrics;
 
 typedef struct mdl_train_events { /* each may be NULL */

@@ -54,6 +54,7 @@ typedef struct mdl__position { /* where a training stands; saved as it is */
     double lr;                 /* of the last step */
     double epoch_seconds;      /* spent in the current epoch */
     double seconds;            /* spent in all */
+    double joules;             /* spent in the current epoch; NAN where not known */
 } mdl__position;
 
 typedef struct mdl__slot { /* a place in the batch of stepwise supervision; saved as it is */
@@ -116,6 +117,7 @@ typedef struct mdl__trainer {
     double session_start; /* fraction of the training that was done when this session began */
     double session_time;  /* mdl_time then */
     double mark;          /* mdl_time up to which `position` has counted the seconds */
+    mdl_energy energy;    /* read up to where `position` has counted the joules */
 } mdl__trainer;
 
 mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
