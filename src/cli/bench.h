@@ -67,10 +67,24 @@ mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out)
 /* Measure all variants of all calls, print them, write the machine's table. */
 mdl_status bench_tune(bench *b);
 
+/* ---- what the machine can do (bench_roofline.c) ------------------------------------------------
+ */
+
+typedef struct bench_roofline { /* a second each */
+    double flops;               /* of a product in the caches */
+    double memory, cache;       /* bytes to and from memory, and to and from the caches */
+} bench_roofline;
+
+mdl_status bench_roofline_take(mdl_device *device, bench_roofline *out);
+/* The least time for so much work.  Calls that run interleaved find their tensors in the caches, so
+ * it is their bandwidth that bounds. */
+double bench_roofline_seconds(const bench_roofline *r, double flops, double bytes);
+
 /* ---- where the time goes (bench_ops.c) ---------------------------------------------------------
  */
 
-/* Run b->repeat steps with times, print the table. */
-mdl_status bench_trace(const bench *b, bench_step *t);
+/* Run b->repeat steps with times, print the table with each line's distance to the roofline. */
+mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,
+                       const bench_roofline *roofline);
 
 #endif

@@ -55,32 +55,51 @@ static void collect(const bench *b, const bench_step *t, const double *seconds, 
     qsort(lines, *n_lines, sizeof(*lines), by_time);
 }
 
-static mdl_status print_ops(const bench *b, const op_time *lines, size_t n)
+static mdl_status print_line(const bench *b, const bench_work *work, const bench_roofline *roofline,
+                             const op_time *l, double total)
 {
-    double total = 0;
-    for (size_t i = 0; i < n; i++)
-        total += lines[i].seconds;
-    if (!b->json)
-        printf("  %-*s %6s %10s %7s %9s %8s\n", b->layers ? 64 : 24, "op", "calls", "ms", "share",
-               "GFLOP/s", "GB/s");
-    for (size_t i = 0; i < n; i++) {
-        const op_time *l = &lines[i];
-        double rate = l->seconds > 0 ? 1e-9 / l->seconds : 0;
-        if (b->json)
-            MDL_TRY(cli_print_json(json_pack("{s:s, s:I, s:f, s:f, s:f, s:f}", "op", l->name,
-                                             "calls", (json_int_t)l->calls, "seconds", l->seconds,
-                                             "share", l->seconds / total, "gflops", l->flops * rate,
-                                             "gbytes", l->bytes * rate),
-                                   false));
-        else
-            printf("  %-*s %6zu %10.3f %6.1f%% %9.1f %8.1f\n", b->layers ? 64 : 24, l->name,
-                   l->calls, 1e3 * l->seconds, 100 * l->seconds / total, l->flops * rate,
-                   l->bytes * rate);
-    }
+    double rate = l->seconds > 0 ? 1e-9 / l->seconds : 0;
+    double least = bench_roofline_seconds(roofline, l->flops, l->bytes);
+    double reached = l->seconds > 0 ? least / l->seconds : 0;
+    if (b->json)
+        return cli_print_json(
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "op", l->name, "model",
+                      work->name, "work", work->train ? "train" : "infer", "batch",
+                      (json_int_t)work->batch, "calls", (json_int_t)l->calls, "seconds", l->seconds,
+                      "share", l->seconds / total, "gflops", l->flops * rate, "gbytes",
+                      l->bytes * rate, "of_roofline", reached),
+            false);
+    printf("  %-*s %6zu %10.3f %6.1f%% %9.1f %8.1f %8.0f%%\n", b->layers ? 64 : 24, l->name,
+           l->calls, 1e3 * l->seconds, 100 * l->seconds / total, l->flops * rate, l->bytes * rate,
+           100 * reached);
     return MDL_OK;
 }
 
-mdl_status bench_trace(const bench *b, bench_step *t)
+static mdl_status print_ops(const bench *b, const bench_work *work, const bench_roofline *roofline,
+                            const op_time *lines, size_t n)
+{
+    op_time all = {.name = "all"};
+    double least = 0;
+    for (size_t i = 0; i < n; i++) {
+        all.seconds += lines[i].seconds;
+        all.flops += lines[i].flops;
+        all.bytes += lines[i].bytes;
+        all.calls += lines[i].calls;
+        least += bench_roofline_seconds(roofline, lines[i].flops, lines[i].bytes);
+    }
+    if (!b->json)
+        printf("  %-*s %6s %10s %7s %9s %8s %9s\n", b->layers ? 64 : 24, "op", "calls", "ms",
+               "share", "GFLOP/s", "GB/s", "roofline");
+    for (size_t i = 0; i < n; i++)
+        MDL_TRY(print_line(b, work, roofline, &lines[i], all.seconds));
+    if (!b->json)
+        printf("  all: %zu calls in %.3f ms, %.0f %% of the roofline's speed\n", all.calls,
+               1e3 * all.seconds, all.seconds > 0 ? 100 * least / all.seconds : 0);
+    return MDL_OK;
+}
+
+mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,
+                       const bench_roofline *roofline)
 {
     size_t steps = mdl_plan_step_count(t->step.plan), n_lines = 0;
     op_time *lines = NULL;
@@ -98,7 +117,7 @@ mdl_status bench_trace(const bench *b, bench_step *t)
         for (size_t i = 0; i < steps; i++)
             before[i] = after[i] - before[i];
         collect(b, t, before, lines, &n_lines);
-        status = print_ops(b, lines, n_lines);
+        status = print_ops(b, work, roofline, lines, n_lines);
     }
     mdl_free(lines);
     mdl_free(before);

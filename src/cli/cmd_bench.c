@@ -10,19 +10,38 @@
 
 enum { WARM_UP = 3 };
 
+static mdl_status report_roofline(const bench *b, const bench_roofline *r)
+{
+    if (b->json)
+        return cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:f, s:f}", "roofline", "here",
+                                        "device", b->device->backend->name, "threads",
+                                        b->device->threads, "gflops", 1e-9 * r->flops,
+                                        "memory_gbytes", 1e-9 * r->memory, "cache_gbytes",
+                                        1e-9 * r->cache),
+                              false);
+    printf(
+        "here, with %d threads: %.0f GFLOP/s in a product, %.0f GB/s from memory, %.0f GB/s from "
+        "caches\n",
+        b->device->threads, 1e-9 * r->flops, 1e-9 * r->memory, 1e-9 * r->cache);
+    return MDL_OK;
+}
+
 static mdl_status report(const bench *b, const char *model, const char *work, size_t batch,
                          double median)
 {
     double rate = (double)batch / median;
     if (b->json)
-        return cli_print_json(
-            json_pack("{s:s+, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "peer", "mendel ",
-                      mdl_build_version(), "device", b->device->backend->name, "model", model,
-                      "layout", "nhwc", "work", work, "batch", (json_int_t)batch, "threads",
-                      b->device->threads, "median_s", median, "images_per_s", rate),
-            false);
-    printf("%-9s %-6s batch %4zu  %d threads  %9.2f ms  %9.1f images/s\n", model, work, batch,
-           b->device->threads, 1e3 * median, rate);
+        return cli_print_json(json_pack("{s:s+, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:I}",
+                                        "peer", "mendel ", mdl_build_version(), "device",
+                                        b->device->backend->name, "model", model, "layout", "nhwc",
+                                        "work", work, "batch", (json_int_t)batch, "threads",
+                                        b->device->threads, "median_s", median, "images_per_s",
+                                        rate, "peak_bytes", (json_int_t)mdl_peak_memory()),
+                              false);
+    char peak[32];
+    printf("%-9s %-6s batch %4zu  %d threads  %9.2f ms  %9.1f images/s  peak %s\n", model, work,
+           batch, b->device->threads, 1e3 * median, rate,
+           cli_bytes((double)mdl_peak_memory(), peak, sizeof(peak)));
     return fflush(stdout) == 0 ? MDL_OK : mdl_fail(MDL_IO, "cannot write to the standard output");
 }
 
@@ -86,7 +105,7 @@ bool bench_work_at(const bench *b, size_t i, bench_work *out)
     return false;
 }
 
-static mdl_status bench_one(const bench *b, const bench_work *work)
+static mdl_status bench_one(const bench *b, const bench_work *work, const bench_roofline *roofline)
 {
     bench_step t = {0};
     double median = 0;
@@ -105,7 +124,7 @@ static mdl_status bench_one(const bench *b, const bench_work *work)
                                     &profile);
     }
     if (status == MDL_OK && (b->ops || b->layers))
-        status = bench_trace(b, &t);
+        status = bench_trace(b, &t, work, roofline);
     bench_step_close(&t);
     return status;
 }
@@ -113,8 +132,13 @@ static mdl_status bench_one(const bench *b, const bench_work *work)
 static mdl_status bench_all(const bench *b)
 {
     bench_work work;
+    bench_roofline roofline = {0};
+    if (b->ops || b->layers) {
+        MDL_TRY(bench_roofline_take(b->device, &roofline));
+        MDL_TRY(report_roofline(b, &roofline));
+    }
     for (size_t i = 0; bench_work_at(b, i, &work); i++)
-        MDL_TRY(bench_one(b, &work));
+        MDL_TRY(bench_one(b, &work, &roofline));
     return MDL_OK;
 }
 
@@ -182,7 +206,7 @@ static const cli_option options[] = {
     {"--batch", 0, "N,..", "images in a step (default: 64); inference is also timed at 1"},
     {"--repeat", 0, "N", "timed steps, of which the median is taken (default: 7)"},
     {"--profile", 0, NULL, "launches, time of host and device, and bytes moved of a step"},
-    {"--ops", 0, NULL, "time, share, GFLOP/s and GB/s of each op"},
+    {"--ops", 0, NULL, "time, share, GFLOP/s, GB/s of each op, and how near the machine's limit"},
     {"--layers", 0, NULL, "the same for each op and shape"},
     {"--tune", 0, NULL, "measure which kernels are fastest here, and use those from now on"},
     CLI_JSON_OPTION,
@@ -194,18 +218,21 @@ const cli_command cli_cmd_bench = {
     .summary = "measure training and inference steps, whole and by op",
     .usage =
         "[--only train|infer] [--model NAME] [--batch N] [--threads N] [--ops] [--tune] [--json]",
-    .text = "A training step is forward, loss, backward and AdamW, without augmentation, "
-            "drop-connect,\n"
-            "EMA or clipping; inference is one forward pass.  Synthetic images.\n"
-            "--profile gives each step its batch, as training does; its device time and the times\n"
-            "of --ops are the device's own where it has a clock (opencl).\n"
-            "--tune writes a table for this machine to the cache folder; runs use it unless\n"
-            "run.tuning says otherwise, and keep a copy, so that they can be resumed exactly.\n",
+    .text =
+        "A training step is forward, loss, backward and AdamW, without augmentation, "
+        "drop-connect,\n"
+        "EMA or clipping; inference is one forward pass.  Synthetic images.\n"
+        "The peak is that of the process's resident memory so far: for a step's own, ask for one.\n"
+        "--profile gives each step its batch, as training does; its device time and the times\n"
+        "of --ops are the device's own where it has a clock (opencl).\n"
+        "--tune writes a table for this machine to the cache folder; runs use it unless\n"
+        "run.tuning says otherwise, and keep a copy, so that they can be resumed exactly.\n",
     .examples = "  mendel bench --threads 2 --json\n"
                 "  mendel bench --backend opencl --profile --ops\n"
                 "  mendel bench --only train --model baseline --ops\n"
                 "  mendel bench --only infer --batch 1 --layers\n"
-                "  mendel bench --tune --batch 64,128\n",
+                "  mendel bench --tune --batch 64,128\n"
+                "  mendel bench --only train --batch 16,64,256\n",
     .options = options,
     .n_options = MDL_COUNT(options),
     .run = run,
