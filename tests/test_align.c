@@ -160,7 +160,7 @@ static void open_model(mdl_model_kind kind)
 
 static void create_model(void)
 {
-    must(mdl__merger_create(&job, true, &merger));
+    must(mdl__merger_create(&job, job.device, true, &merger));
     must(mdl_graph_groups(merger.graph, &groups));
     must(mdl_weights_create(merger.graph, device, &a));
     must(mdl_weights_create(merger.graph, device, &b));

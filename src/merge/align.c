@@ -395,7 +395,7 @@ mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const ch
     mdl_weights a = {0}, b = {0};
     if (job->n_parents != 2)
         return mdl_fail(MDL_INVALID, "align: %zu checkpoints given, expected two", job->n_parents);
-    MDL_TRY(mdl__merger_create(job, false, &m));
+    MDL_TRY(mdl__merger_create(job, job->device, false, &m));
     mdl_status status = mdl_weights_create(m.graph, job->device, &a);
     if (status == MDL_OK)
         status = mdl_weights_create(m.graph, job->device, &b);

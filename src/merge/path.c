@@ -78,7 +78,7 @@ mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, siz
         out->line[l].aligned = l >= 2;
         out->line[l].recalibrated = l % 2 == 1;
     }
-    MDL_TRY(mdl__merger_create(job, true, &w.merger));
+    MDL_TRY(mdl__merger_create(job, job->device, true, &w.merger));
     mdl_status status = walk(&w, method, out);
     mdl_scores_free(&w.scores);
     mdl_recalibrator_destroy(w.recalibrator);
@@ -96,7 +96,7 @@ mdl_status mdl_merge_recalibrate(const mdl_merge_job *job, size_t limit, const c
     mdl_weights weights = {0};
     if (job->n_parents != 1 || job->data == NULL)
         return mdl_fail(MDL_INVALID, "recalibrate: expected one checkpoint and data");
-    MDL_TRY(mdl__merger_create(job, false, &m));
+    MDL_TRY(mdl__merger_create(job, job->device, false, &m));
     mdl_status status = mdl_weights_create(m.graph, job->device, &weights);
     if (status == MDL_OK)
         status = mdl__merger_load(&m, job->parents[0], &weights);
