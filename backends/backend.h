@@ -67,7 +67,8 @@ typedef struct mdl_kernel {
     /* Bit i: in[i] (out[i]) has images, and image n of the results depends on image n of those
      * only.  Other outputs are sums over all images. */
     unsigned images_in, images_out;
-    bool two_parts; /* makes sums over all images first, the results afterwards */
+    bool early_workspace; /* the call before it in a plan may write there for it */
+    bool two_parts;       /* makes sums over all images first, the results afterwards */
     /* Name of the i-th (from 1) other way in which it can do the call, NULL behind the last; NULL:
      * there is one way.  mdl_call.variant says which is taken, 0 being the backend's own rule; the
      * way may change the last digits and the workspace, not `supports` and `tile`. */

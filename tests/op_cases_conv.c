@@ -67,6 +67,9 @@ const op_case op_cases_conv[] = {
     LINEAR_LARGE(S2(65, 64), 64, 63),
     LINEAR_LARGE(S4(3, 7, 5, 32), 32, 96),
     LINEAR_LARGE(S2(257, 17), 17, 15),
+    LINEAR_LARGE(S2(260, 68), 68, 76),
+    LINEAR_LARGE(S4(3, 7, 5, 132), 132, 12),
+    LINEAR_LARGE(S2(1028, 24), 24, 40),
 
     CONV(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0),
     CONV(2, 5, 7, 3, 4, 3, 3, 1, 1, 1, 1, 1), /* the stem's kind, symmetric */
@@ -110,6 +113,8 @@ const op_case op_cases_conv[] = {
     {NORM(, 6, NONE), NORM_IN_RESIDUAL(S4(2, 7, 9, 15), 15), .grad = 39, .large = true},
     {NORM(, 5, RELU6), NORM_IN(S4(5, 8, 8, 64), 64), .grad = 7, .large = true},
     {NORM(, 5, NONE), NORM_IN(S2(1031, 17), 17), .grad = 7, .large = true},
+    {NORM(, 5, RELU6), NORM_IN(S2(1100, 36), 36), .grad = 7, .large = true},
+    {NORM(, 6, SILU), NORM_IN_RESIDUAL(S2(2050, 4), 4), .grad = 39, .large = true},
 
     {NORM(_APPLY, 5, RELU6), NORM_IN(S4(2, 3, 3, 17), 17)},
     {NORM(_APPLY, 6, NONE), NORM_IN_RESIDUAL(S2(5, 31), 31)},
@@ -190,7 +195,8 @@ const op_case op_cases_conv_tiny[] = {
     LINEAR_BIAS(S2(3, 5), 5, 7),
     LINEAR(S2(3, 5), 5, 17),
     LINEAR_BIAS(S2(5, 3), 3, 33),
-    LINEAR(S2(129, 1), 1, 3), /* the weight's gradient in two parts */
+    LINEAR(S2(257, 1), 1, 3),   /* the weight's gradient in two parts */
+    LINEAR(S2(68, 68), 68, 36), /* every tile, with edges */
 
     CONV(1, 5, 4, 3, 2, 3, 3, 2, 0, 0, 1, 1),
     CONV(1, 13, 7, 1, 2, 1, 1, 1, 0, 0, 0, 0), /* in two parts */
@@ -202,6 +208,9 @@ const op_case op_cases_conv_tiny[] = {
 
     {NORM(, 5, RELU6), NORM_IN(S2(7, 3), 3), .grad = 7},
     {NORM(, 6, SILU), NORM_IN_RESIDUAL(S2(67, 1), 1), .grad = 39}, /* in two parts */
+    {NORM(, 5, RELU6), NORM_IN(S2(3, 4), 4), .grad = 7},
+    {NORM(, 5, RELU), NORM_IN(S2(1025, 1), 1), .grad = 7}, /* in several launches */
+    {NORM(, 6, RELU6), NORM_IN_RESIDUAL(S2(1025, 4), 4), .grad = 39},
     {NORM(_APPLY, 6, NONE), NORM_IN_RESIDUAL(S2(5, 3), 3)},
     {NORM(_INFER, 5, RELU6), NORM_IN(S2(3, 5), 5)},
     ACTIVATION(RELU6, S2(3, 5)),

@@ -13,7 +13,7 @@ command -v oclgrind >/dev/null || {
 }
 log=$(mktemp "${TMPDIR:-/tmp}/mendel-oclgrind-XXXXXX") || exit 1
 trap 'rm -f "$log"' EXIT
-MDL_TEST_TINY=1 MDL_TEST_BACKEND=opencl:oclgrind oclgrind --max-errors 10 --log "$log" \
+MENDEL_OPENCL_CLBLAST_FROM=inf MDL_TEST_TINY=1 MDL_TEST_BACKEND=opencl:oclgrind oclgrind --max-errors 10 --log "$log" \
     --num-threads 1 --data-races --uninitialized --check-api --build-options -cl-opt-disable "$1"
 code=$?
 [ ! -s "$log" ] || {

@@ -222,6 +222,10 @@ static mdl_status setup(ocl_state *state, const char *selector)
     MDL_TRY(ocl_choose(selector, &platform, &state->device));
     get_text(state->device, CL_DEVICE_NAME, state->name, sizeof state->name);
     state->max_allocation = (size_t)get_ulong(state->device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    const char *rules = getenv("MENDEL_OPENCL_RULES"); /* gpu: tests of what a GPU would run */
+    state->is_gpu = (rules && strcmp(rules, "gpu") == 0) ||
+                    (get_ulong(state->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
+    state->units = get_uint(state->device, CL_DEVICE_MAX_COMPUTE_UNITS);
     cl_device_fp_config single = get_ulong(state->device, CL_DEVICE_SINGLE_FP_CONFIG);
     snprintf(state->options, sizeof state->options, "-cl-std=CL1.2%s",
              single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT

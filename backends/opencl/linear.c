@@ -1,8 +1,9 @@
-/* LINEAR, its gradients and SUM_ROWS.  Products are run by an own kernel, which adds the bias on
- * the way and can cut a long sum into chunks; large ones by CLBlast. */
+/* LINEAR, its gradients and SUM_ROWS.  A product has several ways: kernels of several tiles
+ * (product.cl), one for any shape (gemm.cl), and CLBlast; long sums are cut into chunks. */
 #include "backends/opencl/ocl_internal.h"
 
 #include <clblast_c.h>
+#include <math.h>
 
 typedef struct product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
     ocl_arg a, b, bias, c;
@@ -10,7 +11,73 @@ typedef struct product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
     size_t m, n, k;
     size_t chunk, chunks; /* of k; each chunk writes a part of its own */
     bool has_bias, accumulate;
+    bool by_four;         /* sizes and offsets are multiples of 4 */
+    const mdl_call *norm; /* NULL, or the BatchNorm of c, which follows */
 } product;
+
+/* ---- ways -------------------------------------------------------------------------------------
+ */
+
+/* In the order of their kernels. */
+typedef enum way {
+    WAY_128X64,
+    WAY_64X64,
+    WAY_32X32,
+    WAY_128X32,
+    WAY_128X16,
+    WAY_ANY,
+    WAY_BLAST
+} way;
+enum { WAYS = WAY_BLAST + 1 };
+
+static const struct {
+    const char *name;
+    size_t rows, columns; /* of a tile; 0: none */
+    size_t item_rows, item_columns;
+} ways[WAYS] = {
+    [WAY_128X64] = {"128x64", 128, 64, 8, 8}, [WAY_64X64] = {"64x64", 64, 64, 8, 4},
+    [WAY_32X32] = {"32x32", 32, 32, 4, 4},    [WAY_128X32] = {"128x32", 128, 32, 8, 4},
+    [WAY_128X16] = {"128x16", 128, 16, 4, 4}, [WAY_ANY] = {"any", 0, 0, 0, 0},
+    [WAY_BLAST] = {"clblast", 0, 0, 0, 0},
+};
+
+static size_t groups_of(way w, size_t m, size_t n)
+{
+    return (m + ways[w].rows - 1) / ways[w].rows * ((n + ways[w].columns - 1) / ways[w].columns);
+}
+
+/* The largest tile that still makes enough groups and does not waste more than an eighth of its
+ * columns.  Processors (PoCL) have neither local memory nor need of many groups. */
+static way rule(const ocl_state *state, const product *p)
+{
+    double work = (double)p->m * (double)p->n * (double)p->k;
+    if (p->chunks == 1 && !(p->has_bias && p->accumulate) && work >= state->blast_from)
+        return WAY_BLAST;
+    if (!p->by_four || !state->is_gpu)
+        return WAY_ANY;
+    bool wide = mdl_round_up(p->n, 64) * 8 <= p->n * 9;
+    way best = p->n <= 16 ? WAY_128X16 : wide ? WAY_128X64 : WAY_128X32;
+    if (wide && groups_of(best, p->m, p->n) * p->chunks < 2 * state->units)
+        best = WAY_64X64;
+    if (p->m <= 32 || (p->n > 16 && groups_of(best, p->m, p->n) * p->chunks < state->units))
+        best = WAY_32X32;
+    return best;
+}
+
+/* Whether a tile is worth a trial: no more than half of it lies beyond the edges. */
+static bool worth(way w, size_t m, size_t n)
+{
+    return ways[w].rows < 2 * m && ways[w].columns < 2 * n;
+}
+
+/* MENDEL_OPENCL_CLBLAST_FROM=inf: without it. */
+static bool blast_allowed(const ocl_state *state)
+{
+    return isfinite(state->blast_from);
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 /* By CLBlast, column-major with the operands swapped (row-major costs temporary buffers): what is
  * c[m, n] by rows is its transpose by columns. */
@@ -33,21 +100,9 @@ static mdl_status run_blast(mdl_device *device, const product *p)
     return MDL_OK;
 }
 
-static bool blast_serves(const ocl_state *state, const product *p)
+/* Tiles of 64 x 64, 128 x 32 or 128 x 16, with 4 x 4 for each work-item; any sizes. */
+static void run_any(mdl_device *device, const product *p)
 {
-    return p->chunks == 1 && !(p->has_bias && p->accumulate) &&
-           (double)p->m * (double)p->n * (double)p->k >= state->blast_from;
-}
-
-static void run_product(mdl_device *device, const product *p)
-{
-    ocl_state *state = ocl_of(device);
-    if (blast_serves(state, p)) {
-        if (state->failed == MDL_OK)
-            state->failed = run_blast(device, p);
-        return;
-    }
-    /* tiles of 64 x 64, 128 x 32 or 128 x 16, with 4 x 4 for each work-item */
     ocl_kernel kernel = OCL_KERNEL_gemm_64;
     size_t rows = 64, columns = 64;
     if (p->n <= 32) {
@@ -62,6 +117,68 @@ static void run_product(mdl_device *device, const product *p)
     OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_turned), p->b, ocl_uint(p->b_turned),
                p->bias, ocl_uint(p->has_bias), p->c, ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k),
                ocl_uint(p->chunk), ocl_uint(p->accumulate));
+}
+
+static void run_tile(mdl_device *device, const product *p, way w)
+{
+    size_t x = ways[w].columns / ways[w].item_columns, y = ways[w].rows / ways[w].item_rows;
+    size_t layout = p->a_turned ? 2 : p->b_turned;
+    ocl_kernel kernel = (ocl_kernel)((size_t)OCL_KERNEL_product_128x64 + 3 * (size_t)w + layout);
+    ocl_range range = {{x, y, 1},
+                       {(p->n + ways[w].columns - 1) / ways[w].columns * x,
+                        (p->m + ways[w].rows - 1) / ways[w].rows * y, p->chunks}};
+    bool has_part = p->norm && layout == 0 && p->chunks == 1 && !p->has_bias && !p->accumulate &&
+                    ocl_take_parts(device, p->norm, ways[w].rows);
+    OCL_LAUNCH(device, kernel, range, p->a, p->b, p->bias, ocl_uint(p->has_bias), p->c,
+               has_part ? ocl_tensor(&p->norm->workspace) : p->c, ocl_uint(has_part),
+               ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk),
+               ocl_uint(p->accumulate));
+}
+
+static void run_product(mdl_device *device, const product *p, way w)
+{
+    ocl_state *state = ocl_of(device);
+    if (w == WAY_BLAST && state->failed == MDL_OK)
+        state->failed = run_blast(device, p);
+    else if (w == WAY_ANY || !p->by_four)
+        run_any(device, p);
+    else if (w != WAY_BLAST)
+        run_tile(device, p, w);
+}
+
+/* ---- LINEAR, its input's gradient ---------------------------------------------------------------
+ */
+
+/* The variants of a product of that size: those of the tiles that are worth it, the two others. */
+static way variant_way(const ocl_state *state, size_t m, size_t n, bool by_four, int index)
+{
+    int last = blast_allowed(state) ? WAY_BLAST : WAY_ANY;
+    for (int w = 0; w <= last; w++)
+        if ((w >= WAY_ANY || (by_four && worth((way)w, m, n))) && --index == 0)
+            return (way)w;
+    return (way)WAYS;
+}
+
+static bool sizes_by_four(const mdl_call *call)
+{
+    return mdl_shape_last(&call->in[0].shape) % 4 == 0 &&
+           mdl_shape_last(&call->out[0].shape) % 4 == 0;
+}
+
+const char *ocl_linear_variant(const mdl_device *device, const mdl_call *call, int index)
+{
+    way w = variant_way(ocl_of(device), mdl_shape_rows(&call->in[0].shape),
+                        mdl_shape_last(&call->out[0].shape), sizes_by_four(call), index);
+    return (int)w < WAYS ? ways[w].name : NULL;
+}
+
+static void run_linear(mdl_device *device, const mdl_call *call, product *p)
+{
+    p->by_four = sizes_by_four(call) && ocl_by_four(call, 0);
+    way w = rule(ocl_of(device), p);
+    if (call->variant > 0)
+        w = variant_way(ocl_of(device), p->m, p->n, sizes_by_four(call), call->variant);
+    run_product(device, p, w);
 }
 
 OCL_OP(ocl_linear)
@@ -79,8 +196,9 @@ OCL_OP(ocl_linear)
                  .chunk = c,
                  .chunks = 1,
                  .has_bias = has_bias,
-                 .accumulate = call->accumulate & 1U};
-    run_product(device, &p);
+                 .accumulate = call->accumulate & 1U,
+                 .norm = ocl_of(device)->norm};
+    run_linear(device, call, &p);
 }
 
 OCL_OP(ocl_linear_grad_input)
@@ -98,19 +216,68 @@ OCL_OP(ocl_linear_grad_input)
                  .chunk = k,
                  .chunks = 1,
                  .accumulate = call->accumulate & 1U};
-    run_product(device, &p);
+    run_linear(device, call, &p);
 }
 
-/* dw sums over many rows for a small result: the rows are cut into chunks, so that there are
- * enough groups (about MANY_GROUPS) for a large device, of at least LEAST_ROWS. */
-enum { MANY_GROUPS = 512, LEAST_ROWS = 128 };
+/* ---- weights ------------------------------------------------------------------------------------
+ * dw sums over many rows for a small result: the rows are cut into chunks, so that there are
+ * enough groups for a large device, of at least LEAST_ROWS.  Variants are tiles times the number of
+ * groups that is aimed at. */
 
+enum { MANY_GROUPS = 512, LEAST_ROWS = 256 };
+
+static const struct {
+    const char *name;
+    way way;
+    size_t groups; /* aimed at; 1: the rows are not cut */
+} cuts[] = {
+    {"64x64, few groups", WAY_64X64, 128},
+    {"64x64, many groups", WAY_64X64, 1024},
+    {"128x64, few groups", WAY_128X64, 128},
+    {"128x64, many groups", WAY_128X64, 1024},
+    {"32x32, whole", WAY_32X32, 1},
+    {"32x32, few groups", WAY_32X32, 256},
+    {"32x32, many groups", WAY_32X32, 2048},
+    {"128x32, few groups", WAY_128X32, 256},
+    {"128x32, many groups", WAY_128X32, 1024},
+    {"128x16, many groups", WAY_128X16, 1024},
+    {"any", WAY_ANY, MANY_GROUPS},
+    {"clblast", WAY_BLAST, 1},
+};
+
+/* Index of the variant in `cuts`; -1: none. */
+static int variant_cut(const mdl_call *call, int index)
+{
+    size_t m = mdl_shape_last(&call->in[0].shape), n = mdl_shape_last(&call->in[1].shape);
+    for (size_t i = 0; i < MDL_COUNT(cuts); i++)
+        if ((cuts[i].way >= WAY_ANY || (m % 4 == 0 && n % 4 == 0 && worth(cuts[i].way, m, n))) &&
+            --index == 0)
+            return (int)i;
+    return -1;
+}
+
+const char *ocl_linear_grad_weight_variant(const mdl_device *device, const mdl_call *call,
+                                           int index)
+{
+    int cut = variant_cut(call, index);
+    if (cut < 0 || (cuts[cut].way == WAY_BLAST && !blast_allowed(ocl_of(device))))
+        return NULL;
+    return cuts[cut].name;
+}
+
+/* By the shape (and the variant) alone, so that the sums are the same on every device. */
 static size_t weight_chunk(const mdl_call *call)
 {
     size_t rows = mdl_shape_rows(&call->in[0].shape);
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t tiles = (c + 63) / 64 * ((k + 63) / 64);
-    size_t chunks = mdl_max_size(1, MANY_GROUPS / tiles);
+    size_t groups = MANY_GROUPS, tiles = groups_of(WAY_64X64, c, k);
+    int cut = call->variant > 0 ? variant_cut(call, call->variant) : -1;
+    if (cut >= 0) {
+        groups = cuts[cut].groups;
+        if (cuts[cut].way < WAY_ANY)
+            tiles = groups_of(cuts[cut].way, c, k);
+    }
+    size_t chunks = mdl_max_size(1, groups / tiles);
     return mdl_max_size(LEAST_ROWS, mdl_round_up((rows + chunks - 1) / chunks, 16));
 }
 
@@ -143,11 +310,16 @@ OCL_OP(ocl_linear_grad_weight)
                  .k = mdl_shape_rows(&call->in[0].shape),
                  .chunk = weight_chunk(call),
                  .chunks = chunks,
-                 .accumulate = chunks == 1 && (call->accumulate & 1U)};
-    run_product(device, &p);
+                 .accumulate = chunks == 1 && (call->accumulate & 1U),
+                 .by_four = c % 4 == 0 && ocl_by_four(call, k)};
+    int cut = call->variant > 0 ? variant_cut(call, call->variant) : -1;
+    run_product(device, &p, cut >= 0 ? cuts[cut].way : rule(ocl_of(device), &p));
     if (chunks > 1)
         ocl_sum_parts(device, call, c * k, chunks, &call->out[0], call->accumulate & 1U);
 }
+
+/* ---- sums of rows ------------------------------------------------------------------------------
+ */
 
 size_t ocl_sum_rows_workspace(const mdl_call *call, int threads)
 {

@@ -18,6 +18,21 @@
     X(gemm_64, gemm, "-DTM=64 -DTN=64")                                                           \
     X(gemm_32, gemm, "-DTM=128 -DTN=32")                                                          \
     X(gemm_16, gemm, "-DTM=128 -DTN=16")                                                          \
+    X(product_128x64, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=0 -DB_TURNED=0")        \
+    X(product_128x64_nt, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=0 -DB_TURNED=1")     \
+    X(product_128x64_tn, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=1 -DB_TURNED=0")     \
+    X(product_64x64, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")          \
+    X(product_64x64_nt, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")       \
+    X(product_64x64_tn, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")       \
+    X(product_32x32, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")          \
+    X(product_32x32_nt, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")       \
+    X(product_32x32_tn, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")       \
+    X(product_128x32, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")        \
+    X(product_128x32_nt, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")     \
+    X(product_128x32_tn, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")     \
+    X(product_128x16, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")        \
+    X(product_128x16_nt, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")     \
+    X(product_128x16_tn, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")     \
     X(sums, sums, "")                                                                             \
     X(bn_1, bn, "-DV=1")                                                                          \
     X(bn_4, bn, "-DV=4")                                                                         \
@@ -44,6 +59,21 @@
     X(gemm_64, gemm_64, gemm)                                                                     \
     X(gemm_32, gemm_32, gemm)                                                                     \
     X(gemm_16, gemm_16, gemm)                                                                     \
+    X(product_128x64, product_128x64, product)                                                    \
+    X(product_128x64_nt, product_128x64_nt, product)                                              \
+    X(product_128x64_tn, product_128x64_tn, product)                                              \
+    X(product_64x64, product_64x64, product)                                                      \
+    X(product_64x64_nt, product_64x64_nt, product)                                                \
+    X(product_64x64_tn, product_64x64_tn, product)                                                \
+    X(product_32x32, product_32x32, product)                                                      \
+    X(product_32x32_nt, product_32x32_nt, product)                                                \
+    X(product_32x32_tn, product_32x32_tn, product)                                                \
+    X(product_128x32, product_128x32, product)                                                    \
+    X(product_128x32_nt, product_128x32_nt, product)                                              \
+    X(product_128x32_tn, product_128x32_tn, product)                                              \
+    X(product_128x16, product_128x16, product)                                                    \
+    X(product_128x16_nt, product_128x16_nt, product)                                              \
+    X(product_128x16_tn, product_128x16_tn, product)                                              \
     X(sum_rows, sums, sum_rows)                                                                   \
     X(sum_parts, sums, sum_parts)                                                                 \
     X(bn_moments_1, bn_1, bn_moments)                                                             \
@@ -164,7 +194,9 @@ typedef struct ocl_state {
     char name[128];         /* of the device, for messages */
     char options[64];       /* with which all programs are built */
     size_t max_allocation;  /* bytes */
-    double blast_from;      /* multiply-adds from which a product goes to CLBlast */
+    bool is_gpu;
+    cl_uint units;     /* compute units */
+    double blast_from; /* multiply-adds from which a product goes to CLBlast */
     cl_program programs[OCL_PROGRAM_COUNT];
     cl_kernel kernels[OCL_KERNEL_COUNT];
     ocl_set_arg args[OCL_KERNEL_COUNT][OCL_MOST_ARGS];
@@ -177,7 +209,9 @@ typedef struct ocl_state {
     mdl_device_stats stats;
     uint64_t launches[OCL_KERNEL_COUNT];
     ocl_profile profile;
-    mdl_status failed; /* of the first launch that failed in this run */
+    const mdl_call *norm; /* the BatchNorm of what the call that runs writes; NULL: none follows */
+    size_t part_rows;     /* for each of which that call has written parts for it; 0: it has not */
+    mdl_status failed;    /* of the first launch that failed in this run */
 } ocl_state;
 
 static inline ocl_state *ocl_of(const mdl_device *device)
@@ -332,6 +366,13 @@ size_t ocl_chunks(size_t rows);
 void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_t chunks,
                    const mdl_view *y, bool accumulate);
 
+/* A kernel that writes x offers to write mean and sum of squared deviations of each `rows` rows of
+ * it to the workspace of the BatchNorm `norm`, [parts, 2, c]; whether there is room. */
+bool ocl_take_parts(mdl_device *device, const mdl_call *norm, size_t rows);
+
+const char *ocl_linear_variant(const mdl_device *device, const mdl_call *call, int index);
+const char *ocl_linear_grad_weight_variant(const mdl_device *device, const mdl_call *call,
+                                           int index);
 size_t ocl_linear_grad_weight_workspace(const mdl_call *call, int threads);
 size_t ocl_sum_rows_workspace(const mdl_call *call, int threads);
 size_t ocl_conv2d_grad_weight_workspace(const mdl_call *call, int threads);

@@ -8,9 +8,14 @@
     [MDL_OP_##UPPER] = {.run = ocl_##lower, .workspace = ocl_##lower##_workspace, .serial = true}
 
 static const mdl_kernel kernels[MDL_OP_COUNT] = {
-    ROW(LINEAR, linear),
-    ROW(LINEAR_GRAD_INPUT, linear_grad_input),
-    ROW_WORKSPACE(LINEAR_GRAD_WEIGHT, linear_grad_weight),
+    [MDL_OP_LINEAR] = {.run = ocl_linear, .serial = true, .variant = ocl_linear_variant},
+    [MDL_OP_LINEAR_GRAD_INPUT] = {.run = ocl_linear_grad_input,
+                                  .serial = true,
+                                  .variant = ocl_linear_variant},
+    [MDL_OP_LINEAR_GRAD_WEIGHT] = {.run = ocl_linear_grad_weight,
+                                   .workspace = ocl_linear_grad_weight_workspace,
+                                   .serial = true,
+                                   .variant = ocl_linear_grad_weight_variant},
     ROW_WORKSPACE(SUM_ROWS, sum_rows),
     ROW(CONV2D, conv2d),
     ROW(CONV2D_GRAD_INPUT, conv2d_grad_input),
@@ -18,7 +23,10 @@ static const mdl_kernel kernels[MDL_OP_COUNT] = {
     ROW(DEPTHWISE, depthwise),
     ROW(DEPTHWISE_GRAD_INPUT, depthwise_grad_input),
     ROW_WORKSPACE(DEPTHWISE_GRAD_WEIGHT, depthwise_grad_weight),
-    ROW_WORKSPACE(BATCH_NORM, batch_norm),
+    [MDL_OP_BATCH_NORM] = {.run = ocl_batch_norm,
+                           .workspace = ocl_batch_norm_workspace,
+                           .serial = true,
+                           .early_workspace = true},
     ROW(BATCH_NORM_APPLY, batch_norm_apply),
     ROW(BATCH_NORM_INFER, batch_norm_infer),
     ROW_WORKSPACE(BATCH_NORM_GRAD, batch_norm_grad),
@@ -53,14 +61,28 @@ static const mdl_kernel kernels[MDL_OP_COUNT] = {
     ROW(NOISE, noise),
 };
 
+/* The BatchNorm behind call i if it takes what that writes: its moments may be made on the way. */
+static const mdl_call *norm_behind(const mdl_call *calls, size_t n, size_t i)
+{
+    const mdl_call *next = &calls[i + 1];
+    if (i + 1 == n || next->op != MDL_OP_BATCH_NORM)
+        return NULL;
+    bool same = next->in[0].buffer == calls[i].out[0].buffer &&
+                next->in[0].offset == calls[i].out[0].offset &&
+                ocl_count(&next->in[0]) == ocl_count(&calls[i].out[0]);
+    return same ? next : NULL;
+}
+
 /* Enqueue the calls; they need not be done when this returns, unless times are asked for. */
 static mdl_status ocl_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
     ocl_state *state = ocl_of(device);
     bool profile = seconds || device->profile;
+    state->part_rows = 0;
     state->failed = profile ? ocl_profile_begin(state) : MDL_OK;
     for (size_t i = 0; i < n && state->failed == MDL_OK; i++) {
         state->profile.call = i;
+        state->norm = norm_behind(calls, n, i);
         calls[i].kernel->run(device, &calls[i], 0, 1);
     }
     if (profile) {

@@ -56,12 +56,23 @@ static ocl_range whole_range(const norm_shape *s)
     return ocl_block(s->c, 8 / s->wide, s->rows, 1);
 }
 
+/* Parts may come from the kernel that wrote x, for at least LEAST_ROWS rows each. */
 size_t ocl_batch_norm_workspace(const mdl_call *call, int threads)
 {
     const mdl_shape *x = &call->in[0].shape;
     size_t rows = mdl_shape_rows(x);
     (void)threads;
-    return rows <= WHOLE ? 0 : ocl_chunks(rows) * 2 * mdl_shape_last(x) * sizeof(float);
+    return rows <= WHOLE
+               ? 0
+               : (rows + LEAST_ROWS - 1) / LEAST_ROWS * 2 * mdl_shape_last(x) * sizeof(float);
+}
+
+bool ocl_take_parts(mdl_device *device, const mdl_call *norm, size_t rows)
+{
+    if (mdl_shape_rows(&norm->in[0].shape) <= WHOLE || rows < LEAST_ROWS)
+        return false;
+    ocl_of(device)->part_rows = rows;
+    return true;
 }
 
 /* `mean` and `spread` are those of the batch, or the running ones with a variance for spread. */
@@ -92,10 +103,14 @@ OCL_OP(ocl_batch_norm)
                    ocl_uint(s.c), ocl_uint(call->attrs->norm.act), momentum, eps);
         return;
     }
-    size_t chunk = ocl_chunk_rows(s.rows), chunks = ocl_chunks(s.rows);
+    ocl_state *state = ocl_of(device);
+    size_t chunk = state->part_rows > 0 ? state->part_rows : ocl_chunk_rows(s.rows);
+    size_t chunks = (s.rows + chunk - 1) / chunk;
     ocl_arg parts = ocl_tensor(&call->workspace);
-    OCL_LAUNCH(device, variant(&s, OCL_KERNEL_bn_moments_1), range_of(&s, chunk, chunks), IN(0),
-               parts, ocl_uint(s.rows), ocl_uint(s.c), ocl_uint(chunk));
+    if (state->part_rows == 0)
+        OCL_LAUNCH(device, variant(&s, OCL_KERNEL_bn_moments_1), range_of(&s, chunk, chunks), IN(0),
+                   parts, ocl_uint(s.rows), ocl_uint(s.c), ocl_uint(chunk));
+    state->part_rows = 0;
     OCL_LAUNCH(device, variant(&s, OCL_KERNEL_bn_finish_1), ocl_block(s.c, 8 / s.wide, chunks, 1),
                parts, IN(3), IN(4), OUT(1), OUT(2), ocl_uint(s.rows), ocl_uint(s.c),
                ocl_uint(chunk), ocl_uint(chunks), momentum, eps);

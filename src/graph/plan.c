@@ -116,6 +116,8 @@ static size_t find_lives(const mdl_plan *plan, life *lives, bool separate)
     for (size_t c = 0; c < plan->n_calls; c++) {
         size_t bytes = 4 * plan->calls[c].workspace.shape.dim[0], first, last;
         mdl__plan_span(plan, c, &first, &last);
+        if (first > 0 && plan->calls[c].kernel->early_workspace)
+            first--;
         if (bytes)
             lives[count++] =
                 (life){.bytes = bytes, .first = first, .last = last, .tensor = MDL_NONE, .call = c};
