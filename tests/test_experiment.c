@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -144,8 +145,9 @@ static void the_table_has_its_rows(void **state)
     assert_true(find(&table, "hybrid")->parameters > mean->parameters);
     assert_int_equal(find(&table, "hybrid: logit ensemble")->parameters,
                      2 * find(&table, "hybrid")->parameters);
-    /* Welch, fused against parent and average on both sides, fused hybrid against baseline. */
-    assert_int_equal(table.n_comparisons, 6);
+    /* Welch, fused against parent, average and ensemble on both sides, fused hybrid against
+     * baseline. */
+    assert_int_equal(table.n_comparisons, 8);
     assert_true(strlen(table.verdict) > 100);
 
     /* All of it is done: nothing runs again, and the table is the same to the last digit. */
@@ -165,7 +167,7 @@ static void changes_run_again(void **state)
     expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 0);
-    assert_int_equal(table.n_comparisons, 2);
+    assert_int_equal(table.n_comparisons, 3);
     /* Threads and latency are no reason to train; the search does not depend on them either. */
     expect(mdl_config_set(&config, "run.threads=2"), MDL_OK);
     expect(run(&table), MDL_OK);
@@ -231,6 +233,187 @@ static void what_cannot_be_is_refused(void **state)
     expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "nothing to do"));
+    expect(mdl_config_set(&config, "experiment.hybrid=true"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.matched=true"), MDL_OK);
+    expect(run(&table), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "experiment.matched"));
+    expect(mdl_config_set(&config, "experiment.trunk_epochs=1"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.control_tokens=true"), MDL_OK);
+    expect(run(&table), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "experiment.independent"));
+}
+
+static void use_trunk(void)
+{
+    static const char *const sets[] = {"experiment.baseline=false",
+                                       "experiment.trunk_epochs=2",
+                                       "experiment.children=2",
+                                       "experiment.child_epochs=1",
+                                       "experiment.epochs_merged=0",
+                                       "experiment.matched=true",
+                                       "experiment.independent=2",
+                                       "experiment.control_mlp_head=true",
+                                       "experiment.control_no_recursion=true",
+                                       "experiment.control_tokens=true",
+                                       "experiment.path_points=3",
+                                       "experiment.corrupt_images=0",
+                                       "experiment.tta_images=0",
+                                       "train.epochs=1"};
+    for (size_t i = 0; i < MDL_COUNT(sets); i++)
+        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+}
+
+static const mdl_comparison *find_test(const mdl_table *in, const char *first, const char *second)
+{
+    for (size_t i = 0; i < in->n_comparisons; i++) {
+        const mdl_comparison *c = &in->comparisons[i];
+        if (strcmp(c->first, first) == 0 && strcmp(c->second, second) == 0)
+            return c;
+    }
+    fail_msg("there is no test of %s against %s", first, second);
+    return NULL;
+}
+
+/* The number behind "key": in a JSON file of the experiment. */
+static long number_in(const char *name, const char *key)
+{
+    char path[MDL_PATH_MAX], *text;
+    size_t size;
+    expect(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
+    expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
+    const char *at = strstr(text, key);
+    long value = at != NULL ? strtol(at + strlen(key) + 3, NULL, 10) : -1;
+    mdl_free(text);
+    return value;
+}
+
+static void trunk_and_branches(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"hybrid",
+                                       "hybrid + M2N2",
+                                       "hybrid: best parent",
+                                       "hybrid: uniform average",
+                                       "hybrid: logit ensemble",
+                                       "hybrid: child 1",
+                                       "hybrid: child 2",
+                                       "hybrid: trunk",
+                                       "hybrid: compute-matched",
+                                       "hybrid: independent seed 21",
+                                       "hybrid: independent seed 22",
+                                       "hybrid: independent average",
+                                       "hybrid: independent aligned average",
+                                       "hybrid: MLP head",
+                                       "hybrid: no recursion",
+                                       "hybrid: grid tokens"};
+    static const char *const seconds[] = {"hybrid: best parent",    "hybrid: uniform average",
+                                          "hybrid: logit ensemble", "hybrid: child 1",
+                                          "hybrid: child 2",        "hybrid: compute-matched"};
+    use_trunk();
+    expect(run(&table), MDL_OK);
+    for (size_t i = 0; i < MDL_COUNT(rows); i++) {
+        const mdl_row *row = find(&table, rows[i]);
+        assert_true(row->top1 >= 0 && row->low <= row->top1 && row->top1 <= row->high);
+        assert_string_equal(row->arm, "hybrid");
+    }
+    for (size_t i = 0; i < MDL_COUNT(seconds); i++)
+        assert_true(find_test(&table, "hybrid + M2N2", seconds[i])->paired);
+    find_test(&table, "hybrid: independent seed 21", "hybrid: MLP head");
+    find_test(&table, "hybrid: independent seed 21", "hybrid: grid tokens");
+    assert_int_equal(number_in("B-trunk/step.json", "epochs"), 2);
+    assert_int_equal(number_in("B-child2/step.json", "epochs"), 1);
+    assert_int_equal(number_in("B-matched/step.json", "epochs"), 2 + 2 * 1);
+    assert_int_equal(number_in("B-seed21/step.json", "epochs"), 1);
+    assert_true(exists("paths.json") && exists("C-hybrid/others.json"));
+    assert_non_null(strstr(table.verdict, "share a trunk of 2 epochs"));
+    /* The MLP head has the hybrid's size, to half a hidden channel. */
+    double hybrid = (double)find(&table, "hybrid")->parameters;
+    double head = (double)find(&table, "hybrid: MLP head")->parameters;
+    assert_true(head - hybrid < 700 && hybrid - head < 700);
+    assert_int_equal(find(&table, "hybrid: no recursion")->parameters,
+                     find(&table, "hybrid")->parameters);
+    assert_true(find(&table, "hybrid: no recursion")->multiply_adds <
+                find(&table, "hybrid")->multiply_adds);
+    /* Children start from the trunk, not anew: both have its time in theirs. */
+    assert_true(find(&table, "hybrid: child 1")->train_seconds >
+                find(&table, "hybrid: trunk")->train_seconds);
+
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("train the"), count_lines("train the hybrid (finished before)"));
+    assert_int_equal(count_lines("test split"), 0);
+    assert_int_equal(count_lines("the line between"), 0);
+    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    for (size_t i = 0; i < table.n_rows; i++)
+        assert_true(table.rows[i].top1 == again.rows[i].top1);
+    /* Another restart: the children again, the trunk not. */
+    expect(mdl_config_set(&config, "experiment.child_lr=0.5"), MDL_OK);
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("trunk: train the hybrid (finished before)"), 1);
+    assert_int_equal(count_lines("child 1 of 2: train the hybrid (finished before)"), 0);
+    assert_int_equal(count_lines("compute-matched run: train the hybrid (finished before)"), 1);
+    /* Another trunk: all that comes from it, the others not. */
+    expect(mdl_config_set(&config, "experiment.trunk_final=0.5"), MDL_OK);
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("child 2 of 2: train the hybrid (finished before)"), 0);
+    assert_int_equal(count_lines("independent seed 1 of 2: train the hybrid (finished before)"), 1);
+}
+
+static void interrupted_branches_go_on(void **state)
+{
+    (void)state;
+    size_t interrupted = 0;
+    use_trunk();
+    expect(run(&table), MDL_OK);
+    scratch_remove(folder);
+    for (stop_after = 2; stop_after <= 18; stop_after += 4) {
+        mdl_status status = run(&again);
+        if (status != MDL_OK)
+            expect(status, MDL_CANCELLED);
+        interrupted += status == MDL_CANCELLED;
+        mdl_clear_stop();
+    }
+    assert_true(interrupted >= 4);
+    stop_after = 0;
+    expect(run(&again), MDL_OK);
+    assert_int_equal(table.n_rows, again.n_rows);
+    for (size_t i = 0; i < table.n_rows; i++)
+        assert_true(table.rows[i].top1 == again.rows[i].top1 &&
+                    table.rows[i].loss == again.rows[i].loss);
+}
+
+static void repeats_are_paired(void **state)
+{
+    (void)state;
+    use_trunk();
+    static const char *const sets[] = {"experiment.repeats=3",
+                                       "experiment.independent=0",
+                                       "experiment.control_mlp_head=false",
+                                       "experiment.control_no_recursion=false",
+                                       "experiment.control_tokens=false",
+                                       "experiment.path_points=0"};
+    for (size_t i = 0; i < MDL_COUNT(sets); i++)
+        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+    expect(run(&table), MDL_OK);
+    const mdl_row *fused = find(&table, "hybrid + M2N2");
+    const mdl_row *parent = find(&table, "hybrid: best parent");
+    const mdl_comparison *c = find_test(&table, fused->name, parent->name);
+    assert_true(c->repeats && fused->n_seeds == 3 && parent->n_seeds == 3);
+    double mean = 0;
+    for (size_t i = 0; i < 3; i++)
+        mean += (fused->seed_top1[i] - parent->seed_top1[i]) / 3;
+    assert_true(mean - c->difference < 1e-12 && c->difference - mean < 1e-12);
+    assert_true(c->sign_flip_p >= 0.25 && c->sign_flip_p <= 1); /* 2^(1 - 3) at least */
+    find_test(&table, fused->name, "hybrid: uniform average");
+    find_test(&table, fused->name, "hybrid: compute-matched");
+    assert_true(exists("repeat-3/table.json") && exists("table.json") && exists("config.yaml"));
+    expect(run(&again), MDL_OK);
+    assert_int_equal(count_lines("test split"), 0);
+    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    char *text;
+    expect(mdl_table_text(&table, MDL_TABLE_JSON, &text), MDL_OK);
+    assert_non_null(strstr(text, "\"sign_flip_p\""));
+    assert_non_null(strstr(text, "\"kind\": \"matched\""));
+    mdl_free(text);
 }
 
 static void from_scratch(void **state)
@@ -272,6 +455,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_record_runs_again, setup, teardown),
         cmocka_unit_test_setup_teardown(interrupted_it_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(trunk_and_branches, setup, teardown),
+        cmocka_unit_test_setup_teardown(interrupted_branches_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(repeats_are_paired, setup, teardown),
         cmocka_unit_test_setup_teardown(from_scratch, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

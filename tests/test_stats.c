@@ -142,16 +142,29 @@ static void quantile(void **state)
     assert_true(isnan(mdl_stat_quantile(values, 0, 0.5)));
 }
 
+/* Fisher's worked example: Darwin's 15 pairs of Zea mays (The Design of Experiments, section 21):
+ * 863 of 2^15 choices of signs have a sum as far as 314 on the one side, so 1726 of 32768. */
+static void sign_flips(void **state)
+{
+    (void)state;
+    static const double d[15] = {49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48};
+    static const double zero[15] = {0};
+    double p = mdl_stat_sign_flip(d, zero, 15);
+    if (!(fabs(p - 1726.0 / 32768) < 1e-15))
+        fail_msg("p = %.17g", p);
+    static const double five[5] = {0.1, 0.2, 0.1, 0.3, 0.2}; /* all positive: the least p */
+    assert_true(mdl_stat_sign_flip(five, zero, 5) == 2.0 / 32);
+    assert_true(mdl_stat_sign_flip(zero, zero, 5) == 1);
+    assert_true(isnan(mdl_stat_sign_flip(zero, zero, 0)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wilson),
-        cmocka_unit_test(mcnemar),
-        cmocka_unit_test(welch),
-        cmocka_unit_test(paired),
-        cmocka_unit_test(bootstrap),
-        cmocka_unit_test(quantile),
-        cmocka_unit_test(undefined_tests_say_so),
+        cmocka_unit_test(sign_flips), cmocka_unit_test(wilson),
+        cmocka_unit_test(mcnemar),    cmocka_unit_test(welch),
+        cmocka_unit_test(paired),     cmocka_unit_test(bootstrap),
+        cmocka_unit_test(quantile),   cmocka_unit_test(undefined_tests_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,7 +91,7 @@ static mdl_status describe(const mdl__runner *r, char **text)
                   (unsigned long long)r->config.run.seed);
     for (size_t b = 0; b < r->n_branches; b++) {
         const mdl__branch *branch = &r->branch[b];
-        for (size_t i = 0; i < branch->config.experiment.seeds; i++)
+        for (size_t i = 0; i < branch->n_trainings; i++)
             mdl__text_add(&out, "%s\n", branch->training[i].hash);
         mdl__text_add(&out, "%s %s\n", branch->parents[branch->best].name, branch->hash);
     }

@@ -10,24 +10,52 @@
 typedef struct slot { /* a model that is evaluated */
     char key[96];     /* in the record */
     mdl__model *model;
+    const char *name, *kind;         /* for readers of the record */
+    const mdl_model_config *network; /* NULL: the branch's */
     bool in_ensemble;
 } slot;
 
-enum { MAX_SLOTS = 2 * (MDL__MAX_SEEDS + MDL__MERGED_COUNT + 2) };
+enum { MAX_SLOTS = MDL__MAX_SEEDS + MDL__MERGED_COUNT + MDL__MAX_OTHERS };
 
-/* What stands for each training, the best parent where C did not write it anew, all merged. */
+/* What stands for each training, the best parent where C did not write it anew, all merged, all
+ * others. */
+static const char *const merged_names[MDL__MERGED_COUNT] = {
+    [MDL__BEST_PARENT] = "best parent", [MDL__FUSED] = "M2N2",
+    [MDL__AVERAGE] = "uniform average", [MDL__SOUP] = "greedy soup",
+    [MDL__SLERP] = "SLERP midpoint",
+};
+static const mdl_row_kind merged_rows[MDL__MERGED_COUNT] = {
+    [MDL__BEST_PARENT] = MDL_ROW_BEST_PARENT,
+    [MDL__FUSED] = MDL_ROW_FUSED,
+    [MDL__AVERAGE] = MDL_ROW_AVERAGE,
+    [MDL__SOUP] = MDL_ROW_SOUP,
+    [MDL__SLERP] = MDL_ROW_SLERP,
+};
+
 static size_t list_slots(mdl__branch *branch, slot *slots)
 {
     size_t n = 0;
-    for (size_t i = 0; i < branch->config.experiment.seeds; i++)
-        slots[n++] =
-            (slot){.model = &branch->parents[branch->training[i].best], .in_ensemble = true};
+    for (size_t i = 0; i < branch->n_trainings; i++)
+        slots[n++] = (slot){.model = &branch->parents[branch->training[i].best],
+                            .name = branch->training[i].name,
+                            .kind = branch->has_trunk ? "parent" : "seed",
+                            .in_ensemble = true};
     if (!branch->merges) /* the mdl__model of the merged ones stays empty */
         snprintf(branch->merged[MDL__BEST_PARENT].path, MDL_PATH_MAX, "%s",
                  branch->parents[branch->best].path);
     for (size_t i = 0; i < MDL__MERGED_COUNT; i++) {
         if (branch->merged[i].path[0] != '\0')
-            slots[n++] = (slot){.model = &branch->merged[i]};
+            slots[n++] = (slot){.model = &branch->merged[i],
+                                .name = merged_names[i],
+                                .kind = mdl__row_kind_name(merged_rows[i])};
+    }
+    for (size_t i = 0; i < branch->n_others; i++) {
+        mdl__other *other = &branch->other[i];
+        slots[n++] = (slot){.model = &other->model,
+                            .name = other->model.name,
+                            .kind = mdl__row_kind_name(other->kind)};
+        if (other->kind == MDL_ROW_CONTROL)
+            slots[n - 1].network = &other->training->config.model;
     }
     for (size_t i = 0; i < n; i++)
         snprintf(slots[i].key, sizeof(slots[i].key), "%s %zu", branch->name, i);
@@ -64,12 +92,28 @@ static mdl_status score_ensemble(mdl__model *out, const double *sum, size_t memb
     return MDL_OK;
 }
 
+/* A model of another network than the branch's. */
+static mdl_status evaluate_control(const mdl__runner *r, slot *s)
+{
+    mdl__checkpoints c;
+    MDL_TRY(mdl__checkpoints_open(r, s->network, MDL_SPLIT_TEST, false, &c));
+    mdl_status status = mdl__checkpoints_run(&c, s->model->path);
+    s->model->top1 = c.scores.top1;
+    s->model->loss = c.scores.loss;
+    if (status == MDL_OK)
+        status = keep_correct(s->model, c.scores.correct, c.scores.count);
+    mdl__checkpoints_close(&c);
+    return status;
+}
+
 static mdl_status evaluate_slots(mdl__branch *branch, mdl__checkpoints *c, slot *slots, size_t n,
                                  double *sum, const int32_t *labels)
 {
     size_t members = 0, images = 0, classes = branch->config.model.classes;
     for (size_t i = 0; i < n; i++) {
         mdl__model *model = slots[i].model;
+        if (slots[i].network != NULL)
+            continue;
         MDL_TRY(mdl__checkpoints_run(c, model->path));
         images = c->scores.count;
         model->top1 = c->scores.top1;
@@ -99,6 +143,10 @@ static mdl_status evaluate_branch(mdl__runner *r, mdl__branch *branch)
         goto end;
     mdl_data_labels(r->data, MDL_SPLIT_TEST, labels);
     status = evaluate_slots(branch, &c, slots, n, sum, labels);
+    for (size_t i = 0; i < n && status == MDL_OK; i++) {
+        if (slots[i].network != NULL)
+            status = evaluate_control(r, &slots[i]);
+    }
     if (status == MDL_OK)
         status = mdl_measure_latency(&branch->config.model, &c.weights, r->device, 1,
                                      branch->config.experiment.latency_runs, &branch->latency);
@@ -112,7 +160,8 @@ end:
 /* ---- its record --------------------------------------------------------------------------------
  */
 
-static json_t *model_json(const mdl__model *model, size_t images)
+static json_t *model_json(const mdl__branch *branch, const char *kind, const char *name,
+                          const mdl__model *model, size_t images)
 {
     char *digits;
     if (MDL_NEW(images + 1, "correct answers", &digits) != MDL_OK)
@@ -120,7 +169,8 @@ static json_t *model_json(const mdl__model *model, size_t images)
     for (size_t i = 0; i < images; i++)
         digits[i] = model->correct[i] > 0.5f ? '1' : '0';
     json_t *out =
-        json_pack("{s:f, s:f, s:s}", "top1", model->top1, "loss", model->loss, "correct", digits);
+        json_pack("{s:s, s:s, s:s, s:f, s:f, s:s}", "arm", branch->name, "kind", kind, "name", name,
+                  "top1", model->top1, "loss", model->loss, "correct", digits);
     mdl_free(digits);
     return out;
 }
@@ -144,9 +194,11 @@ static void store_branch(mdl__record *record, mdl__branch *branch, size_t images
     size_t n = list_slots(branch, slots);
     char key[96];
     for (size_t i = 0; i < n; i++)
-        mdl__record_set(record, slots[i].key, model_json(slots[i].model, images));
+        mdl__record_set(record, slots[i].key,
+                        model_json(branch, slots[i].kind, slots[i].name, slots[i].model, images));
     snprintf(key, sizeof(key), "%s ensemble", branch->name);
-    mdl__record_set(record, key, model_json(&branch->ensemble, images));
+    mdl__record_set(record, key,
+                    model_json(branch, "ensemble", "logit ensemble", &branch->ensemble, images));
     snprintf(key, sizeof(key), "%s latency", branch->name);
     mdl__record_set(record, key, json_pack("[f, f]", branch->latency.median, branch->latency.p95));
 }
@@ -173,11 +225,11 @@ static mdl_status describe(const mdl__runner *r, char **text)
     mdl__text out = {0};
     for (size_t b = 0; b < r->n_branches; b++) {
         const mdl__branch *branch = &r->branch[b];
-        for (size_t i = 0; i < branch->config.experiment.seeds; i++)
+        for (size_t i = 0; i < branch->n_trainings; i++)
             mdl__text_add(&out, "%s %s\n", branch->training[i].hash,
                           branch->parents[branch->training[i].best].name);
-        mdl__text_add(&out, "%s %s %zu\n", branch->parents[branch->best].name, branch->hash,
-                      branch->config.experiment.latency_runs);
+        mdl__text_add(&out, "%s %s %s %zu\n", branch->parents[branch->best].name, branch->hash,
+                      branch->others_hash, branch->config.experiment.latency_runs);
     }
     return mdl__text_take(&out, text);
 }
@@ -213,8 +265,8 @@ static mdl_status test_all(mdl__runner *r)
 
 static double training_seconds(const mdl__branch *branch)
 {
-    double sum = 0;
-    for (size_t i = 0; i < branch->config.experiment.seeds; i++)
+    double sum = branch->has_trunk ? branch->extra[0].seconds : 0;
+    for (size_t i = 0; i < branch->n_trainings; i++)
         sum += branch->training[i].seconds;
     return sum;
 }
@@ -231,6 +283,7 @@ static mdl_row *add_row(mdl_table *table, const mdl__branch *branch, mdl_row_kin
                      .train_seconds = training_seconds(branch),
                      .latency = branch->latency.median,
                      .latency_p95 = branch->latency.p95};
+    snprintf(row->arm, sizeof(row->arm), "%s", branch->name);
     return row;
 }
 
@@ -244,7 +297,7 @@ static void set_interval(const mdl_table *table, mdl_row *row)
 
 static void add_mean(mdl_table *table, const mdl__branch *branch)
 {
-    size_t seeds = branch->config.experiment.seeds, ema = 0;
+    size_t seeds = branch->n_trainings, ema = 0;
     mdl__model mean = {0};
     mdl_row *row =
         add_row(table, branch, branch->letter == 'A' ? MDL_ROW_BASELINE : MDL_ROW_HYBRID, &mean);
@@ -256,50 +309,44 @@ static void add_mean(mdl_table *table, const mdl__branch *branch)
         ema += strstr(model->name, "EMA") != NULL;
     }
     row->n_seeds = seeds;
-    row->train_seconds /= (double)seeds;
+    if (!branch->has_trunk)
+        row->train_seconds /= (double)seeds;
     snprintf(row->name, sizeof(row->name), "%s", branch->name);
-    snprintf(row->note, sizeof(row->note), "mean over %zu seed%s%s", seeds, seeds == 1 ? "" : "s",
+    snprintf(row->note, sizeof(row->note), "mean over %zu %s%s%s", seeds,
+             branch->has_trunk ? "children of one trunk"
+             : seeds == 1      ? "seed"
+                               : "seeds",
+             branch->has_trunk ? " (not independent)" : "",
              ema > 0 ? ", EMA where it is better on held-out images" : "");
     set_interval(table, row);
 }
 
 static void add_merged(mdl_table *table, const mdl__branch *branch, int which)
 {
-    static const struct {
-        mdl_row_kind kind;
-        const char *name;
-    } rows[MDL__MERGED_COUNT] = {
-        [MDL__BEST_PARENT] = {MDL_ROW_BEST_PARENT, "best parent"},
-        [MDL__FUSED] = {MDL_ROW_FUSED, "M2N2"},
-        [MDL__AVERAGE] = {MDL_ROW_AVERAGE, "uniform average"},
-        [MDL__SOUP] = {MDL_ROW_SOUP, "greedy soup"},
-        [MDL__SLERP] = {MDL_ROW_SLERP, "SLERP midpoint"},
-    };
     const mdl__model *model = &branch->merged[which];
     if (model->correct == NULL)
         return;
-    mdl_row *row = add_row(table, branch, rows[which].kind, model);
+    mdl_row *row = add_row(table, branch, merged_rows[which], model);
     row->train_seconds += branch->merge_seconds[which];
     set_interval(table, row);
     snprintf(row->name, sizeof(row->name), which == MDL__FUSED ? "%s + %s" : "%s: %s", branch->name,
-             rows[which].name);
+             merged_names[which]);
     if (which == MDL__BEST_PARENT)
         snprintf(row->note, sizeof(row->note), "%s: best of %zu on held-out images%s",
                  branch->parents[branch->best].name, branch->n_parents,
                  branch->merges ? ", BatchNorm re-estimated like the merged" : "");
     else if (which == MDL__FUSED)
-        snprintf(row->note, sizeof(row->note), "%zu parents, %zu children%s", branch->n_parents,
-                 branch->evaluations,
+        snprintf(row->note, sizeof(row->note), "%zu parents%s, %zu crossings%s", branch->n_parents,
+                 branch->has_trunk ? " of one trunk" : "", branch->evaluations,
                  branch->is_average ? "; no child beat the uniform average, which stays" : "");
     else if (which == MDL__SLERP)
-        snprintf(row->note, sizeof(row->note), "seeds %llu and %llu",
-                 (unsigned long long)branch->training[0].seed,
-                 (unsigned long long)branch->training[1].seed);
+        snprintf(row->note, sizeof(row->note), "%s and %s", branch->training[0].name,
+                 branch->training[1].name);
 }
 
 static void add_ensemble(mdl_table *table, const mdl__branch *branch)
 {
-    size_t seeds = branch->config.experiment.seeds;
+    size_t seeds = branch->n_trainings;
     if (seeds < 2)
         return;
     mdl_row *row = add_row(table, branch, MDL_ROW_ENSEMBLE, &branch->ensemble);
@@ -310,7 +357,23 @@ static void add_ensemble(mdl_table *table, const mdl__branch *branch)
     row->latency_p95 *= n;
     set_interval(table, row);
     snprintf(row->name, sizeof(row->name), "%s: logit ensemble", branch->name);
-    snprintf(row->note, sizeof(row->note), "all %zu seeds run for each image", seeds);
+    snprintf(row->note, sizeof(row->note), "all %zu %s run for each image", seeds,
+             branch->has_trunk ? "children" : "seeds");
+}
+
+static void add_other(mdl_table *table, const mdl__branch *branch, const mdl__other *other)
+{
+    mdl_row *row = add_row(table, branch, other->kind, &other->model);
+    set_interval(table, row);
+    snprintf(row->name, sizeof(row->name), "%s", other->model.name);
+    snprintf(row->note, sizeof(row->note), "%s", other->note);
+    row->train_seconds = other->seconds;
+    if (other->training != NULL) {
+        row->parameters = other->training->parameters;
+        row->multiply_adds = other->training->multiply_adds;
+    }
+    if (other->kind == MDL_ROW_CONTROL) /* not measured */
+        row->latency = row->latency_p95 = 0;
 }
 
 static void compare(mdl_table *table, const char *first_name, const mdl__model *first,
@@ -321,11 +384,34 @@ static void compare(mdl_table *table, const char *first_name, const mdl__model *
                                  table->images);
 }
 
+/* The fused against each parent and the matched run; each control against the same training of the
+ * hybrid. */
+static void compare_others(mdl_table *table, const mdl__branch *branch, const char *fused)
+{
+    const mdl__model *seed = NULL;
+    const char *seed_name = NULL;
+    if (!branch->has_trunk) {
+        seed = &branch->parents[branch->training[0].best];
+        seed_name = branch->training[0].name;
+    }
+    for (size_t i = 0; i < branch->n_others; i++) {
+        const mdl__other *other = &branch->other[i];
+        if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED)
+            compare(table, fused, &branch->merged[MDL__FUSED], other->model.name, &other->model);
+        if (other->kind == MDL_ROW_INDEPENDENT && seed == NULL) {
+            seed = &other->model;
+            seed_name = other->model.name;
+        }
+        if (other->kind == MDL_ROW_CONTROL && seed != NULL)
+            compare(table, seed_name, seed, other->model.name, &other->model);
+    }
+}
+
 static void compare_branches(mdl__runner *r, mdl_table *table)
 {
     const mdl__branch *hybrid = &r->branch[r->n_branches - 1];
     const mdl__model *baseline = r->branch[0].merged;
-    if (r->n_branches == 2)
+    if (r->n_branches == 2 && !hybrid->has_trunk) /* children of one trunk are no sample */
         mdl_table_compare_seeds(table, &table->rows[1], &table->rows[0]);
     for (size_t b = r->n_branches; b-- > 0;) {
         const mdl__branch *branch = &r->branch[b];
@@ -336,6 +422,17 @@ static void compare_branches(mdl__runner *r, mdl_table *table)
         compare(table, fused, &branch->merged[MDL__FUSED], parent,
                 &branch->merged[MDL__BEST_PARENT]);
         compare(table, fused, &branch->merged[MDL__FUSED], average, &branch->merged[MDL__AVERAGE]);
+        if (branch->n_trainings > 1) {
+            snprintf(average, sizeof(average), "%s: logit ensemble", branch->name);
+            compare(table, fused, &branch->merged[MDL__FUSED], average, &branch->ensemble);
+        }
+        compare_others(table, branch, fused);
+    }
+    if (r->n_branches == 2 && hybrid->has_trunk) {
+        compare(table, "hybrid: best parent", &hybrid->merged[MDL__BEST_PARENT],
+                "baseline: best parent", &baseline[MDL__BEST_PARENT]);
+        compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline + M2N2",
+                &baseline[MDL__FUSED]);
     }
     if (r->n_branches == 2)
         compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline: best parent",
@@ -358,8 +455,18 @@ mdl_status mdl__conclude(mdl__runner *r, mdl_table *table)
         for (size_t i = 0; i < MDL_COUNT(order); i++)
             add_merged(table, &r->branch[b], order[i]);
         add_ensemble(table, &r->branch[b]);
+        for (size_t i = 0; i < r->branch[b].n_others; i++)
+            add_other(table, &r->branch[b], &r->branch[b].other[i]);
     }
     compare_branches(r, table);
     mdl_table_judge(table);
+    if (r->branch[0].has_trunk) {
+        size_t used = strlen(table->verdict);
+        snprintf(
+            table->verdict + used, sizeof(table->verdict) - used,
+            "\nThe parents of M2N2 share a trunk of %zu epochs, which every one of them and the "
+            "fused model contain.",
+            r->config.experiment.trunk_epochs);
+    }
     return MDL_OK;
 }

@@ -58,6 +58,25 @@ static mdl_status check_data(const mdl_config *config)
     return MDL_OK;
 }
 
+static mdl_status check_experiment(const mdl_config *config)
+{
+    const mdl_experiment_config *e = &config->experiment;
+    bool controls = e->control_mlp_head || e->control_no_recursion || e->control_tokens;
+    if (e->trunk_epochs == 0 && e->matched)
+        return refuse(config, "experiment.matched",
+                      "expected false without a trunk "
+                      "(experiment.trunk_epochs)");
+    if (e->trunk_epochs == 0 && e->independent > 0)
+        return refuse(config, "experiment.independent",
+                      "expected 0 without a trunk: all seeds are independent");
+    if (e->trunk_epochs > 0 && controls && e->independent == 0)
+        return refuse(config, "experiment.independent",
+                      "expected at least 1 with controls, which are compared with it");
+    if (e->path_points == 1)
+        return refuse(config, "experiment.path_points", "expected 0 or at least 2, got 1");
+    return MDL_OK;
+}
+
 static mdl_status check_run(const mdl_config *config)
 {
     const char *name = config->run.backend;
@@ -99,6 +118,7 @@ mdl_status mdl_config_check(const mdl_config *config)
     MDL_TRY(check_training(config));
     MDL_TRY(check_data(config));
     MDL_TRY(check_run(config));
+    MDL_TRY(check_experiment(config));
     /* Where nothing is known of the data yet, the model is checked once it is open. */
     if (config->model.height == 0 && mdl_config_assume_data(&assumed) != MDL_OK)
         return MDL_OK;

@@ -65,4 +65,7 @@ void mdl__text_add(mdl__text *text, const char *format, ...) MDL_PRINTF(2, 3);
 /* Hand over the string (free with mdl_free); NULL on failure. */
 mdl_status mdl__text_take(mdl__text *text, char **out) MDL_MUST_CHECK;
 
+/* "best_parent" and the like, as in table.json. */
+const char *mdl__row_kind_name(mdl_row_kind kind);
+
 #endif

@@ -23,11 +23,24 @@ typedef struct mdl_experiment_config {
     bool merge_baseline;   /* C on A's checkpoints too, for comparison */
     size_t epochs_merged;  /* how many late epoch checkpoints of each seed join the archive */
     bool merge_ema;        /* EMA weights join too */
+    /* Trunk and branches: one training, then `children` that start from its last weights with
+     * other seeds and a restarted learning rate; they are the parents.  0: independent seeds are.
+     */
+    size_t trunk_epochs;
+    double trunk_final; /* the trunk's schedule.final */
+    size_t children, child_epochs;
+    double child_lr;    /* times optim.lr */
+    bool matched;       /* one run of all their epochs */
+    size_t independent; /* independent seeds beside them, the negative control */
+    bool control_mlp_head, control_no_recursion, control_tokens; /* of the hybrid */
+    size_t path_points; /* on the line between the first two parents; 0: no lines */
+    size_t repeats;
     size_t latency_runs;
     size_t corrupt_images, tta_images; /* of the test split; 0: no such evaluation */
 } mdl_experiment_config;
 
-#define MDL_MAX_KEYS 128
+#define MDL_MAX_REPEATS 16
+#define MDL_MAX_KEYS    192
 typedef struct mdl_config_origin { /* where each key was set last, for messages; not a setting */
     char file[256];
     int line[MDL_MAX_KEYS]; /* by number of the key; 0: default, MDL_ORIGIN_SET: --set */
@@ -104,6 +117,9 @@ typedef struct mdl_t_test {
 } mdl_t_test;
 mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny);
 mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n);
+/* Exact two-sided sign-flip permutation test of paired differences (Fisher 1935): the part of the
+ * 2^n choices of signs whose mean is at least as far from 0.  n up to 20; else NAN. */
+double mdl_stat_sign_flip(const double *x, const double *y, size_t n);
 /* Quantile (linear interpolation) of values that get sorted in place. */
 double mdl_stat_quantile(double *values, size_t n, double q);
 
@@ -124,7 +140,7 @@ typedef struct mdl_experiment_job {
 } mdl_experiment_job;
 
 #define MDL_MAX_ROWS        64
-#define MDL_MAX_COMPARISONS 16
+#define MDL_MAX_COMPARISONS 48
 
 /* what a row is, for the verdict */
 typedef enum mdl_row_kind {
@@ -136,12 +152,18 @@ typedef enum mdl_row_kind {
     MDL_ROW_SOUP,        /* greedy */
     MDL_ROW_SLERP,       /* midpoint of two */
     MDL_ROW_ENSEMBLE,    /* mean of logits */
+    MDL_ROW_PARENT,      /* a child of the trunk */
+    MDL_ROW_TRUNK,
+    MDL_ROW_MATCHED,     /* one training of the same total of epochs */
+    MDL_ROW_INDEPENDENT, /* of independent seeds, beside a trunk */
+    MDL_ROW_CONTROL,     /* of the hybrid */
     MDL_ROW_OTHER
 } mdl_row_kind;
 
 typedef struct mdl_row { /* a row of the table; numbers that are not known are NAN, or 0 */
     char name[64];
     char note[160]; /* what it was made of */
+    char arm[16];   /* "baseline", "hybrid"; "": neither */
     mdl_row_kind kind;
     double top1, low, high; /* on test; Wilson interval of that many images */
     double loss;            /* on test */
@@ -153,14 +175,16 @@ typedef struct mdl_row { /* a row of the table; numbers that are not known are N
     size_t n_seeds;
 } mdl_row;
 
-typedef struct mdl_comparison { /* a test of one row against another */
-    char first[64], second[64]; /* names */
-    bool paired;                /* the same images (McNemar, bootstrap), else Welch over seeds */
-    double difference;          /* top-1 of the first less that of the second */
-    double low, high;           /* paired: bootstrap 95 % interval of the difference */
-    double p;                   /* two-sided; NAN where there is no test */
-    double t, df;               /* Welch */
-    size_t seeds[2];            /* Welch: on each side */
+typedef struct mdl_comparison {     /* a test of one row against another */
+    char first[64], second[64];     /* names */
+    bool paired;                    /* the same images (McNemar, bootstrap), else over seeds */
+    bool repeats;                   /* over repeats: paired t and sign flips; else Welch */
+    double difference;              /* top-1 of the first less that of the second */
+    double low, high;               /* paired: bootstrap 95 % interval of the difference */
+    double p;                       /* two-sided; NAN where there is no test */
+    double t, df;                   /* Welch, or the paired t-test */
+    double sign_flip_p;             /* over repeats: the exact test beside it */
+    size_t seeds[2];                /* on each side */
     size_t only_first, only_second; /* paired: images that only one of them gets right (b, c) */
 } mdl_comparison;
 
@@ -171,7 +195,7 @@ typedef struct mdl_table {
     size_t n_rows;
     mdl_comparison comparisons[MDL_MAX_COMPARISONS];
     size_t n_comparisons;
-    char verdict[4096]; /* in plain words, a sentence a line: what is and what is not shown */
+    char verdict[16384]; /* in plain words, a sentence a line: what is and what is not shown */
 } mdl_table;
 
 /* Tests of two models on the same images (correct: 1 or 0 for each) and of two recipes (accuracy of
@@ -180,6 +204,8 @@ void mdl_table_compare_models(mdl_table *table, const char *first, const char *s
                               const float *first_correct, const float *second_correct,
                               size_t images);
 void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second);
+/* The same seeds on both sides: row values are pairs. */
+void mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, const mdl_row *second);
 /* Write table->verdict from rows and comparisons. */
 void mdl_table_judge(mdl_table *table);
 

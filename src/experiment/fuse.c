@@ -11,7 +11,10 @@ void mdl__branch_free(mdl__branch *branch)
         mdl_free(branch->parents[i].correct);
     for (size_t i = 0; i < MDL__MERGED_COUNT; i++)
         mdl_free(branch->merged[i].correct);
+    for (size_t i = 0; i < branch->n_others; i++)
+        mdl_free(branch->other[i].model.correct);
     mdl_free(branch->ensemble.correct);
+    mdl_free(branch->other);
     mdl_free(branch->parents);
     branch->parents = NULL;
     branch->n_parents = 0;
@@ -67,8 +70,7 @@ static mdl_status MDL_PRINTF(4, 5)
     vsnprintf(leaf, sizeof(leaf), file, args);
     va_end(args);
     *parent = (mdl__model){.seed = number};
-    snprintf(parent->name, sizeof(parent->name), "seed %llu, %s", (unsigned long long)t->seed,
-             name);
+    snprintf(parent->name, sizeof(parent->name), "%s, %s", t->name, name);
     MDL_TRY(mdl_path(parent->path, sizeof(parent->path), t->folder, "%s", leaf));
     branch->n_parents += mdl_file_exists(parent->path); /* max_steps may end before an epoch does */
     return MDL_OK;
@@ -77,9 +79,9 @@ static mdl_status MDL_PRINTF(4, 5)
 static mdl_status list_parents(mdl__branch *branch)
 {
     const mdl_experiment_config *e = &branch->config.experiment;
-    size_t epochs = branch->config.train.epochs;
-    MDL_TRY(MDL_NEW(e->seeds * (e->epochs_merged + 2), "parents", &branch->parents));
-    for (size_t i = 0; i < e->seeds; i++) {
+    MDL_TRY(MDL_NEW(branch->n_trainings * (e->epochs_merged + 2), "parents", &branch->parents));
+    for (size_t i = 0; i < branch->n_trainings; i++) {
+        size_t epochs = branch->training[i].config.train.epochs;
         MDL_TRY(add_parent(branch, i, "final", "final.safetensors"));
         if (e->merge_ema && branch->config.train.ema > 0)
             MDL_TRY(add_parent(branch, i, "EMA", "ema.safetensors"));
@@ -109,7 +111,7 @@ static bool better(const mdl__branch *branch, const mdl__model *a, const mdl__mo
 /* The best of all parents, and of the last weights and EMA of each training. */
 static void choose_best(mdl__branch *branch)
 {
-    for (size_t i = 0; i < branch->config.experiment.seeds; i++)
+    for (size_t i = 0; i < branch->n_trainings; i++)
         branch->training[i].best = SIZE_MAX;
     for (size_t i = 0; i < branch->n_parents; i++) {
         mdl__model *parent = &branch->parents[i];
@@ -277,7 +279,7 @@ static mdl_status name_merged(fusion *f)
     };
     for (int i = 0; i < MDL__MERGED_COUNT; i++) {
         mdl__model *model = &f->branch->merged[i];
-        if (i == MDL__SLERP && f->branch->config.experiment.seeds < 2)
+        if (i == MDL__SLERP && f->branch->n_trainings < 2)
             continue; /* a midpoint needs two */
         MDL_TRY(mdl_path(model->path, sizeof(model->path), f->folder, "%s.safetensors", files[i]));
     }

@@ -64,32 +64,39 @@ mdl_status mdl__depends_merge(const mdl_config *config, char **text)
 /* ---- A and B ----------------------------------------------------------------------------------
  */
 
-static mdl_status train(mdl__runner *r, mdl__branch *branch, const mdl_config *config,
-                        mdl__training *t, mdl__record *record)
+static mdl_status train(mdl__runner *r, const mdl__branch *branch, mdl__training *t,
+                        const mdl__training *trunk, mdl__record *record)
 {
+    mdl_train_config config = t->config.train;
     mdl_train_result result;
     char *text;
     MDL_TRY(mdl_make_folders(t->folder));
     bool resume = record->begun;
     MDL_TRY(mdl__record_begin(record));
-    MDL_TRY(mdl_config_model_text(config, &text));
+    if (trunk != NULL)
+        MDL_TRY(mdl_path(config.init, sizeof(config.init), trunk->folder, "final.safetensors"));
+    MDL_TRY(mdl_config_model_text(&t->config, &text));
     mdl_train_job job = {
-        .model = &config->model,
-        .train = &config->train,
+        .model = &t->config.model,
+        .train = &config,
         .data = r->data,
         .device = r->device,
-        .seed = config->run.seed,
+        .seed = t->seed,
         .out = t->folder,
         .resume = resume,
         .config_text = text,
-        .memory_limit = config->run.memory_limit,
+        .memory_limit = t->config.run.memory_limit,
         .events = r->job->events != NULL ? r->job->events->train : NULL,
     };
     mdl_status status = mdl_train(&job, &result);
     mdl_free(text);
     if (status != MDL_OK)
-        return mdl_fail_context(status, "%c, training the %s, seed %llu", branch->letter,
-                                branch->name, (unsigned long long)t->seed);
+        return mdl_fail_context(status, "%c, %s, training the %s", branch->letter, t->label,
+                                branch->name);
+    mdl__record_set(record, "role", json_string(t->role));
+    mdl__record_set(record, "name", json_string(t->name));
+    mdl__record_set(record, "seed", json_integer((json_int_t)t->seed));
+    mdl__record_set(record, "epochs", json_integer((json_int_t)config.epochs));
     mdl__record_set(record, "seconds", json_real(result.seconds));
     mdl__record_set(record, "steps", json_integer((json_int_t)result.steps));
     mdl__record_set(record, "parameters", json_integer((json_int_t)result.parameters));
@@ -98,35 +105,115 @@ static mdl_status train(mdl__runner *r, mdl__branch *branch, const mdl_config *c
     return mdl__record_finish(record);
 }
 
-static mdl_status run_training(mdl__runner *r, mdl__branch *branch, size_t number)
+/* What a training depends on: a child on its trunk, too. */
+static mdl_status open_record(const mdl__branch *branch, const mdl__training *t, bool child,
+                              mdl__record *record)
 {
-    mdl__training *t = &branch->training[number];
-    mdl_config config = branch->config;
-    mdl__record record;
-    char path[MDL_PATH_MAX], *depends;
-    t->seed = config.run.seed += number;
-    MDL_TRY(mdl_path(t->folder, sizeof(t->folder), r->job->out, "%c-seed%llu", branch->letter,
-                     (unsigned long long)t->seed));
+    mdl__text depends = {0};
+    char path[MDL_PATH_MAX], *text;
     MDL_TRY(mdl_path(path, sizeof(path), t->folder, "step.json"));
-    MDL_TRY(mdl__depends_training(&config, &depends));
-    mdl_status status = mdl__record_open(path, depends, &record);
-    mdl_free(depends);
-    MDL_TRY(status);
+    MDL_TRY(mdl__depends_training(&t->config, &text));
+    mdl__text_add(&depends, "%s", text);
+    mdl_free(text);
+    if (child)
+        mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
+    MDL_TRY(mdl__text_take(&depends, &text));
+    mdl_status status = mdl__record_open(path, text, record);
+    mdl_free(text);
+    return status;
+}
+
+mdl_status mdl__train_one(mdl__runner *r, mdl__branch *branch, mdl__training *t)
+{
+    mdl__record record;
+    char path[MDL_PATH_MAX];
+    bool child = strcmp(t->role, "child") == 0;
+    MDL_TRY(open_record(branch, t, child, &record));
+    mdl_status status = MDL_OK;
     if (record.done) /* its product may have been removed since */
-        MDL_TRY(mdl_path(path, sizeof(path), t->folder, "final.safetensors"));
-    if (record.done && !mdl_file_exists(path))
+        status = mdl_path(path, sizeof(path), t->folder, "final.safetensors");
+    if (status == MDL_OK && record.done && !mdl_file_exists(path))
         record.done = record.begun = false;
-    mdl__stage(r, "%c, seed %zu of %zu: train the %s%s", branch->letter, number + 1,
-               config.experiment.seeds, branch->name, record.done ? " (finished before)" : "");
-    if (!record.done)
-        status = train(r, branch, &config, t, &record);
+    mdl__stage(r, "%c, %s: train the %s%s", branch->letter, t->label, branch->name,
+               record.done ? " (finished before)" : "");
+    if (status == MDL_OK && !record.done)
+        status = train(r, branch, t, child ? &branch->extra[0] : NULL, &record);
     snprintf(t->hash, sizeof(t->hash), "%s", record.hash);
     t->seconds = mdl__record_number(&record, "seconds");
     double parameters = mdl__record_number(&record, "parameters");
-    branch->parameters = isnan(parameters) ? 0 : (size_t)parameters;
-    branch->multiply_adds = mdl__record_number(&record, "multiply_adds");
+    t->parameters = isnan(parameters) ? 0 : (size_t)parameters;
+    t->multiply_adds = mdl__record_number(&record, "multiply_adds");
     mdl__record_close(&record);
     return status;
+}
+
+mdl_status mdl__name_training(const mdl__runner *r, const mdl__branch *branch, mdl__training *t,
+                              const char *role, uint64_t seed, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(t->name, sizeof(t->name), format, args);
+    va_end(args);
+    snprintf(t->label, sizeof(t->label), "%s", t->name);
+    t->role = role;
+    t->config = branch->config;
+    t->seed = t->config.run.seed = seed;
+    char leaf[sizeof(t->name)];
+    size_t used = 0;
+    for (const char *at = t->name; *at != '\0'; at++) { /* "seed 1" is in A-seed1 */
+        if (*at != ' ')
+            leaf[used++] = *at;
+    }
+    leaf[used] = '\0';
+    return mdl_path(t->folder, sizeof(t->folder), r->job->out, "%c-%s", branch->letter, leaf);
+}
+
+static mdl_status train_seeds(mdl__runner *r, mdl__branch *branch)
+{
+    uint64_t first = branch->config.run.seed;
+    branch->n_trainings = branch->config.experiment.seeds;
+    for (size_t i = 0; i < branch->n_trainings; i++) {
+        mdl__training *t = &branch->training[i];
+        MDL_TRY(mdl__name_training(r, branch, t, "seed", first + i, "seed %llu",
+                                   (unsigned long long)(first + i)));
+        snprintf(t->label, sizeof(t->label), "seed %zu of %zu", i + 1, branch->n_trainings);
+        MDL_TRY(mdl__train_one(r, branch, t));
+    }
+    return MDL_OK;
+}
+
+/* The learning rate of the trunk does not go down to 0, that of the children starts again below its
+ * peak: so they come apart, and stay in one basin (shared start, Frankle et al. 2020; restart and
+ * average, Izmailov et al. 2018). */
+static mdl_status train_branches(mdl__runner *r, mdl__branch *branch)
+{
+    const mdl_experiment_config *e = &branch->config.experiment;
+    uint64_t seed = branch->config.run.seed;
+    mdl__training *trunk = &branch->extra[branch->n_extras++];
+    branch->has_trunk = true;
+    MDL_TRY(mdl__name_training(r, branch, trunk, "trunk", seed, "trunk"));
+    trunk->config.train.epochs = e->trunk_epochs;
+    trunk->config.train.schedule.final = e->trunk_final;
+    MDL_TRY(mdl__train_one(r, branch, trunk));
+    branch->n_trainings = e->children;
+    for (size_t i = 0; i < branch->n_trainings; i++) {
+        mdl__training *t = &branch->training[i];
+        MDL_TRY(mdl__name_training(r, branch, t, "child", seed + 1 + i, "child %zu", i + 1));
+        snprintf(t->label, sizeof(t->label), "child %zu of %zu", i + 1, branch->n_trainings);
+        t->config.train.epochs = e->child_epochs;
+        t->config.train.optim.lr *= e->child_lr;
+        MDL_TRY(mdl__train_one(r, branch, t));
+    }
+    return MDL_OK;
+}
+
+static mdl_status train_parents(mdl__runner *r, mdl__branch *branch)
+{
+    bool trunk = branch->config.experiment.trunk_epochs > 0;
+    MDL_TRY(trunk ? train_branches(r, branch) : train_seeds(r, branch));
+    branch->parameters = branch->training[0].parameters;
+    branch->multiply_adds = branch->training[0].multiply_adds;
+    return MDL_OK;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
@@ -141,6 +228,7 @@ static mdl_status add_branch(mdl__runner *r, char letter, const char *name, mdl_
     branch->merges = merges;
     branch->config = r->config;
     branch->config.model.kind = kind;
+    MDL_TRY(MDL_NEW(MDL__MAX_OTHERS, "models of the table", &branch->other));
     /* The last epoch is final.safetensors, those before it must still be there. */
     size_t keep = r->config.experiment.epochs_merged + 1;
     branch->config.train.keep = mdl_max_size(branch->config.train.keep, keep);
@@ -160,21 +248,24 @@ static mdl_status run_branches(mdl__runner *r, mdl_table *table)
         MDL_TRY(add_branch(r, 'A', "baseline", MDL_MODEL_EFFICIENTNET_LITE0, e->merge_baseline));
     if (e->hybrid)
         MDL_TRY(add_branch(r, 'B', "hybrid", MDL_MODEL_HYBRID, true));
-    for (size_t b = 0; b < r->n_branches; b++) {
-        for (size_t i = 0; i < e->seeds; i++)
-            MDL_TRY(run_training(r, &r->branch[b], i));
-    }
-    for (size_t b = r->n_branches; b-- > 0;) /* the hybrid first: it is the main matter */
+    for (size_t b = 0; b < r->n_branches; b++)
+        MDL_TRY(train_parents(r, &r->branch[b]));
+    /* The hybrid is the main matter: what stands beside C is trained for it alone. */
+    MDL_TRY(mdl__train_extras(r, &r->branch[r->n_branches - 1]));
+    for (size_t b = r->n_branches; b-- > 0;) {
         MDL_TRY(mdl__fuse(r, &r->branch[b]));
+        MDL_TRY(mdl__make_others(r, &r->branch[b]));
+    }
+    MDL_TRY(mdl__walk_paths(r));
     return mdl__conclude(r, table);
 }
 
-static mdl_status write_files(const mdl__runner *r, const mdl_table *table)
+mdl_status mdl__write_table(const char *folder, const mdl_table *table)
 {
     static const char *const names[] = {"table.txt", "table.md", "table.csv", "table.json"};
     for (size_t i = 0; i < MDL_COUNT(names); i++) {
         char path[MDL_PATH_MAX], *text;
-        MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "%s", names[i]));
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", names[i]));
         MDL_TRY(mdl_table_text(table, (mdl_table_format)i, &text));
         mdl_status status = mdl_file_write(path, text, strlen(text));
         mdl_free(text);
@@ -183,12 +274,12 @@ static mdl_status write_files(const mdl__runner *r, const mdl_table *table)
     return MDL_OK;
 }
 
-static mdl_status write_config(const mdl__runner *r)
+mdl_status mdl__write_config(const mdl_experiment_job *job)
 {
     char path[MDL_PATH_MAX], *text;
-    MDL_TRY(mdl_make_folders(r->job->out));
-    MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "config.yaml"));
-    MDL_TRY(mdl_config_text(r->job->config, &text));
+    MDL_TRY(mdl_make_folders(job->out));
+    MDL_TRY(mdl_path(path, sizeof(path), job->out, "config.yaml"));
+    MDL_TRY(mdl_config_text(job->config, &text));
     mdl_status status = mdl_file_write(path, text, strlen(text));
     mdl_free(text);
     return status;
@@ -201,7 +292,7 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     MDL_TRY(mdl_config_check(config));
     MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "config.yaml"));
     bool begun = mdl_file_exists(path); /* its finished steps stay */
-    MDL_TRY(write_config(r));
+    MDL_TRY(mdl__write_config(r->job));
     MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads, config->run.precision,
                             &r->device));
     MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
@@ -211,13 +302,15 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
         MDL_TRY(mdl__from_scratch(r, table));
     else
         MDL_TRY(run_branches(r, table));
-    return write_files(r, table);
+    return mdl__write_table(r->job->out, table);
 }
 
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
 {
     mdl__runner *r;
     memset(table, 0, sizeof(*table));
+    if (job->config->experiment.repeats > 1)
+        return mdl__repeat(job, table);
     MDL_TRY(MDL_NEW(1, "experiment", &r));
     r->job = job;
     r->config = *job->config;

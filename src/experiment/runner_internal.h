@@ -4,6 +4,7 @@
 #define MDL_RUNNER_INTERNAL_H
 
 #include <jansson.h>
+#include <stdarg.h>
 
 #include "experiment/config_internal.h"
 
@@ -43,20 +44,42 @@ typedef struct mdl__model { /* a checkpoint and what is known of it */
 } mdl__model;
 
 typedef struct mdl__training {
+    const char *role;  /* "seed", "trunk", "child", "matched", "independent", "control" */
+    char name[32];     /* "seed 1", "child 2", "trunk" */
+    char label[64];    /* what is told while it runs: "child 2 of 3" */
+    mdl_config config; /* its own epochs, rate, seed and model */
     char folder[MDL_PATH_MAX];
     char hash[65];
     uint64_t seed;
     double seconds;
+    size_t parameters;
+    double multiply_adds;
     size_t best; /* of its parents: which stands for this training (final or EMA) */
 } mdl__training;
 
+#define MDL__MAX_OTHERS (2 * MDL__MAX_SEEDS + 8)
+typedef struct mdl__other { /* a model of the table that is not made by C */
+    mdl__model model;       /* its name is the row's */
+    mdl_row_kind kind;
+    const mdl__training *training; /* NULL: made of two */
+    double seconds;
+    char note[128];
+} mdl__other;
+
 enum { MDL__BEST_PARENT, MDL__FUSED, MDL__AVERAGE, MDL__SOUP, MDL__SLERP, MDL__MERGED_COUNT };
 
-typedef struct mdl__branch { /* A or B, and C on it */
-    mdl_config config;       /* model.kind is this branch's */
-    const char *name;        /* "baseline" */
-    char letter;             /* 'A' */
-    mdl__training training[MDL__MAX_SEEDS];
+typedef struct mdl__branch {                /* A or B, and C on it */
+    mdl_config config;                      /* model.kind is this branch's */
+    const char *name;                       /* "baseline" */
+    char letter;                            /* 'A' */
+    mdl__training training[MDL__MAX_SEEDS]; /* of the parents: seeds, or children of the trunk */
+    size_t n_trainings;
+    mdl__training extra[MDL__MAX_SEEDS]; /* trunk, matched run, independent seeds, controls */
+    size_t n_extras;
+    bool has_trunk;    /* it is extra[0] */
+    mdl__other *other; /* [MDL__MAX_OTHERS]; owned */
+    size_t n_others;
+    char others_hash[65];
     mdl__model *parents; /* candidates for merging; owned */
     size_t n_parents;
     size_t best;                          /* of the parents by held-out score */
@@ -86,6 +109,22 @@ void mdl__stage(const mdl__runner *r, const char *format, ...) MDL_PRINTF(2, 3);
 /* Text of the keys that a training, or a search, depends on.  Free with mdl_free. */
 mdl_status mdl__depends_training(const mdl_config *config, char **text) MDL_MUST_CHECK;
 mdl_status mdl__depends_merge(const mdl_config *config, char **text) MDL_MUST_CHECK;
+/* Train what has no part in C: matched run, independent seeds, controls. */
+mdl_status mdl__train_extras(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
+mdl_status mdl__train_one(mdl__runner *r, mdl__branch *branch, mdl__training *t) MDL_MUST_CHECK;
+/* Name a training and its folder; its configuration is the branch's with another seed. */
+mdl_status mdl__name_training(const mdl__runner *r, const mdl__branch *branch, mdl__training *t,
+                              const char *role, uint64_t seed, const char *format, ...)
+    MDL_PRINTF(6, 7) MDL_MUST_CHECK;
+/* The models of the table that C does not make: parents and the matched run with statistics
+ * re-estimated like those of the merged, averages of independent seeds, controls. */
+mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
+/* paths.json: lines between parents. */
+mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
+/* experiment.repeats: whole experiments with other seeds, and the table over them. */
+mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__write_config(const mdl_experiment_job *job) MDL_MUST_CHECK;
+mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
 /* C: candidates, their held-out scores, the search and the baselines of merging. */
 mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 void mdl__branch_free(mdl__branch *branch);

@@ -170,3 +170,24 @@ mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n)
     }
     return finish(difference, error / (double)(n - 1) / (double)n, (double)(n - 1));
 }
+
+double mdl_stat_sign_flip(const double *x, const double *y, size_t n)
+{
+    enum { MOST = 20 };
+    double sum = 0, size = 0, d[MOST];
+    size_t extreme = 0, all = (size_t)1 << n;
+    if (n == 0 || n > MOST)
+        return (double)NAN;
+    for (size_t i = 0; i < n; i++) {
+        d[i] = x[i] - y[i];
+        sum += d[i];
+        size += fabs(d[i]);
+    }
+    for (size_t signs = 0; signs < all; signs++) {
+        double flipped = 0;
+        for (size_t i = 0; i < n; i++)
+            flipped += signs >> i & 1 ? -d[i] : d[i];
+        extreme += fabs(flipped) >= fabs(sum) - 1e-12 * size; /* equal but for rounding counts */
+    }
+    return (double)extreme / (double)all;
+}

@@ -55,7 +55,8 @@ static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
     snprintf(cells[0], CELL, "%s", row->name);
     if (!isnan(row->top1)) {
         snprintf(cells[1], CELL, "%.2f", 100 * row->top1);
-        snprintf(cells[2], CELL, "%.2f - %.2f", 100 * row->low, 100 * row->high);
+        if (!isnan(row->low))
+            snprintf(cells[2], CELL, "%.2f - %.2f", 100 * row->low, 100 * row->high);
     }
     if (!isnan(row->loss))
         snprintf(cells[3], CELL, "%.4f", row->loss);
@@ -81,6 +82,9 @@ static void add_comparison(mdl__text *out, const mdl_comparison *c)
     if (c->paired)
         mdl__text_add(out, " (bootstrap 95 %%: %+.2f to %+.2f), McNemar b = %zu, c = %zu, p = %.3g",
                       100 * c->low, 100 * c->high, c->only_first, c->only_second, c->p);
+    else if (c->repeats)
+        mdl__text_add(out, ", paired t over %zu repeats: t = %.3f, p = %.3g; sign flips p = %.3g",
+                      c->seeds[0], c->t, c->p, c->sign_flip_p);
     else if (isnan(c->p))
         mdl__text_add(out, ", Welch: not defined for %zu and %zu seeds", c->seeds[0], c->seeds[1]);
     else
@@ -242,18 +246,32 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+const char *mdl__row_kind_name(mdl_row_kind kind)
+{
+    static const char *const kinds[] = {
+        [MDL_ROW_BASELINE] = "baseline", [MDL_ROW_HYBRID] = "hybrid",
+        [MDL_ROW_FUSED] = "fused",       [MDL_ROW_BEST_PARENT] = "best_parent",
+        [MDL_ROW_AVERAGE] = "average",   [MDL_ROW_SOUP] = "soup",
+        [MDL_ROW_SLERP] = "slerp",       [MDL_ROW_ENSEMBLE] = "ensemble",
+        [MDL_ROW_PARENT] = "parent",     [MDL_ROW_TRUNK] = "trunk",
+        [MDL_ROW_MATCHED] = "matched",   [MDL_ROW_INDEPENDENT] = "independent",
+        [MDL_ROW_CONTROL] = "control",   [MDL_ROW_OTHER] = "other",
+    };
+    return kinds[kind];
+}
+
 static json_t *row_json(const mdl_row *row)
 {
     json_t *seeds = json_array();
     for (size_t i = 0; i < row->n_seeds; i++)
         json_array_append_new(seeds, number(row->seed_top1[i]));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s}", "name",
-                     row->name, "top1", number(row->top1), "low", number(row->low), "high",
-                     number(row->high), "loss", number(row->loss), "parameters",
-                     (json_int_t)row->parameters, "multiply_adds", number(row->multiply_adds),
-                     "train_seconds", number(row->train_seconds), "latency_median_s",
-                     number(row->latency), "latency_p95_s", number(row->latency_p95), "seed_top1",
-                     seeds, "note", row->note);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s}", "arm", row->arm,
+        "kind", mdl__row_kind_name(row->kind), "name", row->name, "top1", number(row->top1), "low",
+        number(row->low), "high", number(row->high), "loss", number(row->loss), "parameters",
+        (json_int_t)row->parameters, "multiply_adds", number(row->multiply_adds), "train_seconds",
+        number(row->train_seconds), "latency_median_s", number(row->latency), "latency_p95_s",
+        number(row->latency_p95), "seed_top1", seeds, "note", row->note);
 }
 
 static json_t *comparison_json(const mdl_comparison *c)
@@ -264,6 +282,12 @@ static json_t *comparison_json(const mdl_comparison *c)
                          number(c->difference), "low", number(c->low), "high", number(c->high), "b",
                          (json_int_t)c->only_first, "c", (json_int_t)c->only_second, "p",
                          number(c->p));
+    if (c->repeats)
+        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:[I, I], s:o, s:o}", "test", "paired",
+                         "first", c->first, "second", c->second, "difference",
+                         number(c->difference), "t", number(c->t), "df", number(c->df), "seeds",
+                         (json_int_t)c->seeds[0], (json_int_t)c->seeds[1], "p", number(c->p),
+                         "sign_flip_p", number(c->sign_flip_p));
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:[I, I], s:o}", "test", "welch", "first",
                      c->first, "second", c->second, "difference", number(c->difference), "t",
                      number(c->t), "df", number(c->df), "seeds", (json_int_t)c->seeds[0],

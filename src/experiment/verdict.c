@@ -57,6 +57,21 @@ void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_r
     c->seeds[1] = second->n_seeds;
 }
 
+void mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, const mdl_row *second)
+{
+    mdl_comparison *c = add(table, first->name, second->name);
+    if (c == NULL)
+        return;
+    mdl_t_test test = mdl_stat_paired_t(first->seed_top1, second->seed_top1, first->n_seeds);
+    c->repeats = true;
+    c->difference = test.difference;
+    c->p = test.p;
+    c->t = test.t;
+    c->df = test.df;
+    c->sign_flip_p = mdl_stat_sign_flip(first->seed_top1, second->seed_top1, first->n_seeds);
+    c->seeds[0] = c->seeds[1] = first->n_seeds;
+}
+
 /* ---- sentences ------------------------------------------------------------------------------- */
 
 static void MDL_PRINTF(2, 3) say(mdl_table *table, const char *format, ...)
@@ -98,6 +113,25 @@ static void judge_seeds(mdl_table *table, const mdl_comparison *c)
             "0.2) in 7 %% of cases, with five in 52 %%, with ten in 88 %%. So this is no proof "
             "that they are alike.\n",
             seeds);
+}
+
+static void judge_repeats(mdl_table *table, const mdl_comparison *c)
+{
+    double points = 100 * c->difference;
+    if (isnan(c->p))
+        say(table, "%s against %s: %+.2f points; the repeats do not vary, so there is no test.\n",
+            c->first, c->second, points);
+    else if (c->p < level)
+        say(table,
+            "Shown: %s is %s than %s by %.2f points over %zu repeats (paired t, p = %.2g; exact "
+            "sign flips, p = %.2g).\n",
+            c->first, direction(points), c->second, fabs(points), c->seeds[0], c->p,
+            c->sign_flip_p);
+    else
+        say(table,
+            "Not shown: that %s and %s differ (%+.2f points over %zu repeats, paired t p = %.2g, "
+            "exact sign flips p = %.2g).\n",
+            c->first, c->second, points, c->seeds[0], c->p, c->sign_flip_p);
 }
 
 static mdl_row_kind kind_of(const mdl_table *table, const char *name)
@@ -160,6 +194,8 @@ void mdl_table_judge(mdl_table *table)
         models = models || c->paired;
         if (c->paired)
             judge_models(table, c);
+        else if (c->repeats)
+            judge_repeats(table, c);
         else
             judge_seeds(table, c);
     }

@@ -39,6 +39,12 @@ static mdl_status check_backbone(const mdl_model_config *c)
         snprintf(key, sizeof(key), "model.strides, element %zu of 7", i + 1);
         MDL_TRY(check_size(key, c->strides[i], 1, STRIDE_MAX));
     }
+    if (c->head_hidden > 0 && c->kind != MDL_MODEL_EFFICIENTNET_LITE0)
+        return mdl_fail(MDL_CONFIG,
+                        "model.head_hidden: expected 0 where model.kind is not "
+                        "efficientnet_lite0 (the hybrid's head is its TRM), got %zu",
+                        c->head_hidden);
+    MDL_TRY(check_size("model.head_hidden", c->head_hidden, 0, 65536));
     MDL_TRY(check_number("model.width", c->width, 0.0, multiplier_max, false, true));
     MDL_TRY(check_number("model.depth", c->depth, 0.0, multiplier_max, false, true));
     MDL_TRY(check_number("model.drop_connect", c->drop_connect, 0.0, 1.0, true, false));

@@ -197,15 +197,32 @@ int mdl__efficientnet_lite(mdl_builder *b)
     return batch_norm_relu6(b, x, "bn2");
 }
 
+/* A hidden layer before the classifier: the control for the hybrid, whose TRM is a head too. */
+static int hidden_layer(mdl_builder *b, int x, size_t hidden)
+{
+    mdl__next_block(b);
+    int weight =
+        mdl__param(b, "head_fc", "weight", MDL_ROLE_LINEAR, MDL_SHAPE2(HEAD_CHANNELS, hidden),
+                   MDL_INIT_TRUNCATED_NORMAL, 1.0 / sqrt((double)HEAD_CHANNELS));
+    int bias =
+        mdl__param(b, "head_fc", "bias", MDL_ROLE_BIAS, MDL_SHAPE1(hidden), MDL_INIT_ZERO, 0.0);
+    return mdl__activation(b, mdl__product(b, x, weight, bias), MDL_ACT_SILU);
+}
+
 void mdl__build_efficientnet_lite(mdl_builder *b)
 {
+    size_t width = HEAD_CHANNELS, hidden = b->config->head_hidden;
     int x = mdl__mean_rows(b, mdl__efficientnet_lite(b));
     x = mdl__dropout(b, x, b->config->dropout, false);
+    if (hidden > 0) {
+        x = hidden_layer(b, x, hidden);
+        width = hidden;
+    }
     mdl__next_block(b);
     /* Published: U(+-1/sqrt(classes)), which is large for 10 classes. */
     int weight = mdl__param(b, "classifier", "weight", MDL_ROLE_LINEAR,
-                            MDL_SHAPE2(HEAD_CHANNELS, b->config->classes), MDL_INIT_UNIFORM,
-                            1.0 / sqrt((double)HEAD_CHANNELS));
+                            MDL_SHAPE2(width, b->config->classes), MDL_INIT_UNIFORM,
+                            1.0 / sqrt((double)width));
     int bias = mdl__param(b, "classifier", "bias", MDL_ROLE_BIAS, MDL_SHAPE1(b->config->classes),
                           MDL_INIT_ZERO, 0.0);
     int logits = mdl__product(b, x, weight, bias);

@@ -42,6 +42,7 @@ typedef struct mdl_model_config {
     double dropout;      /* before the classifier / before the TRM */
     double bn_eps, bn_momentum;
     mdl_padding padding;
+    size_t head_hidden;    /* efficientnet_lite0: hidden layer before the classifier; 0: none */
     size_t hidden;         /* mlp: width of the hidden layer */
     mdl_init mlp_init;     /* mlp: MDL_INIT_NORMAL with mlp_init_scale (paper: 0.01), or UNIFORM */
     double mlp_init_scale; /* mlp: scale; 0: U(+-1/sqrt(fan_in)) as PyTorch */

@@ -63,6 +63,8 @@ void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *m)
                         m->dropout);
     mdl_fingerprint_add(fp, "model.bn_eps %.17g\nmodel.bn_momentum %.17g\nmodel.padding %d\n",
                         m->bn_eps, m->bn_momentum, (int)m->padding);
+    if (m->head_hidden > 0)
+        mdl_fingerprint_add(fp, "model.head_hidden %zu\n", m->head_hidden);
     if (m->kind == MDL_MODEL_MLP)
         mdl_fingerprint_add(fp, "model.hidden %zu\nmodel.mlp_init %d\nmodel.mlp_init_scale %.17g\n",
                             m->hidden, (int)m->mlp_init, m->mlp_init_scale);
