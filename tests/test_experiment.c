@@ -416,9 +416,12 @@ static void repeats_are_paired(void **state)
     mdl_free(text);
 }
 
+/* The paper's experiment: each method has a row, its published value, and runs of its own. */
 static void from_scratch(void **state)
 {
     (void)state;
+    char path[MDL_PATH_MAX], *text;
+    size_t size;
     static const char *const sets[] = {"data.source=digits",
                                        "data.size=native",
                                        "data.normalize=none",
@@ -438,13 +441,32 @@ static void from_scratch(void **state)
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
-    assert_int_equal(table.n_rows, 5);
-    assert_int_equal(table.n_comparisons, 4);
+    assert_int_equal(table.n_rows, 9);
+    assert_int_equal(table.n_comparisons, 8);
     assert_string_equal(table.rows[0].name, "M2N2");
-    assert_string_equal(table.rows[3].name, "GA");
+    assert_string_equal(table.rows[4].name, "GA");
+    assert_non_null(strstr(table.rows[4].note, "published 68.0"));
+    expect(mdl_config_set(&config, "run.threads=3"), MDL_OK); /* the runs share out otherwise */
     expect(run(&again), MDL_OK);
-    assert_int_equal(count_lines("(finished before)"), 10);
+    assert_int_equal(count_lines("(finished before)"), 18);
     assert_true(table.rows[4].top1 == again.rows[4].top1);
+
+    /* From specialists: two for each pair, no method that needs mutation, the average beside. */
+    expect(mdl_config_set(&config, "merge.from_scratch=0"), MDL_OK);
+    expect(mdl_config_set(&config, "merge.mutation=0"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.specialists=true"), MDL_OK);
+    expect(mdl_config_set(&config, "train.epochs=2"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    assert_int_equal(table.n_rows, 8);
+    assert_string_equal(table.rows[7].name, "uniform average");
+    snprintf(path, sizeof path, "%s/specialists-seed1/low/final.safetensors", folder);
+    assert_true(mdl_file_exists(path));
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
+    bool whole = strstr(text, "\"setting\": \"specialists\"") && strstr(text, "\"paired t\"") &&
+                 strstr(text, "\"m2n2_ahead\"") && strstr(text, "\"order\"");
+    mdl_free(text);
+    assert_true(whole);
 }
 
 int main(void)

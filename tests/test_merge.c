@@ -192,6 +192,20 @@ static void slerp_coefficients(void **state)
     }
 }
 
+static void methods(void **state)
+{
+    (void)state;
+    mdl_merge_config c = mdl_merge_config_default();
+    assert_int_equal(mdl_method_apply("ga", &c), MDL_OK);
+    assert_true(c.alpha == 0 && !c.attraction && c.crossover);
+    assert_int_equal(mdl_method_apply("map-elites", &c), MDL_OK);
+    assert_int_equal(c.search, MDL_SEARCH_MAP_ELITES);
+    assert_int_equal(mdl_method_apply("elites", &c), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "map-elites, cma-es"));
+    for (size_t i = 0; i < mdl_method_count; i++)
+        assert_int_equal(mdl_method_apply(mdl_methods[i].name, &c), MDL_OK);
+}
+
 /* By hand for lambda 6, n 10: weights log 3.5 - log 1, 2, 3. */
 static void cma_constants(void **state)
 {
@@ -835,6 +849,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(hopeless_is_hopeless, archive_set_up, archive_tear_down),
         cmocka_unit_test(slerp_coefficients),
         cmocka_unit_test(cma_constants),
+        cmocka_unit_test(methods),
         cmocka_unit_test_setup_teardown(crossing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crossing_of_twins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(splits, set_up, tear_down),

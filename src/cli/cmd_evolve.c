@@ -12,6 +12,7 @@ typedef struct evolution { /* all that one run of the command holds */
     char *text; /* configuration for the checkpoint */
     char out[MDL_PATH_MAX];
     bool json;
+    const char *title; /* of the method */
     cli_view view;
 } evolution;
 
@@ -56,11 +57,13 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
                               false);
     cli_view_line(
         &e->view,
-        "%zu children in %.1f s; winner%s: %.2f %% on the fitness images, %.2f %% on test",
+        "%zu children in %.1f s (%.0f a second, %zu at a time); winner%s: %.2f %% on the fitness "
+        "images, %.2f %% on test",
         result->evaluations, result->seconds,
+        result->seconds > 0 ? (double)result->evaluations / result->seconds : 0, result->workers,
         result->is_average ? " (the uniform average, which no child beat)" : "",
         100 * result->fitness_top1, 100 * top1);
-    cli_view_line(&e->view, "see %s/merged.safetensors and %s/lineage.jsonl", e->out, e->out);
+    cli_view_line(&e->view, "see merged.safetensors, lineage.jsonl and winner.json in %s", e->out);
     return MDL_OK;
 }
 
@@ -101,7 +104,7 @@ static mdl_status evolve(evolution *e, const cli_args *args)
                               cli_flag(args, "--resume") && mdl_file_exists(state)));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
     MDL_TRY(cli_write_config(e->out, &e->config));
-    cli_view_heading(&e->view, "M2N2: %zu %s, archive of %zu, on %s",
+    cli_view_heading(&e->view, "%s: %zu %s, archive of %zu, on %s", e->title,
                      scratch ? e->config.merge.from_scratch : args->n_positional,
                      scratch ? "random models" : "checkpoints", e->config.merge.archive,
                      e->config.data.source);
@@ -116,11 +119,23 @@ static mdl_status evolve(evolution *e, const cli_args *args)
         .out = e->out,
         .resume = cli_flag(args, "--resume"),
         .config_text = e->text,
+        .memory_limit = e->config.run.memory_limit,
         .progress = cli_merge_progress,
         .user = &e->view,
     };
     MDL_TRY(mdl_evolve(&job, &result));
     return report(e, &result);
+}
+
+/* What --method changes of the configuration. */
+static mdl_status choose_method(evolution *e, const char *name)
+{
+    e->title = "search";
+    if (name == NULL)
+        return MDL_OK;
+    MDL_TRY(mdl_method_apply(name, &e->config.merge));
+    e->title = mdl_method_find(name)->title;
+    return MDL_OK;
 }
 
 static mdl_status run(const cli_args *args)
@@ -132,6 +147,7 @@ static mdl_status run(const cli_args *args)
     else
         cli_default_out(cli_value(args, "--config"), "evolve", e.out, sizeof(e.out));
     MDL_TRY(cli_config(args, args->n_positional > 0 ? args->positional[0] : NULL, &e.config));
+    MDL_TRY(choose_method(&e, cli_value(args, "--method")));
     if (args->n_positional == 0 && e.config.merge.from_scratch == 0)
         return mdl_fail(MDL_CONFIG, "expected checkpoints to cross, or merge.from_scratch");
     cli_view_open(&e.view, e.json);
@@ -147,6 +163,7 @@ static mdl_status run(const cli_args *args)
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
+    {"--method", 0, "NAME", "a way of those above, by the keys of the configuration it changes"},
     {"--out", 'o', "DIR", "folder of the run (default: runs/<name of the configuration>)"},
     CLI_RESUME_OPTION,
     CLI_JSON_OPTION,
@@ -154,16 +171,31 @@ static const cli_option options[] = {
 
 const cli_command cli_cmd_evolve = {
     .name = "evolve",
-    .summary = "cross checkpoints by M2N2 (competition, attraction, split-point SLERP)",
+    .summary = "cross checkpoints by M2N2, or by the methods it is compared with",
     .usage = "PARENT... --data SPEC [--config FILE] [--out DIR] [--resume]",
     .text = "The parents are checkpoints of one model, any number of them.  The held-out split "
             "decides;\n"
             "the winner's accuracy on test is told at the end and decides nothing.  Into DIR go\n"
-            "merged.safetensors, lineage.jsonl, config.yaml and resume.state.\n",
+            "merged.safetensors, lineage.jsonl, winner.json (niches and ancestors), config.yaml "
+            "and\n"
+            "resume.state.  Without --method the search is what the merge.* keys say: M2N2 unless\n"
+            "they are changed.  Methods:\n"
+            "  m2n2             competition, attraction, split point\n"
+            "  no-attraction    both parents by fitness\n"
+            "  no-split         one ratio for the whole genome\n"
+            "  no-crossover     a child is its parent, mutated (needs merge.mutation)\n"
+            "  ga               a plain genetic algorithm: no competition, no attraction\n"
+            "  ga-no-crossover  the same with children of one parent\n"
+            "  map-elites       the best of each cell of accuracy on odd and on even classes\n"
+            "  cma-es           identity covariance, step-size adaptation; from scratch, mlp only\n"
+            "  random           children of the first models only, the best is kept\n"
+            "  line             SLERP of two parents at equally spaced ratios, brute force\n",
     .examples =
         "  mendel evolve runs/a/epoch-*.safetensors runs/a/ema.safetensors --data cifar10:data\n"
         "  mendel evolve --config configs/digits-m2n2.yaml\n"
-        "  mendel evolve --config configs/digits-m2n2.yaml --set merge.crossover=false\n",
+        "  mendel evolve --config configs/digits-m2n2.yaml --method map-elites --out runs/grid\n"
+        "  mendel evolve a.safetensors b.safetensors --method line --set merge.evaluations=21 "
+        "--data cifar10:data\n",
     .options = options,
     .n_options = MDL_COUNT(options),
     .run = run,

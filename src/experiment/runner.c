@@ -47,7 +47,8 @@ static bool hybrid_wanted(const mdl__key *key)
 
 static bool merge_wanted(const mdl__key *key)
 {
-    return data_wanted(key) || begins(key->name, "merge.");
+    return data_wanted(key) ||
+           (begins(key->name, "merge.") && (key->flags & MDL__KEY_MACHINE) == 0);
 }
 
 mdl_status mdl__depends_training(const mdl_config *config, char **text)
@@ -298,8 +299,8 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));
-    if (config->merge.from_scratch > 0)
-        MDL_TRY(mdl__from_scratch(r, table));
+    if (config->merge.from_scratch > 0 || config->experiment.specialists)
+        MDL_TRY(mdl__digits_run(r, table));
     else
         MDL_TRY(run_branches(r, table));
     return mdl__write_table(r->job->out, table);

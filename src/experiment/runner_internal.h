@@ -146,8 +146,8 @@ mdl_status mdl__checkpoints_open(const mdl__runner *r, const mdl_model_config *m
                                  mdl__checkpoints *out) MDL_MUST_CHECK;
 mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
 void mdl__checkpoints_close(mdl__checkpoints *c);
-/* merge.from_scratch: M2N2 and what it is without its parts, from random models. */
-mdl_status mdl__from_scratch(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+/* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment. */
+mdl_status mdl__digits_run(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
 
 /* The line between two checkpoints; NULL where there is no memory. */
 json_t *mdl__path_json(const mdl_path_result *path, const char *first, const char *second);

@@ -7,6 +7,9 @@
 /* Without a limit of its own a search uses so many bytes for the arenas of its workers. */
 #define MDL_CREW_BYTES ((size_t)1 << 30)
 
+/* Networks with fewer parameters run on one thread each. */
+#define MDL_SMALL_GENOME ((size_t)1 << 16)
+
 static mdl_status add_workers(mdl__crew *crew)
 {
     for (size_t w = 1; w < crew->workers; w++)
@@ -21,33 +24,37 @@ static size_t fitting(const mdl_merge_job *job, size_t wanted, size_t bytes)
     return mdl_max_size(1, mdl_min_size(wanted, limit / mdl_max_size(1, bytes)));
 }
 
-/* The first merger, with its part of the device's threads. */
-static mdl_status first_merger(const mdl_merge_job *job, mdl__crew *crew)
+/* The first merger, on so many threads. */
+static mdl_status first_merger(const mdl_merge_job *job, size_t threads, mdl__crew *crew)
 {
-    size_t threads = (size_t)job->device->threads / crew->workers;
     mdl__merger_destroy(&crew->mergers[0]);
     mdl_device_close(crew->device);
     crew->device = NULL;
-    if (crew->workers == 1)
+    if (threads == (size_t)job->device->threads)
         return mdl__merger_create(job, job->device, true, &crew->mergers[0]);
-    MDL_TRY(mdl_device_twin(job->device, (int)mdl_max_size(1, threads), &crew->device));
+    MDL_TRY(mdl_device_twin(job->device, (int)threads, &crew->device));
     return mdl__merger_create(job, crew->device, true, &crew->mergers[0]);
 }
 
 static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew)
 {
-    size_t most = job->merge->workers > 0 ? job->merge->workers : (size_t)job->device->threads;
+    size_t threads = (size_t)job->device->threads;
+    size_t most = job->merge->workers > 0 ? job->merge->workers : threads;
     most = job->device->backend->host_memory ? mdl_max_size(1, mdl_min_size(most, batch)) : 1;
     MDL_TRY(MDL_NEW(most, "workers", &crew->mergers));
     MDL_TRY(MDL_NEW(most, "workers", &crew->scores));
     MDL_TRY(mdl_monitor_create(&crew->monitor));
     crew->workers = most;
-    MDL_TRY(first_merger(job, crew));
+    MDL_TRY(first_merger(job, mdl_max_size(1, threads / most), crew));
     size_t bytes = mdl_evaluator_bytes(crew->mergers[0].evaluator);
     if (job->merge->workers == 0 && fitting(job, most, bytes) < most) {
         crew->workers = fitting(job, most, bytes);
-        MDL_TRY(first_merger(job, crew));
+        MDL_TRY(first_merger(job, mdl_max_size(1, threads / crew->workers), crew));
     }
+    /* The products of a small network are not worth sharing. */
+    if (crew->workers == 1 && threads > 1 && job->device->backend->host_memory &&
+        crew->mergers[0].genome.elements < MDL_SMALL_GENOME)
+        MDL_TRY(first_merger(job, 1, crew));
     MDL_TRY(add_workers(crew));
     return mdl_pool_create(crew->workers, &crew->pool);
 }

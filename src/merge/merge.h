@@ -60,6 +60,19 @@ typedef struct mdl_merge_config {
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);
 
+typedef struct mdl_method { /* a way that is compared: what it changes of the configured search */
+    const char *name;       /* as in --method */
+    const char *title;      /* as in tables */
+    const char *what;       /* a phrase */
+    /* The paper's accuracy on test, percent: after 50,000 evaluations from scratch, after 10,000
+     * from two specialists; NAN where it has none. */
+    double published_scratch, published_specialists;
+} mdl_method;
+extern const mdl_method mdl_methods[];
+extern const size_t mdl_method_count;
+const mdl_method *mdl_method_find(const char *name); /* NULL: there is none */
+mdl_status mdl_method_apply(const char *name, mdl_merge_config *config) MDL_MUST_CHECK;
+
 typedef struct mdl_merge_progress { /* state of a search, for a live view */
     size_t evaluations, total;
     double best_top1; /* of the archive on the fitness images */

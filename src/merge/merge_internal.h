@@ -173,7 +173,7 @@ double mdl__cma_weight(size_t children, size_t rank); /* not normalised */
 typedef struct mdl__crew { /* the threads that judge, each with its tools */
     mdl_pool *pool;
     size_t workers;
-    mdl_device *device;   /* of the first, where there are more; else NULL and the job's is used */
+    mdl_device *device;   /* of the first; NULL where that is the job's */
     mdl__merger *mergers; /* [workers]; the first is also everybody's graph */
     mdl_scores *scores;   /* [workers] */
     mdl_monitor *monitor; /* guards the archive while children are judged */

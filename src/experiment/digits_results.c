@@ -1,0 +1,221 @@
+/* What comes of the runs of the paper's experiment: progress while they run, then the table and
+ * results.json with the published values beside ours. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/digits.h"
+
+/* ---- progress -----------------------------------------------------------------------------------
+ */
+
+/* The monitor is locked. */
+static void tell_all(mdl__digits *all, mdl_merge_progress p)
+{
+    const mdl_experiment_events *events = all->r->job->events;
+    if (events == NULL || events->merge == NULL)
+        return;
+    p.evaluations = p.total = 0;
+    for (size_t i = 0; i < all->n_tasks; i++) {
+        p.evaluations += all->tasks[i].done;
+        p.total += all->tasks[i].total;
+    }
+    double spent = mdl_time() - all->start, done = (double)(p.evaluations - all->skipped);
+    p.per_second = spent > 0 ? done / spent : 0;
+    p.seconds_left = done > 0 ? spent / done * (double)(p.total - p.evaluations) : 0;
+    events->merge(events->user, &p);
+}
+
+void mdl__digits_tell(mdl__digits *all, mdl__digits_task *task, const mdl_merge_progress *p)
+{
+    mdl_monitor_lock(all->monitor);
+    if (task->done == 0 && p->evaluations > 1) /* resumed: the first part is not of today */
+        all->skipped += p->evaluations - 1;
+    task->done = p->evaluations;
+    tell_all(all, *p);
+    mdl_monitor_unlock(all->monitor);
+}
+
+void mdl__digits_done(mdl__digits *all, mdl__digits_task *task)
+{
+    char rate[64] = "";
+    mdl_monitor_lock(all->monitor);
+    all->finished++;
+    if (task->before)
+        all->skipped += task->total;
+    task->done = task->total;
+    if (task->seconds > 0 && task->total > 0)
+        snprintf(rate, sizeof(rate), ", %.0f evaluations/s", (double)task->total / task->seconds);
+    mdl__stage(all->r, "%zu/%zu  %s, run %zu: %.2f %% on test%s%s", all->finished, all->n_tasks,
+               task->method->title, task->run + 1, 100 * task->top1, rate,
+               task->before ? " (finished before)" : "");
+    mdl_monitor_unlock(all->monitor);
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------
+ */
+
+typedef struct outcome { /* of a method */
+    double top1[16], fitness[16];
+    double mean, sd, loss, seconds;
+} outcome;
+
+static outcome outcome_of(const mdl__digits *all, size_t method)
+{
+    size_t seeds = all->r->config.experiment.seeds;
+    double n = (double)seeds, squares = 0;
+    outcome o = {.mean = 0};
+    for (size_t k = 0; k < seeds; k++) {
+        const mdl__digits_task *task = &all->tasks[k * all->n_methods + method];
+        o.top1[k] = task->top1;
+        o.fitness[k] = task->fitness;
+        o.mean += task->top1 / n;
+        o.loss += task->loss / n;
+        o.seconds += task->seconds / n;
+    }
+    for (size_t k = 0; k < seeds; k++)
+        squares += (o.top1[k] - o.mean) * (o.top1[k] - o.mean);
+    o.sd = seeds > 1 ? sqrt(squares / (n - 1)) : (double)NAN;
+    return o;
+}
+
+/* Runs share a pair of specialists; from scratch they share nothing. */
+static mdl_t_test test_of(const mdl__digits *all, const outcome *x, const outcome *y)
+{
+    size_t seeds = all->r->config.experiment.seeds;
+    return all->r->config.experiment.specialists ? mdl_stat_paired_t(x->top1, y->top1, seeds)
+                                                 : mdl_stat_welch(x->top1, seeds, y->top1, seeds);
+}
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *numbers(const double *values, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, number(values[i]));
+    return list;
+}
+
+static json_t *method_json(const mdl__digits *all, size_t m, const outcome *o, const outcome *first)
+{
+    const mdl__digits_method *method = &all->methods[m];
+    size_t seeds = all->r->config.experiment.seeds;
+    mdl_t_test t = test_of(all, first, o);
+    double evaluations = (double)all->tasks[m].total;
+    json_t *json = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", method->folder, "title", method->title,
+        "published", number(method->published / 100), "mean", number(o->mean), "sd", number(o->sd),
+        "top1", numbers(o->top1, seeds), "fitness_top1", numbers(o->fitness, seeds),
+        "evaluations_per_second", number(o->seconds > 0 ? evaluations / o->seconds : (double)NAN));
+    if (json != NULL && m > 0)
+        json_object_set_new(json, "m2n2_ahead",
+                            json_pack("{s:o, s:o, s:o, s:o}", "difference", number(t.difference),
+                                      "t", number(t.t), "df", number(t.df), "p", number(t.p)));
+    return json;
+}
+
+/* Pairs of methods that are more than three points apart in print, and whether ours are in the same
+ * order. */
+static json_t *order_json(const mdl__digits *all, const outcome *o, size_t *same, size_t *pairs)
+{
+    json_t *list = json_array();
+    for (size_t a = 0; a < all->n_methods; a++)
+        for (size_t b = 0; b < all->n_methods; b++) {
+            double gap = all->methods[a].published - all->methods[b].published;
+            if (!(gap > 3))
+                continue;
+            bool holds = o[a].mean > o[b].mean;
+            *same += holds;
+            ++*pairs;
+            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:b}", "better",
+                                                  all->methods[a].folder, "worse",
+                                                  all->methods[b].folder, "published", gap / 100,
+                                                  "ours", o[a].mean - o[b].mean, "same", holds));
+        }
+    return list;
+}
+
+static mdl_status write_results(const mdl__digits *all, const outcome *o, const mdl_table *table,
+                                size_t *same, size_t *pairs)
+{
+    const mdl_config *config = &all->r->config;
+    char path[MDL_PATH_MAX];
+    json_t *methods = json_array();
+    for (size_t m = 0; m < all->n_methods; m++)
+        json_array_append_new(methods, method_json(all, m, &o[m], &o[0]));
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "title", table->title, "setting",
+        config->experiment.specialists ? "specialists" : "scratch", "source", "arXiv 2508.16204",
+        "evaluations", (json_int_t)all->tasks[0].total, "runs",
+        (json_int_t)config->experiment.seeds, "first_seed", (json_int_t)config->run.seed, "images",
+        (json_int_t)table->images, "test", config->experiment.specialists ? "paired t" : "Welch",
+        "methods", methods, "order", order_json(all, o, same, pairs));
+    MDL_TRY(mdl_path(path, sizeof(path), all->r->job->out, "results.json"));
+    char *text = root != NULL ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    json_decref(root);
+    if (text == NULL)
+        return mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", path);
+    mdl_status status = mdl_file_write(path, text, strlen(text));
+    free(text); /* jansson's own allocation */
+    return status;
+}
+
+static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const outcome *first,
+                     mdl_row *row)
+{
+    const mdl__digits_method *method = &all->methods[m];
+    size_t seeds = all->r->config.experiment.seeds;
+    char published[32] = "", ahead[64] = "", spread[32] = "";
+    mdl_t_test t = test_of(all, first, o);
+    row->kind = MDL_ROW_OTHER;
+    row->n_seeds = seeds;
+    row->top1 = o->mean;
+    row->loss = o->loss;
+    row->train_seconds = o->seconds;
+    memcpy(row->seed_top1, o->top1, sizeof(row->seed_top1));
+    snprintf(row->name, sizeof(row->name), "%s", method->title);
+    if (!isnan(method->published))
+        snprintf(published, sizeof(published), "; published %.1f", method->published);
+    if (m > 0 && !isnan(t.p))
+        snprintf(ahead, sizeof(ahead), "; M2N2 %+.2f points, %s p = %.2g", 100 * t.difference,
+                 all->r->config.experiment.specialists ? "paired" : "Welch", t.p);
+    if (seeds > 1)
+        snprintf(spread, sizeof(spread), ", sd %.2f", 100 * o->sd);
+    snprintf(row->note, sizeof(row->note), "mean of %zu run%s%s%s%s", seeds, seeds == 1 ? "" : "s",
+             spread, published, ahead);
+}
+
+mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
+{
+    const mdl_config *config = &all->r->config;
+    outcome o[MDL_COUNT(all->methods)];
+    size_t same = 0, pairs = 0;
+    table->images = all->r->data->count[MDL_SPLIT_TEST];
+    snprintf(table->title, sizeof(table->title), "M2N2 from %s on %.*s, %zu evaluations",
+             config->experiment.specialists ? "specialists" : "random models",
+             (int)strcspn(config->data.source, ":"), config->data.source, all->tasks[0].total);
+    for (size_t m = 0; m < all->n_methods; m++) {
+        mdl_row *row = &table->rows[table->n_rows++];
+        o[m] = outcome_of(all, m);
+        fill_row(all, m, &o[m], &o[0], row);
+        mdl_interval interval =
+            mdl_stat_wilson((size_t)(row->top1 * (double)table->images + 0.5), table->images);
+        row->low = interval.low;
+        row->high = interval.high;
+        if (m > 0 && !config->experiment.specialists)
+            mdl_table_compare_seeds(table, &table->rows[0], row);
+    }
+    MDL_TRY(write_results(all, o, table, &same, &pairs));
+    mdl_table_judge(table);
+    size_t used = strlen(table->verdict);
+    if (pairs > 0)
+        snprintf(table->verdict + used, sizeof(table->verdict) - used,
+                 "%sOf %zu pairs of methods that are more than 3 points apart in print, %zu are in "
+                 "the same order here.\n",
+                 used > 0 && table->verdict[used - 1] != '\n' ? "\n" : "", pairs, same);
+    return MDL_OK;
+}
