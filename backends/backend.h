@@ -22,7 +22,9 @@ typedef struct mdl_device { /* an opened device; a backend allocates it */
     void *state;   /* the backend's own */
     bool profile;  /* take the device's own times; slower */
     /* Counted by the dispatch layer since the device was opened: */
-    uint64_t calls;            /* of ops */
+    uint64_t calls; /* of ops */
+    void *fallback; /* memory for what the reference kernels do for a device */
+    size_t fallback_bytes;
     double host_seconds;       /* in which the host submitted calls and uploads */
     struct mdl_tuning *tuning; /* the dispatch layer's, owned: which variants serve; NULL: none */
     char selector[64]; /* as it was opened, for others like it */
@@ -86,10 +88,14 @@ struct mdl_backend {
                        mdl_device **out);
     void (*close)(mdl_device *device);
     mdl_status (*buffer_create)(mdl_device *device, size_t bytes, const char *tag,
-                                mdl_buffer **out); /* zeroed */
+                                mdl_buffer **out); /* zeroed; in pieces of device->slab */
     void (*buffer_destroy)(mdl_buffer *buffer);
     /* Offsets and sizes in bytes; ranges were checked by the dispatch layer. */
     mdl_status (*upload)(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
+    /* The same for what comes at every step: it may go up while the step before still runs.  NULL:
+     * upload serves. */
+    mdl_status (*stream)(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
+    size_t streams; /* such batches lie on the device besides their targets */
     mdl_status (*download)(const mdl_buffer *from, size_t offset, void *to, size_t bytes);
     mdl_status (*copy)(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,
                        size_t bytes);

@@ -1,10 +1,11 @@
 #!/bin/sh
 # The opencl backend through the program: devices and refusals, the same results as cpu, the same
 # bytes at every run, resuming under the other backend, merging, the experiment.
-# usage: test_opencl.sh MENDEL
+# usage: test_opencl.sh MENDEL CONFIGS
 # Exit 77 (skipped) without a device, unless MDL_TEST_REQUIRE_OPENCL is set.
 set -u
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+configs=$(cd "$2" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -64,6 +65,15 @@ expect 3 train --backend opencl:99:0 --out x
 says err 'none of the'
 expect 3 train --backend opencl:no-such-device --out x
 says err 'mendel devices'
+for selector in opencl opencl:cpu opencl:0:0; do
+    expect 0 plan --backend $selector --set model.kind=mlp
+done
+# No platform is the loader's answer where there is no driver.
+OCL_ICD_VENDORS=$dir/nowhere "$mendel" devices >out 2>err || fail 'devices without a driver'
+says out 'no OpenCL driver was found'
+says out 'OCL_ICD_VENDORS=libnvidia-opencl.so.1'
+OCL_ICD_VENDORS=$dir/nowhere expect 3 train --backend opencl --out x
+says err 'no OpenCL driver was found'
 expect 2 train --backend opencl --set run.precision=float64 --out x
 MENDEL_BACKENDS=$dir/nowhere "$mendel" devices >out 2>err || fail 'devices without the module'
 says out 'it needs an OpenCL loader and CLBlast'
@@ -112,10 +122,85 @@ steps='--set train.max_steps=4 --set train.save_every=1 --set train.ema=0.9'
     done
 }
 
+# When the loss is read changes nothing.
+times='s/"images_per_second.*//'
+# shellcheck disable=SC2086
+for every in 1 3; do
+    expect 0 train --config tiny.yaml $steps --set train.metrics_every=$every --backend opencl \
+        --out every-$every
+    sed "$times" every-$every/metrics.jsonl >every-$every.lines
+done
+cmp -s every-1/final.safetensors every-3/final.safetensors || fail 'metrics_every changes weights'
+cmp -s every-1.lines every-3.lines || fail 'metrics_every changes the metrics'
+
+# ---- memory and transfers ---------------------------------------------------------------------------
+# number FILE KEY: of a line of JSON.
+number() {
+    sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p" "$1"
+}
+for kind in plain hybrid; do
+    [ $kind = plain ] && more= || more="$hybrid --set trm.supervision=stepwise"
+    # shellcheck disable=SC2086
+    {
+        expect 0 plan --config tiny.yaml $more --backend opencl --json
+        cp out plan
+        expect 0 train --config tiny.yaml $more --set train.max_steps=1 --backend opencl --json --out m
+        cp out one
+        expect 0 train --config tiny.yaml $more --set train.max_steps=3 --backend opencl --json --out m
+    }
+    [ "$(number plan total)" -eq "$(number out allocated_bytes)" ] ||
+        fail "$kind: planned $(number plan total) bytes, allocated $(number out allocated_bytes)"
+    # Two more steps: images and labels go up (stepwise: marks, too); a slot of metrics comes down
+    # (stepwise: a slot and the halting logits).
+    [ $kind = plain ] && up=$((2 * 16 * (8 * 8 * 3 * 4 + 4))) || up=$((2 * 16 * (8 * 8 * 3 * 4 + 8)))
+    [ $kind = plain ] && down=$((2 * 128)) || down=$((2 * (128 + 64)))
+    up_is=$(($(number out bytes_up) - $(number one bytes_up)))
+    down_is=$(($(number out bytes_down) - $(number one bytes_down)))
+    [ $up_is -eq "$up" ] || fail "$kind: $up_is bytes went up in two steps, expected $up"
+    [ $down_is -eq "$down" ] || fail "$kind: $down_is bytes came down in two steps, expected $down"
+done
+# In slabs of 200 pages: the activations need three.
+# shellcheck disable=SC2086
+{
+    MENDEL_OPENCL_SLAB=819200 expect 0 train --config tiny.yaml $steps --backend opencl --out slabs
+    cmp -s a/final.safetensors slabs/final.safetensors || fail 'slabs change the result'
+    MENDEL_OPENCL_SLAB=409600 expect 5 train --config tiny.yaml $steps --backend opencl --out x
+}
+says err 'the device gives at most 409600'
+expect 5 train --config tiny.yaml --memory-limit 2MB --backend opencl --out x
+says err 'the limit is 2000000'
+
+# ---- what fails --------------------------------------------------------------------------------------
+# shellcheck disable=SC2086
+for fault in lost memory; do
+    [ $fault = lost ] && code=1 || code=5
+    MENDEL_OPENCL_FAULT=$fault:700 expect $code train --config tiny.yaml $steps --backend opencl \
+        --out $fault
+    says err '--resume goes on from it, also with --backend cpu'
+    expect 0 train --config tiny.yaml $steps --backend cpu --out $fault --resume
+    says out 'resumed from'
+    says $fault/metrics.jsonl '"step": 4'
+done
+# Ops without a kernel run on the host: the same loss after a step.
+MENDEL_OPENCL_WITHOUT='depthwise batch_norm cross_entropy_grad' expect 0 plan --config tiny.yaml \
+    --backend opencl --ops
+says out '(reference kernel)'
+says err 'has no kernel for depthwise here'
+MENDEL_OPENCL_WITHOUT='depthwise batch_norm cross_entropy_grad' expect 0 train --config tiny.yaml \
+    --set train.max_steps=1 --backend opencl --out without
+same_number 1e-4 train_loss plain-cpu/metrics.jsonl without/metrics.jsonl
+
 # ---- merging, the experiment -----------------------------------------------------------------------
-expect 0 evolve a/final.safetensors plain-opencl/final.safetensors --data synthetic:120 \
-    --set data.image_size=8 --set merge.evaluations=2 --backend opencl --out e
-expect 0 experiment tiny.yaml --backend opencl --out t
+for backend in cpu opencl; do
+    expect 0 evolve a/final.safetensors plain-opencl/final.safetensors --data synthetic:120 \
+        --set data.image_size=8 --set merge.evaluations=2 --backend $backend --out e-$backend
+    expect 0 eval e-$backend/merged.safetensors --data synthetic:120 --set data.image_size=8 \
+        --predictions e-$backend.csv
+done
+within 1e-4 e-cpu.csv e-opencl.csv
+expect 0 experiment "$configs/quickstart.yaml" --set data.limit=256 --set train.epochs=1 \
+    --set experiment.seeds=1 --set experiment.epochs_merged=0 --set experiment.latency_runs=1 \
+    --set merge.evaluations=2 --backend opencl --out t
 says out 'hybrid + M2N2'
 
 [ $failures -eq 0 ] || exit 1

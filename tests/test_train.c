@@ -522,7 +522,7 @@ static void memory_limit(void **state)
     must(mdl_train_plan(&model, &train, device, 0, &full));
     assert_true(full.fits && !full.recompute && full.micro_batch == 16);
     assert_int_equal(full.total, full.arena + full.params + full.gradients + full.moments +
-                                     full.ema + full.buffers);
+                                     full.ema + full.buffers + full.transfers);
     must(mdl_train_plan(&model, &train, device, full.total - 1, &recompute));
     assert_true(recompute.recompute && recompute.micro_batch == 16);
     assert_true(recompute.fits && recompute.total < full.total);

@@ -215,13 +215,41 @@ static mdl_status setup_blast(ocl_state *state)
     return MDL_OK;
 }
 
+/* MENDEL_OPENCL_FAULT=lost:N or memory:N, for tests: after N kernels the device fails. */
+static void setup_fault(ocl_state *state)
+{
+    const char *fault = getenv("MENDEL_OPENCL_FAULT");
+    const char *number = fault ? strchr(fault, ':') : NULL;
+    if (!number)
+        return;
+    state->fault_at = strtoull(number + 1, NULL, 10);
+    state->fault_code =
+        fault[0] == 'm' ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_DEVICE_NOT_AVAILABLE;
+}
+
+/* Kernels count the elements of a slab in 32 bits.  MENDEL_OPENCL_SLAB: less, for tests. */
+#define LARGEST_SLAB ((size_t)4 << 32)
+/* Of the device's memory, for the driver, the screen and other programs. */
+#define HEADROOM 8
+
+static void setup_memory(mdl_device *device, const ocl_state *state)
+{
+    size_t slab = (size_t)get_ulong(state->device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    size_t memory = (size_t)get_ulong(state->device, CL_DEVICE_GLOBAL_MEM_SIZE);
+    const char *least = getenv("MENDEL_OPENCL_SLAB");
+    slab = mdl_min_size(slab, LARGEST_SLAB);
+    if (least)
+        slab = mdl_min_size(slab, (size_t)strtoull(least, NULL, 10));
+    device->slab = mdl_max_size(slab / 4096, 1) * 4096;
+    device->memory = memory - memory / HEADROOM;
+}
+
 static mdl_status setup(ocl_state *state, const char *selector)
 {
     cl_platform_id platform;
     cl_int code;
     MDL_TRY(ocl_choose(selector, &platform, &state->device));
     get_text(state->device, CL_DEVICE_NAME, state->name, sizeof state->name);
-    state->max_allocation = (size_t)get_ulong(state->device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     const char *rules = getenv("MENDEL_OPENCL_RULES"); /* gpu: tests of what a GPU would run */
     state->is_gpu = (rules && strcmp(rules, "gpu") == 0) ||
                     (get_ulong(state->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
@@ -254,6 +282,10 @@ mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, 
     device->state = state;
     if (status == MDL_OK)
         status = setup(state, options->selector ? options->selector : "");
+    if (status == MDL_OK) {
+        setup_memory(device, state);
+        setup_fault(state);
+    }
     if (status != MDL_OK) {
         ocl_close(device);
         return status;

@@ -116,6 +116,14 @@ const char *ocl_error_name(cl_int code)
     }
 }
 
+mdl_status ocl_fault(const ocl_state *state)
+{
+    if (state->fault_at > 0 && state->stats.launches >= state->fault_at)
+        return ocl_fail(state->fault_code, "%s: after %llu kernels", state->name,
+                        (unsigned long long)state->stats.launches);
+    return MDL_OK;
+}
+
 mdl_status ocl_fail(cl_int code, const char *format, ...)
 {
     char text[512];

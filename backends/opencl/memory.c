@@ -1,157 +1,90 @@
-/* Device memory: a cl_mem for each buffer, transfers, and tables of constants.
- *
- * The queue is in order, so only a download waits.  An upload copies the caller's bytes aside and
- * goes on; kernels reach 2^32 elements of a buffer. */
+/* Device memory: buffers in slabs that the device can give in one piece, and tables of constants.
+ * Transfers are in transfer.c. */
 #include <string.h>
 
 #include "backends/opencl/ocl_internal.h"
 
-#define MAX_BUFFER ((size_t)4 << 32) /* bytes: 2^32 elements of float32 */
-
-static cl_mem memory_of(const mdl_buffer *buffer)
+cl_mem ocl_slab(const mdl_buffer *buffer, size_t *offset)
 {
-    return buffer->native;
+    const cl_mem *slabs = buffer->native;
+    size_t index = *offset / buffer->device->slab;
+    *offset %= buffer->device->slab;
+    return slabs[index];
+}
+
+/* Filled and waited for at once: many drivers find the memory only now. */
+static cl_int slab_create(ocl_state *state, size_t bytes, cl_mem *out)
+{
+    const cl_uint zero = 0;
+    size_t size = mdl_round_up(mdl_max_size(bytes, 1), sizeof zero);
+    cl_int code;
+    *out = clCreateBuffer(state->context, CL_MEM_READ_WRITE, size, NULL, &code);
+    if (code == CL_SUCCESS)
+        code = clEnqueueFillBuffer(state->queue, *out, &zero, sizeof zero, 0, size, 0, NULL, NULL);
+    if (code == CL_SUCCESS)
+        code = clFinish(state->queue);
+    /* so some drivers call lack of memory */
+    return code == CL_OUT_OF_RESOURCES ? CL_MEM_OBJECT_ALLOCATION_FAILURE : code;
+}
+
+static void slabs_release(cl_mem *slabs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slabs[i])
+            clReleaseMemObject(slabs[i]);
+    mdl_free(slabs);
+}
+
+static size_t slab_count(const mdl_device *device, size_t bytes)
+{
+    return mdl_max_size(1, (bytes + device->slab - 1) / device->slab);
+}
+
+void ocl_count_memory(ocl_state *state, size_t gained, size_t lost)
+{
+    mdl_device_stats *stats = &state->stats;
+    stats->allocated += gained;
+    stats->allocated -= lost;
+    stats->peak = stats->allocated > stats->peak ? stats->allocated : stats->peak;
 }
 
 mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out)
 {
     ocl_state *state = ocl_of(device);
-    const cl_uint zero = 0;
-    cl_int code;
-    *out = NULL;
-    size_t size = mdl_round_up(mdl_max_size(bytes, 1), sizeof zero);
-    if (size > state->max_allocation || size > MAX_BUFFER)
-        return mdl_fail(MDL_NO_MEMORY,
-                        "opencl: %s: %s needs %zu bytes in one piece, the device gives at most "
-                        "%zu; a smaller batch or --memory-limit helps",
-                        state->name, tag, size, mdl_min_size(state->max_allocation, MAX_BUFFER));
+    size_t n = slab_count(device, bytes);
+    cl_mem *slabs;
     mdl_buffer *buffer;
-    MDL_TRY(MDL_NEW(1, tag, &buffer));
-    cl_mem memory = clCreateBuffer(state->context, CL_MEM_READ_WRITE, size, NULL, &code);
-    /* Filled and waited for at once: many drivers find the memory only now. */
-    if (code == CL_SUCCESS)
-        code =
-            clEnqueueFillBuffer(state->queue, memory, &zero, sizeof zero, 0, size, 0, NULL, NULL);
-    if (code == CL_SUCCESS)
-        code = clFinish(state->queue);
-    if (code != CL_SUCCESS) {
-        if (memory)
-            clReleaseMemObject(memory);
-        mdl_free(buffer);
-        if (code == CL_OUT_OF_RESOURCES) /* so some drivers call lack of memory */
-            code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-        return ocl_fail(code, "%s: %zu bytes for %s", state->name, size, tag);
+    cl_int code = CL_SUCCESS;
+    *out = NULL;
+    MDL_TRY(MDL_NEW(n, tag, &slabs));
+    for (size_t i = 0; i < n && code == CL_SUCCESS; i++) {
+        size_t begin = i * device->slab;
+        code = slab_create(state, mdl_min_size(device->slab, bytes - begin), &slabs[i]);
     }
-    *buffer = (mdl_buffer){.device = device, .bytes = bytes, .native = memory};
-    state->stats.allocated += bytes;
-    state->stats.peak =
-        state->stats.allocated > state->stats.peak ? state->stats.allocated : state->stats.peak;
+    if (code != CL_SUCCESS) {
+        slabs_release(slabs, n);
+        return ocl_fail(code,
+                        "%s: %zu bytes for %s, besides %llu that are in use; --memory-limit "
+                        "makes a training use less",
+                        state->name, bytes, tag, (unsigned long long)state->stats.allocated);
+    }
+    mdl_status status = MDL_NEW(1, tag, &buffer);
+    if (status != MDL_OK) {
+        slabs_release(slabs, n);
+        return status;
+    }
+    *buffer = (mdl_buffer){.device = device, .bytes = bytes, .native = slabs};
+    ocl_count_memory(state, bytes, 0);
     *out = buffer;
     return MDL_OK;
 }
 
 void ocl_buffer_destroy(mdl_buffer *buffer)
 {
-    ocl_of(buffer->device)->stats.allocated -= buffer->bytes;
+    ocl_count_memory(ocl_of(buffer->device), 0, buffer->bytes);
     ocl_forget_args(ocl_of(buffer->device));
-    clReleaseMemObject(memory_of(buffer));
+    slabs_release(buffer->native, slab_count(buffer->device, buffer->bytes));
     mdl_free(buffer);
-}
-
-/* ---- transfers --------------------------------------------------------------------------------
- */
-
-/* Wait until what is in the stage has been sent. */
-static mdl_status stage_wait(ocl_stage *stage)
-{
-    if (!stage->sent)
-        return MDL_OK;
-    cl_int code = clWaitForEvents(1, &stage->sent);
-    clReleaseEvent(stage->sent);
-    stage->sent = NULL;
-    OCL_TRY(code, "upload");
-    return MDL_OK;
-}
-
-void ocl_stages_destroy(ocl_state *state)
-{
-    for (size_t i = 0; i < OCL_STAGES; i++) {
-        if (state->stages[i].sent)
-            clReleaseEvent(state->stages[i].sent);
-        mdl_free(state->stages[i].bytes);
-    }
-}
-
-mdl_status ocl_upload(mdl_buffer *to, size_t offset, const void *from, size_t bytes)
-{
-    ocl_state *state = ocl_of(to->device);
-    if (bytes == 0)
-        return MDL_OK;
-    state->stats.uploads++;
-    state->stats.up += bytes;
-    if (bytes > OCL_STAGE_BYTES) {
-        OCL_TRY(clEnqueueWriteBuffer(state->queue, memory_of(to), CL_TRUE, offset, bytes, from, 0,
-                                     NULL, NULL),
-                "upload of %zu bytes", bytes);
-        return MDL_OK;
-    }
-    ocl_stage *stage = &state->stages[state->next_stage++ % OCL_STAGES];
-    MDL_TRY(stage_wait(stage));
-    if (stage->size < bytes) {
-        mdl_free(stage->bytes);
-        stage->size = 0;
-        MDL_TRY(mdl_alloc(bytes, 1, "upload", &stage->bytes));
-        stage->size = bytes;
-    }
-    memcpy(stage->bytes, from, bytes);
-    OCL_TRY(clEnqueueWriteBuffer(state->queue, memory_of(to), CL_FALSE, offset, bytes, stage->bytes,
-                                 0, NULL, &stage->sent),
-            "upload of %zu bytes", bytes);
-    return MDL_OK;
-}
-
-mdl_status ocl_download(const mdl_buffer *from, size_t offset, void *to, size_t bytes)
-{
-    if (bytes == 0)
-        return MDL_OK;
-    ocl_of(from->device)->stats.downloads++;
-    ocl_of(from->device)->stats.down += bytes;
-    OCL_TRY(clEnqueueReadBuffer(ocl_of(from->device)->queue, memory_of(from), CL_TRUE, offset,
-                                bytes, to, 0, NULL, NULL),
-            "%s: download of %zu bytes", ocl_of(from->device)->name, bytes);
-    return MDL_OK;
-}
-
-/* Overlapping ranges of one buffer go through a third one; merging and training never do that. */
-static mdl_status copy_overlapping(mdl_buffer *buffer, size_t to_offset, size_t from_offset,
-                                   size_t bytes)
-{
-    mdl_buffer *aside;
-    MDL_TRY(ocl_buffer_create(buffer->device, bytes, "copy", &aside));
-    mdl_status status = ocl_copy(aside, 0, buffer, from_offset, bytes);
-    if (status == MDL_OK)
-        status = ocl_copy(buffer, to_offset, aside, 0, bytes);
-    ocl_buffer_destroy(aside);
-    return status;
-}
-
-mdl_status ocl_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,
-                    size_t bytes)
-{
-    if (bytes == 0 || (to == from && to_offset == from_offset))
-        return MDL_OK;
-    if (to == from && to_offset < from_offset + bytes && from_offset < to_offset + bytes)
-        return copy_overlapping(to, to_offset, from_offset, bytes);
-    OCL_TRY(clEnqueueCopyBuffer(ocl_of(to->device)->queue, memory_of(from), memory_of(to),
-                                from_offset, to_offset, bytes, 0, NULL, NULL),
-            "copy of %zu bytes", bytes);
-    return MDL_OK;
-}
-
-mdl_status ocl_finish(mdl_device *device)
-{
-    OCL_TRY(clFinish(ocl_of(device)->queue), "%s: waiting for the device", ocl_of(device)->name);
-    return MDL_OK;
 }
 
 /* ---- tables -----------------------------------------------------------------------------------

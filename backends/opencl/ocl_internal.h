@@ -146,13 +146,19 @@ typedef enum ocl_kernel {
 /* ---- state of a device ------------------------------------------------------------------------
  */
 
-enum { OCL_STAGES = 4, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
+enum { OCL_STAGES = 4, OCL_STREAMS = 2, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
 
 typedef struct ocl_stage { /* a copy of what is on its way to the device */
     void *bytes;
     size_t size;   /* of the memory */
     cl_event sent; /* NULL: free */
 } ocl_stage;
+
+typedef struct ocl_stream_stage { /* the same over a queue of its own */
+    ocl_stage stage;              /* its bytes are those of `pinned`, mapped */
+    cl_mem pinned;                /* memory of the host */
+    cl_mem target;                /* where they arrive on the device, before they are copied */
+} ocl_stream_stage;
 
 typedef struct ocl_table { /* a constant that kernels read, found again by its key */
     void *key;
@@ -193,7 +199,6 @@ typedef struct ocl_state {
     cl_command_queue queue; /* in order */
     char name[128];         /* of the device, for messages */
     char options[64];       /* with which all programs are built */
-    size_t max_allocation;  /* bytes */
     bool is_gpu;
     cl_uint units;     /* compute units */
     double blast_from; /* multiply-adds from which a product goes to CLBlast */
@@ -202,7 +207,12 @@ typedef struct ocl_state {
     ocl_set_arg args[OCL_KERNEL_COUNT][OCL_MOST_ARGS];
     ocl_stage stages[OCL_STAGES];
     unsigned next_stage;
-    void *results; /* host memory for sums that come from the device in parts */
+    ocl_stream_stage streams[OCL_STREAMS];
+    unsigned next_stream;
+    cl_command_queue streams_queue; /* NULL until the first stream */
+    uint64_t fault_at;              /* launches after which the device fails; 0: never (tests) */
+    cl_int fault_code;              /* with this code */
+    void *results;                  /* host memory for sums that come from the device in parts */
     size_t results_size;
     ocl_table tables[OCL_TABLES];
     unsigned long clock; /* counts uses of tables */
@@ -246,6 +256,12 @@ void ocl_identify(const mdl_device *device, char *text, size_t size);
 
 mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out);
 void ocl_buffer_destroy(mdl_buffer *buffer);
+/* The slab of a place in a buffer, which becomes one in the slab. */
+cl_mem ocl_slab(const mdl_buffer *buffer, size_t *offset);
+void ocl_count_memory(ocl_state *state, size_t gained, size_t lost);
+/* Fails where a test wants it to: MENDEL_OPENCL_FAULT. */
+mdl_status ocl_fault(const ocl_state *state);
+mdl_status ocl_stream(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
 mdl_status ocl_upload(mdl_buffer *to, size_t offset, const void *from, size_t bytes);
 mdl_status ocl_download(const mdl_buffer *from, size_t offset, void *to, size_t bytes);
 mdl_status ocl_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *from, size_t from_offset,

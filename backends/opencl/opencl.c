@@ -3,9 +3,30 @@
 #include "backends/opencl/host.h"
 #include "backends/opencl/ocl_internal.h"
 
-#define ROW(UPPER, lower) [MDL_OP_##UPPER] = {.run = ocl_##lower, .serial = true}
+#include <stdlib.h>
+#include <string.h>
+
+/* MENDEL_OPENCL_WITHOUT="op op ...", for tests: ops that are not offered. */
+static bool offered(const mdl_call *call)
+{
+    const char *without = getenv("MENDEL_OPENCL_WITHOUT"), *name = mdl_op_get(call->op)->name;
+    size_t length = strlen(name);
+    while (without && *without) {
+        size_t word = strcspn(without, " ");
+        if (word == length && memcmp(without, name, length) == 0)
+            return false;
+        without += word + (without[word] != '\0');
+    }
+    return true;
+}
+
+#define ROW(UPPER, lower)                                                                          \
+    [MDL_OP_##UPPER] = {.run = ocl_##lower, .supports = offered, .serial = true}
 #define ROW_WORKSPACE(UPPER, lower)                                                                \
-    [MDL_OP_##UPPER] = {.run = ocl_##lower, .workspace = ocl_##lower##_workspace, .serial = true}
+    [MDL_OP_##UPPER] = {.run = ocl_##lower,                                                        \
+                        .supports = offered,                                                       \
+                        .workspace = ocl_##lower##_workspace,                                      \
+                        .serial = true}
 
 static const mdl_kernel kernels[MDL_OP_COUNT] = {
     [MDL_OP_LINEAR] = {.run = ocl_linear, .serial = true, .variant = ocl_linear_variant},
@@ -110,6 +131,8 @@ static const mdl_backend backend = {
     .buffer_create = ocl_buffer_create,
     .buffer_destroy = ocl_buffer_destroy,
     .upload = ocl_upload,
+    .stream = ocl_stream,
+    .streams = OCL_STREAMS,
     .download = ocl_download,
     .copy = ocl_copy,
     .finish = ocl_finish,

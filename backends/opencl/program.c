@@ -163,9 +163,11 @@ ocl_range ocl_image(size_t channels, size_t width, size_t lines)
 
 ocl_arg ocl_tensor_at(const mdl_view *view, size_t elements)
 {
+    size_t at = view->offset;
+    cl_mem memory = ocl_slab(view->buffer, &at); /* no tensor has two */
     return (ocl_arg){.kind = OCL_ARG_TENSOR,
-                     .memory = view->buffer->native,
-                     .at = (cl_uint)(view->offset / mdl_dtype_size(view->dtype) + elements)};
+                     .memory = memory,
+                     .at = (cl_uint)(at / mdl_dtype_size(view->dtype) + elements)};
 }
 
 ocl_arg ocl_tensor(const mdl_view *view)
@@ -258,6 +260,7 @@ static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, co
     cl_kernel kernel;
     cl_uint index = 0;
     const char *name = kernel_sources[which].function;
+    MDL_TRY(ocl_fault(state));
     MDL_TRY(get_kernel(state, which, &kernel));
     for (size_t i = 0; i < n; i++)
         OCL_TRY(set_arg(kernel, &index, &args[i], &state->args[which][i]), "kernel %s, argument %u",

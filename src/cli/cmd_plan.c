@@ -52,6 +52,7 @@ static void print_memory(const planning *p)
         {"gradients of parameters", m->gradients},
         {"optimizer's moments", m->moments},
         {"EMA", m->ema},
+        {"batches and metrics on their way", m->transfers},
         {"in all", m->total},
     };
     char text[32];
@@ -60,7 +61,9 @@ static void print_memory(const planning *p)
                cli_bytes((double)rows[i].bytes, text, sizeof(text)), rows[i].bytes);
     printf("\nMicro-batches of %zu images%s%s\n", m->micro_batch,
            m->recompute ? "; activations are computed again in the backward pass" : "",
-           p->config.run.memory_limit > 0 && m->fits ? "; it fits the limit" : "");
+           m->limit == 0 || !m->fits         ? ""
+           : p->config.run.memory_limit == 0 ? "; it fits the device"
+                                             : "; it fits the limit");
 }
 
 static void print_ops(const planning *p)
@@ -103,11 +106,12 @@ static mdl_status report(const planning *p)
     size_t parameters = count_parameters(p->step.graph);
     if (p->json) {
         json_t *json = json_pack(
-            "{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:I, s:I}", "parameters",
-            (json_int_t)parameters, "multiply_adds", p->step.multiply_adds, "arena",
+            "{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:I, s:I}",
+            "parameters", (json_int_t)parameters, "multiply_adds", p->step.multiply_adds, "arena",
             (json_int_t)m->arena, "params", (json_int_t)m->params, "buffers",
             (json_int_t)m->buffers, "gradients", (json_int_t)m->gradients, "moments",
-            (json_int_t)m->moments, "ema", (json_int_t)m->ema, "total", (json_int_t)m->total,
+            (json_int_t)m->moments, "ema", (json_int_t)m->ema, "transfers",
+            (json_int_t)m->transfers, "limit", (json_int_t)m->limit, "total", (json_int_t)m->total,
             "recompute", m->recompute, "micro_batch", (json_int_t)m->micro_batch, "fits", m->fits,
             "steps", (json_int_t)mdl_plan_step_count(p->step.plan), "fallbacks",
             (json_int_t)count_fallbacks(p));
@@ -126,7 +130,7 @@ static mdl_status report(const planning *p)
     }
     if (!m->fits)
         return mdl_fail(MDL_MEMORY_LIMIT, "needs at least %zu bytes, the limit is %zu", m->total,
-                        p->config.run.memory_limit);
+                        m->limit);
     return MDL_OK;
 }
 
@@ -145,7 +149,11 @@ static mdl_status run(const cli_args *args)
     planning p = {.json = cli_flag(args, "--json"), .ops = cli_flag(args, "--ops")};
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
     MDL_TRY(cli_config(args, NULL, &p.config));
+    cli_view view; /* for what is logged: kernels that are missing */
+    cli_view_open(&view, p.json);
+    cli_install_log(&view);
     mdl_status status = plan(&p);
+    cli_view_close(&view);
     cli_step_destroy(&p.step);
     mdl_data_close(p.data);
     mdl_device_close(p.device);

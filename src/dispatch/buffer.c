@@ -13,6 +13,17 @@ static mdl_status check_range(const mdl_buffer *buffer, size_t offset, size_t by
 
 mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out)
 {
+    *out = NULL;
+    if (device->slab > 0 && bytes > device->slab)
+        return mdl_fail(MDL_MEMORY_LIMIT,
+                        "%s: %zu bytes are needed in one piece, the device gives at most %zu", tag,
+                        bytes, device->slab);
+    return device->backend->buffer_create(device, bytes, tag, out);
+}
+
+mdl_status mdl_buffer_create_slabs(mdl_device *device, size_t bytes, const char *tag,
+                                   mdl_buffer **out)
+{
     return device->backend->buffer_create(device, bytes, tag, out);
 }
 
@@ -119,6 +130,19 @@ static mdl_status download(const mdl_view *from, void *to, mdl_dtype dtype, size
             set_number(to, dtype, first + i, get_number(piece, from->dtype, i));
     }
     return MDL_OK;
+}
+
+mdl_status mdl_view_stream(const mdl_view *to, const void *from, mdl_dtype dtype, size_t count)
+{
+    mdl_device *device = to->buffer ? to->buffer->device : NULL;
+    if (!device || !device->backend->stream || to->dtype != dtype)
+        return upload(to, from, dtype, count);
+    MDL_TRY(check_view(to, count, "upload"));
+    double start = mdl_time();
+    mdl_status status =
+        device->backend->stream(to->buffer, to->offset, from, count * mdl_dtype_size(dtype));
+    device->host_seconds += mdl_time() - start;
+    return status;
 }
 
 mdl_status mdl_view_upload_f64(const mdl_view *to, const double *from, size_t count)

@@ -1,4 +1,5 @@
 /* Routing and running of calls. */
+#include "dispatch/host.h"
 #include "dispatch/tuning.h"
 
 #include <stdatomic.h>
@@ -24,14 +25,15 @@ mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call)
         return MDL_OK;
     }
     const char *op = mdl_op_get(call->op)->name;
-    if (!backend->host_memory || !can_run(fallback, call))
+    if (!can_run(fallback, call))
         return mdl_fail(MDL_UNSUPPORTED, "backend %s has no kernel for %s, and no other can serve",
                         backend->name, op);
     if (!atomic_exchange(&fallback_logged[call->op], true))
-        mdl_log(MDL_LOG_WARN, "backend %s has no kernel for %s here: the reference kernel serves",
-                backend->name, op);
+        mdl_log(MDL_LOG_WARN, "backend %s has no kernel for %s here: the reference kernel serves%s",
+                backend->name, op,
+                backend->host_memory ? "" : " on the host, and its data crosses at every call");
     call->kernel = fallback;
-    return MDL_OK;
+    return backend->host_memory ? MDL_OK : mdl__host_reserve(device, call);
 }
 
 bool mdl_dispatch_is_fallback(const mdl_device *device, const mdl_call *call)
@@ -47,17 +49,40 @@ size_t mdl_dispatch_workspace(const mdl_device *device, const mdl_call *call)
     return kernel->workspace(call, kernel->serial ? 1 : device->threads);
 }
 
+/* On host memory the backend runs the reference kernels like its own; else the calls between them
+ * go to it in pieces. */
+static mdl_status run_all(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
+{
+    const mdl_backend *backend = device->backend;
+    if (backend->host_memory)
+        return backend->run(device, calls, n, seconds);
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i;
+        while (end < n && !mdl_dispatch_is_fallback(device, &calls[end]))
+            end++;
+        if (end > i) {
+            MDL_TRY(backend->run(device, calls + i, end - i, seconds ? seconds + i : NULL));
+            continue;
+        }
+        double start = mdl_time();
+        MDL_TRY(mdl__host_run(device, &calls[end]));
+        if (seconds)
+            seconds[end] += mdl_time() - start;
+        end++;
+    }
+    return MDL_OK;
+}
+
 mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
     for (size_t i = 0; i < n; i++)
         if (!calls[i].kernel)
             return mdl_fail(MDL_INVALID, "call %zu (%s) was not routed", i,
                             mdl_op_get(calls[i].op)->name);
-    /* Fallback kernels exist on host memory only, where the backend runs them like its own. */
     if (n == 0)
         return MDL_OK;
     double start = mdl_time();
-    mdl_status status = device->backend->run(device, calls, n, seconds);
+    mdl_status status = run_all(device, calls, n, seconds);
     device->host_seconds += mdl_time() - start;
     device->calls += n;
     return status;

@@ -23,7 +23,11 @@ mdl_device_stats mdl_device_get_stats(const mdl_device *device);
 
 mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag,
                              mdl_buffer **out) MDL_MUST_CHECK; /* zeroed */
-void mdl_buffer_destroy(mdl_buffer *buffer);                   /* NULL is allowed */
+/* One that may consist of several pieces of device->slab bytes, none of which a tensor may leave.
+ */
+mdl_status mdl_buffer_create_slabs(mdl_device *device, size_t bytes, const char *tag,
+                                   mdl_buffer **out) MDL_MUST_CHECK;
+void mdl_buffer_destroy(mdl_buffer *buffer); /* NULL is allowed */
 mdl_status mdl_buffer_upload(mdl_buffer *to, size_t offset, const void *from,
                              size_t bytes) MDL_MUST_CHECK;
 mdl_status mdl_buffer_download(const mdl_buffer *from, size_t offset, void *to,
@@ -32,6 +36,9 @@ mdl_status mdl_buffer_copy(mdl_buffer *to, size_t to_offset, const mdl_buffer *f
                            size_t from_offset, size_t bytes) MDL_MUST_CHECK;
 /* A view of `shape` at `offset` bytes. */
 mdl_view mdl_buffer_view(mdl_buffer *buffer, size_t offset, mdl_dtype dtype, mdl_shape shape);
+/* Upload what comes at every step; it may go up while the step before still runs. */
+mdl_status mdl_view_stream(const mdl_view *to, const void *from, mdl_dtype dtype,
+                           size_t count) MDL_MUST_CHECK;
 /* Host float64 or float32 values to and from a view of the device's floating type. */
 mdl_status mdl_view_upload_f64(const mdl_view *to, const double *from, size_t count) MDL_MUST_CHECK;
 mdl_status mdl_view_upload_f32(const mdl_view *to, const float *from, size_t count) MDL_MUST_CHECK;

@@ -90,6 +90,7 @@ void mdl_device_close(mdl_device *device)
 {
     if (device) {
         mdl_tuning_destroy(device->tuning);
+        mdl_free(device->fallback);
         device->backend->close(device);
     }
 }

@@ -155,7 +155,7 @@ const mdl__key mdl__keys[] = {
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
     CHOICE("run.precision", 0, run.precision, "float32|float64", "float64 is for the reference backend"),
-    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: none"},
+    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has"},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
 };
 /* clang-format on */

@@ -134,6 +134,10 @@ mdl_status mdl_run_create(const mdl_plan *plan, mdl_run **out) MDL_MUST_CHECK; /
 /* On a twin of the plan's device with no more threads; runs of twins may step at the same time. */
 mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device,
                              mdl_run **out) MDL_MUST_CHECK;
+/* The same in the arena of another run on this device, where it is large enough: for runs that are
+ * never needed at the same time.  `other` (may be NULL) must stay. */
+mdl_status mdl_run_create_in(const mdl_plan *plan, const mdl_run *other,
+                             mdl_run **out) MDL_MUST_CHECK;
 void mdl_run_destroy(mdl_run *run);
 /* Use these buffers (borrowed) for parameters, buffers and gradients; NULL keeps what was bound.
  * Gradients may be left out where there is no backward pass. */

@@ -137,9 +137,17 @@ static int by_size(const void *a, const void *b)
     return (x->call > y->call) - (x->call < y->call);
 }
 
+/* The first place from `offset` on where the block leaves no slab. */
+static size_t in_slab(size_t offset, size_t bytes, size_t slab)
+{
+    if (slab == 0 || bytes == 0 || offset / slab == (offset + bytes - 1) / slab)
+        return offset;
+    return mdl_round_up(offset, slab);
+}
+
 /* Put lives[index] at the lowest offset that is free while it lives.  placed[] are the indices of
  * the blocks before it, by rising offset. */
-static void place(life *lives, size_t index, size_t *placed)
+static void place(life *lives, size_t index, size_t *placed, size_t slab)
 {
     life *block = &lives[index];
     size_t offset = 0;
@@ -147,11 +155,12 @@ static void place(life *lives, size_t index, size_t *placed)
         const life *other = &lives[placed[i]];
         if (other->last < block->first || block->last < other->first)
             continue;
+        offset = in_slab(offset, block->bytes, slab);
         if (offset + block->bytes <= other->offset)
             break;
         offset = mdl_max_size(offset, mdl_round_up(other->offset + other->bytes, MDL_ALIGNMENT));
     }
-    block->offset = offset;
+    block->offset = offset = in_slab(offset, block->bytes, slab);
     size_t at = index;
     while (at > 0 && lives[placed[at - 1]].offset > offset) {
         placed[at] = placed[at - 1];
@@ -173,9 +182,15 @@ static mdl_status assign_offsets(mdl_plan *plan, bool separate)
         status = MDL_NEW(plan->n_tensors, "plan offsets", &plan->offsets);
     if (status == MDL_OK) {
         size_t count = find_lives(plan, lives, separate);
+        size_t slab = plan->device->slab;
         qsort(lives, count, sizeof *lives, by_size);
-        for (size_t i = 0; i < count; i++) {
-            place(lives, i, placed);
+        if (slab > 0 && count > 0 && lives[0].bytes > slab)
+            status = mdl_fail(MDL_MEMORY_LIMIT,
+                              "a tensor of %zu bytes is larger than the largest piece of memory "
+                              "the device gives, %zu; a smaller batch helps",
+                              lives[0].bytes, slab);
+        for (size_t i = 0; i < count && status == MDL_OK; i++) {
+            place(lives, i, placed, slab);
             size_t end = mdl_round_up(lives[i].offset + lives[i].bytes, MDL_ALIGNMENT);
             plan->arena_bytes = mdl_max_size(plan->arena_bytes, end);
             if (lives[i].tensor == MDL_NONE)

@@ -6,11 +6,12 @@
 
 struct mdl_run {
     const mdl_plan *plan;
-    mdl_device *device;                  /* the plan's, or a twin of it */
-    mdl_buffer *stores[MDL_STORE_COUNT]; /* [MDL_STORE_ARENA] is owned */
-    mdl_call *calls;                     /* with data */
-    double *seconds;                     /* by call; NULL while tracing is off */
-    bool uses[MDL_STORE_COUNT];          /* which stores the plan touches */
+    mdl_device *device; /* the plan's, or a twin of it */
+    mdl_buffer *stores[MDL_STORE_COUNT];
+    mdl_buffer *owned;          /* the arena, unless it is another run's */
+    mdl_call *calls;            /* with data */
+    double *seconds;            /* by call; NULL while tracing is off */
+    bool uses[MDL_STORE_COUNT]; /* which stores the plan touches */
     mdl_step_state state;
 };
 
@@ -66,12 +67,21 @@ static void find_used_stores(mdl_run *run)
     }
 }
 
-mdl_status mdl_run_create(const mdl_plan *plan, mdl_run **out)
+/* The other run's arena, or an own one. */
+static mdl_status find_arena(mdl_run *run, const mdl_run *other)
 {
-    return mdl_run_create_on(plan, plan->device, out);
+    size_t bytes = mdl_max_size(1, run->plan->arena_bytes);
+    if (other && other->stores[MDL_STORE_ARENA]->bytes >= bytes) {
+        run->stores[MDL_STORE_ARENA] = other->stores[MDL_STORE_ARENA];
+        return MDL_OK;
+    }
+    MDL_TRY(mdl_buffer_create_slabs(run->device, bytes, "activations", &run->owned));
+    run->stores[MDL_STORE_ARENA] = run->owned;
+    return MDL_OK;
 }
 
-mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run **out)
+static mdl_status create(const mdl_plan *plan, mdl_device *device, const mdl_run *other,
+                         mdl_run **out)
 {
     *out = NULL;
     mdl_run *run;
@@ -84,8 +94,7 @@ mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run *
     run->state.bn_momentum = -1;
     mdl_status status = MDL_NEW(mdl_max_size(1, plan->n_calls), "run calls", &run->calls);
     if (status == MDL_OK)
-        status = mdl_buffer_create(device, mdl_max_size(1, plan->arena_bytes), "activations",
-                                   &run->stores[MDL_STORE_ARENA]);
+        status = find_arena(run, other);
     if (status != MDL_OK) {
         mdl_run_destroy(run);
         return status;
@@ -100,11 +109,26 @@ mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run *
     return MDL_OK;
 }
 
+mdl_status mdl_run_create(const mdl_plan *plan, mdl_run **out)
+{
+    return create(plan, plan->device, NULL, out);
+}
+
+mdl_status mdl_run_create_in(const mdl_plan *plan, const mdl_run *other, mdl_run **out)
+{
+    return create(plan, plan->device, other, out);
+}
+
+mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run **out)
+{
+    return create(plan, device, NULL, out);
+}
+
 void mdl_run_destroy(mdl_run *run)
 {
     if (!run)
         return;
-    mdl_buffer_destroy(run->stores[MDL_STORE_ARENA]);
+    mdl_buffer_destroy(run->owned);
     mdl_free(run->calls);
     mdl_free(run->seconds);
     mdl_free(run);

@@ -39,7 +39,7 @@ static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image
 {
     size_t real = mdl_dtype_size(device->real), all = e->batches * e->batch;
     mdl_batch batch;
-    MDL_TRY(mdl_buffer_create(device, all * image * real, "images of a split", &e->images));
+    MDL_TRY(mdl_buffer_create_slabs(device, all * image * real, "images of a split", &e->images));
     MDL_TRY(mdl_buffer_create(device, all * sizeof(int32_t), "labels of a split", &e->labels));
     MDL_TRY(mdl_loader_start(e->loader, 0, 0));
     for (size_t b = 0; b < e->batches; b++) {
@@ -108,7 +108,7 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
     e->stablemax = model->trm.stablemax;
     MDL_TRY(mdl__build(model, MDL_MODE_INFER, e->batch, NULL, e->options.steps, false, device,
                        &e->built));
-    MDL_TRY(mdl_run_create(e->built.plan, &e->run));
+    MDL_TRY(mdl_run_create_in(e->built.plan, e->options.share, &e->run));
     MDL_TRY(create_room(e));
     return create_images(e, data, device);
 }

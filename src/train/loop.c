@@ -51,7 +51,8 @@ static mdl_status create_evaluator(mdl__trainer *t)
     if (count == 0)
         return MDL_OK;
     mdl_evaluator_options options = {.split = MDL_SPLIT_FITNESS,
-                                     .batch = mdl_min_size((size_t)t->choice.micro_batch, count)};
+                                     .batch = mdl_min_size((size_t)t->choice.micro_batch, count),
+                                     .share = t->run};
     return mdl_evaluator_create(t->job->model, t->job->data, t->job->device, &options,
                                 &t->evaluator);
 }
@@ -65,8 +66,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     t->choice = choice;
     t->accumulate = train->batch / (size_t)choice.micro_batch;
     t->image = job->data->height * job->data->width * job->data->channels;
-    t->stepwise = job->model->kind == MDL_MODEL_HYBRID &&
-                  job->model->trm.supervision == MDL_SUPERVISION_STEPWISE;
+    t->stepwise = mdl__is_stepwise(job->model);
     MDL_TRY(mdl__memory_with(job->model, train, job->device, choice, &memory));
     t->planned_bytes = memory.total;
     MDL_TRY(mdl__build(job->model, MDL_MODE_TRAIN, (size_t)choice.micro_batch, train, 0,
@@ -347,8 +347,16 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
-    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t))
-        MDL_TRY(run_epoch(t));
+    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
+        mdl_status status = run_epoch(t);
+        if (status == MDL_DEVICE || status == MDL_NO_MEMORY)
+            return mdl_fail_context(status,
+                                    "after step %llu the device failed; what was saved before "
+                                    "stays as it is, --resume goes on from it, also with "
+                                    "--backend cpu",
+                                    (unsigned long long)t->position.step);
+        MDL_TRY(status);
+    }
     bool part = t->position.images > 0;
     if (part)
         MDL_TRY(finish_part(t));
@@ -385,7 +393,7 @@ static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
         return mdl_fail(MDL_MEMORY_LIMIT,
                         "training needs at least %zu bytes (micro-batches of %zu images), the "
                         "limit is %zu",
-                        plan.total, plan.micro_batch, job->memory_limit);
+                        plan.total, plan.micro_batch, plan.limit);
     *choice = (mdl__choice){.recompute = plan.recompute, .micro_batch = plan.micro_batch};
     if (!events || !events->message)
         return MDL_OK;
@@ -427,6 +435,7 @@ mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
         result->planned_bytes = t.planned_bytes;
         status = run_all(&t, result);
     }
+    result->stats = mdl_device_get_stats(job->device);
     mdl__trainer_destroy(&t);
     return status;
 }

@@ -43,6 +43,18 @@ mdl_status mdl__optimizer_create(mdl__trainer *t)
     return segments_create(t);
 }
 
+mdl_status mdl__optimizer_workspace(mdl_device *device, size_t n_params, size_t *bytes)
+{
+    static const mdl_attrs none;
+    mdl_call call = {.op = MDL_OP_SUM_SQUARES, .attrs = &none, .n_in = 1, .n_out = 1};
+    call.in[0] = (mdl_view){.dtype = device->real, .shape = MDL_SHAPE1(n_params)};
+    call.out[0] = (mdl_view){.dtype = MDL_F64, .shape = MDL_SHAPE1((size_t)1)};
+    *bytes = 0;
+    MDL_TRY(mdl_dispatch_route(device, &call));
+    *bytes = mdl_dispatch_workspace(device, &call);
+    return MDL_OK;
+}
+
 mdl_status mdl__gradients_clear(mdl__trainer *t)
 {
     mdl_attrs attrs = {.fill = {0, MDL_SHAPE1(t->n_params)}};

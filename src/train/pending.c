@@ -11,35 +11,36 @@
 enum { LOSS_AT = 8, CORRECT_AT = 16, STEPS_BETWEEN = 20 };
 #define SECONDS_BETWEEN 0.5
 
-static size_t slot_bytes(const mdl__trainer *t)
+static size_t slot_bytes(const mdl_device *device, size_t micro_batch)
 {
-    const mdl_desc *correct = mdl_graph_desc(t->built.graph, t->built.io.correct);
-    return mdl_round_up(CORRECT_AT +
-                            mdl_shape_count(&correct->shape) * mdl_dtype_size(correct->dtype),
-                        MDL_ALIGNMENT);
+    return mdl_round_up(CORRECT_AT + micro_batch * mdl_dtype_size(device->real), MDL_ALIGNMENT);
 }
 
-static size_t steps_between(const mdl__trainer *t)
+static size_t steps_between(const mdl_train_config *train, const mdl_model_config *model,
+                            const mdl_device *device)
 {
-    size_t every = t->job->train->metrics_every;
-    if (every > 0)
-        return every;
-    return t->job->device->backend->host_memory || t->stepwise ? 1 : STEPS_BETWEEN;
+    if (train->metrics_every > 0)
+        return train->metrics_every;
+    return device->backend->host_memory || mdl__is_stepwise(model) ? 1 : STEPS_BETWEEN;
 }
 
-size_t mdl__pending_bytes(const mdl__trainer *t)
+size_t mdl__pending_bytes(const mdl_train_config *train, const mdl_model_config *model,
+                          const mdl_device *device, size_t micro_batch)
 {
-    return steps_between(t) * t->accumulate * slot_bytes(t);
+    return steps_between(train, model, device) * (train->batch / micro_batch) *
+           slot_bytes(device, micro_batch);
 }
 
 mdl_status mdl__pending_create(mdl__trainer *t)
 {
     mdl__pending *p = &t->pending;
-    size_t bytes = mdl__pending_bytes(t);
-    p->slot = slot_bytes(t);
-    p->steps = steps_between(t);
+    const mdl_train_job *job = t->job;
+    size_t micro = (size_t)t->choice.micro_batch;
+    size_t bytes = mdl__pending_bytes(job->train, job->model, job->device, micro);
+    p->slot = slot_bytes(job->device, micro);
+    p->steps = steps_between(job->train, job->model, job->device);
     MDL_TRY(mdl_alloc(bytes, 1, "metrics", (void **)&p->host));
-    return mdl_buffer_create(t->job->device, bytes, "metrics", &p->values);
+    return mdl_buffer_create(job->device, bytes, "metrics", &p->values);
 }
 
 void mdl__pending_destroy(mdl__pending *pending)

@@ -45,8 +45,31 @@ void mdl__built_destroy(mdl__built *built)
 
 mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first, size_t count)
 {
-    return to->dtype == MDL_F64 ? mdl_view_upload_f64(to, (const double *)images + first, count)
-                                : mdl_view_upload_f32(to, (const float *)images + first, count);
+    const char *bytes = images;
+    return mdl_view_stream(to, bytes + first * mdl_dtype_size(to->dtype), to->dtype, count);
+}
+
+static mdl_status transfers(const mdl_model_config *model, const mdl_train_config *train,
+                            mdl_device *device, mdl__choice choice, mdl__built *built, size_t *out)
+{
+    size_t batch = (size_t)choice.micro_batch, real = mdl_dtype_size(device->real), norm;
+    mdl_status status =
+        mdl__optimizer_workspace(device, mdl_graph_params_size(built->graph), &norm);
+    size_t image = mdl_shape_count(&mdl_graph_desc(built->graph, built->io.images)->shape) / batch;
+    *out = norm + sizeof(double) + device->backend->streams * batch * image * real +
+           mdl__pending_bytes(train, model, device, batch);
+    if (mdl__is_stepwise(model)) {
+        size_t carry = mdl_shape_count(&mdl_graph_desc(built->graph, built->io.carry_y)->shape);
+        *out += 2 * (train->batch / batch) * carry * real;
+    }
+    if (status != MDL_OK)
+        mdl__built_destroy(built);
+    return status;
+}
+
+bool mdl__is_stepwise(const mdl_model_config *model)
+{
+    return model->kind == MDL_MODEL_HYBRID && model->trm.supervision == MDL_SUPERVISION_STEPWISE;
 }
 
 mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
@@ -61,14 +84,18 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
     mdl__built_destroy(&built);
     MDL_TRY(
         mdl__build(model, MDL_MODE_TRAIN, batch, train, 0, choice.recompute != 0, device, &built));
-    out->arena = mdl_plan_arena_bytes(built.plan) + evaluation;
+    out->arena = mdl_plan_arena_bytes(built.plan);
+    if (evaluation > out->arena) /* else it has its place there */
+        out->arena += evaluation;
     out->params = real * mdl_graph_params_size(built.graph);
     out->buffers = real * mdl_graph_buffers_size(built.graph);
-    mdl__built_destroy(&built);
     out->gradients = out->params;
     out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->params;
+    MDL_TRY(transfers(model, train, device, choice, &built, &out->transfers));
+    mdl__built_destroy(&built);
     out->ema = train->ema > 0 ? out->params + out->buffers : 0;
-    out->total = out->arena + out->params + out->buffers + out->gradients + out->moments + out->ema;
+    out->total = out->arena + out->params + out->buffers + out->gradients + out->moments +
+                 out->ema + out->transfers;
     out->recompute = choice.recompute != 0;
     out->micro_batch = batch;
     return MDL_OK;
@@ -93,9 +120,14 @@ mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config 
                         "train.batch %zu cannot be cut into train.accumulate %zu equal parts",
                         train->batch, accumulate);
     mdl__choice choice = {.micro_batch = train->batch / accumulate};
+    if (limit == 0)
+        limit = device->memory;
     for (;;) {
-        MDL_TRY(mdl__memory_with(model, train, device, choice, out));
-        out->fits = limit == 0 || out->total <= limit;
+        mdl_status status = mdl__memory_with(model, train, device, choice, out);
+        if (status != MDL_OK && status != MDL_MEMORY_LIMIT)
+            return status;
+        out->limit = limit;
+        out->fits = status == MDL_OK && (limit == 0 || out->total <= limit);
         if (out->fits)
             return MDL_OK;
         if (!choice.recompute) {
@@ -104,7 +136,7 @@ mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config 
         }
         size_t next = smaller_divisor(train->batch, (size_t)choice.micro_batch);
         if (next == 0)
-            return MDL_OK; /* the least that is possible, and it does not fit */
+            return status; /* the least that is possible, and it does not fit */
         choice.micro_batch = next;
     }
 }

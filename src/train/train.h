@@ -78,10 +78,11 @@ void mdl_scores_free(mdl_scores *scores);
 typedef struct mdl_evaluator mdl_evaluator;
 typedef struct mdl_evaluator_options {
     mdl_split split;
-    size_t batch;        /* 0: a default that suits the machine */
-    size_t steps;        /* supervision steps; 0: the model's n_sup */
-    bool keep_logits;    /* fill scores.logits */
-    bool keep_on_device; /* upload the images once; for repeated evaluation of small data */
+    size_t batch;         /* 0: a default that suits the machine */
+    size_t steps;         /* supervision steps; 0: the model's n_sup */
+    bool keep_logits;     /* fill scores.logits */
+    bool keep_on_device;  /* upload the images once; for repeated evaluation of small data */
+    const mdl_run *share; /* a run whose arena may be used; NULL: an own one */
 } mdl_evaluator_options;
 /* Graph, plan and arena for evaluating any number of weights on one split.  model, data, device are
  * borrowed. */
@@ -239,7 +240,7 @@ typedef struct mdl_train_job {
     const char *out;         /* folder; "" or NULL: nothing is written (benchmarks) */
     bool resume;             /* continue from out/resume.state where it exists */
     const char *config_text; /* YAML of the whole effective configuration, into checkpoints */
-    size_t memory_limit;     /* bytes, 0: none */
+    size_t memory_limit;     /* bytes, 0: what the device has */
     const mdl_train_events *events; /* may be NULL */
 } mdl_train_job;
 
@@ -248,8 +249,9 @@ typedef struct mdl_train_result {
     uint64_t steps; /* optimizer steps in all */
     double seconds; /* time spent training, over all resumed parts */
     size_t parameters;
-    double multiply_adds; /* of one image's forward pass */
-    size_t planned_bytes; /* arena, weights, gradients, moments */
+    double multiply_adds;   /* of one image's forward pass */
+    size_t planned_bytes;   /* as in mdl_memory_plan */
+    mdl_device_stats stats; /* the device's counters, as far as its backend has them */
 } mdl_train_result;
 
 /* Train to the end (or to max_steps, or to a stop request: MDL_CANCELLED after saving).  Writes
@@ -279,11 +281,16 @@ mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *sta
 
 /* What a training needs in memory before anything runs, for `mendel plan`. */
 typedef struct mdl_memory_plan {
-    size_t arena, params, gradients, moments, ema, buffers, total; /* bytes */
-    bool recompute;                                                /* chosen to fit the limit */
+    size_t arena, params, gradients, moments, ema, buffers; /* bytes */
+    size_t transfers; /* batches and metrics on their way, sums of the optimizer, the TRM's carry */
+    size_t total;
+    size_t limit;   /* what it was fitted into: the one given, or what the device has; 0: none */
+    bool recompute; /* chosen to fit the limit */
     size_t micro_batch; /* chosen to fit the limit; else batch / accumulate */
     bool fits;
 } mdl_memory_plan;
+/* limit 0: what the device says that it has, if anything.  Also where it does not fit the status is
+ * MDL_OK (out->fits), but MDL_MEMORY_LIMIT where a single tensor is too large for the device. */
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
                           mdl_device *device, size_t limit, mdl_memory_plan *out) MDL_MUST_CHECK;
 

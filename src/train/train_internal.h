@@ -35,7 +35,8 @@ typedef struct mdl__choice { /* how a training fits its memory limit; saved as i
     uint64_t micro_batch;    /* images of one run of the graph */
 } mdl__choice;
 
-/* Bytes with this choice. */
+bool mdl__is_stepwise(const mdl_model_config *model);
+/* Bytes with this choice; MDL_MEMORY_LIMIT where a tensor is too large for the device. */
 mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
                             mdl_device *device, mdl__choice choice,
                             mdl_memory_plan *out) MDL_MUST_CHECK;
@@ -128,7 +129,9 @@ void mdl__say(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 /* ---- metrics on their way from the device ------------------------------------------------------
  */
 
-size_t mdl__pending_bytes(const mdl__trainer *t); /* on the device */
+/* Bytes on the device. */
+size_t mdl__pending_bytes(const mdl_train_config *train, const mdl_model_config *model,
+                          const mdl_device *device, size_t micro_batch);
 mdl_status mdl__pending_create(mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__pending_destroy(mdl__pending *pending);
 /* Keep the results of the micro-batch that has run; of the step's gradient norm after that. */
@@ -146,6 +149,9 @@ mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
  */
 
 mdl_status mdl__optimizer_create(mdl__trainer *t) MDL_MUST_CHECK;
+/* Bytes of workspace on the device. */
+mdl_status mdl__optimizer_workspace(mdl_device *device, size_t n_params,
+                                    size_t *bytes) MDL_MUST_CHECK;
 mdl_status mdl__gradients_clear(mdl__trainer *t) MDL_MUST_CHECK;
 /* One step with the gradients as they are; their norm stays on the device. */
 mdl_status mdl__optimizer_step(mdl__trainer *t, double lr) MDL_MUST_CHECK;
