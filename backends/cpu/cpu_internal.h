@@ -75,6 +75,20 @@ typedef struct cpu_ahead {
     size_t next; /* the first piece that is not yet fetched whole */
 } cpu_ahead;
 
+/* As many lines as a kernel fetches at once, now. */
+#define CPU_FETCH_LINES 8
+static inline void cpu_fetch(cpu_ahead *ahead)
+{
+    if (!ahead || ahead->next == ahead->n)
+        return;
+    cpu_piece *piece = &ahead->pieces[ahead->next];
+    for (size_t i = 0; i < CPU_FETCH_LINES; i++)
+        __builtin_prefetch(piece->at + i * CPU_LINE, 0, 2);
+    piece->at += CPU_FETCH_LINES * CPU_LINE;
+    piece->lines -= mdl_min_size(piece->lines, CPU_FETCH_LINES);
+    ahead->next += piece->lines == 0;
+}
+
 /* The next lines to fetch, at most `lines`; NULL: there are no more. */
 static inline const char *cpu_ahead_take(cpu_ahead *ahead, size_t lines)
 {

@@ -12,6 +12,7 @@ typedef struct gather {
     size_t src_h, src_w, dst_w, c; /* sizes; c channels */
     ptrdiff_t top, pad_left;       /* first source row of this row */
     bool accumulate;
+    cpu_ahead *ahead; /* what to fetch on the way, or NULL */
 } gather;
 
 /* `columns` pixels of one vector of channels.  Everything but p, channel, ox and lanes is a
@@ -20,6 +21,7 @@ CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t
                               size_t kernel, size_t stride, size_t columns, bool checked, bool flip)
 {
     cpu_vec sum[CPU_DW_COLUMNS] = {{0}};
+    cpu_fetch(p->ahead);
     float *dst = p->dst + ox * p->c + channel;
     CPU_UNROLL
     for (size_t b = 0; b < columns; b++)
@@ -121,9 +123,8 @@ static void general_row(const cpu_dw *g, const gather *p)
     }
 }
 
-void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, int threads)
+static void convolve(const mdl_call *call, int thread, int threads, cpu_ahead *ahead)
 {
-    (void)device;
     cpu_dw g = cpu_dw_of(call, &call->out[0].shape);
     gather p = {.w = cpu_in(call, 1),
                 .src_h = g.in_h,
@@ -131,7 +132,8 @@ void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, i
                 .dst_w = g.out_w,
                 .c = g.channels,
                 .pad_left = g.pad_left,
-                .accumulate = cpu_accumulates(call, 0)};
+                .accumulate = cpu_accumulates(call, 0),
+                .ahead = ahead};
     size_t begin, end;
     cpu_range(g.n * g.out_h, 1, thread, threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
@@ -147,10 +149,15 @@ void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, i
     }
 }
 
+void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    convolve(call, thread, threads, NULL);
+}
+
 void CPU_NAME(depthwise_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    (void)t;
-    CPU_NAME(depthwise)(NULL, slice, 0, 1);
+    convolve(slice, 0, 1, t->ahead);
 }
 
 size_t CPU_NAME(depthwise_tiles)(const mdl_call *call)
@@ -158,7 +165,8 @@ size_t CPU_NAME(depthwise_tiles)(const mdl_call *call)
     return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
-void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads)
+void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads,
+                                cpu_ahead *ahead)
 {
     gather p = {.w = cpu_in(call, 1),
                 .src_h = g->out_h,
@@ -166,7 +174,8 @@ void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int threa
                 .dst_w = g->in_w,
                 .c = g->channels,
                 .pad_left = (ptrdiff_t)g->kernel_w - 1 - g->pad_left,
-                .accumulate = cpu_accumulates(call, 0)};
+                .accumulate = cpu_accumulates(call, 0),
+                .ahead = ahead};
     size_t begin, end;
     cpu_range(g->n * g->in_h, 1, thread, threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {

@@ -40,7 +40,8 @@ static inline bool cpu_dw_is_fast(const cpu_dw *g)
            (g->stride == 1 || g->stride == 2);
 }
 
-/* The input gradient of a fast convolution at stride 1, by rows of dx. */
-void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads);
+/* The input gradient of a fast convolution at stride 1, by rows of dx; `ahead` or NULL. */
+void CPU_NAME(depthwise_turned)(const cpu_dw *g, const mdl_call *call, int thread, int threads,
+                                cpu_ahead *ahead);
 
 #endif

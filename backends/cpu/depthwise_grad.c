@@ -18,6 +18,7 @@ typedef struct scatter {
     ptrdiff_t iy; /* row of dx, plus padding */
     ptrdiff_t pad_left;
     bool accumulate;
+    cpu_ahead *ahead; /* what to fetch on the way, or NULL */
 } scatter;
 
 CPU_INLINE void put_column(const scatter *p, ptrdiff_t ix, size_t channel, size_t lanes,
@@ -37,6 +38,7 @@ CPU_INLINE void scatter_vector(const scatter *p, size_t channel, ptrdiff_t u, si
 {
     cpu_vec even[CPU_DW_COLUMNS] = {{0}}, odd[CPU_DW_COLUMNS] = {{0}};
     size_t reach = kernel / 2;
+    cpu_fetch(p->ahead);
     for (size_t ky = (size_t)p->iy % 2; ky < kernel; ky += 2) {
         ptrdiff_t oy = (p->iy - (ptrdiff_t)ky) / 2;
         if (p->iy < (ptrdiff_t)ky || oy >= (ptrdiff_t)p->out_h)
@@ -92,7 +94,8 @@ static void scatter_5(const scatter *p)
     scatter_row(p, 5);
 }
 
-static void scatter_rows(const cpu_dw *g, const mdl_call *call, int thread, int threads)
+static void scatter_rows(const cpu_dw *g, const mdl_call *call, int thread, int threads,
+                         cpu_ahead *ahead)
 {
     scatter p = {.w = cpu_in(call, 1),
                  .out_h = g->out_h,
@@ -100,7 +103,8 @@ static void scatter_rows(const cpu_dw *g, const mdl_call *call, int thread, int 
                  .in_w = g->in_w,
                  .c = g->channels,
                  .pad_left = g->pad_left,
-                 .accumulate = cpu_accumulates(call, 0)};
+                 .accumulate = cpu_accumulates(call, 0),
+                 .ahead = ahead};
     size_t begin, end;
     cpu_range(g->n * g->in_h, 1, thread, threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
@@ -141,23 +145,27 @@ static void general_input(const cpu_dw *g, const mdl_call *call, int thread, int
     }
 }
 
-void CPU_NAME(depthwise_grad_input)(mdl_device *device, const mdl_call *call, int thread,
-                                    int threads)
+static void grad_input(const mdl_call *call, int thread, int threads, cpu_ahead *ahead)
 {
-    (void)device;
     cpu_dw g = cpu_dw_of(call, &call->in[0].shape);
     if (!cpu_dw_is_fast(&g))
         general_input(&g, call, thread, threads);
     else if (g.stride == 1)
-        CPU_NAME(depthwise_turned)(&g, call, thread, threads);
+        CPU_NAME(depthwise_turned)(&g, call, thread, threads, ahead);
     else
-        scatter_rows(&g, call, thread, threads);
+        scatter_rows(&g, call, thread, threads, ahead);
+}
+
+void CPU_NAME(depthwise_grad_input)(mdl_device *device, const mdl_call *call, int thread,
+                                    int threads)
+{
+    (void)device;
+    grad_input(call, thread, threads, NULL);
 }
 
 void CPU_NAME(depthwise_grad_input_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    (void)t;
-    CPU_NAME(depthwise_grad_input)(NULL, slice, 0, 1);
+    grad_input(slice, 0, 1, t->ahead);
 }
 
 /* ---- weight gradient ----------------------------------------------------------------------------
@@ -166,6 +174,7 @@ void CPU_NAME(depthwise_grad_input_tile)(const mdl_call *slice, const cpu_tile *
 typedef struct correlate {
     const float *x, *dy; /* of one image */
     float *dw;           /* += */
+    cpu_ahead *ahead;    /* what to fetch on the way, or NULL */
 } correlate;
 
 /* Rows of the kernel whose sums the registers hold at once. */
@@ -224,6 +233,7 @@ CPU_INLINE void correlate_vector(const cpu_dw *g, const correlate *p, size_t cha
         s.sum[r][kx] = cpu_load_n(dw + (r * kernel + kx) * g->channels, lanes);
     for (size_t oy = 0; oy < g->out_h; oy++) {
         size_t ox = 0;
+        cpu_fetch(p->ahead);
         for (; ox + 4 <= g->out_w; ox += 4) {
             ptrdiff_t left = (ptrdiff_t)(ox * stride) - g->pad_left;
             if (left >= 0 && left + (ptrdiff_t)(3 * stride + kernel) <= (ptrdiff_t)g->in_w)
@@ -291,11 +301,11 @@ static void general_correlate(const cpu_dw *g, const correlate *p)
 
 /* Images [first, last) into the sum of a chunk. */
 static void correlate_images(const mdl_call *call, size_t chunk, size_t first, size_t last,
-                             bool fresh)
+                             bool fresh, cpu_ahead *ahead)
 {
     cpu_dw g = cpu_dw_of(call, &call->in[1].shape);
     size_t count = mdl_shape_count(&call->out[0].shape);
-    correlate p = {.dw = (float *)call->workspace.host + chunk * count};
+    correlate p = {.dw = (float *)call->workspace.host + chunk * count, .ahead = ahead};
     if (fresh)
         memset(p.dw, 0, count * sizeof(float));
     for (size_t n = first; n < last; n++) {
@@ -325,7 +335,7 @@ size_t CPU_NAME(depthwise_grad_weight_tiles)(const mdl_call *call)
 
 void CPU_NAME(depthwise_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
 {
-    correlate_images(slice, t->band, 0, slice->in[0].shape.dim[0], t->fresh);
+    correlate_images(slice, t->band, 0, slice->in[0].shape.dim[0], t->fresh, t->ahead);
 }
 
 void CPU_NAME(depthwise_grad_weight)(mdl_device *device, const mdl_call *call, int thread,
@@ -335,7 +345,7 @@ void CPU_NAME(depthwise_grad_weight)(mdl_device *device, const mdl_call *call, i
     cpu_range(chunks, 1, thread, threads, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
         cpu_range(call->in[0].shape.dim[0], 1, (int)chunk, (int)chunks, &first, &last);
-        correlate_images(call, chunk, first, last, true);
+        correlate_images(call, chunk, first, last, true, NULL);
     }
     cpu_barrier(device);
     cpu_sum_partials(call, chunks, thread, threads);
