@@ -169,6 +169,15 @@ mdl_status mdl_library_symbol(const char *path, const char *symbol, void **out) 
 mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
 #define MDL_LIBRARY_SUFFIX ".so" /* of a module, with GCC and Clang on all systems so far */
 
+/* ---- other programs ---------------------------------------------------------------------------
+ */
+
+/* Run argv (NULL at its end; the program is looked for in PATH) with `input` on its standard input;
+ * its output, at most `limit` bytes, with a NUL behind it: free with mdl_free.  MDL_NOT_FOUND where
+ * there is no such program; where it fails, the detail has what it said. */
+mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size, size_t limit,
+                        char **output, size_t *output_size) MDL_MUST_CHECK;
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 typedef struct mdl_thread mdl_thread;

@@ -2,10 +2,22 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "report/report.h"
 
 static void stage(void *view, const char *text)
 {
     cli_view_heading(view, "%s", text);
+}
+
+/* The results stand without it: what is missing is told, and the experiment has still ended well.
+ */
+static void write_report(const char *out, cli_view *view)
+{
+    mdl_report_job job = {.folder = out};
+    if (mdl_report_write(&job) == MDL_OK)
+        cli_view_line(view, "The report is in %s/report.html and report.md.", out);
+    else
+        mdl_log(MDL_LOG_WARN, "no report: %s; later: mendel report %s", mdl_error_detail(), out);
 }
 
 static mdl_status experiment(const mdl_config *config, const char *out, bool json, cli_view *view)
@@ -27,6 +39,7 @@ static mdl_status experiment(const mdl_config *config, const char *out, bool jso
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
         cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
+        write_report(out, view);
     }
     mdl_free(text);
     mdl_free(table);

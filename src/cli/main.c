@@ -7,9 +7,9 @@
 #include "cli/commands.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_cmd_train,   &cli_cmd_eval, &cli_cmd_evolve,      &cli_cmd_merge, &cli_cmd_experiment,
-    &cli_cmd_align,   &cli_cmd_path, &cli_cmd_recalibrate, &cli_cmd_plan,  &cli_cmd_bench,
-    &cli_cmd_devices, &cli_cmd_data, &cli_cmd_help,
+    &cli_cmd_train,  &cli_cmd_eval,    &cli_cmd_evolve, &cli_cmd_merge,       &cli_cmd_experiment,
+    &cli_cmd_report, &cli_cmd_align,   &cli_cmd_path,   &cli_cmd_recalibrate, &cli_cmd_plan,
+    &cli_cmd_bench,  &cli_cmd_devices, &cli_cmd_data,   &cli_cmd_help,
 };
 const size_t cli_command_count = MDL_COUNT(cli_commands);
 

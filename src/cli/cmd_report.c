@@ -1,0 +1,51 @@
+/* mendel report: the page of an experiment. */
+#include <string.h>
+
+#include "cli/commands.h"
+#include "report/report.h"
+
+/* "x/report.html" -> "x/report.md"; another ending stays and gets one more. */
+static mdl_status beside(const char *html, char *out, size_t size)
+{
+    size_t length = strlen(html);
+    if (length > 5 && strcmp(html + length - 5, ".html") == 0)
+        length -= 5;
+    int n = snprintf(out, size, "%.*s.md", (int)length, html);
+    return n > 0 && (size_t)n < size ? MDL_OK : mdl_fail(MDL_CONFIG, "option --out: too long");
+}
+
+static mdl_status run(const cli_args *args)
+{
+    char markdown[MDL_PATH_MAX];
+    MDL_TRY(cli_expect(args, 1, 1, "one folder of an experiment"));
+    mdl_report_job job = {.folder = args->positional[0], .html = cli_value(args, "--out")};
+    if (job.html != NULL) {
+        MDL_TRY(beside(job.html, markdown, sizeof(markdown)));
+        job.markdown = markdown;
+    }
+    MDL_TRY(mdl_report_write(&job));
+    if (job.html != NULL)
+        printf("The report is in %s and %s.\n", job.html, markdown);
+    else
+        printf("The report is in %s/report.html and report.md.\n", job.folder);
+    return MDL_OK;
+}
+
+static const cli_option options[] = {
+    {"--out", 'o', "FILE", "the page (default: DIR/report.html); the Markdown goes beside it"},
+};
+
+const cli_command cli_cmd_report = {
+    .name = "report",
+    .summary = "one page, and Markdown, from an experiment's folder",
+    .usage = "DIR [-o report.html]",
+    .text = "Draws what is there, finished or not: the answer, table and tests, learning curves,\n"
+            "accuracy against time, niches and lineage, paths between parents, recursion,\n"
+            "calibration, corruptions, and all that is needed to do it again.  The page needs\n"
+            "nothing else: no scripts, no other files.  gnuplot and Graphviz draw the pictures.\n",
+    .examples = "  mendel report runs/quickstart\n"
+                "  mendel report runs/abc -o report.html\n",
+    .options = options,
+    .n_options = MDL_COUNT(options),
+    .run = run,
+};

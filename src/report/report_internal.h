@@ -1,0 +1,104 @@
+/* Private to the report: the page, which is written as HTML and as Markdown at once, its charts,
+ * and its sections. */
+#ifndef MDL_REPORT_INTERNAL_H
+#define MDL_REPORT_INTERNAL_H
+
+#include <jansson.h>
+
+#include "report/report.h"
+
+/* ---- the page ----------------------------------------------------------------------------------
+ */
+
+typedef struct mdl__page {
+    const char *folder;
+    FILE *html, *markdown;      /* memory streams; their errors are looked at once, at the end */
+    json_t *table, *evaluation; /* of the folder; NULL where there is none */
+    size_t figures;
+    mdl_status status; /* the first failure; later calls do nothing harmful */
+} mdl__page;
+
+/* Text with what HTML (Markdown) would take for its own escaped; all that comes from a file or a
+ * name goes through here. */
+void mdl__put_html(FILE *out, const char *text);
+void mdl__put_markdown(FILE *out, const char *text);
+
+void mdl__page_section(mdl__page *page, const char *id, const char *title);
+void mdl__page_text(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3); /* a paragraph */
+void mdl__page_list(mdl__page *page, const char *lines);                        /* an item a line */
+void mdl__page_code(mdl__page *page, const char *title, const char *text); /* title NULL: open */
+/* Rows: arrays of strings, the first left, the others right.  Takes both. */
+void mdl__page_table(mdl__page *page, json_t *heads, json_t *rows);
+json_t *mdl__cell(const char *format, ...) MDL_PRINTF(1, 2); /* a string; "" where out of memory */
+void mdl__row(json_t *rows, size_t count, ...);              /* json_t * cells, taken */
+
+/* FOLDER/<name> as JSON; NULL where there is none.  A broken file is a failure of the page. */
+json_t *mdl__page_json(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
+double mdl__number(const json_t *object, const char *key);       /* NAN where there is none */
+const char *mdl__text_of(const json_t *object, const char *key); /* "" where there is none */
+/* Names of the folder's entries that begin with `prefix` and hold `file`, sorted; free with
+ * mdl__names_free. */
+size_t mdl__names(const mdl__page *page, const char *prefix, const char *file, char ***out);
+void mdl__names_free(char **names, size_t count);
+/* The row of table.json of this kind and arm (NULL: any), or NULL. */
+const json_t *mdl__find_row(const mdl__page *page, const char *kind, const char *arm);
+const char *mdl__row_kind(const json_t *row); /* by its `kind`, or by its name */
+const char *mdl__row_arm(const json_t *row);
+
+/* ---- charts -------------------------------------------------------------------------------------
+ */
+
+enum { MDL__MAX_SERIES = 24 };
+typedef enum mdl__mark { MDL__LINE, MDL__DOTS, MDL__BARS } mdl__mark;
+
+typedef struct mdl__point {
+    double x, y, low, high; /* low, high: of the value; NAN where there is no interval */
+} mdl__point;
+
+typedef struct mdl__series {
+    char name[96];
+    mdl__mark mark;
+    int colour; /* 1 .. 7 */
+    int style;  /* dashes and points, from 0 */
+    mdl__point *points;
+    size_t n, room;
+} mdl__series;
+
+typedef struct mdl__chart {
+    const char *title, *x, *y; /* axes, with units */
+    size_t width, height;      /* in pixels of 480 wide; 0: 480 x 320 */
+    bool diagonal;             /* draw y = x */
+    bool unit;                 /* both axes 0 to 100 */
+    bool whole_x;              /* x counts something */
+    char (*categories)[96];    /* down the left side in place of y; x is then the value */
+    size_t n_categories;
+    mdl__series series[MDL__MAX_SERIES];
+    size_t n_series;
+} mdl__chart;
+
+/* A new series, or the last one where there are too many (then nothing is added to it). */
+mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
+                               const char *format, ...) MDL_PRINTF(5, 6);
+/* A point; y is the number of the category where there are any.  What is not finite is left out. */
+void mdl__chart_add(mdl__page *page, mdl__series *series, mdl__point point);
+/* Draw it with its legend, caption and numbers, and free the points. */
+void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...) MDL_PRINTF(3, 4);
+/* Graphviz: `dot` is a whole graph, its colours #010101 (text), #010102, #010201 .. 7. */
+void mdl__graph_draw(mdl__page *page, const char *title, const char *dot, const char *caption);
+
+/* ---- sections
+ * ------------------------------------------------------------------------------------ */
+
+void mdl__report_answer(mdl__page *page);
+void mdl__report_results(mdl__page *page);
+void mdl__report_training(mdl__page *page);
+void mdl__report_speed(mdl__page *page);
+void mdl__report_niches(mdl__page *page);
+void mdl__report_paths(mdl__page *page);
+void mdl__report_steps(mdl__page *page);
+void mdl__report_calibration(mdl__page *page);
+void mdl__report_robustness(mdl__page *page);
+void mdl__report_again(mdl__page *page);
+extern const char mdl__report_style[];
+
+#endif

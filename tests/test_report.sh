@@ -1,0 +1,159 @@
+#!/bin/sh
+# The report of a small experiment: what is in it, hostile names, folders that are not finished; then
+# in a browser, wide and narrow, light and dark: no error, every picture drawn, nothing sticks out.
+# usage: test_report.sh MENDEL [CHROMIUM]; without a browser that part is left out, unless
+# MDL_TEST_REQUIRE_BROWSER is set.
+set -u
+mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+chromium=${2:-}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-report-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    [ ! -s err ] || sed 's/^/  err: /' err
+    failures=$((failures + 1))
+}
+
+# says FILE TEXT: the file contains it.
+says() {
+    grep -qF -- "$2" "$1" || fail "\"$2\" is not in $1"
+}
+
+for tool in gnuplot dot; do
+    command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }
+done
+
+cat >tiny.yaml <<'YAML'
+data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
+model: {width: 0.25, depth: 0.2}
+trm: {dim: 8}
+train: {epochs: 2, batch: 16, evaluate_every: 1}
+merge: {evaluations: 4, batch: 2}
+experiment: {epochs_merged: 0, latency_runs: 2, corrupt_images: 2, tta_images: 4}
+run: {threads: 1}
+YAML
+"$mendel" experiment tiny.yaml --out x >out 2>err || fail 'the experiment'
+says out 'x/report.html'
+for text in '<!DOCTYPE html>' 'M2N2 fuses better' 'McNemar' 'Reliability' 'Common corruptions' \
+    'not comparable with published tables' 'config.yaml: the whole' 'Niches' 'Lineage'; do
+    says x/report.html "$text"
+done
+says x/report.md '| hybrid + M2N2 |'
+says x/report.md 'data:'
+! grep -qE '<script|(src|href)="?(https?:)?//|@import|url\((.?)http' x/report.html ||
+    fail 'something is loaded from elsewhere'
+
+# The paths between parents, as another part of the program writes them.
+cat >x/paths.json <<'JSON'
+{"paths": [{"arm": "hybrid", "between": "independent", "first": "a", "second": "b", "images": 30,
+  "t": [0, 0.5, 1], "lines": [
+  {"aligned": false, "recalibrated": false, "top1": [0.9, 0.1, 0.8], "loss": [1, 2, 1], "barrier": 1},
+  {"aligned": false, "recalibrated": true, "top1": [0.9, 0.3, 0.8], "loss": [1, 2, 1], "barrier": 1},
+  {"aligned": true, "recalibrated": false, "top1": [0.9, 0.4, 0.8], "loss": [1, 2, 1], "barrier": 1},
+  {"aligned": true, "recalibrated": true, "top1": [0.9, 0.6, 0.8], "loss": [1, 2, 1], "barrier": 1}]}]}
+JSON
+"$mendel" report x >out 2>err || fail 'the report with paths'
+says x/report.html 'between independent seeds'
+
+# Names are text, never code: not for HTML, Markdown, gnuplot, nor Graphviz.
+cp -r x hostile
+evil="<script>alert(1)</script><img src=x onerror=alert(1)> ' \`touch owned\` | \\\\\\\\"
+sed -i "s#greedy soup#$evil#g" hostile/table.json hostile/evaluation.json
+sed -i "s#seed1/final#$evil#g" hostile/C-*/winner.json
+"$mendel" report hostile -o h.html >out 2>err || fail 'the report with hostile names'
+says h.md 'touch owned'
+! grep -q '<script\|<img' h.html || fail 'a name became HTML'
+! grep -q '[^\\]<script' h.md || fail 'a name became Markdown'
+[ -z "$(find . -name owned)" ] || fail 'a name became a command'
+
+# What is not there is left out.
+mkdir part && cp x/config.yaml part
+"$mendel" report part >out 2>err || fail 'a folder with a configuration only'
+says part/report.html 'Not known yet'
+mkdir training && cp -r x/config.yaml x/A-seed1 training
+"$mendel" report training >out 2>err || fail 'a folder with one training'
+says training/report.html 'Held-out accuracy'
+mkdir nothing
+"$mendel" report nothing >out 2>err && fail 'an empty folder passes for an experiment'
+says err 'no folder of an experiment'
+cp -r part broken && echo '{"rows": [' >broken/table.json
+"$mendel" report broken >out 2>err && fail 'broken JSON is taken'
+says err 'table.json:'
+mkdir bin
+PATH=$dir/bin "$mendel" report x >out 2>err && fail 'a report without gnuplot'
+says err 'apt-get install gnuplot-nox'
+
+if [ -z "$chromium" ]; then
+    [ -z "${MDL_TEST_REQUIRE_BROWSER:-}" ] || fail 'there is no chromium'
+    [ $failures -eq 0 ] || exit 1
+    echo 'all is well; there is no browser to look with'
+    exit 0
+fi
+
+# ---- in a browser --------------------------------------------------------------------------------
+# A copy of the page says what it looks like: charts with fewer than 8 marks that take room, and graphs
+# with none, count as not drawn.  A window is never narrower than 500 pixels: a frame is.
+cat >probe.html <<'HTML'
+<script>
+addEventListener('load', function () {
+    var seen = document.documentElement, figures = document.querySelectorAll('figure'), empty = 0;
+    figures.forEach(function (figure) {
+        var drawn = 0;
+        figure.querySelectorAll('.plot svg path, .plot svg use, .plot svg polygon').forEach(
+            function (mark) {
+                var box = mark.getBoundingClientRect();
+                if (!mark.closest('defs') && (box.width > 0 || box.height > 0)) drawn++;
+            });
+        if (drawn < (figure.classList.contains('graph') ? 1 : 8)) empty++;
+    });
+    var ids = Array.from(document.querySelectorAll('[id]')).map(function (e) { return e.id; });
+    var text = 'figures ' + figures.length + ' empty ' + empty + ' sticks-out ' +
+        (seen.scrollWidth > innerWidth) + ' twice ' + (ids.length - new Set(ids).size) +
+        ' narrow ' + (innerWidth < 400) + ' paper ' +
+        getComputedStyle(document.body).backgroundColor.replace(/ /g, '');
+    seen.setAttribute('data-seen', text);
+    parent.postMessage(text, '*');
+});
+</script></body>
+HTML
+sed -e '/<\/body>/{' -e 'r probe.html' -e 'd' -e '}' x/report.html >probed.html
+cat >frame.html <<'HTML'
+<!DOCTYPE html><html lang="en"><head><meta name="color-scheme" content="light dark"></head><body>
+<script>addEventListener('message', function (e) {
+    document.documentElement.setAttribute('data-seen', e.data); });</script>
+<iframe src="probed.html" width="390" height="800"></iframe></body></html>
+HTML
+
+# look PAGE WORDS FLAG...: what the copy says contains the words, and nobody complains.
+look() {
+    page=$1
+    words=$2
+    shift 2
+    timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
+        --user-data-dir="$dir/profile" --enable-logging=stderr --dump-dom "$@" \
+        --virtual-time-budget=5000 "file://$dir/$page" >dom 2>log || fail "chromium $*: $(tail -n 3 log)"
+    seen=$(grep -o 'data-seen="[^"]*"' dom)
+    case $seen in
+    *"$words"*) ;;
+    *) fail "expected $words, got ${seen:-nothing} ($*)" ;;
+    esac
+    ! grep 'CONSOLE' log || fail "the console complains ($*)"
+}
+
+figures=$(grep -c '<figure' x/report.html)
+[ "$figures" -ge 12 ] || fail "only $figures figures"
+good="figures $figures empty 0 sticks-out false twice 0"
+look probed.html "$good narrow false paper rgb(255,255,255)" --window-size=1366,900
+look frame.html "$good narrow true paper rgb(255,255,255)" --window-size=1366,900
+look probed.html "$good narrow false paper rgb(20,23,26)" --window-size=1366,900 \
+    --blink-settings=preferredColorScheme=0
+timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
+    --user-data-dir="$dir/profile" --print-to-pdf="$dir/x.pdf" "file://$dir/x/report.html" \
+    >out 2>log || fail 'printing'
+[ "$(head -c 4 x.pdf)" = %PDF ] || fail 'no PDF'
+
+[ $failures -eq 0 ] || exit 1
+echo "all is well: $figures figures"
