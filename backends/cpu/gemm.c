@@ -50,6 +50,21 @@ static size_t find_panel(size_t n, size_t index, size_t *vectors)
     return first;
 }
 
+/* Rows of b that are packed together where b is stored transposed: each of its lines is read once
+ * and from end to end. */
+#define PACK_ROWS 16
+
+/* PACK_ROWS rows from `row` on of a panel of a transposed b. */
+static void pack_transposed(float *restrict to, const float *restrict from, size_t ldb,
+                            size_t width, size_t used)
+{
+    for (size_t j = 0; j < used; j++)
+        for (size_t i = 0; i < PACK_ROWS; i++)
+            to[i * width + j] = from[j * ldb + i];
+    for (size_t i = 0; i < PACK_ROWS && used < width; i++)
+        memset(to + i * width + used, 0, (width - used) * sizeof(float));
+}
+
 void CPU_NAME(gemm_pack)(float *packed, const float *b, size_t ldb, bool transposed, size_t k,
                          size_t n, size_t first, size_t last)
 {
@@ -57,7 +72,10 @@ void CPU_NAME(gemm_pack)(float *packed, const float *b, size_t ldb, bool transpo
         size_t vectors, column = find_panel(n, panel, &vectors) * CPU_LANES;
         size_t width = vectors * CPU_LANES, used = mdl_min_size(width, n - column);
         float *to = packed + k * column;
-        for (size_t row = 0; row < k; row++, to += width) {
+        size_t row = 0;
+        for (; transposed && row + PACK_ROWS <= k; row += PACK_ROWS, to += PACK_ROWS * width)
+            pack_transposed(to, b + column * ldb + row, ldb, width, used);
+        for (; row < k; row++, to += width) {
             if (transposed)
                 for (size_t j = 0; j < used; j++)
                     to[j] = b[(column + j) * ldb + row];
