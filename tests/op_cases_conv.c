@@ -95,6 +95,10 @@ const op_case op_cases_conv[] = {
     DEPTHWISE(1, 7, 7, 4, 3, 3, 3, 0, 1, 2, 0),
     DEPTHWISE_LARGE(3, 4, 4, 16, 3, 1, 1, 1, 1, 1),
     DEPTHWISE_LARGE(2, 4, 3, 17, 5, 1, 2, 2, 2, 2),
+    DEPTHWISE_LARGE(26, 10, 9, 36, 3, 1, 1, 1, 1, 1), /* weights in several parts */
+    DEPTHWISE_LARGE(3, 13, 10, 12, 3, 2, 1, 1, 1, 1),
+    DEPTHWISE_LARGE(3, 7, 9, 20, 5, 1, 2, 2, 2, 2),
+    DEPTHWISE_LARGE(2, 8, 11, 8, 5, 2, 1, 1, 2, 2),
     DEPTHWISE_LARGE(2, 9, 11, 31, 3, 1, 1, 1, 1, 1),
     DEPTHWISE_LARGE(1, 9, 9, 32, 5, 2, 2, 2, 2, 2),
     DEPTHWISE_LARGE(2, 8, 8, 33, 3, 2, 0, 0, 1, 1),
@@ -205,6 +209,10 @@ const op_case op_cases_conv_tiny[] = {
     DEPTHWISE(1, 3, 4, 3, 3, 3, 2, 0, 0, 1, 1),
     DEPTHWISE(1, 2, 3, 3, 5, 5, 1, 2, 2, 2, 2),
     DEPTHWISE(1, 5, 3, 1, 5, 5, 2, 1, 1, 2, 2),
+    DEPTHWISE(1, 3, 3, 4, 3, 3, 1, 1, 1, 1, 1), /* channels by fours */
+    DEPTHWISE(1, 3, 5, 4, 3, 3, 2, 0, 0, 1, 1),
+    DEPTHWISE(1, 3, 2, 4, 5, 5, 1, 2, 2, 2, 2),
+    DEPTHWISE(1, 4, 5, 4, 5, 5, 2, 1, 1, 2, 2),
 
     {NORM(, 5, RELU6), NORM_IN(S2(7, 3), 3), .grad = 7},
     {NORM(, 6, SILU), NORM_IN_RESIDUAL(S2(67, 1), 1), .grad = 39}, /* in two parts */

@@ -34,23 +34,101 @@ static ocl_kernel specialised(ocl_kernel any, const geometry *g)
     return (ocl_kernel)((cl_uint)any + (g->kernel_h == 3 ? 0 : 2) + g->stride);
 }
 
+/* ---- depthwise ----------------------------------------------------------------------------------
+ * Ways: four channels and two or four pixels to a work-item (depthwise.cl), or any (conv.cl). */
+
+typedef enum way { WAY_2_PIXELS, WAY_4_PIXELS, WAY_ANY } way;
+
+/* Whether depthwise.cl has kernels for it, as far as shapes tell. */
+static bool by_four(const mdl_call *call)
+{
+    const mdl_attrs *a = call->attrs;
+    return (a->conv.kernel_h == 3 || a->conv.kernel_h == 5) &&
+           a->conv.kernel_h == a->conv.kernel_w && (a->conv.stride == 1 || a->conv.stride == 2) &&
+           mdl_shape_last(&call->in[0].shape) % 4 == 0;
+}
+
+const char *ocl_depthwise_variant(const mdl_device *device, const mdl_call *call, int index)
+{
+    static const char *const names[] = {"2 pixels", "4 pixels", "any"};
+    (void)device;
+    return by_four(call) && index <= (int)MDL_COUNT(names) ? names[index - 1] : NULL;
+}
+
+/* Small images have too few pixels for four at a time. */
+static way way_of(const mdl_call *call, size_t width)
+{
+    if (!by_four(call) || !ocl_by_four(call, 0))
+        return WAY_ANY;
+    if (call->variant > 0)
+        return (way)(call->variant - 1);
+    return width >= 8 ? WAY_4_PIXELS : WAY_2_PIXELS;
+}
+
+/* 3 / 1, 3 / 2, 5 / 1, 5 / 2 */
+static size_t size_and_stride(const geometry *g)
+{
+    return (g->kernel_h == 5 ? 2 : 0) + g->stride - 1;
+}
+
+/* `g` is that of a forward pass, with channels in fours. */
+static void run_pixels(mdl_device *device, const mdl_call *call, way w, const geometry *g,
+                       bool turned)
+{
+    size_t pixels = w == WAY_2_PIXELS ? 2 : 4;
+    ocl_kernel kernel =
+        (ocl_kernel)((size_t)OCL_KERNEL_dw_3_1_2 + 2 * size_and_stride(g) + (size_t)w);
+    OCL_LAUNCH(device, kernel,
+               ocl_image(g->c, (g->out_w + pixels - 1) / pixels, (size_t)g->n * g->out_h), IN(0),
+               IN(1), OUT(0), ocl_struct(g, sizeof *g), ocl_uint(turned), ADDS(0));
+}
+
 OCL_OP(ocl_depthwise)
 {
     geometry g = geometry_of(call, &call->in[0].shape, &call->out[0].shape);
+    way w = way_of(call, g.out_w);
     OCL_UNUSED();
-    OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_any, &g),
-               ocl_image(g.c, g.out_w, (size_t)g.n * g.out_h), IN(0), IN(1), OUT(0),
-               ocl_struct(&g, sizeof g));
+    if (w == WAY_ANY) {
+        OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_any, &g),
+                   ocl_image(g.c, g.out_w, (size_t)g.n * g.out_h), IN(0), IN(1), OUT(0),
+                   ocl_struct(&g, sizeof g));
+        return;
+    }
+    g.c /= 4;
+    run_pixels(device, call, w, &g, false);
 }
 
 OCL_OP(ocl_depthwise_grad_input)
 {
     geometry g = geometry_of(call, &call->out[0].shape, &call->in[0].shape);
+    way w = way_of(call, g.w);
     OCL_UNUSED();
-    OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_grad_input_any, &g),
-               ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
-               ocl_struct(&g, sizeof g), ADDS(0));
+    if (w == WAY_ANY) {
+        OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_grad_input_any, &g),
+                   ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
+                   ocl_struct(&g, sizeof g), ADDS(0));
+        return;
+    }
+    g.c /= 4;
+    if (g.stride == 2) {
+        OCL_LAUNCH(device,
+                   g.kernel_h == 3 ? OCL_KERNEL_dw_grad_input_3_2 : OCL_KERNEL_dw_grad_input_5_2,
+                   ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
+                   ocl_struct(&g, sizeof g), ADDS(0));
+        return;
+    }
+    geometry turned = g; /* dy is what is read, dx what is written */
+    turned.h = g.out_h;
+    turned.w = g.out_w;
+    turned.out_h = g.h;
+    turned.out_w = g.w;
+    turned.top = g.kernel_h - 1 - g.top;
+    turned.left = g.kernel_w - 1 - g.left;
+    run_pixels(device, call, w, &turned, true);
 }
+
+/* ---- dense ------------------------------------------------------------------------------------
+ */
 
 OCL_OP(ocl_conv2d)
 {
@@ -93,11 +171,6 @@ size_t ocl_conv2d_grad_weight_workspace(const mdl_call *call, int threads)
     return chunks_of(&call->in[1].shape) * ocl_count(&call->out[0]) * sizeof(float);
 }
 
-size_t ocl_depthwise_grad_weight_workspace(const mdl_call *call, int threads)
-{
-    return ocl_conv2d_grad_weight_workspace(call, threads);
-}
-
 /* `columns` and `rest`: the last dimension of the weights, and the product of the others. */
 static void weight_grad(mdl_device *device, const mdl_call *call, ocl_kernel kernel, size_t columns,
                         size_t rest)
@@ -118,9 +191,48 @@ OCL_OP(ocl_conv2d_grad_weight)
     weight_grad(device, call, OCL_KERNEL_conv2d_grad_weight, w[3], w[0] * w[1] * w[2]);
 }
 
+/* Lines of the output for each group: all where there are few, so that one launch does it. */
+static size_t depthwise_lines(const mdl_shape *y)
+{
+    enum { FEW = 256, LEAST = 64, MOST_PARTS = 64 };
+    size_t lines = y->dim[0] * y->dim[1];
+    return lines <= FEW ? lines : mdl_max_size(LEAST, (lines + MOST_PARTS - 1) / MOST_PARTS);
+}
+
+static size_t depthwise_chunks(const mdl_shape *y)
+{
+    size_t lines = y->dim[0] * y->dim[1], chunk = depthwise_lines(y);
+    return (lines + chunk - 1) / chunk;
+}
+
+size_t ocl_depthwise_grad_weight_workspace(const mdl_call *call, int threads)
+{
+    size_t chunks = depthwise_chunks(&call->in[1].shape);
+    (void)threads;
+    return by_four(call) && chunks == 1 ? 0 : chunks * ocl_count(&call->out[0]) * sizeof(float);
+}
+
 OCL_OP(ocl_depthwise_grad_weight)
 {
     const size_t *w = call->out[0].shape.dim;
+    const mdl_shape *y = &call->in[1].shape;
+    geometry g = geometry_of(call, &call->in[0].shape, y);
+    size_t lines = depthwise_lines(y), chunks = depthwise_chunks(y), taps = w[0] * w[1];
+    ocl_arg parts = ocl_tensor(&call->workspace), add = ADDS(0);
     OCL_UNUSED();
-    weight_grad(device, call, OCL_KERNEL_depthwise_grad_weight, w[2], w[0] * w[1]);
+    if (!by_four(call)) {
+        OCL_LAUNCH(device, OCL_KERNEL_depthwise_grad_weight,
+                   ocl_columns(w[2], mdl_min_size(lines, 256) * y->dim[2], chunks, taps), IN(0),
+                   IN(1), parts, ocl_struct(&g, sizeof g), ocl_uint(lines));
+        ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);
+        return;
+    }
+    g.c /= 4;
+    ocl_range range = ocl_block(g.c, 8, lines, chunks);
+    range.global[2] = g.kernel_h;
+    OCL_LAUNCH(device, (ocl_kernel)((size_t)OCL_KERNEL_dw_grad_weight_3_1 + size_and_stride(&g)),
+               range, IN(0), IN(1), chunks == 1 ? OUT(0) : parts, ocl_struct(&g, sizeof g),
+               ocl_uint(lines), chunks == 1 ? add : ocl_uint(0));
+    if (chunks > 1)
+        ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);
 }

@@ -37,6 +37,14 @@
     X(bn_1, bn, "-DV=1")                                                                          \
     X(bn_4, bn, "-DV=4")                                                                         \
     X(conv, conv, "")                                                                             \
+    X(dw_3_1_2, depthwise, "-DK=3 -DS=1 -DP=2")                                                   \
+    X(dw_3_1_4, depthwise, "-DK=3 -DS=1 -DP=4")                                                   \
+    X(dw_3_2_2, depthwise, "-DK=3 -DS=2 -DP=2")                                                   \
+    X(dw_3_2_4, depthwise, "-DK=3 -DS=2 -DP=4")                                                   \
+    X(dw_5_1_2, depthwise, "-DK=5 -DS=1 -DP=2")                                                   \
+    X(dw_5_1_4, depthwise, "-DK=5 -DS=1 -DP=4")                                                   \
+    X(dw_5_2_2, depthwise, "-DK=5 -DS=2 -DP=2")                                                   \
+    X(dw_5_2_4, depthwise, "-DK=5 -DS=2 -DP=4")                                                   \
     X(trm, trm, "")                                                                               \
     X(loss, loss, "")                                                                             \
     X(flat, flat, "-DCHUNK=4096")
@@ -103,6 +111,20 @@
     X(depthwise_grad_input_5_1, conv, depthwise_grad_input_5_1)                                   \
     X(depthwise_grad_input_5_2, conv, depthwise_grad_input_5_2)                                   \
     X(depthwise_grad_weight, conv, depthwise_grad_weight)                                         \
+    X(dw_3_1_2, dw_3_1_2, depthwise)                                                              \
+    X(dw_3_1_4, dw_3_1_4, depthwise)                                                              \
+    X(dw_3_2_2, dw_3_2_2, depthwise)                                                              \
+    X(dw_3_2_4, dw_3_2_4, depthwise)                                                              \
+    X(dw_5_1_2, dw_5_1_2, depthwise)                                                              \
+    X(dw_5_1_4, dw_5_1_4, depthwise)                                                              \
+    X(dw_5_2_2, dw_5_2_2, depthwise)                                                              \
+    X(dw_5_2_4, dw_5_2_4, depthwise)                                                              \
+    X(dw_grad_input_3_2, dw_3_2_2, depthwise_grad_input)                                          \
+    X(dw_grad_input_5_2, dw_5_2_2, depthwise_grad_input)                                          \
+    X(dw_grad_weight_3_1, dw_3_1_2, depthwise_grad_weight)                                        \
+    X(dw_grad_weight_3_2, dw_3_2_2, depthwise_grad_weight)                                        \
+    X(dw_grad_weight_5_1, dw_5_1_2, depthwise_grad_weight)                                        \
+    X(dw_grad_weight_5_2, dw_5_2_2, depthwise_grad_weight)                                        \
     X(conv2d, conv, conv2d)                                                                       \
     X(conv2d_grad_input, conv, conv2d_grad_input)                                                 \
     X(conv2d_grad_weight, conv, conv2d_grad_weight)                                               \
@@ -386,6 +408,7 @@ void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_
  * it to the workspace of the BatchNorm `norm`, [parts, 2, c]; whether there is room. */
 bool ocl_take_parts(mdl_device *device, const mdl_call *norm, size_t rows);
 
+const char *ocl_depthwise_variant(const mdl_device *device, const mdl_call *call, int index);
 const char *ocl_linear_variant(const mdl_device *device, const mdl_call *call, int index);
 const char *ocl_linear_grad_weight_variant(const mdl_device *device, const mdl_call *call,
                                            int index);
