@@ -218,12 +218,13 @@ OCL_OP(ocl_depthwise_grad_weight)
     const mdl_shape *y = &call->in[1].shape;
     geometry g = geometry_of(call, &call->in[0].shape, y);
     size_t lines = depthwise_lines(y), chunks = depthwise_chunks(y), taps = w[0] * w[1];
-    ocl_arg parts = ocl_tensor(&call->workspace), add = ADDS(0);
+    bool whole = by_four(call) && chunks == 1; /* without parts */
+    ocl_arg to = whole ? OUT(0) : ocl_tensor(&call->workspace);
     OCL_UNUSED();
     if (!by_four(call)) {
         OCL_LAUNCH(device, OCL_KERNEL_depthwise_grad_weight,
                    ocl_columns(w[2], mdl_min_size(lines, 256) * y->dim[2], chunks, taps), IN(0),
-                   IN(1), parts, ocl_struct(&g, sizeof g), ocl_uint(lines));
+                   IN(1), to, ocl_struct(&g, sizeof g), ocl_uint(lines));
         ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);
         return;
     }
@@ -231,8 +232,8 @@ OCL_OP(ocl_depthwise_grad_weight)
     ocl_range range = ocl_block(g.c, 8, lines, chunks);
     range.global[2] = g.kernel_h;
     OCL_LAUNCH(device, (ocl_kernel)((size_t)OCL_KERNEL_dw_grad_weight_3_1 + size_and_stride(&g)),
-               range, IN(0), IN(1), chunks == 1 ? OUT(0) : parts, ocl_struct(&g, sizeof g),
-               ocl_uint(lines), chunks == 1 ? add : ocl_uint(0));
-    if (chunks > 1)
+               range, IN(0), IN(1), to, ocl_struct(&g, sizeof g), ocl_uint(lines),
+               whole ? ADDS(0) : ocl_uint(0));
+    if (!whole)
         ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);
 }
