@@ -192,6 +192,55 @@ static void slerp_coefficients(void **state)
     }
 }
 
+/* A worked example in the manner of the paper's figure 1: trim to two of four, elect, average. */
+static void ties_by_hand(void **state)
+{
+    (void)state;
+    float a_tau[] = {3, -1, 0.5F, 0.1F}, b_tau[] = {-2, -4, 0, 1}, c_tau[] = {1, 0.2F, 5, -6};
+    float *tau[] = {a_tau, b_tau, c_tau};
+    float room[4], merged[4];
+    mdl__ties(tau, 3, 4, 2, room, merged);
+    /* 3 -1 0 0, -2 -4 0 0, 0 0 5 -6; signs + - + - */
+    const float expected[] = {3, -2.5F, 5, -6};
+    for (size_t i = 0; i < 4; i++)
+        near((double)merged[i], (double)expected[i]);
+    assert_true(a_tau[2] == 0 && b_tau[3] == 0 && c_tau[0] == 0);
+    float one[] = {1, -2, 3, -4}; /* all of one vector is that vector */
+    tau[0] = one;
+    mdl__ties(tau, 1, 4, 4, room, merged);
+    assert_memory_equal(merged, one, sizeof one);
+    float up[] = {2, 0, 0, 0}, down[] = {-2, 0, 0, 0}; /* no sign wins: nothing */
+    tau[0] = up;
+    tau[1] = down;
+    mdl__ties(tau, 2, 4, 4, room, merged);
+    assert_true(merged[0] == 0);
+}
+
+/* The expected value is the average; what stays is enlarged. */
+static void dare_keeps_the_mean(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static float ones[N], twos[N], merged[N];
+    float *tau[] = {ones, twos};
+    double sum = 0, zeros = 0;
+    for (size_t i = 0; i < N; i++) {
+        ones[i] = 1;
+        twos[i] = 2;
+    }
+    mdl__dare(tau, 2, N, 0.25, 7, merged);
+    for (size_t i = 0; i < N; i++) {
+        sum += (double)merged[i];
+        zeros += merged[i] == 0;
+        assert_true(merged[i] == 0 || merged[i] == 2 || merged[i] == 4 || merged[i] == 6);
+    }
+    /* mean 1.5; variance of an element (1 + 4) / 4 * (1 / 0.25 - 1) = 3.75; five standard errors */
+    assert_true(fabs(sum / N - 1.5) < 5 * sqrt(3.75 / N));
+    assert_true(fabs(zeros / N - 0.5625) < 5 * sqrt(0.5625 * 0.4375 / N));
+    mdl__dare(tau, 2, N, 1, 7, merged); /* nothing dropped: the average */
+    assert_true(merged[0] == 1.5F && merged[N - 1] == 1.5F);
+}
+
 static void methods(void **state)
 {
     (void)state;
@@ -835,6 +884,33 @@ static void baselines(void **state)
     print_message("soup of %d%d%d\n", taken[0], taken[1], taken[2]);
     assert_true(taken[0] || taken[1] || taken[2]);
     must(mdl_merge_greedy_soup(&job, path, NULL));
+
+    /* All of one parent's change on the trunk is that parent. */
+    mdl_task_options task = {.trunk = parents[0], .ties = true, .density = 1, .scale = 1};
+    const char *second[] = {parents[1]};
+    job.parents = second;
+    job.n_parents = 1;
+    load(parents[1], &b);
+    for (int ties = 0; ties < 2; ties++) {
+        task.ties = ties == 1;
+        must(mdl_merge_task_vectors(&job, &task, path));
+        load(path, &child);
+        const float *from = b.params->host, *to = child.params->host;
+        for (size_t i = 0; i < mdl_graph_params_size(graph); i++)
+            assert_true(fabsf(from[i] - to[i]) <= 1e-6F * (1 + fabsf(from[i])));
+    }
+    /* An ensemble of one is that one. */
+    mdl_merge_ensemble_result mean;
+    mdl_evaluator_options options = {.split = MDL_SPLIT_TEST};
+    mdl_evaluator *evaluator;
+    mdl_scores scores = {0};
+    must(mdl_merge_ensemble(&job, MDL_SPLIT_TEST, &mean));
+    must(mdl_evaluator_create(&model, data, device, &options, &evaluator));
+    must(mdl_evaluator_run(evaluator, &b, &scores));
+    bool alike = scores.top1 == mean.top1 && fabs(scores.loss - mean.loss) < 1e-6;
+    mdl_scores_free(&scores);
+    mdl_evaluator_destroy(evaluator);
+    assert_true(alike);
 }
 
 int main(void)
@@ -850,6 +926,8 @@ int main(void)
         cmocka_unit_test(slerp_coefficients),
         cmocka_unit_test(cma_constants),
         cmocka_unit_test(methods),
+        cmocka_unit_test(ties_by_hand),
+        cmocka_unit_test(dare_keeps_the_mean),
         cmocka_unit_test_setup_teardown(crossing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crossing_of_twins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(splits, set_up, tear_down),

@@ -396,7 +396,8 @@ static void compare_others(mdl_table *table, const mdl__branch *branch, const ch
     }
     for (size_t i = 0; i < branch->n_others; i++) {
         const mdl__other *other = &branch->other[i];
-        if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED)
+        if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED ||
+            other->kind == MDL_ROW_OTHER)
             compare(table, fused, &branch->merged[MDL__FUSED], other->model.name, &other->model);
         if (other->kind == MDL_ROW_INDEPENDENT && seed == NULL) {
             seed = &other->model;

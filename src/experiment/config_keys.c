@@ -146,6 +146,7 @@ const mdl__key mdl__keys[] = {
     FLAG("experiment.control_tokens", 0, experiment.control_tokens, "control: the other choice of trm.tokens"),
     SIZE("experiment.path_points", 0, experiment.path_points, 0, MDL_MAX_PATH, "points on the lines between two parents; 0: none"),
     SIZE("experiment.repeats", 0, experiment.repeats, 1, MDL_MAX_REPEATS, "run all of it with so many seeds; tests are over them"),
+    TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: of `mendel help evolve`, and ties, dare; e.g. random,ga,ties"),
     FLAG("experiment.specialists", 0, experiment.specialists, "the M2N2 paper's experiment from pairs of models that were trained on half of the classes each"),
     SIZE("experiment.latency_runs", 0, experiment.latency_runs, 1, 100000, "forward passes the latency is measured over"),
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),

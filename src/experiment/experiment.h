@@ -36,7 +36,8 @@ typedef struct mdl_experiment_config {
     size_t path_points; /* on the line between the first two parents; 0: no lines */
     size_t repeats;
     size_t latency_runs;
-    bool specialists; /* the M2N2 paper's: searches from pairs trained on half of the classes */
+    char methods[256]; /* rows for other methods on the same parents, separated by commas */
+    bool specialists;  /* the M2N2 paper's: searches from pairs trained on half of the classes */
     size_t corrupt_images, tta_images; /* of the test split; 0: no such evaluation */
 } mdl_experiment_config;
 

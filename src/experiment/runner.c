@@ -256,6 +256,7 @@ static mdl_status run_branches(mdl__runner *r, mdl_table *table)
     for (size_t b = r->n_branches; b-- > 0;) {
         MDL_TRY(mdl__fuse(r, &r->branch[b]));
         MDL_TRY(mdl__make_others(r, &r->branch[b]));
+        MDL_TRY(mdl__make_method_rows(r, &r->branch[b]));
     }
     MDL_TRY(mdl__walk_paths(r));
     return mdl__conclude(r, table);

@@ -119,6 +119,8 @@ mdl_status mdl__name_training(const mdl__runner *r, const mdl__branch *branch, m
 /* The models of the table that C does not make: parents and the matched run with statistics
  * re-estimated like those of the merged, averages of independent seeds, controls. */
 mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
+/* experiment.methods: other searches on the same parents, TIES, DARE. */
+mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 /* paths.json: lines between parents. */
 mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
 /* experiment.repeats: whole experiments with other seeds, and the table over them. */

@@ -171,4 +171,24 @@ typedef struct mdl_path_result {
 mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, size_t points,
                           mdl_path_result *out) MDL_MUST_CHECK;
 
+/* Against the trunk that the parents were branched from: TIES (arXiv 2306.01708) or DARE
+ * (2311.03099), trunk + scale * merged task vectors.  Statistics as in mdl_merge_slerp. */
+typedef struct mdl_task_options {
+    const char *trunk; /* checkpoint */
+    bool ties;         /* else DARE */
+    double density;    /* TIES: part of each vector that is kept, the paper's 0.2; DARE: chance of
+                          an element to be kept, e.g. 0.1 */
+    double scale;      /* lambda, 1 */
+} mdl_task_options;
+mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_options *options,
+                                  const char *path) MDL_MUST_CHECK;
+
+/* The mean of the parents' logits on a split; makes no checkpoint. */
+typedef struct mdl_merge_ensemble_result {
+    double top1, loss;
+    size_t images;
+} mdl_merge_ensemble_result;
+mdl_status mdl_merge_ensemble(const mdl_merge_job *job, mdl_split split,
+                              mdl_merge_ensemble_result *out) MDL_MUST_CHECK;
+
 #endif

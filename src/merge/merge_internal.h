@@ -98,6 +98,12 @@ typedef struct mdl__pair {
 } mdl__pair;
 mdl__pair mdl__slerp(const double dots[3], double t);
 
+/* Task vectors, changed in place: see task_vectors.c.  room, merged: [n]. */
+void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *room,
+               float *merged);
+void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
+               float *merged);
+
 /* ---- what search and baselines share
  * -------------------------------------------------------------- */
 

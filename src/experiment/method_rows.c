@@ -1,0 +1,163 @@
+/* Rows of the table for other methods on the same parents (experiment.methods): searches with as
+ * many evaluations as M2N2, and TIES and DARE against the trunk.  The held-out images decide; the
+ * test split is not touched here. */
+#include <string.h>
+
+#include "experiment/runner_internal.h"
+
+typedef struct maker { /* one branch's rows */
+    mdl__runner *r;
+    mdl__branch *branch;
+    char folder[MDL_PATH_MAX]; /* C-<branch> */
+    char *depends, *config_text;
+    const char **paths; /* [n_parents] */
+    char hashes[2048];  /* of the rows */
+} maker;
+
+/* One method, into the folder of `record`. */
+static mdl_status make(maker *m, const char *name, const char *folder, mdl__record *record)
+{
+    const mdl_experiment_events *events = m->r->job->events;
+    mdl__branch *branch = m->branch;
+    mdl_config config = branch->config;
+    mdl_merge_result result = {0};
+    char path[MDL_PATH_MAX], trunk[MDL_PATH_MAX];
+    bool ties = strcmp(name, "ties") == 0, resume = record->begun;
+    double start = mdl_time();
+    mdl_merge_job job = {.model = &config.model,
+                         .merge = &config.merge,
+                         .data = m->r->data,
+                         .device = m->r->device,
+                         .seed = config.run.seed,
+                         .parents = m->paths,
+                         .n_parents = branch->n_parents,
+                         .out = folder,
+                         .resume = resume,
+                         .config_text = m->config_text,
+                         .memory_limit = config.run.memory_limit,
+                         .progress = events != NULL ? events->merge : NULL,
+                         .user = events != NULL ? events->user : NULL};
+    MDL_TRY(mdl__record_begin(record));
+    if (ties || strcmp(name, "dare") == 0) {
+        mdl_task_options task = {
+            .trunk = trunk, .ties = ties, .density = ties ? 0.2 : 0.1, .scale = 1};
+        MDL_TRY(mdl_path(trunk, sizeof(trunk), branch->extra[0].folder, "final.safetensors"));
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "merged.safetensors"));
+        MDL_TRY(mdl_merge_task_vectors(&job, &task, path));
+        result.seconds = mdl_time() - start;
+    } else {
+        MDL_TRY(mdl_method_apply(name, &config.merge));
+        MDL_TRY(mdl_evolve(&job, &result));
+    }
+    mdl__record_set(record, "evaluations", json_integer((json_int_t)result.evaluations));
+    mdl__record_set(record, "is_average", json_boolean(result.is_average));
+    mdl__record_set(record, "seconds", json_real(result.seconds));
+    return mdl__record_finish(record);
+}
+
+static void describe(const mdl__record *record, const char *name, mdl__other *other)
+{
+    double evaluations = mdl__record_number(record, "evaluations");
+    other->seconds = mdl__record_number(record, "seconds");
+    if (strcmp(name, "ties") == 0)
+        snprintf(other->note, sizeof(other->note),
+                 "the largest fifth of each change since the "
+                 "trunk, where signs agree");
+    else if (strcmp(name, "dare") == 0)
+        snprintf(other->note, sizeof(other->note),
+                 "a tenth of each change since the trunk, at "
+                 "random, enlarged");
+    else
+        snprintf(other->note, sizeof(other->note), "%.0f children on the held-out images%s",
+                 evaluations,
+                 json_is_true(json_object_get(record->json, "is_average"))
+                     ? "; the uniform average stayed"
+                     : "");
+}
+
+static mdl_status add_row(maker *m, const char *name)
+{
+    mdl__branch *branch = m->branch;
+    const mdl_method *method = mdl_method_find(name);
+    bool vectors = strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0;
+    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
+    mdl__record record;
+    if (!vectors && method == NULL)
+        return mdl_fail(MDL_CONFIG,
+                        "experiment.methods: no method '%.60s'; `mendel help evolve` "
+                        "lists them, and there are ties and dare",
+                        name);
+    if (vectors && !branch->has_trunk) {
+        mdl__stage(m->r, "C, %s: %s needs a trunk (experiment.trunk_epochs); left out",
+                   branch->name, name);
+        return MDL_OK;
+    }
+    if (branch->n_others == MDL__MAX_OTHERS)
+        return mdl_fail(MDL_CONFIG, "experiment.methods: too many rows");
+    const char *title = vectors ? (strcmp(name, "ties") == 0 ? "TIES" : "DARE") : method->title;
+    MDL_TRY(mdl_path(folder, sizeof(folder), m->folder, "%s", name));
+    MDL_TRY(mdl_make_folders(folder));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
+    MDL_TRY(mdl__record_open(path, m->depends, &record));
+    mdl__stage(m->r, "C, %s: %s%s", branch->name, title, record.done ? " (finished before)" : "");
+    mdl_status status = record.done ? MDL_OK : make(m, name, folder, &record);
+    if (status == MDL_OK) {
+        mdl__other *other = &branch->other[branch->n_others++];
+        size_t used = strlen(m->hashes);
+        *other = (mdl__other){.kind = MDL_ROW_OTHER};
+        snprintf(other->model.name, sizeof(other->model.name), "%s: %s", branch->name, title);
+        describe(&record, name, other);
+        snprintf(m->hashes + used, sizeof(m->hashes) - used, "%s %s\n", name, record.hash);
+        status =
+            mdl_path(other->model.path, sizeof(other->model.path), folder, "merged.safetensors");
+    }
+    mdl__record_close(&record);
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "C, %s: %s", branch->name, title);
+}
+
+static mdl_status add_rows(maker *m)
+{
+    mdl__branch *branch = m->branch;
+    mdl__text depends = {0};
+    char *text, name[64];
+    MDL_TRY(MDL_NEW(branch->n_parents, "parents", &m->paths));
+    for (size_t i = 0; i < branch->n_parents; i++)
+        m->paths[i] = branch->parents[i].path;
+    MDL_TRY(mdl_config_model_text(&branch->config, &m->config_text));
+    MDL_TRY(mdl__depends_merge(&branch->config, &text));
+    mdl__text_add(&depends, "%s", text);
+    mdl_free(text);
+    for (size_t i = 0; i < branch->n_parents; i++)
+        mdl__text_add(&depends, "%s %s\n", branch->parents[i].name,
+                      branch->training[branch->parents[i].seed].hash);
+    if (branch->has_trunk)
+        mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
+    MDL_TRY(mdl__text_take(&depends, &m->depends));
+    snprintf(m->hashes, sizeof(m->hashes), "%s\n", branch->others_hash);
+    for (const char *at = branch->config.experiment.methods; *at != '\0';) {
+        size_t skip = strspn(at, ", "), length = strcspn(at + skip, ", ");
+        snprintf(name, sizeof(name), "%.*s", (int)mdl_min_size(length, 63), at + skip);
+        at += skip + length;
+        if (length > 0)
+            MDL_TRY(add_row(m, name));
+    }
+    return mdl_sha256_hex(m->hashes, strlen(m->hashes), branch->others_hash);
+}
+
+mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch)
+{
+    maker *m;
+    if (!branch->merges || branch->config.experiment.methods[0] == '\0')
+        return MDL_OK;
+    MDL_TRY(MDL_NEW(1, "rows", &m));
+    m->r = r;
+    m->branch = branch;
+    mdl_status status = mdl_path(m->folder, sizeof(m->folder), r->job->out, "C-%s", branch->name);
+    if (status == MDL_OK)
+        status = add_rows(m);
+    mdl_free((void *)m->paths);
+    mdl_free(m->depends);
+    mdl_free(m->config_text);
+    mdl_free(m);
+    return status;
+}

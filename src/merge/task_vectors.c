@@ -1,0 +1,154 @@
+/* Merging against the trunk that the parents were branched from, by task vectors, parent - trunk:
+ * TIES (Yadav et al. 2023, arXiv 2306.01708) and DARE (Yu et al. 2024, arXiv 2311.03099).  Done on
+ * the host, once.  BatchNorm's statistics are averaged, and re-estimated where there is data. */
+#include "merge/merge_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the two formulas ---------------------------------------------------------------------------
+ */
+
+static int larger_first(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
+/* Set all but the `keep` largest by magnitude to 0; equal ones at the border stay.  room: [n]. */
+static void trim(float *tau, size_t n, size_t keep, float *room)
+{
+    if (keep >= n)
+        return;
+    for (size_t i = 0; i < n; i++)
+        room[i] = fabsf(tau[i]);
+    qsort(room, n, sizeof *room, larger_first);
+    float least = keep > 0 ? room[keep - 1] : INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(tau[i]) < least)
+            tau[i] = 0;
+}
+
+/* Section 3 of the paper: trim, elect the sign by mass, average those that agree with it. */
+void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *room, float *merged)
+{
+    for (size_t v = 0; v < vectors; v++)
+        trim(tau[v], n, keep, room);
+    for (size_t i = 0; i < n; i++) {
+        double mass = 0, sum = 0, count = 0;
+        for (size_t v = 0; v < vectors; v++)
+            mass += (double)tau[v][i];
+        for (size_t v = 0; v < vectors; v++)
+            if ((double)tau[v][i] * mass > 0) {
+                sum += (double)tau[v][i];
+                count++;
+            }
+        merged[i] = count > 0 ? (float)(sum / count) : 0;
+    }
+}
+
+/* Each element stays with probability `density` and is then divided by it; vectors are averaged. */
+void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
+               float *merged)
+{
+    const double unit = 1.0 / 4294967296.0;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t v = 0; v < vectors; v++) {
+            uint32_t words[4];
+            mdl_philox(seed, MDL_STREAM_MERGE + ((uint64_t)(v + 1) << 32), i, words);
+            if ((double)words[0] * unit < density)
+                sum += (double)tau[v][i] / density;
+        }
+        merged[i] = (float)(sum / (double)vectors);
+    }
+}
+
+/* ---- on checkpoints -----------------------------------------------------------------------------
+ */
+
+typedef struct merging { /* what one call holds */
+    mdl__merger merger;
+    mdl_weights out, next;
+    float **tau; /* [n_parents] of [n] */
+    float *trunk, *merged, *room;
+    size_t n;
+} merging;
+
+static mdl_view params_of(const merging *m, const mdl_weights *w)
+{
+    return mdl_buffer_view(w->params, 0, m->merger.device->real, MDL_SHAPE1(m->n));
+}
+
+/* The task vectors; statistics of the parents are averaged into `out`. */
+static mdl_status read_all(const mdl_merge_job *job, const char *trunk, merging *m)
+{
+    mdl__merger *merger = &m->merger;
+    MDL_TRY(mdl__merger_load(merger, trunk, &m->next));
+    mdl_view view = params_of(m, &m->next);
+    MDL_TRY(mdl_view_download_f32(&view, m->trunk, m->n));
+    for (size_t v = 0; v < job->n_parents; v++) {
+        double count = (double)(v + 1);
+        MDL_TRY(MDL_NEW(m->n, "task vector", &m->tau[v]));
+        MDL_TRY(mdl__merger_load(merger, job->parents[v], &m->next));
+        MDL_TRY(mdl_view_download_f32(&view, m->tau[v], m->n));
+        for (size_t i = 0; i < m->n; i++)
+            m->tau[v][i] -= m->trunk[i];
+        if (v == 0)
+            MDL_TRY(mdl_weights_copy(&m->out, &m->next));
+        else
+            MDL_TRY(mdl__genome_mix(&merger->genome, &m->out, (count - 1) / count, &m->next,
+                                    1 / count, &m->out));
+    }
+    return MDL_OK;
+}
+
+static mdl_status merge(const mdl_merge_job *job, const mdl_task_options *options, merging *m,
+                        const char *path)
+{
+    mdl__merger *merger = &m->merger;
+    MDL_TRY(mdl__merger_create(job, job->device, false, merger));
+    m->n = merger->genome.params_size;
+    MDL_TRY(mdl_weights_create(merger->graph, job->device, &m->out));
+    MDL_TRY(mdl_weights_create(merger->graph, job->device, &m->next));
+    MDL_TRY(MDL_NEW(job->n_parents, "task vectors", &m->tau));
+    MDL_TRY(MDL_NEW(m->n, "trunk", &m->trunk));
+    MDL_TRY(MDL_NEW(m->n, "merged", &m->merged));
+    MDL_TRY(MDL_NEW(m->n, "magnitudes", &m->room));
+    MDL_TRY(read_all(job, options->trunk, m));
+    if (options->ties)
+        mdl__ties(m->tau, job->n_parents, m->n,
+                  (size_t)ceil(options->density * (double)merger->genome.elements), m->room,
+                  m->merged);
+    else
+        mdl__dare(m->tau, job->n_parents, m->n, options->density, job->seed, m->merged);
+    for (size_t i = 0; i < m->n; i++)
+        m->merged[i] = m->trunk[i] + (float)options->scale * m->merged[i];
+    mdl_view view = params_of(m, &m->out);
+    MDL_TRY(mdl_view_upload_f32(&view, m->merged, m->n));
+    MDL_TRY(mdl__merger_settle(merger, &m->out));
+    return mdl__merger_save(merger, path, options->ties ? "ties" : "dare", &m->out);
+}
+
+mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_options *options,
+                                  const char *path)
+{
+    merging m = {.n = 0};
+    if (job->n_parents == 0)
+        return mdl_fail(MDL_INVALID, "no checkpoints to merge");
+    if (!(options->density > 0 && options->density <= 1))
+        return mdl_fail(MDL_CONFIG, "density is %g, expected more than 0, at most 1",
+                        options->density);
+    mdl_status status = merge(job, options, &m, path);
+    for (size_t v = 0; m.tau && v < job->n_parents; v++)
+        mdl_free(m.tau[v]);
+    mdl_free(m.tau);
+    mdl_free(m.trunk);
+    mdl_free(m.merged);
+    mdl_free(m.room);
+    mdl_weights_destroy(&m.out);
+    mdl_weights_destroy(&m.next);
+    mdl__merger_destroy(&m.merger);
+    return status;
+}
