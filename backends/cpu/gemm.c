@@ -105,86 +105,132 @@ typedef struct tile {  /* one block of the product */
     size_t fetch_step; /* CPU_LINE, or 0 where there is nothing to fetch */
 } tile;
 
-/* `rows`, `vectors` and the one of the two steps that is 1 are constants where this is inlined. */
-CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, size_t row_step, size_t k_step)
+/* A last vector with HALF columns is done in half vectors, which cost half where a processor splits
+ * vectors of 512 bits. */
+#if CPU_LANES == 16
+#define HALF 8
+typedef float half __attribute__((vector_size(HALF * 4)));
+typedef float half_any __attribute__((vector_size(HALF * 4), aligned(4), may_alias));
+#else
+#define HALF 0 /* never */
+typedef cpu_vec half;
+typedef cpu_vec_any half_any;
+#endif
+
+typedef struct sums {
+    cpu_vec full[MAX_ROWS][MAX_VECTORS];
+    half last[MAX_ROWS];
+} sums;
+
+CPU_INLINE void put(const tile *t, size_t row, size_t column, size_t lanes, cpu_vec value)
 {
-    cpu_vec sum[MAX_ROWS][MAX_VECTORS] = {{{0}}};
-    CPU_UNROLL
-    for (size_t r = 0; r < rows; r++)
-        CPU_UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        /* While the sums are made, the lines they go to come. */
-        __builtin_prefetch(t->c + r * t->ldc + v * CPU_LANES, 1);
+    float *c = t->c + row * t->ldc + column;
+    if (t->bias)
+        value += cpu_load_n(t->bias + column, lanes);
+    if (t->accumulate)
+        value += cpu_load_n(c, lanes);
+    cpu_store_n(c, value, lanes);
+}
+
+CPU_INLINE void put_half(const tile *t, size_t row, size_t column, half value)
+{
+    float *c = t->c + row * t->ldc + column;
+    if (t->bias)
+        value += *(const half_any *)(t->bias + column);
+    if (t->accumulate)
+        value += *(const half_any *)c;
+    *(half_any *)c = value;
+}
+
+/* All but t are constants where this is inlined, and the one of the two steps that is 1; where
+ * `halved`, the last of the vectors is half a one. */
+CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, bool halved, size_t row_step,
+                      size_t k_step)
+{
+    sums s = {{{{0}}}, {{0}}};
+    size_t full = halved ? vectors - 1 : vectors, tail = full - 1, ldb = t->ldb, depth = t->k;
+    size_t b_lanes = halved ? CPU_LANES : t->b_lanes, c_lanes = halved ? CPU_LANES : t->c_lanes;
     const float *b = t->b;
+    CPU_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        CPU_UNROLL
+        for (size_t v = 0; v < vectors; v++) /* while the sums are made, their lines come */
+            __builtin_prefetch(t->c + r * t->ldc + v * CPU_LANES, 1);
+    }
     const char *fetch = t->fetch;
     size_t fetch_step = t->fetch_step;
-    size_t tail = vectors - 1, b_lanes = t->b_lanes, ldb = t->ldb, depth = t->k;
     for (size_t piece = 0; piece < t->pieces; piece++) {
         const float *a = t->a + piece * t->a_jump;
         for (size_t k = 0; k < depth; k++) {
             cpu_vec right[MAX_VECTORS];
+            half last = {0};
             __builtin_prefetch(fetch, 0, 2); /* into the second level */
             fetch += fetch_step;
             CPU_UNROLL
             for (size_t v = 0; v < tail; v++)
                 right[v] = cpu_load(b + v * CPU_LANES);
             right[tail] = cpu_load_n(b + tail * CPU_LANES, b_lanes);
+            if (halved)
+                last = *(const half_any *)(b + full * CPU_LANES);
             CPU_UNROLL
             for (size_t r = 0; r < rows; r++) {
                 cpu_vec left = cpu_splat(a[r * row_step]);
                 CPU_UNROLL
-                for (size_t v = 0; v < vectors; v++)
-                    sum[r][v] += left * right[v];
+                for (size_t v = 0; v < full; v++)
+                    s.full[r][v] += left * right[v];
+                if (halved)
+                    s.last[r] += a[r * row_step] * last;
             }
             a += k_step;
             b += ldb;
         }
     }
     CPU_UNROLL
-    for (size_t v = 0; v < vectors; v++) {
-        size_t lanes = v == tail ? t->c_lanes : CPU_LANES;
-        cpu_vec bias = {0};
-        if (t->bias)
-            bias = cpu_load_n(t->bias + v * CPU_LANES, lanes);
+    for (size_t r = 0; r < rows; r++) {
         CPU_UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            float *c = t->c + r * t->ldc + v * CPU_LANES;
-            cpu_vec value = sum[r][v] + bias;
-            if (t->accumulate)
-                value += cpu_load_n(c, lanes);
-            cpu_store_n(c, value, lanes);
-        }
+        for (size_t v = 0; v < full; v++)
+            put(t, r, v * CPU_LANES, v == tail ? c_lanes : CPU_LANES, s.full[r][v]);
+        if (halved)
+            put_half(t, r, full * CPU_LANES, s.last[r]);
     }
 }
 
-#define MICRO(rows, vectors)                                                                       \
-    static void plain_##rows##_##vectors(const tile *t)                                            \
+#define MICRO(rows, vectors, halved)                                                               \
+    static void plain_##rows##_##vectors##_##halved(const tile *t)                                 \
     {                                                                                              \
-        micro(t, rows, vectors, t->lda, 1);                                                        \
+        micro(t, rows, vectors, halved, t->lda, 1);                                                \
     }                                                                                              \
-    static void transposed_##rows##_##vectors(const tile *t)                                       \
+    static void transposed_##rows##_##vectors##_##halved(const tile *t)                            \
     {                                                                                              \
-        micro(t, rows, vectors, 1, t->lda);                                                        \
+        micro(t, rows, vectors, halved, 1, t->lda);                                                \
     }
-MICRO(8, 1)
-MICRO(4, 1)
-MICRO(2, 1)
-MICRO(1, 1)
-MICRO(4, 2)
-MICRO(2, 2)
-MICRO(1, 2)
-MICRO(4, 3)
-MICRO(2, 3)
-MICRO(1, 3)
+MICRO(8, 1, 0)
+MICRO(4, 1, 0)
+MICRO(2, 1, 0)
+MICRO(1, 1, 0)
+MICRO(4, 2, 0)
+MICRO(2, 2, 0)
+MICRO(1, 2, 0)
+MICRO(4, 3, 0)
+MICRO(2, 3, 0)
+MICRO(1, 3, 0)
 #if CPU_LANES == 16
-MICRO(8, 2)
-MICRO(8, 3)
-MICRO(6, 4)
-MICRO(4, 4)
-MICRO(2, 4)
-MICRO(1, 4)
+MICRO(8, 2, 0)
+MICRO(8, 3, 0)
+MICRO(6, 4, 0)
+MICRO(4, 4, 0)
+MICRO(2, 4, 0)
+MICRO(1, 4, 0)
+MICRO(8, 2, 1)
+MICRO(4, 2, 1)
+MICRO(2, 2, 1)
+MICRO(1, 2, 1)
+MICRO(8, 3, 1)
+MICRO(4, 3, 1)
+MICRO(2, 3, 1)
+MICRO(1, 3, 1)
 #else
-MICRO(6, 2)
+MICRO(6, 2, 0)
 #endif
 
 typedef void (*micro_fn)(const tile *t);
@@ -193,23 +239,26 @@ typedef struct micro_choice {
     micro_fn run[2]; /* [a_transposed] */
 } micro_choice;
 
-#define CHOICE(rows, vectors)                                                                      \
+#define CHOICE(rows, vectors, halved)                                                              \
     {                                                                                              \
         rows,                                                                                      \
         {                                                                                          \
-            plain_##rows##_##vectors, transposed_##rows##_##vectors                                \
+            plain_##rows##_##vectors##_##halved, transposed_##rows##_##vectors##_##halved          \
         }                                                                                          \
     }
-/* [vectors - 1], tallest block first. */
-static const micro_choice choices[MAX_VECTORS][4] = {
-    {CHOICE(8, 1), CHOICE(4, 1), CHOICE(2, 1), CHOICE(1, 1)},
+/* [halved][vectors - 1], tallest block first. */
+static const micro_choice choices[][MAX_VECTORS][4] = {
 #if CPU_LANES == 16
-    {CHOICE(8, 2), CHOICE(4, 2), CHOICE(2, 2), CHOICE(1, 2)},
-    {CHOICE(8, 3), CHOICE(4, 3), CHOICE(2, 3), CHOICE(1, 3)},
-    {CHOICE(6, 4), CHOICE(4, 4), CHOICE(2, 4), CHOICE(1, 4)},
+    {{CHOICE(8, 1, 0), CHOICE(4, 1, 0), CHOICE(2, 1, 0), CHOICE(1, 1, 0)},
+     {CHOICE(8, 2, 0), CHOICE(4, 2, 0), CHOICE(2, 2, 0), CHOICE(1, 2, 0)},
+     {CHOICE(8, 3, 0), CHOICE(4, 3, 0), CHOICE(2, 3, 0), CHOICE(1, 3, 0)},
+     {CHOICE(6, 4, 0), CHOICE(4, 4, 0), CHOICE(2, 4, 0), CHOICE(1, 4, 0)}},
+    {[1] = {CHOICE(8, 2, 1), CHOICE(4, 2, 1), CHOICE(2, 2, 1), CHOICE(1, 2, 1)},
+     [2] = {CHOICE(8, 3, 1), CHOICE(4, 3, 1), CHOICE(2, 3, 1), CHOICE(1, 3, 1)}},
 #else
-    {CHOICE(6, 2), CHOICE(4, 2), CHOICE(2, 2), CHOICE(1, 2)},
-    {CHOICE(4, 3), CHOICE(2, 3), CHOICE(1, 3)},
+    {{CHOICE(8, 1, 0), CHOICE(4, 1, 0), CHOICE(2, 1, 0), CHOICE(1, 1, 0)},
+     {CHOICE(6, 2, 0), CHOICE(4, 2, 0), CHOICE(2, 2, 0), CHOICE(1, 2, 0)},
+     {CHOICE(4, 3, 0), CHOICE(2, 3, 0), CHOICE(1, 3, 0)}},
 #endif
 };
 
@@ -230,7 +279,8 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
               .c_lanes = CPU_LANES - (width - used),
               .accumulate = g->accumulate};
     t.b_lanes = g->ldb ? t.c_lanes : CPU_LANES;
-    const micro_choice *choice = choices[vectors - 1];
+    bool halved = t.c_lanes == HALF && (vectors == 2 || vectors == 3);
+    const micro_choice *choice = choices[halved][vectors - 1];
     for (size_t row = first; row < last; row += choice->rows) {
         while (choice->rows > last - row)
             choice++;
