@@ -84,10 +84,13 @@ const cli_command cli_cmd_experiment = {
         "A: the baseline, B: the hybrid, each with experiment.seeds seeds; C: M2N2 on their\n"
         "checkpoints.  The test split is touched once, at the end.  Stopped, it goes on where it\n"
         "was; a finished step is not run again unless its configuration changed.  With\n"
+        "experiment.trunk_epochs the parents are children of one trunk, with experiment.repeats\n"
+        "all of it runs several times; see configs/fuse-cifar10.yaml and fuse-repeats.yaml.  With\n"
         "merge.from_scratch it compares M2N2 with itself without its parts.\n",
     .examples =
         "  mendel experiment configs/quickstart.yaml\n"
         "  mendel experiment configs/experiment.yaml --data cifar10:data --out runs/abc\n"
+        "  mendel experiment configs/fuse-cifar10.yaml --data cifar10:data --out runs/fuse\n"
         "  mendel experiment configs/experiment.yaml --set train.epochs=2 --set data.limit=10000\n",
     .options = options,
     .n_options = MDL_COUNT(options),
