@@ -60,7 +60,7 @@ static void put_axes(FILE *out, const mdl__chart *chart)
     size_t width = chart->width > 0 ? chart->width : 480;
     size_t height = chart->height > 0 ? chart->height : 320;
     fprintf(out, "set terminal svg size %zu,%zu font 'sans-serif,13' noenhanced\n", width, height);
-    fputs("set encoding utf8\nunset key\nset border 3 lc rgb '#010102'\n"
+    fputs("set encoding utf8\nunset key\nset pointintervalbox 0\nset border 3 lc rgb '#010102'\n"
           "set tics nomirror scale 0.6 textcolor rgb '#010101'\n"
           "set grid xtics ytics lt 1 lc rgb '#010103' lw 0.6\nset offsets graph "
           "0.02,0.02,0.04,0.04\n",
@@ -182,7 +182,10 @@ static size_t left_out(const char *at)
 static void put_svg(FILE *out, const char *svg, size_t figure, const char *label)
 {
     static const char *const names[] = {" id='", " id=\"", "href='#", "href=\"#", "url(#"};
-    static const char *const inks[] = {"color=\"black\"", "color=\"gray\"", "color=\"white\""};
+    static const char *const inks[][2] = {{"color=\"black\"", "ink"},
+                                          {"color=\"gray\"", "ink"},
+                                          {"color=\"white\"", "paper"},
+                                          {"color='white'", "paper"}};
     const char *at = strstr(svg, "<svg");
     if (at == NULL)
         return;
@@ -196,8 +199,8 @@ static void put_svg(FILE *out, const char *svg, size_t figure, const char *label
             if ((n = begins(at, names[i])) > 0)
                 fprintf(out, "%sf%zu-", names[i], figure);
         for (size_t i = 0; n == 0 && i < MDL_COUNT(inks); i++)
-            if ((n = begins(at, inks[i])) > 0)
-                fputs("color=\"var(--ink)\"", out);
+            if ((n = begins(at, inks[i][0])) > 0)
+                fprintf(out, "color=\"var(--%s)\"", inks[i][1]);
         if (n == 0 && (*at == 'r' || *at == '#') && (n = our_colour(at, &kind, &number)) > 0)
             put_colour(out, kind, number);
         if (n == 0)

@@ -32,7 +32,7 @@ static void name_member(const json_t *ancestors, double id, char *out, size_t si
     if (source[0] != '\0')
         short_name(source, out, size);
     else
-        snprintf(out, size, "child %.0f", id);
+        snprintf(out, size, "member %.0f", id);
 }
 
 /* ---- niches

@@ -210,7 +210,7 @@ static void draw_rows(mdl__page *page)
     size_t n = json_array_size(rows);
     mdl__chart chart = {.title = "Accuracy with its interval",
                         .x = "test accuracy, %",
-                        .width = 760,
+                        .width = 600,
                         .height = 90 + 22 * n};
     if (n == 0 || page->status != MDL_OK)
         return;

@@ -43,6 +43,7 @@ const char mdl__report_style[] =
     "min-width:0}\n"
     ".half{max-width:34rem}.figures>.half{max-width:none;margin:0}\n"
     ".plot svg{display:block;width:100%;height:auto}\n"
+    ".wide:not(.graph) .plot svg{max-width:50rem}\n"
     ".graph .plot{overflow-x:auto}.graph .plot svg{width:auto;max-width:100%;margin:0 auto}\n"
     ".plot text{font-family:inherit}\n"
     "figcaption{color:var(--soft);font-size:.875rem;line-height:1.45;margin:.6rem 0 .4rem;"
