@@ -86,7 +86,8 @@ const cli_command cli_cmd_experiment = {
         "was; a finished step is not run again unless its configuration changed.  With\n"
         "experiment.trunk_epochs the parents are children of one trunk, with experiment.repeats\n"
         "all of it runs several times; see configs/fuse-cifar10.yaml and fuse-repeats.yaml.  With\n"
-        "merge.from_scratch it compares M2N2 with itself without its parts.\n",
+        "merge.from_scratch or experiment.specialists it is the M2N2 paper's experiment: all\n"
+        "methods, independent runs at once, published values beside ours.\n",
     .examples =
         "  mendel experiment configs/quickstart.yaml\n"
         "  mendel experiment configs/experiment.yaml --data cifar10:data --out runs/abc\n"

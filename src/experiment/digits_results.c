@@ -176,6 +176,7 @@ static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const o
     row->top1 = o->mean;
     row->loss = o->loss;
     row->train_seconds = o->seconds;
+    row->published = isnan(method->published) ? 0 : method->published / 100;
     memcpy(row->seed_top1, o->top1, sizeof(row->seed_top1));
     snprintf(row->name, sizeof(row->name), "%s", method->title);
     if (!isnan(method->published))

@@ -175,6 +175,7 @@ typedef struct mdl_row { /* a row of the table; numbers that are not known are N
     double latency, latency_p95; /* seconds at batch 1 */
     double seed_top1[16];        /* where it is a mean over seeds */
     size_t n_seeds;
+    double published; /* the same figure in print; 0: none */
 } mdl_row;
 
 typedef struct mdl_comparison {     /* a test of one row against another */

@@ -266,12 +266,13 @@ static json_t *row_json(const mdl_row *row)
     for (size_t i = 0; i < row->n_seeds; i++)
         json_array_append_new(seeds, number(row->seed_top1[i]));
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s}", "arm", row->arm,
-        "kind", mdl__row_kind_name(row->kind), "name", row->name, "top1", number(row->top1), "low",
-        number(row->low), "high", number(row->high), "loss", number(row->loss), "parameters",
-        (json_int_t)row->parameters, "multiply_adds", number(row->multiply_adds), "train_seconds",
-        number(row->train_seconds), "latency_median_s", number(row->latency), "latency_p95_s",
-        number(row->latency_p95), "seed_top1", seeds, "note", row->note);
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "arm",
+        row->arm, "kind", mdl__row_kind_name(row->kind), "name", row->name, "top1",
+        number(row->top1), "low", number(row->low), "high", number(row->high), "loss",
+        number(row->loss), "parameters", (json_int_t)row->parameters, "multiply_adds",
+        number(row->multiply_adds), "train_seconds", number(row->train_seconds), "latency_median_s",
+        number(row->latency), "latency_p95_s", number(row->latency_p95), "seed_top1", seeds, "note",
+        row->note, "published", number(row->published > 0 ? row->published : (double)NAN));
 }
 
 static json_t *comparison_json(const mdl_comparison *c)

@@ -168,7 +168,11 @@ void mdl__report_niches(mdl__page *page)
     mdl__page_section(page, "search", "The search: niches and lineage");
     if (n == 0)
         mdl__page_text(page, "No search has left its niches here (winner.json).");
-    for (size_t i = 0; i < n && i < 8; i++) {
+    for (size_t i = 0, shown = 0; i < n && shown < 8; i++) {
+        /* Of the many runs of the paper's experiment those of M2N2 only. */
+        if (n > 8 && strncmp(names[i], "C-", 2) != 0 && strncmp(names[i], "m2n2-", 5) != 0)
+            continue;
+        shown++;
         json_t *search = mdl__page_json(page, "%s/winner.json", names[i]);
         const char *arm = strncmp(names[i], "C-", 2) == 0 ? names[i] + 2 : names[i];
         draw_niches(page, arm, search);
