@@ -58,6 +58,17 @@ JSON
 "$mendel" report x >out 2>err || fail 'the report with paths'
 says x/report.html 'between independent seeds'
 
+# Published values stand beside ours.
+mkdir beside && cp x/config.yaml beside
+cat >beside/table.json <<'JSON'
+{"title": "T", "images": 360, "verdict": "V", "tests": [], "rows": [
+  {"name": "M2N2", "kind": "other", "top1": 0.86, "low": 0.82, "high": 0.89, "published": 0.873},
+  {"name": "GA", "kind": "other", "top1": 0.67, "low": 0.62, "high": 0.72, "published": null}]}
+JSON
+"$mendel" report beside >out 2>err || fail 'the report with published values'
+says beside/report.html '<td>87.30</td>'
+says beside/report.html 'published %'
+
 # Names are text, never code: not for HTML, Markdown, gnuplot, nor Graphviz.
 cp -r x hostile
 evil="<script>alert(1)</script><img src=x onerror=alert(1)> ' \`touch owned\` | \\\\\\\\"

@@ -313,7 +313,8 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
     json_array_append_new(heads, mdl__cell("%s", named ? "" : chart->x));
     for (size_t i = 0; i < chart->n_series; i++) {
         const mdl__series *s = &chart->series[i];
-        json_array_append_new(heads, mdl__cell("%s", s->name));
+        if (s->n > 0)
+            json_array_append_new(heads, mdl__cell("%s", s->name));
         for (size_t k = 0; keys != NULL && k < s->n; k++)
             keys[n++] = named ? s->points[k].y : s->points[k].x;
     }
@@ -328,7 +329,8 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
         json_array_append_new(row, named ? mdl__cell("%s", chart->categories[category])
                                          : mdl__cell("%.6g", keys[i]));
         for (size_t s = 0; s < chart->n_series; s++)
-            json_array_append_new(row, value_at(chart, &chart->series[s], keys[i]));
+            if (chart->series[s].n > 0)
+                json_array_append_new(row, value_at(chart, &chart->series[s], keys[i]));
         json_array_append_new(rows, row);
     }
     fputs("<details><summary>The numbers</summary>\n", page->html);

@@ -154,8 +154,8 @@ void mdl__report_calibration(mdl__page *page)
     mdl__chart_draw(
         page, &charts[0],
         "How often an answer is right (upwards) when the model gives it this probability "
-        "(to the right), in 15 bins of equal width, on %.0f test images. On the dotted "
-        "line confidence is deserved; below it the model is too sure.",
+        "(to the right), in 15 bins of equal width, on %.0f test images. On the "
+        "diagonal confidence is deserved; below it the model is too sure.",
         images);
     mdl__chart_draw(page, &charts[1],
                     "The same after dividing the logits by one number, fitted on the %.0f held-out "

@@ -232,6 +232,11 @@ static void draw_rows(mdl__page *page)
                                             100 * mdl__number(row, "high")});
         }
     }
+    mdl__series *published = mdl__chart_series(&chart, MDL__DOTS, 4, 6, "published");
+    for (size_t i = 0; i < n; i++)
+        mdl__chart_add(page, published,
+                       (mdl__point){100 * mdl__number(json_array_get(rows, i), "published"),
+                                    (double)i, (double)NAN, (double)NAN});
     mdl__chart_draw(page, &chart,
                     "Each model on the %.0f test images, with its 95 %% Wilson interval. Intervals "
                     "that overlap may still hide a difference on the same images: the tests below "

@@ -38,7 +38,7 @@ const char mdl__report_style[] =
     "section>ul{font-size:.9375rem}\n"
     "p{margin:0 0 1rem}ul{margin:0 0 1rem;padding-left:1.2rem}li{margin:.25rem 0}\n"
     ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));"
-    "gap:1.5rem;align-items:start}\n"
+    "gap:1.5rem;align-items:start;margin:0 0 1.5rem}\n"
     "figure{margin:0 0 1.5rem;padding:1rem 1.1rem;border:1px solid var(--line);border-radius:10px;"
     "min-width:0}\n"
     ".half{max-width:34rem}.figures>.half{max-width:none;margin:0}\n"
