@@ -96,6 +96,22 @@ static void describe(found *f)
     info->usable = info->reason[0] == '\0';
 }
 
+/* What is said of a driver that finds no device. */
+static found without_devices(cl_platform_id platform, unsigned p)
+{
+    found f = {.platform = platform, .p = p};
+    char name[128] = "";
+    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+    snprintf(f.info.name, sizeof f.info.name, "%s", name);
+    snprintf(f.info.selector, sizeof f.info.selector, "%u", p);
+    snprintf(
+        f.info.reason, sizeof f.info.reason, "its driver finds no device%s",
+        strstr(name, "Portable Computing Language")
+            ? "; PoCL needs a folder that it can write to, HOME or POCL_CACHE_DIR"
+            : "; is it in use or switched off, and may this user open /dev/dri or /dev/nvidia*?");
+    return f;
+}
+
 /* All devices of all platforms; how many there are. */
 static size_t find_all(found *list, size_t max)
 {
@@ -108,8 +124,12 @@ static size_t find_all(found *list, size_t max)
         cl_device_id devices[MAX_DEVICES];
         cl_uint n_devices = 0;
         if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, &n_devices) !=
-            CL_SUCCESS)
+                CL_SUCCESS ||
+            n_devices == 0) {
+            if (n < max)
+                list[n++] = without_devices(platforms[p], p);
             continue;
+        }
         for (cl_uint d = 0; d < n_devices && d < MAX_DEVICES && n < max; d++) {
             list[n] = (found){.platform = platforms[p], .device = devices[d], .p = p, .d = d};
             describe(&list[n++]);

@@ -300,6 +300,16 @@ void ocl_tables_destroy(ocl_state *state);
  */
 
 void ocl_programs_destroy(ocl_state *state);
+
+typedef struct ocl_source_text { /* what a program is built from */
+    const char *parts[2];        /* one behind the other */
+    size_t sizes[2];
+    char options[256];
+} ocl_source_text;
+
+/* The built program from the user's cache folder; NULL: it has none. */
+cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text);
+void ocl_cache_save(ocl_state *state, const ocl_source_text *text, cl_program program);
 /* Memory is given back: nothing may take a later one at its address for it. */
 void ocl_forget_args(ocl_state *state);
 const char *ocl_kernel_use(const mdl_device *device, size_t index, uint64_t *launches);

@@ -68,26 +68,44 @@ static mdl_status build_failed(ocl_state *state, cl_program program, const char 
                     ocl_error_name(code), (int)code, text);
 }
 
-static mdl_status build(ocl_state *state, ocl_program which)
+/* A build that took so long is told: nobody should wonder what the program does. */
+#define LONG_BUILD 0.5
+
+static mdl_status compile(ocl_state *state, const ocl_source_text *text, const char *name,
+                          cl_program *out)
 {
-    const program_source *source = &sources[which];
-    const char *texts[] = {(const char *)ocl_source_common, (const char *)source->bytes};
-    const size_t sizes[] = {ocl_source_common_size, *source->size};
-    char options[256];
+    const char *parts[] = {text->parts[0], text->parts[1]};
     cl_int code;
     double start = mdl_time();
-    snprintf(options, sizeof options, "%s %s", state->options, source->options);
-    cl_program program = clCreateProgramWithSource(state->context, 2, texts, sizes, &code);
-    OCL_TRY(code, "program '%s'", source->name);
-    code = clBuildProgram(program, 1, &state->device, options, NULL, NULL);
+    *out = NULL;
+    cl_program program = clCreateProgramWithSource(state->context, 2, parts, text->sizes, &code);
+    OCL_TRY(code, "program '%s'", name);
+    code = clBuildProgram(program, 1, &state->device, text->options, NULL, NULL);
     if (code != CL_SUCCESS) {
-        mdl_status status = build_failed(state, program, source->name, code);
+        mdl_status status = build_failed(state, program, name, code);
         clReleaseProgram(program);
         return status;
     }
+    double seconds = mdl_time() - start;
+    mdl_log(seconds < LONG_BUILD ? MDL_LOG_DEBUG : MDL_LOG_INFO,
+            "opencl: compiled '%s' for %s in %.1f s", name, state->name, seconds);
+    *out = program;
+    return MDL_OK;
+}
+
+static mdl_status build(ocl_state *state, ocl_program which)
+{
+    const program_source *source = &sources[which];
+    ocl_source_text text = {{(const char *)ocl_source_common, (const char *)source->bytes},
+                            {ocl_source_common_size, *source->size},
+                            ""};
+    snprintf(text.options, sizeof text.options, "%s %s", state->options, source->options);
+    cl_program program = ocl_cache_load(state, &text);
+    if (!program) {
+        MDL_TRY(compile(state, &text, source->name, &program));
+        ocl_cache_save(state, &text, program);
+    }
     state->programs[which] = program;
-    mdl_log(MDL_LOG_INFO, "opencl: built '%s' for %s in %.1f s", source->name, state->name,
-            mdl_time() - start);
     return MDL_OK;
 }
 

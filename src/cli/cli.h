@@ -102,6 +102,8 @@ mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const cha
 mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *config);
 /* Open the device and (data may be NULL) the data of a configuration, which takes its input. */
 mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data);
+/* What --backend takes for the first GPU that can be used; false: there is none. */
+bool cli_find_gpu(char *text, size_t size);
 /* "runs/<name of the file without its ending>", or runs/<otherwise>. */
 void cli_default_out(const char *config_file, const char *otherwise, char *out, size_t size);
 /* OUT/config.yaml. */

@@ -24,9 +24,25 @@ static void print_device(const mdl_backend *backend, const mdl_device_info *info
            info->driver, info->usable ? "" : "  not usable: ", info->usable ? "" : info->reason);
 }
 
+bool cli_find_gpu(char *text, size_t size)
+{
+    for (int b = 0; b < mdl_backend_count(); b++) {
+        mdl_device *device;
+        snprintf(text, size, "%s:gpu", mdl_backend_at(b)->name);
+        if (mdl_device_open(text, 0, MDL_F32, &device) != MDL_OK)
+            continue;
+        bool found = !device->backend->host_memory;
+        mdl_device_close(device);
+        if (found)
+            return true;
+    }
+    return false;
+}
+
 static mdl_status run(const cli_args *args)
 {
     bool json = cli_flag(args, "--json");
+    char gpu[96];
     json_t *list = json_array();
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
     for (int b = 0; b < mdl_backend_count(); b++) {
@@ -41,6 +57,8 @@ static mdl_status run(const cli_args *args)
     }
     if (json)
         return cli_print_json(list, true);
+    if (cli_find_gpu(gpu, sizeof(gpu)))
+        printf("\n--backend %s uses the GPU; the default is cpu.\n", gpu);
     json_decref(list);
     return MDL_OK;
 }

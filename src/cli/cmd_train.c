@@ -50,6 +50,10 @@ static void announce(training *t)
                   d->channels, t->config.train.batch, t->config.train.epochs,
                   t->device->backend->name, t->device->threads, t->device->threads == 1 ? "" : "s",
                   (unsigned long long)t->config.run.seed, t->out);
+    char gpu[96];
+    if (t->view.terminal && strcmp(t->config.run.backend, "cpu") == 0 &&
+        cli_find_gpu(gpu, sizeof(gpu)))
+        cli_view_line(&t->view, "there is a GPU: --backend %s trains on it", gpu);
 }
 
 static json_t *number(double value)

@@ -1,6 +1,7 @@
 /* The OpenCL backend's place in the list of backends: it is loaded when it is first asked for, so
  * that the program starts where its libraries are not installed. */
 #include "dispatch/module.h"
+#include "dispatch/tuning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,19 @@ static const mdl_host host = {
 
 static const mdl_backend *loaded;
 
+/* Tell the module, where it asks for that, a folder to keep what it builds in. */
+static void lend_cache(const char *path)
+{
+    void *symbol;
+    char folder[MDL_PATH_MAX];
+    void (*take)(const char *folder);
+    if (mdl_library_symbol(path, "mdl_backend_cache", &symbol) != MDL_OK ||
+        mdl__cache_folder(folder, sizeof folder) != MDL_OK || mdl_make_folders(folder) != MDL_OK)
+        return;
+    memcpy(&take, &symbol, sizeof take);
+    take(folder);
+}
+
 static mdl_status load_from(const char *folder)
 {
     char path[MDL_PATH_MAX];
@@ -35,6 +49,7 @@ static mdl_status load_from(const char *folder)
     loaded = load(&host);
     if (!loaded)
         return mdl_fail(MDL_UNSUPPORTED, "%s: it was built for another version of mendel", path);
+    lend_cache(path);
     return MDL_OK;
 }
 

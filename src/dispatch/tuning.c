@@ -221,19 +221,23 @@ static uint64_t add_hash(uint64_t hash, const char *text)
     return hash * UINT64_C(0x100000001b3); /* the NUL */
 }
 
+mdl_status mdl__cache_folder(char *folder, size_t size)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/') /* the specification ignores relative ones */
+        return mdl_path(folder, size, cache, "mendel");
+    if (home && home[0])
+        return mdl_path(folder, size, home, ".cache/mendel");
+    return mdl_fail(MDL_NOT_FOUND, "no cache folder: neither XDG_CACHE_HOME nor HOME is set");
+}
+
 mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX])
 {
     char text[DEVICE_TEXT], folder[MDL_PATH_MAX];
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     identify(device, text);
     uint64_t hash = add_hash(UINT64_C(0xcbf29ce484222325), device->backend->name);
     hash = add_hash(add_hash(hash, text), mdl_build_version());
-    if (cache && cache[0] == '/') /* the specification ignores relative ones */
-        MDL_TRY(mdl_path(folder, sizeof folder, cache, "mendel"));
-    else if (home && home[0])
-        MDL_TRY(mdl_path(folder, sizeof folder, home, ".cache/mendel"));
-    else
-        return mdl_fail(MDL_NOT_FOUND, "no cache folder: neither XDG_CACHE_HOME nor HOME is set");
+    MDL_TRY(mdl__cache_folder(folder, sizeof folder));
     return mdl_path(path, MDL_PATH_MAX, folder, "tuning-%s-%016llx.json", device->backend->name,
                     (unsigned long long)hash);
 }

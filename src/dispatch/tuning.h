@@ -9,4 +9,7 @@ mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out) MDL_MUST_C
  * has none, or one that this kernel does not know. */
 int mdl__tuned_variant(const mdl_device *device, const mdl_call *call);
 
+/* $XDG_CACHE_HOME/mendel or ~/.cache/mendel; it need not exist. */
+mdl_status mdl__cache_folder(char *folder, size_t size) MDL_MUST_CHECK;
+
 #endif
