@@ -7,7 +7,7 @@
 void mdl__plasma(mdl_corruptor *c, double decay)
 {
     size_t n = c->map_side;
-    double *map = c->map, rough = 1, low = INFINITY, high = -INFINITY;
+    double *map = c->map, rough = 1, low = (double)INFINITY, high = (double)-INFINITY;
 #define AT(y, x) map[((y) % n) * n + (x) % n]
     map[0] = 0;
     for (size_t step = n; step >= 2; step /= 2, rough /= decay) {
