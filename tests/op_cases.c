@@ -54,7 +54,10 @@ void op_case_descs(const op_case *c, mdl_dtype real, mdl_desc in[MDL_MAX_IN])
 {
     for (int i = 0; i < MDL_MAX_IN; i++) {
         bool is_int = c->fill[i] == OP_LABELS || c->fill[i] == OP_MASK;
-        mdl_dtype dtype = is_int ? MDL_I32 : c->fill[i] == OP_SQUARES ? MDL_F64 : real;
+        mdl_dtype dtype = is_int                     ? MDL_I32
+                          : c->fill[i] == OP_SQUARES ? MDL_F64
+                          : c->fill[i] == OP_STORED  ? MDL_BF16
+                                                     : real;
         in[i] = (mdl_desc){dtype, c->in[i]};
     }
 }

@@ -13,6 +13,7 @@ typedef enum op_fill {            /* what a tensor of a case holds */
                        OP_POSITIVE, /* U(0.5, 1.5): scales, variances */
                        OP_LABELS,   /* int32 in [-1, limit): labels, -1 counts for nothing */
                        OP_MASK,     /* int32, 0 or 1 */
+                       OP_STORED,   /* bfloat16, N(0, 1) */
                        OP_SQUARES   /* float64, U(0.5, 1.5): a sum of squares */
 } op_fill;
 

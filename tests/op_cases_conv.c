@@ -151,6 +151,11 @@ const op_case op_cases_conv[] = {
     {.op = MDL_OP_SCALE, .attrs.scale.factor = 1, .n_in = 1, .in = {S1(1)}, .grad = 1},
     {.op = MDL_OP_SCALE, .attrs.scale.factor = 0.25, .n_in = 1, .in = {S1(67)}, .grad = 1},
 
+    {.op = MDL_OP_STORE16, .n_in = 1, .in = {S4(2, 3, 5, 7)}},
+    {.op = MDL_OP_STORE16, .n_in = 1, .in = {S1(1023)}, .fill = {OP_WIDE}},
+    {.op = MDL_OP_LOAD16, .n_in = 1, .in = {S4(2, 3, 5, 7)}, .fill = {OP_STORED}},
+    {.op = MDL_OP_LOAD16, .n_in = 1, .in = {S1(1023)}, .fill = {OP_STORED}},
+
     {.op = MDL_OP_EXPAND, .attrs.expand.shape = S2(5, 17), .n_in = 1, .in = {S1(17)}},
     {.op = MDL_OP_EXPAND, .attrs.expand.shape = S3(3, 1, 8), .n_in = 1, .in = {S1(8)}},
     {.op = MDL_OP_EXPAND_ROWS,
@@ -235,5 +240,8 @@ const op_case op_cases_conv_tiny[] = {
     DROPOUT(0.2, false, S2(3, 5)),
     DROPOUT(0.5, true, S2(3, 7)),
     {.op = MDL_OP_FILL, .attrs.fill = {.value = -2.5, .shape = S2(3, 5)}},
+
+    {.op = MDL_OP_STORE16, .n_in = 1, .in = {S1(5)}},
+    {.op = MDL_OP_LOAD16, .n_in = 1, .in = {S1(5)}, .fill = {OP_STORED}},
 };
 const size_t op_cases_conv_tiny_count = MDL_COUNT(op_cases_conv_tiny);

@@ -51,7 +51,7 @@ static void sections_and_dotted_names(void **state)
     assert_string_equal(config.data.source, "cifar10:/a b/c");
     assert_true(config.run.seed == UINT64_MAX);
     assert_int_equal(config.run.memory_limit, (size_t)3 << 29);
-    assert_int_equal(config.run.precision, MDL_F64);
+    assert_int_equal(config.train.precision, MDL_PRECISION_FLOAT64);
     assert_int_equal(parse(""), MDL_OK);
     assert_int_equal(parse("# nothing\n"), MDL_OK);
 }

@@ -32,6 +32,8 @@ static tolerance tolerance_of(mdl_op op)
     case MDL_OP_EXPAND:
     case MDL_OP_SELECT_ROWS:
     case MDL_OP_FILL:
+    case MDL_OP_STORE16: /* both round to nearest even */
+    case MDL_OP_LOAD16:
         return (tolerance){0, 0};
     case MDL_OP_LINEAR: /* long sums, and exponentials of sums */
     case MDL_OP_LINEAR_GRAD_INPUT:
@@ -119,16 +121,20 @@ static void tensor_fill(tensor *t, op_fill fill, int limit, mdl_rng *rng)
     op_fill_values(fill, limit, rng, t->v, t->count);
     for (size_t i = 0; t->desc.dtype == MDL_F32 && i < t->count; i++)
         t->v[i] = (double)(float)t->v[i];
+    for (size_t i = 0; t->desc.dtype == MDL_BF16 && i < t->count; i++)
+        t->v[i] = (double)mdl_bf16_value(mdl_bf16_of((float)t->v[i]));
 }
 
 static void encode(const tensor *t, unsigned char *to)
 {
     for (size_t i = 0; i < t->count; i++) {
         float real = (float)t->v[i];
+        uint16_t narrow = mdl_bf16_of(real);
         int32_t integer = t->desc.dtype == MDL_I32 ? (int32_t)t->v[i] : 0;
-        const void *from = t->desc.dtype == MDL_F64   ? (const void *)&t->v[i]
-                           : t->desc.dtype == MDL_I32 ? (const void *)&integer
-                                                      : (const void *)&real;
+        const void *from = t->desc.dtype == MDL_F64    ? (const void *)&t->v[i]
+                           : t->desc.dtype == MDL_I32  ? (const void *)&integer
+                           : t->desc.dtype == MDL_BF16 ? (const void *)&narrow
+                                                       : (const void *)&real;
         size_t size = mdl_dtype_size(t->desc.dtype);
         memcpy(to + i * size, from, size);
     }
@@ -143,6 +149,10 @@ static void decode(const tensor *t, const unsigned char *from, double *values)
             int32_t integer;
             memcpy(&integer, from + i * sizeof integer, sizeof integer);
             values[i] = integer;
+        } else if (t->desc.dtype == MDL_BF16) {
+            uint16_t narrow;
+            memcpy(&narrow, from + i * sizeof narrow, sizeof narrow);
+            values[i] = (double)mdl_bf16_value(narrow);
         } else {
             float real;
             memcpy(&real, from + i * sizeof real, sizeof real);

@@ -32,6 +32,36 @@ static void test_shape_helpers(void **state)
     assert_int_equal(mdl_dtype_size(MDL_F64), 8);
     assert_int_equal(mdl_dtype_size(MDL_I32), 4);
     assert_string_equal(mdl_dtype_name(MDL_I32), "int32");
+    assert_int_equal(mdl_dtype_size(MDL_BF16), 2);
+    assert_string_equal(mdl_dtype_name(MDL_BF16), "bfloat16");
+}
+
+/* Rounding to nearest even; infinities, NaN and what overflows. */
+static void test_bf16(void **state)
+{
+    static const struct {
+        uint32_t bits;
+        uint16_t stored;
+    } cases[] = {
+        {0x3f800000U, 0x3f80U}, /* 1 */
+        {0x3f808000U, 0x3f80U}, /* half-way: to even, down */
+        {0x3f818000U, 0x3f82U}, /* half-way: to even, up */
+        {0x3f808001U, 0x3f81U}, {0x3f807fffU, 0x3f80U}, {0x80000000U, 0x8000U}, /* -0 */
+        {0xbfffffffU, 0xc000U}, {0x7f7fffffU, 0x7f80U}, {0x7f800000U, 0x7f80U}, /* infinity */
+        {0xff800000U, 0xff80U}, {0x7f800001U, 0x7fc0U}, {0xffffffffU, 0xffffU}, /* NaN */
+        {0x00000001U, 0x0000U}, {0x00018000U, 0x0002U},
+    };
+    (void)state;
+    for (size_t i = 0; i < MDL_COUNT(cases); i++) {
+        float value;
+        memcpy(&value, &cases[i].bits, sizeof value);
+        assert_int_equal(mdl_bf16_of(value), cases[i].stored);
+    }
+    for (uint32_t stored = 0; stored <= 0xffffU; stored++) {
+        float value = mdl_bf16_value((uint16_t)stored);
+        if (value == value)
+            assert_int_equal(mdl_bf16_of(value), stored);
+    }
 }
 
 /* Names follow the list, so that tables and messages can rely on them. */
@@ -382,9 +412,13 @@ static void test_backward_costs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shape_helpers), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_every_op_refuses),
-        cmocka_unit_test(test_costs),         cmocka_unit_test(test_backward_costs),
+        cmocka_unit_test(test_shape_helpers),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_op_refuses),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_backward_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,8 +76,9 @@ typedef struct variant {
     double ema, clip;
     size_t accumulate, save_every, keep;
     size_t n_sup; /* stepwise where > 0 */
-    double loss;  /* reached after 24 epochs on 192 images; ln 10 = 2.3 is guessing, and the halting
-                     loss adds to the hybrids' */
+    mdl_precision precision;
+    double loss; /* reached after 24 epochs on 192 images; ln 10 = 2.3 is guessing, and the halting
+                    loss adds to the hybrids' */
 } variant;
 
 static const variant variants[] = {
@@ -89,6 +90,7 @@ static const variant variants[] = {
      .ema = 0.95,
      .keep = 1,
      .loss = 0.5},
+    {.name = "efficientnet, mixed", .precision = MDL_PRECISION_MIXED, .save_every = 3, .loss = 0.5},
     {.name = "hybrid", .kind = MDL_MODEL_HYBRID, .save_every = 1, .loss = 2.1},
     {.name = "stepwise", .kind = MDL_MODEL_HYBRID, .n_sup = 3, .ema = 0.99, .loss = 2.1},
     {.name = "stepwise, accumulate",
@@ -121,6 +123,7 @@ static mdl_train_config variant_training(const variant *v)
     train.accumulate = v->accumulate > 0 ? v->accumulate : 1;
     train.save_every = v->save_every;
     train.keep = v->keep;
+    train.precision = v->precision;
     return train;
 }
 
@@ -516,7 +519,7 @@ static void memory_limit(void **state)
     const variant *v = &variants[3];
     mdl_model_config model = variant_model(v);
     mdl_train_config train = variant_training(v);
-    mdl_memory_plan full, recompute, halved, least;
+    mdl_memory_plan full, recompute, halved, least, mixed;
     mdl_train_result result;
     train.max_steps = 8;
     must(mdl_train_plan(&model, &train, device, 0, &full));
@@ -530,6 +533,11 @@ static void memory_limit(void **state)
     assert_true(halved.fits && halved.micro_batch == 8);
     must(mdl_train_plan(&model, &train, device, 1, &least));
     assert_true(!least.fits && least.micro_batch == 2 && least.total < halved.total);
+
+    train.precision = MDL_PRECISION_MIXED;
+    must(mdl_train_plan(&model, &train, device, 0, &mixed));
+    assert_true(mixed.total < full.total && !mixed.recompute && mixed.micro_batch == 16);
+    train.precision = MDL_PRECISION_FLOAT32;
 
     mdl_train_job job = job_of(&model, &train, whole, false);
     must(mdl_train(&job, &result));

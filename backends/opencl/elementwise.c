@@ -77,3 +77,17 @@ OCL_OP(ocl_dropout)
         OCL_LAUNCH(device, OCL_KERNEL_dropout, ocl_flat((n + 3) / 4), IN(0), OUT(0), ocl_uint(n),
                    key, stream, least, factor, ADDS(0));
 }
+
+OCL_OP(ocl_store16)
+{
+    size_t n = ocl_count(&call->in[0]);
+    OCL_UNUSED();
+    OCL_LAUNCH(device, OCL_KERNEL_store16, ocl_flat(n), IN(0), OUT(0), ocl_uint(n));
+}
+
+OCL_OP(ocl_load16)
+{
+    size_t n = ocl_count(&call->in[0]);
+    OCL_UNUSED();
+    OCL_LAUNCH(device, OCL_KERNEL_load16, ocl_flat(n), IN(0), OUT(0), ocl_uint(n));
+}

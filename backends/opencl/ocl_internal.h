@@ -50,6 +50,8 @@
     X(flat, flat, "-DCHUNK=4096")
 
 #define OCL_KERNELS(X) /* id, program, function */                                                \
+    X(store16, elementwise, store16)                                                              \
+    X(load16, elementwise, load16)                                                                \
     X(activation, elementwise, activation)                                                        \
     X(activation_grad, elementwise, activation_grad)                                              \
     X(add, elementwise, add)                                                                      \

@@ -74,6 +74,8 @@ static const mdl_kernel kernels[MDL_OP_COUNT] = {
     ROW(CROSS_ENTROPY_GRAD, cross_entropy_grad),
     ROW(HALT_LOSS, halt_loss),
     ROW(HALT_LOSS_GRAD, halt_loss_grad),
+    ROW(STORE16, store16),
+    ROW(LOAD16, load16),
     ROW(FILL, fill),
     ROW(LERP, lerp),
     ROW_WORKSPACE(SUM_SQUARES, sum_squares),

@@ -1,4 +1,4 @@
-/* ACTIVATION and its gradient, ADD, SCALE, DROPOUT, FILL. */
+/* ACTIVATION and its gradient, ADD, SCALE, DROPOUT, FILL, STORE16, LOAD16. */
 #include "backends/reference/ref_internal.h"
 
 REF_KERNEL(ref_activation)
@@ -51,4 +51,16 @@ REF_KERNEL(ref_fill)
     REF_UNUSED();
     for (size_t i = 0; i < ref_count(&call->out[0]); i++)
         ref_set(&call->out[0], i, call->attrs->fill.value);
+}
+
+REF_KERNEL(ref_store16)
+{
+    REF_UNUSED();
+    for (size_t i = 0; i < ref_count(&call->in[0]); i++)
+        ref_set(&call->out[0], i, ref_get(&call->in[0], i));
+}
+
+REF_KERNEL(ref_load16)
+{
+    ref_store16(device, call, thread, threads);
 }

@@ -34,6 +34,8 @@ static inline double ref_get(const mdl_view *view, size_t i)
         return ((const double *)view->host)[i];
     case MDL_I32:
         return (double)((const int32_t *)view->host)[i];
+    case MDL_BF16:
+        return (double)mdl_bf16_value(((const uint16_t *)view->host)[i]);
     default:
         return (double)((const float *)view->host)[i];
     }
@@ -52,6 +54,9 @@ static inline void ref_set(const mdl_view *view, size_t i, double value)
         break;
     case MDL_I32:
         ((int32_t *)view->host)[i] = (int32_t)value;
+        break;
+    case MDL_BF16:
+        ((uint16_t *)view->host)[i] = mdl_bf16_of((float)value);
         break;
     default:
         ((float *)view->host)[i] = (float)value;

@@ -224,8 +224,8 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
 
 mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data)
 {
-    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads, config->run.precision,
-                            device));
+    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
+                            mdl_precision_real(config->train.precision), device));
     MDL_TRY(mdl_tuning_use(*device, config->run.tuning));
     if (data == NULL)
         return MDL_OK;

@@ -22,6 +22,7 @@ typedef struct bench_work { /* one thing that is measured */
     const char *name; /* of the model */
     bool train;
     size_t batch;
+    bool mixed; /* run.precision */
 } bench_work;
 /* The i-th of what the options ask for; false behind the last. */
 bool bench_work_at(const bench *b, size_t i, bench_work *out);
@@ -43,7 +44,7 @@ typedef struct bench_step { /* a step with all that it needs to run */
 
 /* *t is zeroed before; close it in every case. */
 mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
-                           size_t batch, bench_step *t);
+                           size_t batch, bool mixed, bench_step *t);
 void bench_step_close(bench_step *t);
 /* Give it its batch again, as training does before each step. */
 mdl_status bench_step_feed(bench_step *t);

@@ -35,10 +35,10 @@ mdl_status bench_step_feed(bench_step *t)
 }
 
 mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
-                           size_t batch, bench_step *t)
+                           size_t batch, bool mixed, bench_step *t)
 {
     t->train = train;
-    MDL_TRY(cli_step_create(model, device, train, batch, 0, &t->step));
+    MDL_TRY(cli_step_create(model, device, train, batch, 0, mixed, &t->step));
     t->n_params = mdl_graph_params_size(t->step.graph);
     t->segment = (mdl_segment){0, t->n_params, 1, 1};
     size_t bytes = t->n_params * mdl_dtype_size(device->real);

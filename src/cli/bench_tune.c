@@ -129,7 +129,8 @@ static mdl_status pass(tuner *t, const bench_work *work, size_t v)
     bench_step step = {0};
     mdl_status status = force(t, v);
     if (status == MDL_OK)
-        status = bench_step_open(t->b->device, &work->model, work->train, work->batch, &step);
+        status = bench_step_open(t->b->device, &work->model, work->train, work->batch, work->mixed,
+                                 &step);
     if (status == MDL_OK && v == 0)
         status = list_calls(t, step.step.plan);
     if (status == MDL_OK)

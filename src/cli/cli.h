@@ -156,7 +156,7 @@ typedef struct cli_step {
     double multiply_adds; /* for an image */
 } cli_step;
 mdl_status cli_step_create(const mdl_model_config *model, mdl_device *device, bool train,
-                           size_t batch, double label_smoothing, cli_step *out);
+                           size_t batch, double label_smoothing, bool mixed, cli_step *out);
 void cli_step_destroy(cli_step *step);
 /* FLOPs and bytes of a call of a plan. */
 mdl_cost cli_call_cost(const mdl_call *call);

@@ -85,7 +85,9 @@ bool bench_work_at(const bench *b, size_t i, bench_work *out)
     for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
         if (b->model != NULL && strcmp(b->model, names[k]) != 0)
             continue;
-        *out = (bench_work){.model = b->config.model, .name = names[k]};
+        *out = (bench_work){.model = b->config.model,
+                            .name = names[k],
+                            .mixed = b->config.train.precision == MDL_PRECISION_MIXED};
         out->model.kind = kinds[k];
         for (size_t train = 2; train-- > 0;) {
             if (b->only != NULL && strcmp(b->only, train ? "train" : "infer") != 0)
@@ -111,7 +113,8 @@ static mdl_status bench_one(const bench *b, const bench_work *work, const bench_
     double median = 0;
     /* A single image is fast, so its median needs more runs. */
     size_t repeat = !work->train && work->batch == 1 ? 10 * b->repeat : b->repeat;
-    mdl_status status = bench_step_open(b->device, &work->model, work->train, work->batch, &t);
+    mdl_status status =
+        bench_step_open(b->device, &work->model, work->train, work->batch, work->mixed, &t);
     if (status == MDL_OK)
         status = measure(&t, repeat, &median);
     if (status == MDL_OK)

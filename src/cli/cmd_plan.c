@@ -140,7 +140,8 @@ static mdl_status plan(planning *p)
     MDL_TRY(mdl_train_plan(&p->config.model, &p->config.train, p->device,
                            p->config.run.memory_limit, &p->memory));
     MDL_TRY(cli_step_create(&p->config.model, p->device, true, p->memory.micro_batch,
-                            p->config.train.label_smoothing, &p->step));
+                            p->config.train.label_smoothing,
+                            p->config.train.precision == MDL_PRECISION_MIXED, &p->step));
     return report(p);
 }
 

@@ -5,9 +5,9 @@
 #include "cli/cli.h"
 
 static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
-                        double label_smoothing, cli_step *step)
+                        double label_smoothing, bool mixed, cli_step *step)
 {
-    mdl_plan_options options = {0};
+    mdl_plan_options options = {.mixed = mixed};
     mdl_mode mode = train ? MDL_MODE_TRAIN : MDL_MODE_INFER;
     MDL_TRY(mdl_model_check(model));
     MDL_TRY(mdl_graph_create(step->device->real, &step->graph));
@@ -21,11 +21,11 @@ static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
 }
 
 mdl_status cli_step_create(const mdl_model_config *model, mdl_device *device, bool train,
-                           size_t batch, double label_smoothing, cli_step *out)
+                           size_t batch, double label_smoothing, bool mixed, cli_step *out)
 {
     memset(out, 0, sizeof(*out));
     out->device = device;
-    mdl_status status = build(model, train, batch, label_smoothing, out);
+    mdl_status status = build(model, train, batch, label_smoothing, mixed, out);
     if (status != MDL_OK)
         cli_step_destroy(out);
     return status;

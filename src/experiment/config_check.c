@@ -88,7 +88,7 @@ static mdl_status check_run(const mdl_config *config)
         snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", backend->name);
         if (strlen(backend->name) != length || memcmp(backend->name, name, length) != 0)
             continue;
-        if (config->run.precision == MDL_F64 && !backend->supports_f64)
+        if (config->train.precision == MDL_PRECISION_FLOAT64 && !backend->supports_f64)
             return refuse(config, "run.precision",
                           "float64 is not offered by backend %s; use run.backend: reference",
                           backend->name);

@@ -155,7 +155,7 @@ const mdl__key mdl__keys[] = {
     {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it"},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
-    CHOICE("run.precision", 0, run.precision, "float32|float64", "float64 is for the reference backend"),
+    CHOICE("run.precision", 0, train.precision, "float32|float64|mixed", "float64: the reference backend only; mixed: activations kept as bfloat16"),
     {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has"},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
 };
@@ -188,8 +188,7 @@ mdl_config mdl_config_default(void)
                                                 .latency_runs = 50,
                                                 .corrupt_images = 500,
                                                 .tta_images = 2000};
-    config.run =
-        (mdl_run_config){.seed = 1, .backend = "cpu", .precision = MDL_F32, .tuning = "auto"};
+    config.run = (mdl_run_config){.seed = 1, .backend = "cpu", .tuning = "auto"};
     return config;
 }
 

@@ -6,7 +6,7 @@
 
 #include "experiment/config_internal.h"
 
-_Static_assert(sizeof(mdl_model_kind) == sizeof(int) && sizeof(mdl_dtype) == sizeof(int) &&
+_Static_assert(sizeof(mdl_model_kind) == sizeof(int) && sizeof(mdl_precision) == sizeof(int) &&
                    sizeof(mdl_merge_bn) == sizeof(int),
                "choices are read and written as int");
 

@@ -12,7 +12,6 @@ typedef struct mdl_run_config {
     uint64_t seed;
     size_t threads; /* 0: the backend's default */
     char backend[128];
-    mdl_dtype precision; /* float32, float64 (reference only) */
     size_t memory_limit; /* bytes, 0: none */
     char tuning[1024];   /* auto, off, or a file: see mdl_tuning_use */
 } mdl_run_config;

@@ -295,8 +295,8 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "config.yaml"));
     bool begun = mdl_file_exists(path); /* its finished steps stay */
     MDL_TRY(mdl__write_config(r->job));
-    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads, config->run.precision,
-                            &r->device));
+    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
+                            mdl_precision_real(config->train.precision), &r->device));
     MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));

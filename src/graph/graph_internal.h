@@ -75,7 +75,7 @@ struct mdl_plan {
     const mdl_graph *graph;
     mdl_device *device;
     mdl_tensor *tensors; /* the graph's, and those of recomputed values */
-    size_t n_tensors;
+    size_t n_tensors, tensor_capacity;
     size_t *offsets; /* bytes in the arena of each tensor's root, by tensor */
     mdl_node *nodes; /* as they run */
     size_t n_nodes, node_capacity;
@@ -88,6 +88,8 @@ struct mdl_plan {
 
 /* Give the plan its nodes: the graph's, with values that are recomputed. */
 mdl_status mdl__plan_nodes(mdl_plan *plan, bool recompute_all);
+/* Keep what the backward pass reads as bfloat16. */
+mdl_status mdl__plan_mixed(mdl_plan *plan);
 /* Decide which calls run interleaved. */
 mdl_status mdl__plan_join(mdl_plan *plan);
 /* Find the tensors that then need not exist as a whole. */

@@ -132,7 +132,8 @@ mdl_status mdl__plan_nodes(mdl_plan *plan, bool recompute_all)
         norms += graph->nodes[n].op == MDL_OP_BATCH_NORM;
     plan->node_capacity = graph->n_nodes + norms;
     MDL_TRY(MDL_NEW(mdl_max_size(1, plan->node_capacity), "plan nodes", &plan->nodes));
-    MDL_TRY(MDL_NEW(mdl_max_size(1, graph->n_tensors + norms), "plan tensors", &plan->tensors));
+    plan->tensor_capacity = mdl_max_size(1, graph->n_tensors + norms);
+    MDL_TRY(MDL_NEW(plan->tensor_capacity, "plan tensors", &plan->tensors));
     if (graph->n_tensors)
         memcpy(plan->tensors, graph->tensors, graph->n_tensors * sizeof *plan->tensors);
     plan->n_tensors = graph->n_tensors;

@@ -1,5 +1,5 @@
-/* Ops that look at one element at a time: ACTIVATION and its gradient, ADD, SCALE, DROPOUT, and
- * FILL, which looks at none. */
+/* Ops that look at one element at a time: ACTIVATION and its gradient, ADD, SCALE, DROPOUT, STORE16
+ * and LOAD16, and FILL, which looks at none. */
 #include "ops/op_internal.h"
 
 /* One input of any shape, one output alike. */
@@ -100,3 +100,25 @@ static mdl_status infer_fill(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
 }
 
 const mdl_op_def mdl__op_fill = {"fill", infer_fill, NULL, NULL};
+
+static mdl_status infer_store16(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *in,
+                                int n_in, mdl_desc *out, int *n_out)
+{
+    (void)attrs;
+    MDL_TRY(infer_alike("store16", real, in, n_in, out, n_out));
+    out[0].dtype = MDL_BF16;
+    return MDL_OK;
+}
+
+const mdl_op_def mdl__op_store16 = {"store16", infer_store16, NULL, NULL};
+
+static mdl_status infer_load16(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *in, int n_in,
+                               mdl_desc *out, int *n_out)
+{
+    (void)attrs;
+    MDL_TRY(infer_alike("load16", MDL_BF16, in, n_in, out, n_out));
+    out[0].dtype = real;
+    return MDL_OK;
+}
+
+const mdl_op_def mdl__op_load16 = {"load16", infer_load16, NULL, NULL};

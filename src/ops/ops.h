@@ -14,7 +14,8 @@
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-typedef enum mdl_dtype { MDL_F32, MDL_F64, MDL_I32 } mdl_dtype;
+/* BF16 is for storage only: the upper half of a float32. */
+typedef enum mdl_dtype { MDL_F32, MDL_F64, MDL_I32, MDL_BF16 } mdl_dtype;
 size_t mdl_dtype_size(mdl_dtype dtype); /* bytes of one element */
 const char *mdl_dtype_name(mdl_dtype dtype);
 
@@ -41,6 +42,25 @@ typedef struct mdl_desc { /* a tensor without its data */
     mdl_dtype dtype;
     mdl_shape shape;
 } mdl_desc;
+
+/* A float32 as bfloat16, rounded to nearest even (a NaN stays one), and back. */
+static inline uint16_t mdl_bf16_of(float value)
+{
+    union {
+        float f;
+        uint32_t u;
+    } bits = {value};
+    uint32_t rounded = (bits.u + 0x7fffU + (bits.u >> 16 & 1U)) >> 16;
+    return (uint16_t)((bits.u & 0x7fffffffU) > 0x7f800000U ? bits.u >> 16 | 0x40U : rounded);
+}
+static inline float mdl_bf16_value(uint16_t stored)
+{
+    union {
+        uint32_t u;
+        float f;
+    } bits = {(uint32_t)stored << 16};
+    return bits.f;
+}
 
 /* ---- the list of ops ------------------------------------------------------------------------- */
 
@@ -88,6 +108,8 @@ typedef struct mdl_desc { /* a tensor without its data */
     X(TRANSPOSE, transpose)             /* x[N, A, B] -> y[N, B, A]; own gradient */                \
     X(DROPOUT, dropout)                 /* x -> y, per element or per sample; own gradient */       \
     X(VIEW, view)                       /* x -> y, same data, other shape; never runs */            \
+    X(STORE16, store16)                 /* x -> y in bfloat16, rounded to nearest even */           \
+    X(LOAD16, load16)                   /* x in bfloat16 -> y */                                    \
     /* attention */                                                                                 \
     X(ROPE, rope)                     /* qkv[N, L, 3D] -> q and k rotated; own gradient with        \
                                          rope.inverse flipped */                                    \

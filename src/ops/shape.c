@@ -5,7 +5,14 @@
 
 size_t mdl_dtype_size(mdl_dtype dtype)
 {
-    return dtype == MDL_F64 ? sizeof(double) : sizeof(float); /* int32_t is as large as float */
+    switch (dtype) {
+    case MDL_F64:
+        return sizeof(double);
+    case MDL_BF16:
+        return sizeof(uint16_t);
+    default:
+        return sizeof(float); /* int32_t is as large */
+    }
 }
 
 const char *mdl_dtype_name(mdl_dtype dtype)
@@ -17,6 +24,8 @@ const char *mdl_dtype_name(mdl_dtype dtype)
         return "float64";
     case MDL_I32:
         return "int32";
+    case MDL_BF16:
+        return "bfloat16";
     }
     return "unknown";
 }

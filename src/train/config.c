@@ -5,6 +5,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+mdl_dtype mdl_precision_real(mdl_precision precision)
+{
+    return precision == MDL_PRECISION_FLOAT64 ? MDL_F64 : MDL_F32;
+}
+
 mdl_train_config mdl_train_config_default(void)
 {
     return (mdl_train_config){

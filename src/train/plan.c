@@ -9,7 +9,8 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
                       mdl_device *device, mdl__built *out)
 {
     memset(out, 0, sizeof *out);
-    mdl_plan_options options = {.recompute = recompute};
+    mdl_plan_options options = {.recompute = recompute,
+                                .mixed = train && train->precision == MDL_PRECISION_MIXED};
     mdl_status status = mdl_graph_create(device->real, &out->graph);
     if (status != MDL_OK)
         return status;

@@ -49,7 +49,8 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
     const mdl_schedule_config *s = &c->schedule;
     memset(fp, 0, sizeof *fp);
     mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)job->seed,
-                        mdl_dtype_name(job->device->real));
+                        c->precision == MDL_PRECISION_MIXED ? "mixed"
+                                                            : mdl_dtype_name(job->device->real));
     mdl_fingerprint_add(fp, "train.epochs %zu\ntrain.batch %zu\ntrain.accumulate %zu\n", c->epochs,
                         c->batch, c->accumulate);
     mdl_fingerprint_add(fp, "train.label_smoothing %.17g\ntrain.clip %.17g\ntrain.ema %.17g\n",

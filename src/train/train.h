@@ -38,7 +38,15 @@ typedef struct mdl_schedule_config {
 double mdl_schedule_rate(const mdl_schedule_config *config, double lr, uint64_t step,
                          uint64_t total, uint64_t per_epoch);
 
+typedef enum mdl_precision { /* of what is computed and kept */
+                             MDL_PRECISION_FLOAT32,
+                             MDL_PRECISION_FLOAT64, /* the reference backend only */
+                             MDL_PRECISION_MIXED    /* computes in float32; activations kept for the
+                                                       backward pass are bfloat16 */
+} mdl_precision;
+
 typedef struct mdl_train_config {
+    mdl_precision precision; /* the device is opened with mdl_precision_real of it */
     size_t epochs, batch;
     size_t max_steps;  /* stop after so many optimizer steps; 0: no limit */
     size_t accumulate; /* micro-batches of size batch / accumulate in one optimizer step */
@@ -56,6 +64,7 @@ typedef struct mdl_train_config {
     mdl_schedule_config schedule;
 } mdl_train_config;
 mdl_train_config mdl_train_config_default(void);
+mdl_dtype mdl_precision_real(mdl_precision precision); /* the floating type of arithmetic */
 
 /* ---- evaluation -------------------------------------------------------------------------------
  */

@@ -91,3 +91,22 @@ kernel void swiglu_grad(global const float *dy, uint dy_at, global const float *
     put(dgu + dgu_at, at, value * u * slope(SILU, g), accumulate);
     put(dgu + dgu_at, at + d, value * activate(SILU, g), accumulate);
 }
+
+/* To bfloat16 and back. */
+kernel void store16(global const float *x, uint x_at, global ushort *y, uint y_at, uint n)
+{
+    uint i = get_global_id(0);
+    if (i >= n)
+        return;
+    uint bits = as_uint(x[x_at + i]);
+    uint rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    y[y_at + i] = (ushort)(is_nan ? bits >> 16 | 0x40u : rounded);
+}
+
+kernel void load16(global const ushort *x, uint x_at, global float *y, uint y_at, uint n)
+{
+    uint i = get_global_id(0);
+    if (i < n)
+        y[y_at + i] = as_float((uint)x[x_at + i] << 16);
+}
