@@ -9,6 +9,7 @@ configs=$(cd "$2" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+export XDG_CACHE_HOME="$dir/cache"
 failures=0
 
 fail() {
@@ -106,6 +107,13 @@ for kind in plain hybrid; do
     same_number 1e-4 train_loss $kind-cpu/metrics.jsonl $kind-opencl/metrics.jsonl
 done
 
+# What may take long is told before it begins, and only then.
+rm -r cache
+expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told
+says err 'opencl: first use of'
+expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told
+grep -q 'first use of' err && fail 'a second start tells of a first use'
+
 steps='--set train.max_steps=4 --set train.save_every=1 --set train.ema=0.9'
 # shellcheck disable=SC2086
 {
@@ -200,9 +208,25 @@ for backend in cpu opencl; do
         --predictions e-$backend.csv
 done
 within 1e-4 e-cpu.csv e-opencl.csv
+# Genomes stay on the device: what comes down for eight more children are their scores and the dot
+# products of their parents.  (The archive comes down when it is saved, here once, at the end.)
+for children in 4 12; do
+    expect 0 evolve a/final.safetensors plain-opencl/final.safetensors --data synthetic:120 \
+        --set data.image_size=8 --set merge.evaluations=$children --set merge.batch=2 \
+        --set merge.archive=2 --backend opencl --json --out children-$children
+    cp out children-$children.json
+done
+for way in up down; do
+    each=$((($(number children-12.json bytes_$way) - $(number children-4.json bytes_$way)) / 8))
+    genome=$(wc -c <a/final.safetensors)
+    echo "$each bytes $way for a child, genome $genome"
+    [ $each -gt 0 ] && [ $each -lt $((genome / 100)) ] || fail "$each bytes went $way for a child"
+done
+# The quickstart with small networks, and without the 75 corruptions and the test-time augmentation.
 expect 0 experiment "$configs/quickstart.yaml" --set data.limit=256 --set train.epochs=1 \
     --set experiment.seeds=1 --set experiment.epochs_merged=0 --set experiment.latency_runs=1 \
-    --set merge.evaluations=2 --backend opencl --out t
+    --set experiment.corrupt_images=0 --set experiment.tta_images=0 --set merge.evaluations=2 \
+    --set model.width=0.25 --set model.depth=0.2 --set trm.dim=32 --backend opencl --out t
 says out 'hybrid + M2N2'
 
 [ $failures -eq 0 ] || exit 1

@@ -1,7 +1,8 @@
 /* Built programs in the user's cache folder, for drivers that keep none themselves.  A file belongs
  * to one platform, device, driver, set of options and source; what is damaged or belongs to another
  * is built anew.  It is written under another name and renamed, so that readers and several writers
- * never meet half a file. */
+ * never meet half a file.  Where the driver keeps programs, a file without a program notes that it
+ * has built one, so that only a build that may take long is told. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ static uint64_t add_hash(uint64_t hash, const void *data, size_t size)
 #define HASH_START UINT64_C(0xcbf29ce484222325)
 
 /* NVIDIA's driver and PoCL keep their own.  MENDEL_OPENCL_CACHE=1 or 0 decides otherwise. */
-static bool wanted(const char *platform)
+static bool kept_here(const char *platform)
 {
     const char *given = getenv("MENDEL_OPENCL_CACHE");
     if (given)
@@ -45,8 +46,9 @@ static bool wanted(const char *platform)
     return !strstr(platform, "NVIDIA") && !strstr(platform, "Portable Computing Language");
 }
 
+/* *here: whether the file holds the program; else it is the note. */
 static mdl_status describe(const ocl_state *state, const ocl_source_text *text, header *h,
-                           char path[MDL_PATH_MAX])
+                           char path[MDL_PATH_MAX], bool *here)
 {
     char platform[256] = "", version[256] = "", driver[128] = "";
     cl_platform_id id = NULL;
@@ -55,8 +57,7 @@ static mdl_status describe(const ocl_state *state, const ocl_source_text *text, 
     clGetPlatformInfo(id, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL);
     clGetPlatformInfo(id, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
     clGetDeviceInfo(state->device, CL_DRIVER_VERSION, sizeof driver - 1, driver, NULL);
-    if (!wanted(platform))
-        return MDL_NOT_FOUND;
+    *here = kept_here(platform);
     memcpy(h->magic, MAGIC, sizeof MAGIC);
     snprintf(h->driver, sizeof h->driver, "%s\n%s\n%s\n%s", platform, version, state->name, driver);
     snprintf(h->options, sizeof h->options, "%s", text->options);
@@ -69,8 +70,8 @@ static mdl_status describe(const ocl_state *state, const ocl_source_text *text, 
     key = add_hash(key, h->options, sizeof h->options);
     if (folder[0] == '\0')
         return MDL_NOT_FOUND;
-    int used =
-        snprintf(path, MDL_PATH_MAX, "%s/opencl-%016llx.bin", folder, (unsigned long long)key);
+    int used = snprintf(path, MDL_PATH_MAX, "%s/opencl-%016llx.%s", folder, (unsigned long long)key,
+                        *here ? "bin" : "built");
     return used > 0 && used < MDL_PATH_MAX ? MDL_OK : MDL_NOT_FOUND;
 }
 
@@ -102,7 +103,8 @@ cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text)
     char path[MDL_PATH_MAX];
     size_t size;
     cl_int code, taken;
-    if (describe(state, text, &h, path) != MDL_OK)
+    bool here;
+    if (describe(state, text, &h, path, &here) != MDL_OK || !here)
         return NULL;
     void *bytes = read_file(path, &h, &size);
     if (!bytes)
@@ -122,6 +124,17 @@ cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text)
     return NULL;
 }
 
+bool ocl_cache_is_first(const ocl_state *state, const ocl_source_text *text)
+{
+    header h;
+    char path[MDL_PATH_MAX];
+    bool here;
+    FILE *file = describe(state, text, &h, path, &here) == MDL_OK ? fopen(path, "rb") : NULL;
+    if (file)
+        fclose(file);
+    return !file;
+}
+
 static bool write_file(const char *path, const header *h, const void *program)
 {
     char temporary[MDL_PATH_MAX + 64];
@@ -130,8 +143,9 @@ static bool write_file(const char *path, const header *h, const void *program)
     FILE *file = fopen(temporary, "wb");
     if (!file)
         return false;
-    bool good = fwrite(h, sizeof *h, 1, file) == 1 &&
-                fwrite(program, 1, (size_t)h->program_size, file) == h->program_size;
+    bool good = fwrite(h, sizeof *h, 1, file) == 1;
+    if (h->program_size > 0) /* else it is the note */
+        good = good && fwrite(program, 1, (size_t)h->program_size, file) == h->program_size;
     good = fclose(file) == 0 && good && rename(temporary, path) == 0;
     if (!good)
         remove(temporary);
@@ -144,8 +158,14 @@ void ocl_cache_save(ocl_state *state, const ocl_source_text *text, cl_program pr
     char path[MDL_PATH_MAX];
     size_t size = 0;
     unsigned char *binary;
-    if (describe(state, text, &h, path) != MDL_OK ||
-        clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
+    bool here;
+    if (describe(state, text, &h, path, &here) != MDL_OK)
+        return;
+    if (!here) {
+        write_file(path, &h, NULL);
+        return;
+    }
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
             CL_SUCCESS ||
         size == 0 || MDL_NEW(size, "program", &binary) != MDL_OK)
         return;

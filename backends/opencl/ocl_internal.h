@@ -224,6 +224,7 @@ typedef struct ocl_state {
     char name[128];         /* of the device, for messages */
     char options[64];       /* with which all programs are built */
     bool is_gpu;
+    bool told;         /* that compiling may take long */
     cl_uint units;     /* compute units */
     double blast_from; /* multiply-adds from which a product goes to CLBlast */
     cl_program programs[OCL_PROGRAM_COUNT];
@@ -311,6 +312,8 @@ typedef struct ocl_source_text { /* what a program is built from */
 
 /* The built program from the user's cache folder; NULL: it has none. */
 cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text);
+/* Whether this driver has not built the program yet, as far as the cache folder tells. */
+bool ocl_cache_is_first(const ocl_state *state, const ocl_source_text *text);
 void ocl_cache_save(ocl_state *state, const ocl_source_text *text, cl_program program);
 /* Memory is given back: nothing may take a later one at its address for it. */
 void ocl_forget_args(ocl_state *state);

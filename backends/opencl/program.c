@@ -71,6 +71,19 @@ static mdl_status build_failed(ocl_state *state, cl_program program, const char 
 /* A build that took so long is told: nobody should wonder what the program does. */
 #define LONG_BUILD 0.5
 
+/* Once, before the first program that this driver has not built yet.  Drivers may also leave work
+ * to a kernel's first launch. */
+static void tell_first(ocl_state *state, const ocl_source_text *text)
+{
+    if (state->told || !ocl_cache_is_first(state, text))
+        return;
+    state->told = true;
+    mdl_log(MDL_LOG_INFO,
+            "opencl: first use of %s: compiling kernels as they are needed; some drivers take "
+            "minutes, the next start is quick",
+            state->name);
+}
+
 static mdl_status compile(ocl_state *state, const ocl_source_text *text, const char *name,
                           cl_program *out)
 {
@@ -102,6 +115,7 @@ static mdl_status build(ocl_state *state, ocl_program which)
     snprintf(text.options, sizeof text.options, "%s %s", state->options, source->options);
     cl_program program = ocl_cache_load(state, &text);
     if (!program) {
+        tell_first(state, &text);
         MDL_TRY(compile(state, &text, source->name, &program));
         ocl_cache_save(state, &text, program);
     }

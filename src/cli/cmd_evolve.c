@@ -46,15 +46,17 @@ static mdl_status test_winner(evolution *e, double *top1)
 static mdl_status report(evolution *e, const mdl_merge_result *result)
 {
     double top1;
+    mdl_device_stats stats = mdl_device_get_stats(e->device); /* of the search alone */
     MDL_TRY(test_winner(e, &top1));
     if (e->json)
-        return cli_print_json(json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I}", "out", e->out,
-                                        "evaluations", (json_int_t)result->evaluations,
-                                        "fitness_top1", result->fitness_top1, "fitness_loss",
-                                        result->fitness_loss, "is_average", result->is_average,
-                                        "seconds", result->seconds, "test_top1", top1,
-                                        "test_images", (json_int_t)e->data->count[MDL_SPLIT_TEST]),
-                              false);
+        return cli_print_json(
+            json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->out,
+                      "evaluations", (json_int_t)result->evaluations, "fitness_top1",
+                      result->fitness_top1, "fitness_loss", result->fitness_loss, "is_average",
+                      result->is_average, "seconds", result->seconds, "test_top1", top1,
+                      "test_images", (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
+                      (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
+            false);
     cli_view_line(
         &e->view,
         "%zu children in %.1f s (%.0f a second, %zu at a time); winner%s: %.2f %% on the fitness "
