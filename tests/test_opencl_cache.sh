@@ -17,7 +17,7 @@ fail() {
 
 # What a start with the cache leaves: number (another one once it is written anew), size and name.
 files() {
-    ls -is1 "$dir/mendel" | grep '\.bin$'
+    find "$dir/mendel" -name '*.bin' -exec ls -is1 {} + | sort
 }
 
 # start OP [0]: run the cases of the op, with the cache unless 0 is given.
@@ -42,7 +42,7 @@ file=$(ls "$dir"/mendel/*.bin)
 cp "$file" "$dir/whole"
 size=$(wc -c <"$file")
 start add # another program
-other=$(ls "$dir"/mendel/*.bin | grep -vxF "$file")
+other=$(find "$dir/mendel" -name '*.bin' ! -path "$file")
 [ -s "$other" ] || fail 'no second file'
 
 # damaged WHAT: the file is not usable; a start writes another, which the next start uses.
@@ -77,7 +77,8 @@ MENDEL_OPENCL_CACHE=1 MDL_TEST_OP=lerp "$ops" >"$dir/one" 2>&1 &
 start lerp
 wait $! || fail "one of two: $(tail -n 5 "$dir/one")"
 both=$(files)
-[ "$(ls "$dir/mendel" | grep -cv '\.built$')" -eq 1 ] || fail "two at once left $(ls "$dir/mendel")"
+left=$(find "$dir/mendel" -type f ! -name '*.built')
+[ "$(echo "$left" | grep -c .)" -eq 1 ] || fail "two at once left $left"
 start lerp
 [ "$(files)" = "$both" ] || fail 'what two wrote at once is not used'
 
