@@ -263,7 +263,7 @@ static void cpu_brand(char text[64])
     snprintf(text, 64, "processor");
 #if defined(__x86_64__) || defined(__i386__)
     unsigned words[12] = {0};
-    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+    if ((unsigned)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) /* an int in Clang */
         return;
     for (unsigned i = 0; i < 3; i++)
         __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
