@@ -27,7 +27,7 @@ typedef struct mdl_device { /* an opened device; a backend allocates it */
     size_t fallback_bytes;
     double host_seconds;       /* in which the host submitted calls and uploads */
     struct mdl_tuning *tuning; /* the dispatch layer's, owned: which variants serve; NULL: none */
-    char selector[64]; /* as it was opened, for others like it */
+    char selector[64];         /* as it was opened, for others like it */
 } mdl_device;
 
 typedef struct mdl_device_stats { /* counted since the device was opened */

@@ -110,8 +110,7 @@ static void damaged(void **state)
         "[]",
         "null",
         "{\"format\": \"mendel tuning 1\"}",
-        "{\"format\": 1, \"version\": \"0\", \"backend\": \"cpu\", \"device\": \"\", \"calls\": "
-        "{}}",
+        "{\"format\": 1, \"version\": \"0\", \"backend\": \"cpu\", \"device\": \"\"}",
         "{\"format\": \"mendel tuning 1\", \"calls\": {\"a\": 1}}",
         "{\"format\": \"mendel tuning 1\", \"calls\": {\"a\": \"b\", \"a\": \"c\"}}",
         "{\"format\": \"mendel tuning 1\", \"calls\": [\"a\"]}",

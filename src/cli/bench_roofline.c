@@ -23,7 +23,7 @@ static mdl_status time_probe(mdl_device *device, const probe *p, double *seconds
     mdl_view views[3];
     mdl_scratch scratch = {0};
     mdl_status status = MDL_OK;
-    *seconds = INFINITY;
+    *seconds = HUGE_VAL;
     for (int i = 0; i < 3 && status == MDL_OK; i++) {
         const mdl_shape *shape = i < 2 ? &p->in[i] : &p->out;
         status = mdl_buffer_create(device, mdl_shape_count(shape) * mdl_dtype_size(device->real),

@@ -235,7 +235,7 @@ static mdl_status verify(tuner *t)
 {
     for (size_t i = 0; i < t->n_works; i++) {
         bench_work work;
-        double seconds[NONE + 1] = {INFINITY, INFINITY, INFINITY};
+        double seconds[NONE + 1] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
         bench_work_at(t->b, i, &work);
         for (size_t round = 0; round < ROUNDS; round++)
             for (choices which = ALL; which <= NONE; which++)
