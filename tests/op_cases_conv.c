@@ -56,6 +56,43 @@
 #define NORM_IN(x, c)          .in = {x, S1(c), S1(c), S1(c), S1(c)}
 #define NORM_IN_RESIDUAL(x, c) .in = {x, S1(c), S1(c), S1(c), S1(c), x}
 
+/* A product and its BatchNorm: x, w, gamma, beta, mean, var, [residual]. */
+#define FOLDED_FILL                                                                                \
+    .fill = {OP_NORMAL, OP_NORMAL, OP_POSITIVE, OP_NORMAL, OP_NORMAL, OP_POSITIVE, OP_NORMAL}
+#define LINEAR_NORM(n, activation, x, y, c, k)                                                     \
+    {                                                                                              \
+        .op = MDL_OP_LINEAR_NORM, .attrs.conv = {.eps = 1e-3, .act = MDL_ACT_##activation},        \
+        .n_in = (n), .in = {x, S2(c, k), S1(k), S1(k), S1(k), S1(k), y}, FOLDED_FILL               \
+    }
+#define FOLDED_ATTRS(activation, h, w, kh, kw, s, t, l, b, r)                                      \
+    .attrs.conv = {.kernel_h = (kh),                                                               \
+                   .kernel_w = (kw),                                                               \
+                   .stride = (s),                                                                  \
+                   .pad_top = (t),                                                                 \
+                   .pad_left = (l),                                                                \
+                   .pad_bottom = (b),                                                              \
+                   .pad_right = (r),                                                               \
+                   .in_h = (h),                                                                    \
+                   .in_w = (w),                                                                    \
+                   .eps = 1e-3,                                                                    \
+                   .act = MDL_ACT_##activation}
+#define CONV_NORM(ins, activation, y, n, h, w, c, k, kh, kw, ...)                                  \
+    {                                                                                              \
+        .op = MDL_OP_CONV2D_NORM, FOLDED_ATTRS(activation, h, w, kh, kw, __VA_ARGS__),             \
+        .n_in = (ins), .in = {S4(n, h, w, c), S4(kh, kw, c, k), S1(k), S1(k), S1(k), S1(k), y},    \
+        FOLDED_FILL                                                                                \
+    }
+#define DEPTHWISE_NORM(ins, activation, y, n, h, w, c, kh, kw, ...)                                \
+    {                                                                                              \
+        .op = MDL_OP_DEPTHWISE_NORM, FOLDED_ATTRS(activation, h, w, kh, kw, __VA_ARGS__),          \
+        .n_in = (ins), .in = {S4(n, h, w, c), S3(kh, kw, c), S1(c), S1(c), S1(c), S1(c), y},       \
+        FOLDED_FILL                                                                                \
+    }
+#define NO_RESIDUAL                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
 const op_case op_cases_conv[] = {
     LINEAR(S2(1, 1), 1, 1),
     LINEAR(S2(1, 7), 7, 5),
@@ -125,6 +162,29 @@ const op_case op_cases_conv[] = {
     {NORM(_INFER, 5, RELU6), NORM_IN(S4(2, 3, 3, 17), 17)},
     {NORM(_INFER, 5, SILU), NORM_IN(S2(1, 1), 1)},
     {NORM(_INFER, 6, RELU), NORM_IN_RESIDUAL(S3(3, 5, 33), 33)},
+
+    LINEAR_NORM(6, NONE, S2(1, 1), NO_RESIDUAL, 1, 1),
+    LINEAR_NORM(6, RELU6, S2(15, 16), NO_RESIDUAL, 16, 17), /* too few rows to pack */
+    LINEAR_NORM(7, RELU, S2(3, 33), S2(3, 10), 33, 10),
+    LINEAR_NORM(7, NONE, S2(5, 7), S2(5, 132), 7, 132), /* shared out by panels */
+    LINEAR_NORM(7, RELU6, S4(3, 7, 5, 32), S4(3, 7, 5, 96), 32, 96),
+    LINEAR_NORM(6, NONE, S2(65, 64), NO_RESIDUAL, 64, 63),
+    LINEAR_NORM(7, NONE, S2(257, 17), S2(257, 24), 17, 24), /* half vectors of AVX-512 */
+    LINEAR_NORM(7, RELU6, S2(130, 24), S2(130, 40), 24, 40),
+    LINEAR_NORM(7, SILU, S2(5, 7), S2(5, 3), 7, 3), /* not a clamp */
+
+    CONV_NORM(6, RELU6, NO_RESIDUAL, 2, 9, 9, 3, 32, 3, 3, 2, 1, 1, 1, 1),
+    CONV_NORM(7, NONE, S4(2, 5, 7, 4), 2, 5, 7, 3, 4, 3, 3, 1, 1, 1, 1, 1),
+    CONV_NORM(7, RELU, S4(2, 9, 5, 17), 2, 18, 9, 1, 17, 2, 2, 2, 0, 0, 0, 1),
+    CONV_NORM(6, SILU, NO_RESIDUAL, 1, 4, 4, 5, 3, 1, 1, 2, 0, 0, 0, 0),
+
+    DEPTHWISE_NORM(6, RELU6, NO_RESIDUAL, 2, 5, 7, 3, 3, 3, 1, 1, 1, 1, 1),
+    DEPTHWISE_NORM(6, NONE, NO_RESIDUAL, 2, 9, 11, 31, 3, 3, 1, 1, 1, 1, 1),
+    DEPTHWISE_NORM(7, RELU6, S4(3, 7, 9, 20), 3, 7, 9, 20, 5, 5, 1, 2, 2, 2, 2),
+    DEPTHWISE_NORM(7, NONE, S4(2, 4, 4, 33), 2, 8, 8, 33, 3, 3, 2, 0, 0, 1, 1),
+    DEPTHWISE_NORM(6, RELU6, NO_RESIDUAL, 1, 9, 9, 32, 5, 5, 2, 2, 2, 2, 2),
+    DEPTHWISE_NORM(7, RELU, S4(1, 5, 5, 19), 1, 5, 4, 19, 2, 3, 1, 1, 1, 0, 2), /* not square */
+    DEPTHWISE_NORM(6, SILU, NO_RESIDUAL, 1, 1, 1, 8, 3, 3, 1, 1, 1, 1, 1),
 
 #define ACTIVATION(kind_, x)                                                                       \
     {                                                                                              \
@@ -226,6 +286,9 @@ const op_case op_cases_conv_tiny[] = {
     {NORM(, 6, RELU6), NORM_IN_RESIDUAL(S2(1025, 4), 4), .grad = 39},
     {NORM(_APPLY, 6, NONE), NORM_IN_RESIDUAL(S2(5, 3), 3)},
     {NORM(_INFER, 5, RELU6), NORM_IN(S2(3, 5), 5)},
+    LINEAR_NORM(7, RELU6, S2(3, 5), S2(3, 7), 5, 7),
+    CONV_NORM(6, RELU6, NO_RESIDUAL, 1, 5, 4, 3, 2, 3, 3, 2, 0, 0, 1, 1),
+    DEPTHWISE_NORM(6, RELU6, NO_RESIDUAL, 1, 3, 2, 3, 3, 3, 1, 1, 1, 1, 1),
     ACTIVATION(RELU6, S2(3, 5)),
     ACTIVATION(SILU, S1(7)),
     ADD(0.3, -2, S2(3, 5)),

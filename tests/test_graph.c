@@ -343,12 +343,94 @@ static void test_out_of_memory(void **state)
     fail_msg("the graph never got its memory");
 }
 
+/* ---- folding ------------------------------------------------------------------------------------
+ */
+
+typedef enum variation { PLAIN, BIAS, READ_TWICE, KEPT, IN_TRAINING, SILU_BEHIND } variation;
+
+/* A product of the images and a BatchNorm with a residual behind it, fused. */
+static void build_pair(net *n, variation v)
+{
+    assert_int_equal(mdl_graph_create(MDL_F64, &n->graph), MDL_OK);
+    mdl_graph *g = n->graph;
+    n->images = mdl_graph_input(g, "images", MDL_F64, MDL_SHAPE4(BATCH, SIDE, SIDE, CHANNELS));
+    n->labels = mdl_graph_input(g, "labels", MDL_I32, MDL_SHAPE1(BATCH));
+    int in[5] = {n->images};
+    const mdl_shape c = MDL_SHAPE1(CHANNELS), w = MDL_SHAPE2(CHANNELS, CHANNELS);
+    in[1] = mdl_graph_param(g, "w", MDL_ROLE_POINTWISE, w, MDL_INIT_NORMAL, 1);
+    in[2] = mdl_graph_param(g, "bias", MDL_ROLE_BIAS, c, MDL_INIT_ZERO, 1);
+    int x = mdl_graph_op(g, MDL_OP_LINEAR, NULL, in, v == BIAS ? 3 : 2, NULL);
+    in[0] = x;
+    in[1] = mdl_graph_param(g, "gamma", MDL_ROLE_GAMMA, c, MDL_INIT_ONE, 1);
+    in[2] = mdl_graph_param(g, "beta", MDL_ROLE_BETA, c, MDL_INIT_ZERO, 1);
+    in[3] = mdl_graph_param(g, "mean", MDL_ROLE_MEAN, c, MDL_INIT_ZERO, 1);
+    in[4] = mdl_graph_param(g, "var", MDL_ROLE_VAR, c, MDL_INIT_ONE, 1);
+    mdl_attrs attrs = {.norm = {.eps = 1e-3, .momentum = 0.1, .act = MDL_ACT_RELU6}};
+    if (v == SILU_BEHIND)
+        attrs.norm.act = MDL_ACT_SILU;
+    mdl_op op = v == IN_TRAINING ? MDL_OP_BATCH_NORM : MDL_OP_BATCH_NORM_INFER;
+    int y = mdl_graph_op(g, op, &attrs, in, 5, NULL);
+    attrs = (mdl_attrs){.add = {1, 1}};
+    y = mdl_graph_op(g, MDL_OP_ADD, &attrs, (int[]){y, n->images}, 2, NULL);
+    attrs = (mdl_attrs){.add = {1, 0.5}};
+    if (v == READ_TWICE)
+        y = mdl_graph_op(g, MDL_OP_ADD, &attrs, (int[]){y, x}, 2, NULL);
+    if (v == KEPT)
+        mdl_graph_output(g, x);
+    mdl_graph_output(g, y);
+    n->loss = y;
+    assert_int_equal(mdl_graph_status(g), MDL_OK);
+    assert_int_equal(mdl_graph_fuse(g), MDL_OK);
+}
+
+static size_t count_folded(const mdl_plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < mdl_plan_step_count(plan); i++)
+        count += mdl_plan_step(plan, i)->op == MDL_OP_LINEAR_NORM;
+    return count;
+}
+
+static void run_pair(net *n, double y[BATCH * SIDE * SIDE * CHANNELS])
+{
+    assert_int_equal(mdl_run_step(n->run), MDL_OK);
+    mdl_view view = mdl_run_view(n->run, n->loss);
+    assert_int_equal(mdl_view_download_f64(&view, y, BATCH * SIDE * SIDE * CHANNELS), MDL_OK);
+}
+
+/* Folded where nobody else reads the product; the same numbers, also of other weights and
+ * statistics in the same memory. */
+static void test_folding(void **state)
+{
+    (void)state;
+    static double y[2][2][BATCH * SIDE * SIDE * CHANNELS];
+    for (int v = PLAIN; v <= SILU_BEHIND; v++) {
+        for (int composed = 0; composed < 2; composed++) {
+            net n = {0};
+            build_pair(&n, v);
+            prepare(&n, &(mdl_plan_options){.separate = composed});
+            bool folds = (v == PLAIN || v == SILU_BEHIND) && !composed;
+            assert_int_equal(count_folded(n.plan), folds ? 1 : 0);
+            run_pair(&n, y[composed][0]);
+            mdl_buffer *both[] = {n.params, n.buffers};
+            for (size_t b = 0; b < MDL_COUNT(both); b++)
+                for (size_t i = 0; i < both[b]->bytes / sizeof(double); i++)
+                    ((double *)both[b]->host)[i] *= 1.5;
+            run_pair(&n, y[composed][1]);
+            release(&n);
+        }
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        assert_memory_not_equal(y[0][0], y[0][1], sizeof y[0][0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_plans_agree),
         cmocka_unit_test(test_fusion),
+        cmocka_unit_test(test_folding),
         cmocka_unit_test(test_accumulation_over_steps),
         cmocka_unit_test(test_stop_gradient),
         cmocka_unit_test(test_sticky_error),

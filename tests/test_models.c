@@ -332,10 +332,10 @@ static void padding(void **state)
         config.padding = cases[i].kind;
         build(&config, MDL_MODE_INFER, 1, 0, &graph);
         make_plan();
-        assert_int_equal(steps_with(MDL_OP_CONV2D, attrs, 32), 1);
+        assert_int_equal(steps_with(MDL_OP_CONV2D_NORM, attrs, 32), 1);
         assert_int_equal(attrs[0]->conv.pad_top, 1); /* stride 1: the same in both */
         assert_int_equal(attrs[0]->conv.pad_bottom, 1);
-        assert_int_equal(steps_with(MDL_OP_DEPTHWISE, attrs, 32), 16);
+        assert_int_equal(steps_with(MDL_OP_DEPTHWISE_NORM, attrs, 32), 16);
         assert_int_equal(attrs[0]->conv.pad_top, 1);
         assert_int_equal(attrs[1]->conv.stride, 2);
         assert_int_equal(attrs[1]->conv.pad_top, cases[i].before3);

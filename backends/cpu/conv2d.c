@@ -1,5 +1,5 @@
-/* CONV2D and its gradients for any kernel, stride and padding.  Meant for the stem; no convolution
- * here is large.
+/* CONV2D, CONV2D_NORM and the gradients for any kernel, stride and padding.  Meant for the stem; no
+ * convolution here is large.
  *
  * Where some rows of the image are copied with their padding, the patch under an output pixel is
  * kernel_h runs of kernel_w * C neighbouring numbers, and the patches of neighbouring pixels start
@@ -42,13 +42,18 @@ static conv conv_of(const mdl_call *call, size_t c, const mdl_shape *y)
                   .padded = ((y->dim[2] - 1) * a->conv.stride + a->conv.kernel_w) * c};
 }
 
+static float *packed_of(const mdl_call *call)
+{
+    return (float *)call->workspace.host + cpu_fold_size(call);
+}
+
 /* The weights (or their transpose) into the workspace, in panels. */
 static void pack_weights(const mdl_call *call, const float *w, size_t ldb, bool transposed,
                          size_t k, size_t n, int thread, int threads)
 {
     size_t begin, end;
     cpu_range(CPU_NAME(gemm_panels)(n), 1, thread, threads, &begin, &end);
-    CPU_NAME(gemm_pack)(call->workspace.host, w, ldb, transposed, k, n, begin, end);
+    CPU_NAME(gemm_pack)(packed_of(call), w, ldb, transposed, k, n, begin, end);
 }
 
 /* Behind `first` floats the workspace has `each` for every thread. */
@@ -111,23 +116,26 @@ static block block_of(const conv *g, size_t index)
 size_t CPU_NAME(conv2d_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
-    return workspace_bytes(CPU_NAME(gemm_packed_size)(g.patch, g.k), padded_size(&g), threads);
+    size_t packed = CPU_NAME(gemm_packed_size)(g.patch, g.k);
+    return workspace_bytes(cpu_fold_size(call) + packed, padded_size(&g), threads);
 }
 
 void CPU_NAME(conv2d_prepare)(const mdl_call *call, int thread, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
     pack_weights(call, cpu_in(call, 1), g.k, false, g.patch, g.k, thread, threads);
+    cpu_fold_prepare(call, thread, threads);
 }
 
 static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t end, int thread,
                      cpu_ahead *ahead)
 {
-    size_t packed = CPU_NAME(gemm_packed_size)(g->patch, g->k);
+    size_t before = cpu_fold_size(call) + CPU_NAME(gemm_packed_size)(g->patch, g->k);
     size_t panels = CPU_NAME(gemm_panels)(g->k);
-    float *padded = own_part(call, packed, padded_size(g), thread);
+    float *padded = own_part(call, before, padded_size(g), thread);
+    cpu_fold fold = cpu_fold_of(call);
     cpu_gemm product = {.lda = g->stride * g->c,
-                        .b = call->workspace.host,
+                        .b = packed_of(call),
                         .ldc = g->k,
                         .m = g->out_w,
                         .k = g->kernel_w * g->c,
@@ -135,13 +143,16 @@ static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t e
                         .accumulate = cpu_accumulates(call, 0),
                         .pieces = g->kernel_h,
                         .a_jump = g->padded,
-                        .ahead = ahead};
+                        .ahead = ahead,
+                        .fold = fold};
     for (size_t index = begin; index < end; index++) {
         block b = block_of(g, index);
         pad_rows(g, cpu_in(call, 0) + b.image * g->in_h * g->in_w * g->c, b.first, b.last, padded);
         for (size_t oy = b.first; oy < b.last; oy++) {
             product.a = padded + (oy - b.first) * g->stride * g->padded;
-            product.c = cpu_out(call, 0) + (b.image * g->out_h + oy) * g->out_w * g->k;
+            size_t row = (b.image * g->out_h + oy) * g->out_w * g->k;
+            product.c = cpu_out(call, 0) + row;
+            product.fold.residual = fold.residual ? fold.residual + row : NULL;
             CPU_NAME(gemm_run)(&product, 0, panels);
         }
     }

@@ -151,6 +151,7 @@ MDL_OP_LIST(X)
 #undef X
 
 bool CPU_NAME(batch_norm_supports)(const mdl_call *call);
+bool CPU_NAME(depthwise_norm_supports)(const mdl_call *call);
 extern const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT];
 extern const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT];
 
@@ -178,6 +179,7 @@ CPU_TILE(store16);
 CPU_TILE(load16);
 CPU_TILES(depthwise);
 CPU_TILE(depthwise);
+CPU_PREPARE(depthwise_norm);
 CPU_TILE(depthwise_grad_input);
 CPU_TILES(depthwise_grad_weight);
 CPU_TILE(depthwise_grad_weight);

@@ -1,5 +1,5 @@
-/* DEPTHWISE, and DEPTHWISE_GRAD_INPUT at stride 1, which is the same convolution with the kernel
- * turned by 180 degrees. */
+/* DEPTHWISE, DEPTHWISE_NORM, and DEPTHWISE_GRAD_INPUT at stride 1, which is the same convolution
+ * with the kernel turned by 180 degrees. */
 #include "backends/cpu/depthwise.h"
 
 #include <string.h>
@@ -13,12 +13,28 @@ typedef struct gather {
     ptrdiff_t top, pad_left;       /* first source row of this row */
     bool accumulate;
     cpu_ahead *ahead; /* what to fetch on the way, or NULL */
+    cpu_fold fold;    /* its residual: from dst on */
 } gather;
+
+CPU_INLINE void store_folded(const gather *p, size_t channel, size_t ox, size_t lanes,
+                             size_t columns, const cpu_vec *sum)
+{
+    cpu_fold_vec fold = cpu_fold_load(&p->fold, channel, lanes);
+    CPU_UNROLL
+    for (size_t b = 0; b < columns; b++) {
+        size_t at = (ox + b) * p->c + channel;
+        cpu_vec y = cpu_fold_apply(&fold, sum[b]);
+        if (p->fold.residual)
+            y += cpu_load_n(p->fold.residual + at, lanes);
+        cpu_store_n(p->dst + at, y, lanes);
+    }
+}
 
 /* `columns` pixels of one vector of channels.  Everything but p, channel, ox and lanes is a
  * constant where this is inlined. */
 CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t lanes,
-                              size_t kernel, size_t stride, size_t columns, bool checked, bool flip)
+                              size_t kernel, size_t stride, size_t columns, bool checked, bool flip,
+                              bool folded)
 {
     cpu_vec sum[CPU_DW_COLUMNS] = {{0}};
     cpu_fetch(p->ahead);
@@ -49,6 +65,10 @@ CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t
                     sum[b] += x * weight[j - b * stride];
         }
     }
+    if (folded) {
+        store_folded(p, channel, ox, lanes, columns, sum);
+        return;
+    }
     CPU_UNROLL
     for (size_t b = 0; b < columns; b++) {
         if (p->accumulate)
@@ -59,35 +79,41 @@ CPU_INLINE void gather_vector(const gather *p, size_t channel, size_t ox, size_t
 
 /* `columns` pixels, all channels. */
 CPU_INLINE void gather_block(const gather *p, size_t ox, size_t kernel, size_t stride,
-                             size_t columns, bool checked, bool flip)
+                             size_t columns, bool checked, bool flip, bool folded)
 {
     size_t channel = 0;
     for (; channel + CPU_LANES <= p->c; channel += CPU_LANES)
-        gather_vector(p, channel, ox, CPU_LANES, kernel, stride, columns, checked, flip);
+        gather_vector(p, channel, ox, CPU_LANES, kernel, stride, columns, checked, flip, folded);
     if (channel < p->c)
-        gather_vector(p, channel, ox, p->c - channel, kernel, stride, columns, checked, flip);
+        gather_vector(p, channel, ox, p->c - channel, kernel, stride, columns, checked, flip,
+                      folded);
 }
 
-CPU_INLINE void gather_row(const gather *p, size_t kernel, size_t stride, bool flip)
+CPU_INLINE void gather_row(const gather *p, size_t kernel, size_t stride, bool flip, bool folded)
 {
     size_t ox = 0;
     for (; ox + 4 <= p->dst_w; ox += 4) {
         ptrdiff_t left = (ptrdiff_t)(ox * stride) - p->pad_left;
         if (left >= 0 && left + (ptrdiff_t)(3 * stride + kernel) <= (ptrdiff_t)p->src_w)
-            gather_block(p, ox, kernel, stride, 4, false, flip);
+            gather_block(p, ox, kernel, stride, 4, false, flip, folded);
         else
-            gather_block(p, ox, kernel, stride, 4, true, flip);
+            gather_block(p, ox, kernel, stride, 4, true, flip, folded);
     }
     for (; ox + 2 <= p->dst_w; ox += 2)
-        gather_block(p, ox, kernel, stride, 2, true, flip);
+        gather_block(p, ox, kernel, stride, 2, true, flip, folded);
     for (; ox < p->dst_w; ox++)
-        gather_block(p, ox, kernel, stride, 1, true, flip);
+        gather_block(p, ox, kernel, stride, 1, true, flip, folded);
 }
 
+/* With and without a BatchNorm. */
 #define GATHER_ROW(kernel, stride)                                                                 \
     static void gather_##kernel##_##stride(const gather *p)                                        \
     {                                                                                              \
-        gather_row(p, kernel, stride, false);                                                      \
+        gather_row(p, kernel, stride, false, false);                                               \
+    }                                                                                              \
+    static void folded_##kernel##_##stride(const gather *p)                                        \
+    {                                                                                              \
+        gather_row(p, kernel, stride, false, true);                                                \
     }
 GATHER_ROW(3, 1)
 GATHER_ROW(3, 2)
@@ -96,11 +122,24 @@ GATHER_ROW(5, 2)
 
 static void gather_3_flipped(const gather *p)
 {
-    gather_row(p, 3, 1, true);
+    gather_row(p, 3, 1, true, false);
 }
 static void gather_5_flipped(const gather *p)
 {
-    gather_row(p, 5, 1, true);
+    gather_row(p, 5, 1, true, false);
+}
+
+/* The pixel whose sums stand at dst + at. */
+static void fold_pixel(const gather *p, size_t at)
+{
+    for (size_t c = 0; c < p->c; c += CPU_LANES) {
+        size_t lanes = mdl_min_size(CPU_LANES, p->c - c);
+        cpu_fold_vec fold = cpu_fold_load(&p->fold, c, lanes);
+        cpu_vec y = cpu_fold_apply(&fold, cpu_load_n(p->dst + at + c, lanes));
+        if (p->fold.residual)
+            y += cpu_load_n(p->fold.residual + at + c, lanes);
+        cpu_store_n(p->dst + at + c, y, lanes);
+    }
 }
 
 /* Any kernel and stride, one row of the output. */
@@ -120,6 +159,8 @@ static void general_row(const cpu_dw *g, const gather *p)
             for (size_t c = 0; c < p->c; c++)
                 y[c] += x[c] * w[c];
         }
+        if (p->fold.scale)
+            fold_pixel(p, ox * p->c);
     }
 }
 
@@ -133,26 +174,50 @@ static void convolve(const mdl_call *call, int thread, int threads, cpu_ahead *a
                 .c = g.channels,
                 .pad_left = g.pad_left,
                 .accumulate = cpu_accumulates(call, 0),
-                .ahead = ahead};
+                .ahead = ahead,
+                .fold = cpu_fold_of(call)};
+    static void (*const rows[2][2][2])(const gather *) = {
+        {{gather_3_1, gather_3_2}, {gather_5_1, gather_5_2}},
+        {{folded_3_1, folded_3_2}, {folded_5_1, folded_5_2}}};
+    const float *residual = p.fold.residual;
     size_t begin, end;
     cpu_range(g.n * g.out_h, 1, thread, threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
         p.src = cpu_in(call, 0) + row / g.out_h * g.in_h * g.in_w * g.channels;
         p.dst = cpu_out(call, 0) + row * g.out_w * g.channels;
+        p.fold.residual = residual ? residual + row * g.out_w * g.channels : NULL;
         p.top = (ptrdiff_t)(row % g.out_h * g.stride) - g.pad_top;
         if (!cpu_dw_is_fast(&g))
             general_row(&g, &p);
-        else if (g.kernel_h == 3)
-            (g.stride == 1 ? gather_3_1 : gather_3_2)(&p);
         else
-            (g.stride == 1 ? gather_5_1 : gather_5_2)(&p);
+            rows[p.fold.scale != NULL][g.kernel_h == 5][g.stride == 2](&p);
     }
 }
 
 void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    (void)device;
+    if (cpu_folds(call)) {
+        cpu_fold_prepare(call, thread, threads);
+        cpu_barrier(device);
+    }
     convolve(call, thread, threads, NULL);
+}
+
+size_t CPU_NAME(depthwise_norm_workspace)(const mdl_call *call, int threads)
+{
+    (void)threads;
+    return cpu_fold_size(call) * sizeof(float);
+}
+
+void CPU_NAME(depthwise_norm_prepare)(const mdl_call *call, int thread, int threads)
+{
+    cpu_fold_prepare(call, thread, threads);
+}
+
+/* Of all *_NORM. */
+bool CPU_NAME(depthwise_norm_supports)(const mdl_call *call)
+{
+    return cpu_is_clamp(call->attrs->conv.act);
 }
 
 void CPU_NAME(depthwise_tile)(const mdl_call *slice, const cpu_tile *t)

@@ -3,8 +3,7 @@
 #ifndef MDL_CPU_DEPTHWISE_H
 #define MDL_CPU_DEPTHWISE_H
 
-#include "backends/cpu/cpu_internal.h"
-#include "backends/cpu/simd.h"
+#include "backends/cpu/fold.h"
 
 /* Columns that are computed together: each weight and each input column in registers serves
  * several of them. */

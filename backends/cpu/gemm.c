@@ -101,6 +101,7 @@ typedef struct tile {  /* one block of the product */
     size_t b_lanes;    /* lanes of the last vector of b that may be read */
     size_t c_lanes;    /* lanes of the last vector that are columns of c */
     bool accumulate;   /* c += */
+    cpu_fold fold;     /* from the first column, and of the residual the first row, on */
     const char *fetch; /* ahead of time, a line with each product of a sum */
     size_t fetch_step; /* CPU_LINE, or 0 where there is nothing to fetch */
 } tile;
@@ -142,10 +143,40 @@ CPU_INLINE void put_half(const tile *t, size_t row, size_t column, half value)
     *(half_any *)c = value;
 }
 
+/* One column of vectors, through the BatchNorm. */
+CPU_INLINE void put_folded(const tile *t, const sums *s, size_t rows, size_t v, size_t lanes)
+{
+    cpu_fold_vec fold = cpu_fold_load(&t->fold, v * CPU_LANES, lanes);
+    float *c = t->c + v * CPU_LANES;
+    const float *residual = t->fold.residual ? t->fold.residual + v * CPU_LANES : NULL;
+    CPU_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        cpu_vec value = cpu_fold_apply(&fold, s->full[r][v]);
+        if (residual)
+            value += cpu_load_n(residual + r * t->ldc, lanes);
+        cpu_store_n(c + r * t->ldc, value, lanes);
+    }
+}
+
+/* The last half vector, likewise; the other half of what is loaded counts for nothing. */
+CPU_INLINE void put_half_folded(const tile *t, const sums *s, size_t rows, size_t column)
+{
+    cpu_fold_vec fold = cpu_fold_load(&t->fold, column, HALF);
+    CPU_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        cpu_vec value = {0};
+        memcpy(&value, &s->last[r], sizeof s->last[r]);
+        value = cpu_fold_apply(&fold, value);
+        if (t->fold.residual)
+            value += cpu_load_n(t->fold.residual + r * t->ldc + column, HALF);
+        cpu_store_n(t->c + r * t->ldc + column, value, HALF);
+    }
+}
+
 /* All but t are constants where this is inlined, and the one of the two steps that is 1; where
  * `halved`, the last of the vectors is half a one. */
 CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, bool halved, size_t row_step,
-                      size_t k_step)
+                      size_t k_step, bool folded)
 {
     sums s = {{{{0}}}, {{0}}};
     size_t full = halved ? vectors - 1 : vectors, tail = full - 1, ldb = t->ldb, depth = t->k;
@@ -185,6 +216,14 @@ CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, bool halved, s
             b += ldb;
         }
     }
+    if (folded) {
+        CPU_UNROLL
+        for (size_t v = 0; v < full; v++)
+            put_folded(t, &s, rows, v, v == tail ? c_lanes : CPU_LANES);
+        if (halved)
+            put_half_folded(t, &s, rows, full * CPU_LANES);
+        return;
+    }
     CPU_UNROLL
     for (size_t r = 0; r < rows; r++) {
         CPU_UNROLL
@@ -195,14 +234,20 @@ CPU_INLINE void micro(const tile *t, size_t rows, size_t vectors, bool halved, s
     }
 }
 
+/* Each is compiled with and without a BatchNorm: a test of it at run time made the plain ones
+ * slower. */
 #define MICRO(rows, vectors, halved)                                                               \
     static void plain_##rows##_##vectors##_##halved(const tile *t)                                 \
     {                                                                                              \
-        micro(t, rows, vectors, halved, t->lda, 1);                                                \
+        micro(t, rows, vectors, halved, t->lda, 1, false);                                         \
     }                                                                                              \
     static void transposed_##rows##_##vectors##_##halved(const tile *t)                            \
     {                                                                                              \
-        micro(t, rows, vectors, halved, 1, t->lda);                                                \
+        micro(t, rows, vectors, halved, 1, t->lda, false);                                         \
+    }                                                                                              \
+    static void folded_##rows##_##vectors##_##halved(const tile *t)                                \
+    {                                                                                              \
+        micro(t, rows, vectors, halved, t->lda, 1, true);                                          \
     }
 MICRO(8, 1, 0)
 MICRO(4, 1, 0)
@@ -236,14 +281,16 @@ MICRO(6, 2, 0)
 typedef void (*micro_fn)(const tile *t);
 typedef struct micro_choice {
     size_t rows;     /* of a block */
-    micro_fn run[2]; /* [a_transposed] */
+    micro_fn run[3]; /* by form */
 } micro_choice;
+enum { AS_IT_LIES, TRANSPOSED, FOLDED };
 
 #define CHOICE(rows, vectors, halved)                                                              \
     {                                                                                              \
         rows,                                                                                      \
         {                                                                                          \
-            plain_##rows##_##vectors##_##halved, transposed_##rows##_##vectors##_##halved          \
+            plain_##rows##_##vectors##_##halved, transposed_##rows##_##vectors##_##halved,         \
+                folded_##rows##_##vectors##_##halved                                               \
         }                                                                                          \
     }
 /* [halved][vectors - 1], tallest block first. */
@@ -261,6 +308,15 @@ static const micro_choice choices[][MAX_VECTORS][4] = {
      {CHOICE(4, 3, 0), CHOICE(2, 3, 0), CHOICE(1, 3, 0)}},
 #endif
 };
+
+static cpu_fold fold_at(const cpu_fold *all, size_t column, size_t element)
+{
+    return (cpu_fold){.mean = all->mean + column,
+                      .scale = all->scale + column,
+                      .beta = all->beta + column,
+                      .residual = all->residual ? all->residual + element : NULL,
+                      .act = all->act};
+}
 
 /* Rows [first, last) of one panel: the tallest blocks that fit. */
 static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last)
@@ -280,17 +336,20 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
               .accumulate = g->accumulate};
     t.b_lanes = g->ldb ? t.c_lanes : CPU_LANES;
     bool halved = t.c_lanes == HALF && (vectors == 2 || vectors == 3);
+    int form = g->fold.scale ? FOLDED : g->a_transposed ? TRANSPOSED : AS_IT_LIES;
     const micro_choice *choice = choices[halved][vectors - 1];
     for (size_t row = first; row < last; row += choice->rows) {
         while (choice->rows > last - row)
             choice++;
         t.a = g->a + row * (g->a_transposed ? 1 : g->lda);
         t.c = g->c + row * g->ldc + column;
+        if (form == FOLDED)
+            t.fold = fold_at(&g->fold, column, row * g->ldc + column);
         t.fetch = cpu_ahead_take(g->ahead, pieces * t.k);
         t.fetch_step = t.fetch ? CPU_LINE : 0;
         if (!t.fetch)
             t.fetch = (const char *)t.b;
-        choice->run[g->a_transposed](&t);
+        choice->run[form](&t);
     }
 }
 

@@ -2,8 +2,7 @@
 #ifndef MDL_CPU_GEMM_H
 #define MDL_CPU_GEMM_H
 
-#include "backends/cpu/cpu_internal.h"
-#include "backends/cpu/simd.h"
+#include "backends/cpu/fold.h"
 
 /* A right-hand matrix b[k, n] is cut into panels of whole vectors, each contiguous: k rows of
  * the panel's width, zeros behind column n. */
@@ -30,6 +29,7 @@ typedef struct cpu_gemm {
      * another. */
     size_t pieces, a_jump;
     cpu_ahead *ahead; /* what to fetch on the way, or NULL */
+    cpu_fold fold;    /* of all n columns; its residual lies as c does.  Not with a_transposed */
 } cpu_gemm;
 
 /* Panels [first, last) of the product. Each element is one sum in the order of k. */

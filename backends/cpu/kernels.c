@@ -36,6 +36,15 @@
                         .images_out = 1,                                                           \
                         .two_parts = (two)}
 
+/* Products with a BatchNorm: the plain kernels do them, too. */
+#define ROW_NORM(UPPER, lower, workspace_of)                                                       \
+    [MDL_OP_##UPPER##_NORM] = {.run = CPU_NAME(lower),                                             \
+                               .supports = CPU_NAME(depthwise_norm_supports),                      \
+                               .workspace = CPU_NAME(workspace_of##_workspace),                    \
+                               .tile = CPU_NAME(lower##_tiles),                                    \
+                               .images_in = 1 | 1 << 6,                                            \
+                               .images_out = 1}
+
 const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
     ROW_PRODUCT(LINEAR, linear),
     ROW_PRODUCT(LINEAR_GRAD_INPUT, linear_grad_input),
@@ -51,6 +60,9 @@ const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
     ROW_BATCH_NORM(BATCH_NORM_APPLY, batch_norm_apply, 1 | 1 << 5, false),
     ROW_BATCH_NORM(BATCH_NORM_INFER, batch_norm_infer, 1 | 1 << 5, false),
     ROW_BATCH_NORM(BATCH_NORM_GRAD, batch_norm_grad, 1 | 2, true),
+    ROW_NORM(LINEAR, linear, linear),
+    ROW_NORM(CONV2D, conv2d, conv2d),
+    ROW_NORM(DEPTHWISE, depthwise, depthwise_norm),
     ROW(ACTIVATION, activation),
     ROW(ACTIVATION_GRAD, activation_grad),
     ROW(ADD, add),
@@ -99,6 +111,9 @@ const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT] = {
     [MDL_OP_DEPTHWISE].main = {TILE(depthwise)},
     [MDL_OP_DEPTHWISE_GRAD_INPUT].main = {TILE(depthwise_grad_input)},
     [MDL_OP_DEPTHWISE_GRAD_WEIGHT].main = {TILE(depthwise_grad_weight), FINISH(sum_partials)},
+    [MDL_OP_LINEAR_NORM].main = {PREPARE(linear), TILE(linear)},
+    [MDL_OP_CONV2D_NORM].main = {PREPARE(conv2d), TILE(conv2d)},
+    [MDL_OP_DEPTHWISE_NORM].main = {PREPARE(depthwise_norm), TILE(depthwise)},
     [MDL_OP_BATCH_NORM] = {{TILE(batch_norm_sums), FINISH(batch_norm_sums)}, {TILE(batch_norm)}},
     [MDL_OP_BATCH_NORM_APPLY].main = {PREPARE(batch_norm_apply), TILE(batch_norm)},
     [MDL_OP_BATCH_NORM_INFER].main = {PREPARE(batch_norm_infer), TILE(batch_norm)},

@@ -1,5 +1,5 @@
-/* LINEAR and its gradients: products of a tall, skinny matrix with a small one.  This is where the
- * 1x1 convolutions go. */
+/* LINEAR, LINEAR_NORM and the gradients: products of a tall, skinny matrix with a small one.  This
+ * is where the 1x1 convolutions go. */
 #include "backends/cpu/blas.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/sums.h"
@@ -18,13 +18,20 @@ static cpu_gemm product_of(const mdl_call *call, bool gradient)
                       .lda = gradient ? k : c,
                       .b = cpu_in(call, 1),
                       .ldb = k,
-                      .bias = !gradient && cpu_has(call, 2) ? cpu_in(call, 2) : NULL,
+                      .bias =
+                          call->op == MDL_OP_LINEAR && cpu_has(call, 2) ? cpu_in(call, 2) : NULL,
                       .c = cpu_out(call, 0),
                       .ldc = gradient ? c : k,
                       .m = mdl_shape_rows(&call->in[0].shape),
                       .k = gradient ? k : c,
                       .n = gradient ? c : k,
-                      .accumulate = cpu_accumulates(call, 0)};
+                      .accumulate = cpu_accumulates(call, 0),
+                      .fold = cpu_fold_of(call)};
+}
+
+static float *packed_of(const mdl_call *call)
+{
+    return (float *)call->workspace.host + cpu_fold_size(call);
 }
 
 /* The weights into the workspace. */
@@ -33,12 +40,12 @@ static void pack(const mdl_call *call, bool gradient, int thread, int threads)
     cpu_gemm g = product_of(call, gradient);
     size_t begin, end;
     cpu_range(CPU_NAME(gemm_panels)(g.n), 1, thread, threads, &begin, &end);
-    CPU_NAME(gemm_pack)(call->workspace.host, g.b, g.ldb, gradient, g.k, g.n, begin, end);
+    CPU_NAME(gemm_pack)(packed_of(call), g.b, g.ldb, gradient, g.k, g.n, begin, end);
 }
 
 static void use_packed(cpu_gemm *g, const mdl_call *call)
 {
-    g->b = call->workspace.host;
+    g->b = packed_of(call);
     g->ldb = 0;
 }
 
@@ -68,6 +75,8 @@ static void share_product(cpu_gemm *g, int thread, int threads)
         cpu_range(g->m, 8, thread, threads, &begin, &end);
         g->a += begin * g->lda;
         g->c += begin * g->ldc;
+        if (g->fold.residual)
+            g->fold.residual += begin * g->ldc;
         g->m = end - begin;
         CPU_NAME(gemm_run)(g, 0, panels);
     } else {
@@ -83,11 +92,14 @@ void CPU_NAME(linear)(mdl_device *device, const mdl_call *call, int thread, int 
         return;
     }
     cpu_gemm g = product_of(call, false);
-    if (g.m >= PACK_FROM_ROWS) {
+    bool packs = g.m >= PACK_FROM_ROWS;
+    if (packs) {
         pack(call, false, thread, threads);
-        cpu_barrier(device);
         use_packed(&g, call);
     }
+    cpu_fold_prepare(call, thread, threads);
+    if (packs || cpu_folds(call))
+        cpu_barrier(device);
     share_product(&g, thread, threads);
 }
 
@@ -95,6 +107,7 @@ void CPU_NAME(linear_prepare)(const mdl_call *call, int thread, int threads)
 {
     if (call->variant == 0)
         pack(call, false, thread, threads);
+    cpu_fold_prepare(call, thread, threads);
 }
 
 void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
@@ -106,7 +119,8 @@ size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
     bool as_it_lies = call->join.tile == 0 && mdl_shape_rows(&call->in[0].shape) < PACK_FROM_ROWS;
-    return as_it_lies ? 0 : packed_bytes(call, false);
+    size_t packed = as_it_lies ? 0 : packed_bytes(call, false);
+    return cpu_fold_size(call) * sizeof(float) + packed;
 }
 
 void CPU_NAME(linear_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)

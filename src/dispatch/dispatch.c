@@ -41,6 +41,11 @@ bool mdl_dispatch_is_fallback(const mdl_device *device, const mdl_call *call)
     return call->kernel && call->kernel != &device->backend->kernels[call->op];
 }
 
+bool mdl_dispatch_offers(const mdl_device *device, const mdl_call *call)
+{
+    return can_run(&device->backend->kernels[call->op], call);
+}
+
 size_t mdl_dispatch_workspace(const mdl_device *device, const mdl_call *call)
 {
     const mdl_kernel *kernel = call->kernel;

@@ -53,6 +53,8 @@ mdl_status mdl_view_download_f32(const mdl_view *from, float *to, size_t count) 
  * where neither the backend nor the fallback can do it. */
 mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call) MDL_MUST_CHECK;
 bool mdl_dispatch_is_fallback(const mdl_device *device, const mdl_call *call);
+/* Whether the device's own backend, not the fallback, has a kernel for the call. */
+bool mdl_dispatch_offers(const mdl_device *device, const mdl_call *call);
 size_t mdl_dispatch_workspace(const mdl_device *device, const mdl_call *call); /* bytes */
 mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n,
                             double *seconds) MDL_MUST_CHECK;

@@ -113,7 +113,7 @@ typedef struct mdl_plan mdl_plan;
 typedef struct mdl_plan_options {
     bool recompute; /* BatchNorm outputs are computed again in the backward pass, not kept */
     bool mixed;     /* activations are kept for the backward pass as bfloat16 */
-    bool separate;  /* debug: every tensor has memory of its own */
+    bool separate;  /* debug: every tensor is made, and has memory of its own */
 } mdl_plan_options;
 
 /* The plan is immutable and may outlive nothing: graph and device must stay. */

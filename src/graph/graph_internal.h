@@ -90,6 +90,8 @@ struct mdl_plan {
 mdl_status mdl__plan_nodes(mdl_plan *plan, bool recompute_all);
 /* Keep what the backward pass reads as bfloat16. */
 mdl_status mdl__plan_mixed(mdl_plan *plan);
+/* Fold BatchNorms with running statistics into the products before them. */
+mdl_status mdl__plan_fold(mdl_plan *plan);
 /* Decide which calls run interleaved. */
 mdl_status mdl__plan_join(mdl_plan *plan);
 /* Find the tensors that then need not exist as a whole. */

@@ -221,6 +221,8 @@ mdl_status mdl_plan_create(mdl_graph *graph, mdl_device *device, const mdl_plan_
     mdl_status status = mdl__plan_nodes(plan, opt->recompute);
     if (status == MDL_OK && opt->mixed)
         status = mdl__plan_mixed(plan);
+    if (status == MDL_OK && !opt->separate)
+        status = mdl__plan_fold(plan);
     if (status == MDL_OK)
         status = make_calls(plan);
     if (status == MDL_OK)

@@ -89,8 +89,14 @@ static inline float mdl_bf16_value(uint16_t stored)
     X(BATCH_NORM_GRAD, batch_norm_grad)   /* dy, x, gamma, beta, mean, inv_std -> dx, dgamma,       \
                                              dbeta; dy is that behind the activation, which is      \
                                              recomputed from x for its mask */                      \
-    X(RMS_NORM, rms_norm)                 /* x[..., D] -> y, inv_rms[M] */                          \
-    X(RMS_NORM_GRAD, rms_norm_grad)       /* dy, x, inv_rms -> dx */                                \
+    /* a product without a bias and the BATCH_NORM_INFER behind it, as one; made by plans only      \
+       (graph/fold.c), no gradient */                                                               \
+    X(LINEAR_NORM, linear_norm)       /* x, w, gamma, beta, running_mean, running_var, [residual]   \
+                                         -> y */                                                    \
+    X(CONV2D_NORM, conv2d_norm)       /* the same */                                                \
+    X(DEPTHWISE_NORM, depthwise_norm) /* the same */                                                \
+    X(RMS_NORM, rms_norm)             /* x[..., D] -> y, inv_rms[M] */                              \
+    X(RMS_NORM_GRAD, rms_norm_grad)   /* dy, x, inv_rms -> dx */                                    \
     /* elementwise and movement */                                                                  \
     X(ACTIVATION, activation)           /* x -> y */                                                \
     X(ACTIVATION_GRAD, activation_grad) /* dy, x -> dx */                                           \
@@ -142,7 +148,7 @@ typedef enum mdl_op {
         MDL_OP_COUNT
 } mdl_op;
 
-#define MDL_MAX_IN  6
+#define MDL_MAX_IN  7
 #define MDL_MAX_OUT 3
 
 typedef enum mdl_act { MDL_ACT_NONE, MDL_ACT_RELU, MDL_ACT_RELU6, MDL_ACT_SILU } mdl_act;
@@ -156,10 +162,12 @@ typedef struct mdl_segment {
 } mdl_segment;
 
 typedef union mdl_attrs {
-    struct { /* CONV2D*, DEPTHWISE* */
+    struct { /* CONV2D*, DEPTHWISE*, LINEAR_NORM */
         size_t kernel_h, kernel_w, stride;
         size_t pad_top, pad_left, pad_bottom, pad_right;
         size_t in_h, in_w; /* of the forward input; the gradients need them, the forward checks */
+        double eps;        /* of *_NORM (LINEAR_NORM has this and the next only) */
+        mdl_act act;       /* of *_NORM: as norm.act */
     } conv;
     struct { /* BATCH_NORM*, RMS_NORM* */
         double eps;
