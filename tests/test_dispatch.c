@@ -217,7 +217,15 @@ static void test_threads(void **state)
     (void)state;
     static float one[FLOATS], many[FLOATS];
     static const mdl_attrs norm = {.norm = {.eps = 1e-3, .momentum = 0.1}};
-    static const mdl_attrs window = {.conv = {3, 3, 1, 1, 1, 1, 1, 7, 9}};
+    static const mdl_attrs window = {.conv = {.kernel_h = 3,
+                                              .kernel_w = 3,
+                                              .stride = 1,
+                                              .pad_top = 1,
+                                              .pad_left = 1,
+                                              .pad_bottom = 1,
+                                              .pad_right = 1,
+                                              .in_h = 7,
+                                              .in_w = 9}};
     const mdl_view x = {.shape = MDL_SHAPE2(2311, 24)}, y = {.shape = MDL_SHAPE2(2311, 40)};
     const mdl_view w = {.shape = MDL_SHAPE2(24, 40)}, c = {.shape = MDL_SHAPE1(24)};
     const mdl_view image = {.shape = MDL_SHAPE4(37, 7, 9, 24)};

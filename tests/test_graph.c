@@ -407,7 +407,7 @@ static void test_folding(void **state)
     for (int v = PLAIN; v <= SILU_BEHIND; v++) {
         for (int composed = 0; composed < 2; composed++) {
             net n = {0};
-            build_pair(&n, v);
+            build_pair(&n, (variation)v);
             prepare(&n, &(mdl_plan_options){.separate = composed});
             bool folds = (v == PLAIN || v == SILU_BEHIND) && !composed;
             assert_int_equal(count_folded(n.plan), folds ? 1 : 0);

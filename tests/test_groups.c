@@ -71,7 +71,15 @@ static mdl_attrs window(const net *n, int x, size_t kernel, size_t stride)
 {
     const mdl_shape *s = &mdl_graph_desc(n->graph, x)->shape;
     size_t pad = kernel / 2;
-    return (mdl_attrs){.conv = {kernel, kernel, stride, pad, pad, pad, pad, s->dim[1], s->dim[2]}};
+    return (mdl_attrs){.conv = {.kernel_h = kernel,
+                                .kernel_w = kernel,
+                                .stride = stride,
+                                .pad_top = pad,
+                                .pad_left = pad,
+                                .pad_bottom = pad,
+                                .pad_right = pad,
+                                .in_h = s->dim[1],
+                                .in_w = s->dim[2]}};
 }
 
 static int depthwise(net *n, const char *name, int x, size_t kernel, size_t stride)
