@@ -396,13 +396,7 @@ mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const ch
     if (job->n_parents != 2)
         return mdl_fail(MDL_INVALID, "align: %zu checkpoints given, expected two", job->n_parents);
     MDL_TRY(mdl__merger_create(job, job->device, false, &m));
-    mdl_status status = mdl_weights_create(m.graph, job->device, &a);
-    if (status == MDL_OK)
-        status = mdl_weights_create(m.graph, job->device, &b);
-    if (status == MDL_OK)
-        status = mdl__merger_load(&m, job->parents[0], &a);
-    if (status == MDL_OK)
-        status = mdl__merger_load(&m, job->parents[1], &b);
+    mdl_status status = mdl__merger_load_two(&m, &a, &b);
     if (status == MDL_OK)
         status = mdl__align(&m, method, &a, &b, result);
     if (status == MDL_OK)

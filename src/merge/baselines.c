@@ -19,13 +19,7 @@ mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *p
     mdl_weights a = {0}, b = {0};
     MDL_TRY(expect_parents(job, 2, "slerp"));
     MDL_TRY(mdl__merger_create(job, job->device, false, &m));
-    mdl_status status = mdl_weights_create(m.graph, job->device, &a);
-    if (status == MDL_OK)
-        status = mdl_weights_create(m.graph, job->device, &b);
-    if (status == MDL_OK)
-        status = mdl__merger_load(&m, job->parents[0], &a);
-    if (status == MDL_OK)
-        status = mdl__merger_load(&m, job->parents[1], &b);
+    mdl_status status = mdl__merger_load_two(&m, &a, &b);
     if (status == MDL_OK) /* no split: all of it lies in the first part */
         status =
             mdl__genome_cross(&m.genome, job->merge->angle, &a, &b, m.genome.elements, ratio, &a);

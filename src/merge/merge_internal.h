@@ -123,6 +123,9 @@ mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool
 mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out) MDL_MUST_CHECK;
 void mdl__merger_destroy(mdl__merger *m);
 mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out) MDL_MUST_CHECK;
+/* Make both (zeroed before; the caller's to destroy, also after a failure) of the first two
+ * parents. */
+mdl_status mdl__merger_load_two(mdl__merger *m, mdl_weights *a, mdl_weights *b) MDL_MUST_CHECK;
 /* Statistics, where each child's are re-estimated, and scores of a genome.  watch: as for
  * mdl_evaluator_run_while; may be NULL. */
 mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,

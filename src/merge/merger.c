@@ -117,6 +117,14 @@ mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
     return status;
 }
 
+mdl_status mdl__merger_load_two(mdl__merger *m, mdl_weights *a, mdl_weights *b)
+{
+    MDL_TRY(mdl_weights_create(m->graph, m->job->device, a));
+    MDL_TRY(mdl_weights_create(m->graph, m->job->device, b));
+    MDL_TRY(mdl__merger_load(m, m->job->parents[0], a));
+    return mdl__merger_load(m, m->job->parents[1], b);
+}
+
 mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,
                              void *user, mdl_scores *scores, bool *complete)
 {
