@@ -81,6 +81,81 @@ static void batches_do_not_matter(void **state)
     }
 }
 
+static size_t seen[256];
+
+static bool note(void *user, const mdl_scores *s, const uint32_t *images, size_t n)
+{
+    size_t *batches = user;
+    (*batches)++;
+    for (size_t i = 0; i < n; i++) {
+        seen[images[i]]++;
+        assert_true(s->losses[images[i]] == scores[0].losses[images[i]]);
+    }
+    return *batches < 4;
+}
+
+/* In another order each image has the scores that it had, to the last bit, with a twin too. */
+static void same_in_order(const mdl_model_config *model, size_t batch)
+{
+    mdl_evaluator_options options = {
+        .split = MDL_SPLIT_FITNESS, .batch = batch, .keep_on_device = true, .reorders = true};
+    uint32_t order[256];
+    size_t count = data->count[MDL_SPLIT_FITNESS], batches = 0;
+    bool complete;
+    assert_true(count <= MDL_COUNT(order) && count > 4 * batch);
+    evaluate(0, model, options);
+    mdl_scores_free(&scores[1]);
+    mdl_rng rng = mdl_rng_init(8, batch);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < count; i++)
+            order[i] = (uint32_t)i;
+        mdl_rng_shuffle(&rng, order, count);
+        must(mdl_evaluator_order(evaluators[0], order));
+        mdl_evaluator_destroy(evaluators[1]);
+        must(mdl_evaluator_twin(evaluators[0], data, device, &evaluators[1]));
+        for (size_t e = 0; e < 2; e++) {
+            must(mdl_evaluator_run(evaluators[e], &weights, &scores[1]));
+            for (size_t i = 0; i < count; i++) {
+                assert_true(scores[1].correct[i] == scores[0].correct[i]);
+                assert_true(scores[1].losses[i] == scores[0].losses[i]);
+            }
+            assert_true(scores[1].top1 == scores[0].top1 && scores[1].loss == scores[0].loss);
+        }
+    }
+    memset(seen, 0, sizeof seen);
+    must(mdl_evaluator_run_while(evaluators[1], &weights, note, &batches, &scores[1], &complete));
+    assert_false(complete);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(seen[order[i]], i < 4 * batch);
+    mdl_evaluator_destroy(evaluators[1]); /* before the one that it borrows from */
+    evaluators[1] = NULL;
+}
+
+static void order_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {"cpu", "cpu:base", "cpu:avx2", "cpu:avx512"};
+    for (size_t v = 0; v < MDL_COUNT(variants); v++) {
+        mdl_evaluator_destroy(evaluators[0]);
+        evaluators[0] = NULL;
+        mdl_device_close(device);
+        if (mdl_device_open(variants[v], 1, MDL_F32, &device) != MDL_OK)
+            continue; /* not on this processor */
+        for (int halt = 0; halt < 2; halt++) {
+            mdl_model_config model = small_model(halt ? MDL_MODEL_HYBRID : MDL_MODEL_MLP, data);
+            model.trm.halt = halt != 0;
+            same_in_order(&model, 5);
+            same_in_order(&model, 29);
+            mdl_weights_destroy(&weights);
+        }
+    }
+    mdl_evaluator_options options = {
+        .split = MDL_SPLIT_FITNESS, .keep_logits = true, .reorders = true};
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[1]),
+                     MDL_INVALID);
+}
+
 /* Scores agree with the logits; a second run allocates nothing and gives the same bytes. */
 static void scores_follow_from_logits(void **state)
 {
@@ -364,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(batches_do_not_matter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(order_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scores_follow_from_logits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(double_throughout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trains_in_double, set_up, tear_down),

@@ -137,7 +137,7 @@ static void hopeless_is_hopeless(void **state)
     for (size_t round = 0; round < 4000; round++) {
         static const double alphas[] = {0, 0.5, 1, 2};
         float known[4], draws[16];
-        size_t done = 1 + round % 3, left = 4 - done;
+        size_t done = 1 + round % 3, left = 4 - done, first = round % 7 % 4; /* any of them */
         archive.alpha = alphas[round / 3 % 4];
         archive.binary = round % 2 == 0 || archive.alpha > 1;
         archive.best_capacity = !archive.binary && round % 5 == 0;
@@ -149,19 +149,33 @@ static void hopeless_is_hopeless(void **state)
         for (size_t i = 0; i < 3; i++)
             row(i, 41 + i, draws[4 * i], draws[4 * i + 1], draws[4 * i + 2], draws[4 * i + 3]);
         memcpy(known, draws + 12, sizeof known);
+        for (size_t j = 0; j < left; j++)
+            known[(first + j) % 4] = 1;
         archive.rated = 0;
-        if (!mdl__archive_hopeless(&archive, known, done, room))
+        if (!mdl__archive_hopeless(&archive, known, room))
             continue;
         found++;
         for (size_t way = 0; way < (size_t)1 << left; way++) { /* each end of each other sample */
             for (size_t j = 0; j < left; j++)
-                known[done + j] = (way >> j & 1) != 0 ? 1.0F : 0.0F;
+                known[(first + j) % 4] = (way >> j & 1) != 0 ? 1.0F : 0.0F;
             row(3, 50, known[0], known[1], known[2], known[3]);
             assert_int_equal(mdl__archive_replace(&archive), 3);
         }
     }
     print_message("%zu of 4000 hopeless\n", found);
     assert_true(found > 100);
+}
+
+static void hardest_samples_come_first(void **state)
+{
+    (void)state;
+    uint32_t order[4];
+    row(0, 11, 1, 0, 0, 1);
+    row(1, 12, 1, 0.5F, 0, 1);
+    row(2, 13, 1, 0.4F, 0, 0); /* sums 3, 0.9, 0, 2 */
+    mdl__archive_hardest_first(&archive, order);
+    static const uint32_t expected[4] = {1, 2, 3, 0}; /* whole ones count */
+    assert_memory_equal(order, expected, sizeof order);
 }
 
 static void empty_places_do_not_count(void **state)
@@ -923,6 +937,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty_places_do_not_count, archive_set_up,
                                         archive_tear_down),
         cmocka_unit_test_setup_teardown(hopeless_is_hopeless, archive_set_up, archive_tear_down),
+        cmocka_unit_test_setup_teardown(hardest_samples_come_first, archive_set_up,
+                                        archive_tear_down),
         cmocka_unit_test(slerp_coefficients),
         cmocka_unit_test(cma_constants),
         cmocka_unit_test(methods),

@@ -97,28 +97,25 @@ void mdl__archive_rate(mdl__archive *a, size_t rows)
 /* ---- early abandoning ---------------------------------------------------------------------------
  */
 
-/* How far the child may be ahead of member i at most: the known scores as they are, the others as
- * they suit it best. */
-static double largest_lead(const mdl__archive *a, size_t i, const float *scores, size_t done,
+/* How far the child may be ahead of member i at most. */
+static double largest_lead(const mdl__archive *a, size_t i, const float *scores,
                            const double *share)
 {
     const float *s = a->scores[i];
-    double lead = 0, hope = 0;
+    double lead = 0;
 #pragma omp simd reduction(+ : lead)
-    for (size_t j = 0; j < done; j++)
+    for (size_t j = 0; j < a->samples; j++)
         lead += ((double)scores[j] - (double)s[j]) * share[j];
-#pragma omp simd reduction(+ : hope)
-    for (size_t j = done; j < a->samples; j++)
-        hope += (1 - (double)s[j]) * share[j];
-    return lead + hope;
+    return lead;
 }
 
 /* The child goes if it is less fit than each member i of the K + 1, that is if
  *     sum_j (s_cj - s_ij) C_j / (z_j + s_cj)^alpha < 0
  * where z is the sum over the K and C_j <= 1.  For a sample that is not yet known the term is at
- * most (1 - s_ij) / (z_j + 1)^alpha: with s_cj in {0, 1} by inspection, and for s_cj in between
- * because with alpha <= 1 and z_j >= s_ij it grows with s_cj.  Rounding is left a margin. */
-bool mdl__archive_hopeless(mdl__archive *a, const float *scores, size_t done, double *room)
+ * most (1 - s_ij) / (z_j + 1)^alpha, as if s_cj were 1: with s_cj in {0, 1} by inspection, and for
+ * s_cj in between because with alpha <= 1 and z_j >= s_ij it grows with s_cj.  Rounding is left a
+ * margin. */
+bool mdl__archive_hopeless(mdl__archive *a, const float *scores, double *room)
 {
     size_t k = a->places, least = 0;
     if (a->alpha > 1 && !a->binary)
@@ -129,21 +126,32 @@ bool mdl__archive_hopeless(mdl__archive *a, const float *scores, size_t done, do
     if (a->rated != k)
         mdl__archive_rate(a, k);
     for (size_t j = 0; j < a->samples; j++) {
-        double s = j < done ? (double)scores[j] : 1, z = a->z[j] + s;
-        double capacity = 1;
-        if (a->best_capacity && j < done) /* weight * z^alpha is that of the K */
+        double s = (double)scores[j], z = a->z[j] + s, capacity = 1;
+        if (a->best_capacity) /* weight * z^alpha is that of the K */
             capacity = fmax(a->weight[j] * crowd(a, a->z[j]), s);
         room[j] = capacity / crowd(a, z);
     }
     double margin = 1e-9 * (double)a->samples;
     for (size_t i = 1; i < k; i++)
         least = a->fitness[i] < a->fitness[least] ? i : least;
-    if (largest_lead(a, least, scores, done, room) >= -margin) /* the most likely to be beaten */
+    if (largest_lead(a, least, scores, room) >= -margin) /* the most likely to be beaten */
         return false;
     for (size_t i = 0; i < k; i++)
-        if (largest_lead(a, i, scores, done, room) >= -margin)
+        if (largest_lead(a, i, scores, room) >= -margin)
             return false;
     return true;
+}
+
+/* A child may be ahead only where others fail, so there its bound falls fastest. */
+void mdl__archive_hardest_first(mdl__archive *a, uint32_t *order)
+{
+    size_t n = 0;
+    if (a->rated != a->places)
+        mdl__archive_rate(a, a->places);
+    for (size_t right = 0; right <= a->places; right++)
+        for (size_t j = 0; j < a->samples; j++)
+            if ((size_t)a->z[j] == right)
+                order[n++] = (uint32_t)j;
 }
 
 /* The place that `u` falls on where place i has a part of values[i]; K where all are 0. */

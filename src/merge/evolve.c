@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MDL_SAVE_SECONDS 30 /* between saves of the state; it holds the whole archive */
+#define MDL_ORDER_EVERY  50 /* children between looks at which samples are the hardest */
 
 const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
 {
@@ -63,7 +64,8 @@ static void search_destroy(mdl__search *s)
     mdl_free(s->crosses);
     mdl_free(s->judged);
     mdl_free(s->abandoned);
-    mdl_free(s->bound);
+    mdl_free(s->room);
+    mdl_free(s->order);
     mdl_free(s->spare);
     mdl__archive_destroy(&s->archive);
     mdl__crew_destroy(&s->crew);
@@ -115,7 +117,8 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     MDL_TRY(MDL_NEW(s->batch, "children", &s->crosses));
     MDL_TRY(MDL_NEW(s->batch, "children", &s->judged));
     MDL_TRY(MDL_NEW(s->batch, "children", &s->abandoned));
-    MDL_TRY(MDL_NEW(samples, "bounds", &s->bound));
+    MDL_TRY(MDL_NEW(samples, "bounds", &s->room));
+    MDL_TRY(MDL_NEW(samples, "order of samples", &s->order));
     MDL_TRY(MDL_NEW(s->batch, "spare genomes", &s->spare));
     MDL_TRY(create_genomes(s));
     if (job->out && job->out[0] != 0)
@@ -132,50 +135,54 @@ mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
 /* ---- judging
  * -------------------------------------------------------------------------------------- */
 
-/* The scores s_ij of images first .. first + n - 1. */
-static void fill_scores(const mdl__search *s, const mdl_scores *scores, size_t first, size_t n,
-                        float *row)
+/* The score s_ij of image j. */
+static float score(const mdl__search *s, const mdl_scores *scores, size_t j)
 {
-    if (s->config->score == MDL_SCORE_CORRECT)
-        memcpy(row + first, scores->correct + first, n * sizeof *row);
-    else
-        for (size_t j = first; j < first + n; j++)
-            row[j] = expf(-(float)scores->losses[j]);
+    return s->config->score == MDL_SCORE_CORRECT ? scores->correct[j]
+                                                 : expf(-(float)scores->losses[j]);
 }
 
 typedef struct watch { /* a child that is being judged */
     mdl__search *s;
-    size_t child, known; /* which, and how many of its scores are in its row */
+    size_t child;
 } watch;
 
 /* Whether to go on: not where the child is the next to be admitted and sure to get no place. */
-static bool go_on(void *user, const mdl_scores *scores, size_t done)
+static bool go_on(void *user, const mdl_scores *scores, const uint32_t *images, size_t n)
 {
     watch *w = user;
     mdl__search *s = w->s;
     float *row = s->child_scores + w->child * s->archive.samples;
-    fill_scores(s, scores, w->known, done - w->known, row);
-    w->known = done;
+    for (size_t i = 0; i < n; i++)
+        row[images[i]] = score(s, scores, images[i]);
     mdl_monitor_lock(s->crew.monitor);
-    bool hopeless = s->admitted == w->child && s->strategy->hopeless(s, row, done);
+    bool hopeless = s->admitted == w->child && s->strategy->hopeless(s, row);
     mdl_monitor_unlock(s->crew.monitor);
     return !hopeless;
+}
+
+static bool abandons(const mdl__search *s)
+{
+    return s->config->abandon && s->strategy->hopeless;
 }
 
 /* Score the genome in spare[c] and note it as child c. */
 static mdl_status judge(mdl__search *s, size_t worker, size_t c, bool all_samples)
 {
     mdl_scores *scores = &s->crew.scores[worker];
-    watch w = {s, c, 0};
+    float *row = s->child_scores + c * s->archive.samples;
+    watch w = {s, c};
     bool complete;
-    mdl_evaluator_watch ask =
-        !all_samples && s->config->abandon && s->strategy->hopeless ? go_on : NULL;
+    mdl_evaluator_watch ask = !all_samples && abandons(s) ? go_on : NULL;
+    for (size_t j = 0; j < s->archive.samples; j++)
+        row[j] = 1; /* until it is known */
     MDL_TRY(mdl__merger_judge(&s->crew.mergers[worker], &s->genomes[s->spare[c]], ask, &w, scores,
                               &complete));
     s->abandoned[c] = !complete;
     if (!complete)
         return MDL_OK;
-    fill_scores(s, scores, 0, s->archive.samples, s->child_scores + c * s->archive.samples);
+    for (size_t j = 0; j < s->archive.samples; j++)
+        row[j] = score(s, scores, j);
     s->children[c].top1 = scores->top1;
     s->children[c].loss = scores->loss;
     return MDL_OK;
@@ -237,9 +244,21 @@ static mdl_status raise(void *user, size_t worker, size_t c)
     return status;
 }
 
+/* Judge the hardest samples first, so that children are abandoned sooner; what becomes of them is
+ * the same in any order. */
+static mdl_status order_samples(mdl__search *s)
+{
+    if (!abandons(s) || s->evaluations < s->next_order)
+        return MDL_OK;
+    s->next_order = s->evaluations + MDL_ORDER_EVERY;
+    mdl__archive_hardest_first(&s->archive, s->order);
+    return mdl_evaluator_order(s->merger->evaluator, s->order);
+}
+
 static mdl_status run_batch(mdl__search *s, size_t n)
 {
     brood b = {s, n};
+    MDL_TRY(order_samples(s));
     /* All are drawn before any of them may take a parent's place; the parents' genomes stay as they
      * are until the next batch, since only spare ones are overwritten. */
     for (size_t c = 0; c < n; c++) {
@@ -266,13 +285,13 @@ static double niches(const mdl__search *s)
 {
     const mdl__archive *a = &s->archive;
     size_t won = 0;
-    for (size_t j = 0; j < a->samples; j++) {
-        float best = 0;
-        for (size_t i = 0; i < a->places; i++)
-            if (a->member[i].id != 0 && a->scores[i][j] > best)
-                best = a->scores[i][j];
-        won += best > 0.5F;
-    }
+    double *best = s->room;
+    memset(best, 0, a->samples * sizeof *best);
+    for (size_t i = 0; i < a->places; i++)
+        for (size_t j = 0; j < a->samples && a->member[i].id != 0; j++)
+            best[j] = (double)a->scores[i][j] > best[j] ? (double)a->scores[i][j] : best[j];
+    for (size_t j = 0; j < a->samples; j++)
+        won += best[j] > 0.5;
     return (double)won / (double)a->samples;
 }
 

@@ -31,9 +31,11 @@ typedef struct mdl__archive {
     double *attraction;  /* [K + 1] */
 } mdl__archive;
 
-/* Bounds on a child in row K of which only the first `done` scores are known: whether it would be
- * the least fit of K + 1 whatever the others are.  `room` holds [samples]. */
-bool mdl__archive_hopeless(mdl__archive *a, const float *scores, size_t done, double *room);
+/* Whether a child would be the least fit of K + 1 whatever those of its scores are that are not
+ * known yet and stand as 1.  `room` holds [samples]. */
+bool mdl__archive_hopeless(mdl__archive *a, const float *scores, double *room);
+/* The samples, hardest first: by how many of K members get them right.  order: [samples]. */
+void mdl__archive_hardest_first(mdl__archive *a, uint32_t *order);
 mdl_status mdl__archive_create(size_t places, size_t samples, double alpha,
                                mdl__archive *out) MDL_MUST_CHECK;
 void mdl__archive_destroy(mdl__archive *a);
@@ -162,9 +164,9 @@ typedef struct mdl__strategy {
     /* The child in row K of the archive gets the place it earns, K where none; whoever goes is then
      * in row K. */
     size_t (*admit)(mdl__search *s);
-    /* Whether a child with these scores of the first `done` samples is sure to get no place, if it
-     * were admitted next; NULL: not known before the end. */
-    bool (*hopeless)(mdl__search *s, const float *scores, size_t done);
+    /* Whether a child is sure to get no place, if it were admitted next; scores that are not known
+     * yet are 1, the best that they may be.  NULL: not known before the end. */
+    bool (*hopeless)(mdl__search *s, const float *scores);
     mdl_status (*finish_batch)(mdl__search *s, size_t n); /* may be NULL */
 } mdl__strategy;
 const mdl__strategy *mdl__strategy_of(mdl_search_kind kind);
@@ -215,7 +217,9 @@ struct mdl__search {
     bool *judged;          /* [batch] */
     bool *abandoned;       /* [batch]: judged without all samples */
     size_t admitted;       /* of the batch */
-    double *bound;         /* [samples], for `hopeless` */
+    double *room;          /* [samples], for `hopeless`, and between batches */
+    uint32_t *order;       /* [samples], in which they are judged */
+    uint64_t next_order;   /* evaluations when it is to be found anew */
     FILE *lineage;         /* NULL where nothing is written */
     uint64_t lineage_bytes;
     uint64_t next_id;

@@ -55,7 +55,8 @@ static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool eval
         return MDL_OK;
     bool train = job->merge->fitness == MDL_FITNESS_TRAIN;
     mdl_evaluator_options options = {.split = train ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS,
-                                     .batch = job->eval_batch};
+                                     .batch = job->eval_batch,
+                                     .reorders = job->merge->abandon};
     size_t image = job->data->height * job->data->width * job->data->channels;
     /* Small sets are uploaded once: up to 64 MiB of float32. */
     options.keep_on_device = job->data->count[options.split] * image <= (size_t)1 << 24;

@@ -84,9 +84,9 @@ static size_t niche_admit(mdl__search *s)
     return mdl__archive_replace(&s->archive);
 }
 
-static bool niche_hopeless(mdl__search *s, const float *scores, size_t done)
+static bool niche_hopeless(mdl__search *s, const float *scores)
 {
-    return mdl__archive_hopeless(&s->archive, scores, done, s->bound);
+    return mdl__archive_hopeless(&s->archive, scores, s->room);
 }
 
 const mdl__strategy mdl__strategy_niches = {
@@ -127,12 +127,12 @@ static size_t best_admit(mdl__search *s)
     return 0;
 }
 
-static bool best_hopeless(mdl__search *s, const float *scores, size_t done)
+static bool best_hopeless(mdl__search *s, const float *scores)
 {
     const mdl__archive *a = &s->archive;
-    double most = sum_of(scores, done) + (double)(a->samples - done);
     double margin = 1e-9 * (double)a->samples;
-    return a->member[0].id != 0 && most <= sum_of(a->scores[0], a->samples) - margin;
+    return a->member[0].id != 0 &&
+           sum_of(scores, a->samples) <= sum_of(a->scores[0], a->samples) - margin;
 }
 
 static size_t first_members(const mdl_merge_job *job)

@@ -9,14 +9,18 @@ struct mdl_evaluator {
     mdl_evaluator_options options;
     bool halt, stablemax; /* the model's */
     size_t batch, batches, count, classes;
-    bool borrows; /* built, images and labels are another evaluator's */
+    bool borrows; /* built, images, labels and order are another evaluator's */
     mdl__built built;
     mdl_run *run;
-    mdl_loader *loader;          /* NULL where the images are on the device */
-    mdl_buffer *images, *labels; /* all batches, on the device; else NULL */
-    int32_t *host_labels;        /* [batches * batch], -1 in the padding */
-    double *step_logits; /* [n_steps, batch, classes]; NULL where one step is all there is */
-    float *step_q;       /* [n_steps, batch]; NULL where the model has none */
+    mdl_loader *loader;                          /* NULL where the images are on the device */
+    mdl_buffer *images, *labels;                 /* all batches, on the device; else NULL */
+    mdl_buffer *images_as_read, *labels_as_read; /* where `images` may be reordered; else NULL */
+    uint32_t *order;                             /* [batches * batch], the image at each place */
+    int32_t *host_labels; /* [batches * batch] as they were read, -1 in the padding */
+    float *correct;       /* [batch], of the last batch */
+    double *losses;       /* [batch], likewise */
+    double *step_logits;  /* [n_steps, batch, classes]; NULL where one step is all there is */
+    float *step_q;        /* [n_steps, batch]; NULL where the model has none */
 };
 
 /* Splits up to this many elements (the raw digits) are cut into few batches, whose activations in a
@@ -34,13 +38,20 @@ static size_t default_batch(size_t count, size_t image)
     return (count + batches - 1) / batches;
 }
 
+static mdl_status create_images_on(mdl_evaluator *e, mdl_device *device, size_t image,
+                                   mdl_buffer **images, mdl_buffer **labels)
+{
+    size_t real = mdl_dtype_size(device->real), all = e->batches * e->batch;
+    MDL_TRY(mdl_buffer_create_slabs(device, all * image * real, "images of a split", images));
+    return mdl_buffer_create(device, all * sizeof(int32_t), "labels of a split", labels);
+}
+
 /* Prepare all images once and leave them on the device. */
 static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image)
 {
     size_t real = mdl_dtype_size(device->real), all = e->batches * e->batch;
     mdl_batch batch;
-    MDL_TRY(mdl_buffer_create_slabs(device, all * image * real, "images of a split", &e->images));
-    MDL_TRY(mdl_buffer_create(device, all * sizeof(int32_t), "labels of a split", &e->labels));
+    MDL_TRY(create_images_on(e, device, image, &e->images, &e->labels));
     MDL_TRY(mdl_loader_start(e->loader, 0, 0));
     for (size_t b = 0; b < e->batches; b++) {
         MDL_TRY(mdl_loader_next(e->loader, &batch));
@@ -53,7 +64,12 @@ static mdl_status fill_device(mdl_evaluator *e, mdl_device *device, size_t image
     }
     mdl_loader_destroy(e->loader);
     e->loader = NULL;
-    return MDL_OK;
+    /* Elsewhere a copy an image is more than what a better order saves. */
+    if (!e->options.reorders || !device->backend->host_memory)
+        return MDL_OK;
+    MDL_TRY(create_images_on(e, device, image, &e->images_as_read, &e->labels_as_read));
+    MDL_TRY(mdl_buffer_copy(e->images_as_read, 0, e->images, 0, all * image * real));
+    return mdl_buffer_copy(e->labels_as_read, 0, e->labels, 0, all * sizeof(int32_t));
 }
 
 static mdl_status create_loader(mdl_evaluator *e, const mdl_data *data, mdl_device *device)
@@ -72,6 +88,9 @@ static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_devi
     size_t image = data->height * data->width * data->channels;
     MDL_TRY(create_loader(e, data, device));
     MDL_TRY(MDL_NEW(e->batches * e->batch, "labels of a split", &e->host_labels));
+    MDL_TRY(MDL_NEW(e->batches * e->batch, "order of a split", &e->order));
+    for (size_t i = 0; i < e->batches * e->batch; i++)
+        e->order[i] = (uint32_t)i;
     for (size_t i = e->count; i < e->batches * e->batch; i++)
         e->host_labels[i] = -1;
     mdl_data_labels(data, e->options.split, e->host_labels);
@@ -81,6 +100,8 @@ static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_devi
 static mdl_status create_room(mdl_evaluator *e)
 {
     size_t steps = (size_t)e->built.io.n_steps;
+    MDL_TRY(MDL_NEW(e->batch, "correct answers", &e->correct));
+    MDL_TRY(MDL_NEW(e->batch, "losses", &e->losses));
     if (steps > 1)
         MDL_TRY(MDL_NEW(steps * e->batch * e->classes, "logits of the steps", &e->step_logits));
     if (e->built.io.step_q[0] != MDL_NONE)
@@ -93,6 +114,8 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
 {
     static const char *const names[] = {"train", "fitness", "test"};
     MDL_TRY(mdl__check_data(model, data));
+    if (e->options.reorders && e->options.keep_logits)
+        return mdl_fail(MDL_INVALID, "an evaluator that reorders images keeps no logits");
     e->count = data->count[e->options.split];
     if (e->count == 0)
         return mdl_fail(MDL_CONFIG, "the %s split has no images (%s)", names[e->options.split],
@@ -123,6 +146,8 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
     e->borrows = true;
     e->run = NULL;
     e->loader = NULL;
+    e->correct = NULL;
+    e->losses = NULL;
     e->step_logits = NULL;
     e->step_q = NULL;
     mdl_status status = mdl_run_create_on(e->built.plan, device, &e->run);
@@ -135,6 +160,22 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
         return status;
     }
     *out = e;
+    return MDL_OK;
+}
+
+mdl_status mdl_evaluator_order(mdl_evaluator *e, const uint32_t *order)
+{
+    if (!e->images_as_read)
+        return MDL_OK;
+    mdl_view images = mdl_run_view(e->run, e->built.io.images);
+    size_t image = mdl_shape_count(&images.shape) / e->batch * mdl_dtype_size(images.dtype);
+    for (size_t i = 0; i < e->count; i++) {
+        size_t from = order[i];
+        e->order[i] = order[i];
+        MDL_TRY(mdl_buffer_copy(e->images, i * image, e->images_as_read, from * image, image));
+        MDL_TRY(mdl_buffer_copy(e->labels, i * sizeof(int32_t), e->labels_as_read,
+                                from * sizeof(int32_t), sizeof(int32_t)));
+    }
     return MDL_OK;
 }
 
@@ -169,9 +210,14 @@ void mdl_evaluator_destroy(mdl_evaluator *e)
     if (!e->borrows) {
         mdl_buffer_destroy(e->images);
         mdl_buffer_destroy(e->labels);
+        mdl_buffer_destroy(e->images_as_read);
+        mdl_buffer_destroy(e->labels_as_read);
+        mdl_free(e->order);
         mdl__built_destroy(&e->built);
         mdl_free(e->host_labels);
     }
+    mdl_free(e->correct);
+    mdl_free(e->losses);
     mdl_free(e->step_logits);
     mdl_free(e->step_q);
     mdl_free(e);
@@ -194,7 +240,7 @@ void mdl_scores_free(mdl_scores *s)
     memset(s, 0, sizeof *s);
 }
 
-/* Room for whole batches, so that a batch is read straight into its place. */
+/* Room for whole batches, so that a batch of logits is read straight into its place. */
 static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
 {
     size_t room = e->batches * e->batch, steps = (size_t)e->built.io.n_steps;
@@ -250,7 +296,8 @@ static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_sc
 {
     size_t steps = s->n_steps, classes = e->classes;
     for (size_t i = 0; i < n; i++) {
-        size_t stop = stopping_step(e, i), label = (size_t)e->host_labels[first + i];
+        size_t at = e->order[first + i];
+        size_t stop = stopping_step(e, i), label = (size_t)e->host_labels[at];
         s->mean_steps += (double)(stop + 1);
         for (size_t k = 0; k < steps; k++) {
             const double *logits = e->step_logits + (k * e->batch + i) * classes;
@@ -258,10 +305,10 @@ static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_sc
             s->step_top1[k] += right;
             if (k != stop || !e->halt)
                 continue;
-            s->correct[first + i] = right ? 1 : 0;
-            s->losses[first + i] = loss_of(logits, classes, label, e->stablemax);
+            s->correct[at] = right ? 1 : 0;
+            s->losses[at] = loss_of(logits, classes, label, e->stablemax);
             if (s->logits)
-                memcpy(s->logits + (first + i) * classes, logits, classes * sizeof *logits);
+                memcpy(s->logits + at * classes, logits, classes * sizeof *logits);
         }
     }
 }
@@ -279,7 +326,7 @@ static mdl_status read_steps(const mdl_evaluator *e, size_t first, size_t n, mdl
             mdl_view q = mdl_run_view(e->run, io->step_q[k]);
             MDL_TRY(mdl_view_download_f32(&q, e->step_q + k * e->batch, e->batch));
             for (size_t i = 0; i < n; i++)
-                s->q[(first + i) * s->n_steps + k] = e->step_q[k * e->batch + i];
+                s->q[e->order[first + i] * s->n_steps + k] = e->step_q[k * e->batch + i];
         }
     }
     if (e->step_logits)
@@ -315,8 +362,12 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
     MDL_TRY(mdl_run_step(e->run));
     mdl_view correct = mdl_run_view(e->run, io->correct);
     mdl_view losses = mdl_run_view(e->run, io->losses);
-    MDL_TRY(mdl_view_download_f32(&correct, s->correct + first, e->batch));
-    MDL_TRY(mdl_view_download_f64(&losses, s->losses + first, e->batch));
+    MDL_TRY(mdl_view_download_f32(&correct, e->correct, e->batch));
+    MDL_TRY(mdl_view_download_f64(&losses, e->losses, e->batch));
+    for (size_t i = 0; i < n; i++) {
+        s->correct[e->order[first + i]] = e->correct[i];
+        s->losses[e->order[first + i]] = e->losses[i];
+    }
     if (s->logits) {
         mdl_view logits = mdl_run_view(e->run, io->logits);
         MDL_TRY(
@@ -345,7 +396,7 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
         MDL_TRY(mdl_loader_start(e->loader, 0, 0));
     for (size_t b = 0; b < e->batches; b++) {
         MDL_TRY(run_batch(e, b, s));
-        if (watch && b + 1 < e->batches && !watch(user, s, (b + 1) * e->batch))
+        if (watch && b + 1 < e->batches && !watch(user, s, e->order + b * e->batch, e->batch))
             return MDL_OK;
     }
     *complete = true;

@@ -87,10 +87,11 @@ void mdl_scores_free(mdl_scores *scores);
 typedef struct mdl_evaluator mdl_evaluator;
 typedef struct mdl_evaluator_options {
     mdl_split split;
-    size_t batch;         /* 0: a default that suits the machine */
-    size_t steps;         /* supervision steps; 0: the model's n_sup */
-    bool keep_logits;     /* fill scores.logits */
-    bool keep_on_device;  /* upload the images once; for repeated evaluation of small data */
+    size_t batch;        /* 0: a default that suits the machine */
+    size_t steps;        /* supervision steps; 0: the model's n_sup */
+    bool keep_logits;    /* fill scores.logits */
+    bool keep_on_device; /* upload the images once; for repeated evaluation of small data */
+    bool reorders;       /* mdl_evaluator_order will be called; images that are kept are so twice */
     const mdl_run *share; /* a run whose arena may be used; NULL: an own one */
 } mdl_evaluator_options;
 /* Graph, plan and arena for evaluating any number of weights on one split.  model, data, device are
@@ -103,9 +104,11 @@ void mdl_evaluator_destroy(mdl_evaluator *evaluator);
  * struct and reused afterwards. */
 mdl_status mdl_evaluator_run(mdl_evaluator *evaluator, const mdl_weights *weights,
                              mdl_scores *scores) MDL_MUST_CHECK;
-/* The same, asking after each batch but the last whether to go on: `done` images have their entries
- * in scores->correct and scores->losses.  Where *complete is false the means are not set. */
-typedef bool (*mdl_evaluator_watch)(void *user, const mdl_scores *scores, size_t done);
+/* The same, asking after each batch but the last whether to go on: `images`, n of them, now have
+ * their entries in scores->correct and scores->losses too.  Where *complete is false the means are
+ * not set. */
+typedef bool (*mdl_evaluator_watch)(void *user, const mdl_scores *scores, const uint32_t *images,
+                                    size_t n);
 mdl_status mdl_evaluator_run_while(mdl_evaluator *evaluator, const mdl_weights *weights,
                                    mdl_evaluator_watch watch, void *user, mdl_scores *scores,
                                    bool *complete) MDL_MUST_CHECK;
@@ -113,6 +116,10 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *evaluator, const mdl_weights *
  * and images are those of `of`, which must stay; the arena is its own.  data as for `of`. */
 mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl_device *device,
                               mdl_evaluator **out) MDL_MUST_CHECK;
+/* From now on the images come in this order (each of them once) to the evaluator and to its twins,
+ * none of which may be running.  Scores keep their places.  Only with `reorders`; nothing happens
+ * where images are not kept on the device, or where the device has memory of its own. */
+mdl_status mdl_evaluator_order(mdl_evaluator *evaluator, const uint32_t *order) MDL_MUST_CHECK;
 size_t mdl_evaluator_bytes(const mdl_evaluator *evaluator); /* of its arena */
 const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *evaluator);
 
