@@ -22,16 +22,10 @@
     }
 
 /* Padding: top, left, bottom, right. */
-#define CONV_ATTRS(h, w, kh, kw, s, t, l, b, r)                                                    \
-    .attrs.conv = {.kernel_h = (kh),                                                               \
-                   .kernel_w = (kw),                                                               \
-                   .stride = (s),                                                                  \
-                   .pad_top = (t),                                                                 \
-                   .pad_left = (l),                                                                \
-                   .pad_bottom = (b),                                                              \
-                   .pad_right = (r),                                                               \
-                   .in_h = (h),                                                                    \
-                   .in_w = (w)}
+#define CONV_GEOMETRY(h, w, kh, kw, s, t, l, b, r)                                                 \
+    .kernel_h = (kh), .kernel_w = (kw), .stride = (s), .pad_top = (t), .pad_left = (l),            \
+    .pad_bottom = (b), .pad_right = (r), .in_h = (h), .in_w = (w)
+#define CONV_ATTRS(...) .attrs.conv = {CONV_GEOMETRY(__VA_ARGS__)}
 #define CONV(n, h, w, c, k, kh, kw, ...)                                                           \
     {                                                                                              \
         .op = MDL_OP_CONV2D, CONV_ATTRS(h, w, kh, kw, __VA_ARGS__), .n_in = 2,                     \
@@ -64,18 +58,8 @@
         .op = MDL_OP_LINEAR_NORM, .attrs.conv = {.eps = 1e-3, .act = MDL_ACT_##activation},        \
         .n_in = (n), .in = {x, S2(c, k), S1(k), S1(k), S1(k), S1(k), y}, FOLDED_FILL               \
     }
-#define FOLDED_ATTRS(activation, h, w, kh, kw, s, t, l, b, r)                                      \
-    .attrs.conv = {.kernel_h = (kh),                                                               \
-                   .kernel_w = (kw),                                                               \
-                   .stride = (s),                                                                  \
-                   .pad_top = (t),                                                                 \
-                   .pad_left = (l),                                                                \
-                   .pad_bottom = (b),                                                              \
-                   .pad_right = (r),                                                               \
-                   .in_h = (h),                                                                    \
-                   .in_w = (w),                                                                    \
-                   .eps = 1e-3,                                                                    \
-                   .act = MDL_ACT_##activation}
+#define FOLDED_ATTRS(activation, ...)                                                              \
+    .attrs.conv = {CONV_GEOMETRY(__VA_ARGS__), .eps = 1e-3, .act = MDL_ACT_##activation}
 #define CONV_NORM(ins, activation, y, n, h, w, c, k, kh, kw, ...)                                  \
     {                                                                                              \
         .op = MDL_OP_CONV2D_NORM, FOLDED_ATTRS(activation, h, w, kh, kw, __VA_ARGS__),             \

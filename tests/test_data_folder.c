@@ -12,6 +12,7 @@
 #include <png.h>
 
 #include "data/data.h"
+#include "read_without_memory.h"
 #include "scratch.h"
 
 static char folder[256];
@@ -335,16 +336,7 @@ static void out_of_memory(void **state)
         snprintf(name, sizeof(name), "%s/%u.png", i % 2 == 0 ? "a" : "b", i);
         write_png(name, 2 + i, 3, i);
     }
-    unsigned long nth = 0;
-    mdl_status status;
-    do {
-        mdl_dataset_free(set);
-        mdl_alloc_fail_at(++nth);
-        status = mdl_dataset_read(&config, true, &set);
-        mdl_alloc_fail_at(0);
-        assert_true(status == MDL_OK || (status == MDL_NO_MEMORY && set == NULL));
-    } while (status != MDL_OK);
-    assert_in_range(nth, 20, 1000);
+    assert_in_range(dataset_reads_without_memory(&config, &set), 20, 1000);
 }
 
 int main(void)

@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "data/data.h"
+#include "read_without_memory.h"
 #include "scratch.h"
 
 enum { PLANE = 1024, CIFAR10 = 1 + 3 * PLANE, CIFAR100 = 2 + 3 * PLANE };
@@ -427,16 +428,7 @@ static void out_of_memory(void **state)
         mdl_data_config config = config_of(kinds[k]);
         if (k >= 2)
             strcpy(config.source, k == 2 ? "digits" : "synthetic:10");
-        unsigned long nth = 0;
-        mdl_status status;
-        do {
-            mdl_dataset_free(set);
-            mdl_alloc_fail_at(++nth);
-            status = mdl_dataset_read(&config, true, &set);
-            mdl_alloc_fail_at(0);
-            assert_true(status == MDL_OK || (status == MDL_NO_MEMORY && set == NULL));
-        } while (status != MDL_OK);
-        assert_in_range(nth, 4, 1000);
+        assert_in_range(dataset_reads_without_memory(&config, &set), 4, 1000);
     }
 }
 

@@ -143,17 +143,25 @@ static void adamw_run(const mdl_call *call, const mdl_segment *seg, size_t begin
     }
 }
 
-void CPU_NAME(adamw)(mdl_device *device, const mdl_call *call, int thread, int threads)
+typedef void (*segment_run)(const mdl_call *call, const mdl_segment *seg, size_t begin, size_t end);
+
+/* This thread's share of the parameters, a segment at a time. */
+static void step_segments(const mdl_call *call, int thread, int threads, segment_run run)
 {
-    (void)device;
     size_t first, last;
     cpu_range(mdl_shape_count(&call->in[0].shape), CHUNK, thread, threads, &first, &last);
     for (size_t s = 0; s < call->attrs->optim.n_segments; s++) {
         const mdl_segment *seg = &call->attrs->optim.segments[s];
         size_t begin = first, end = last;
         if (clip(seg, &begin, &end))
-            adamw_run(call, seg, begin, end);
+            run(call, seg, begin, end);
     }
+}
+
+void CPU_NAME(adamw)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    step_segments(call, thread, threads, adamw_run);
 }
 
 static void sgd_run(const mdl_call *call, const mdl_segment *seg, size_t begin, size_t end)
@@ -176,14 +184,7 @@ static void sgd_run(const mdl_call *call, const mdl_segment *seg, size_t begin, 
 void CPU_NAME(sgd)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     (void)device;
-    size_t first, last;
-    cpu_range(mdl_shape_count(&call->in[0].shape), CHUNK, thread, threads, &first, &last);
-    for (size_t s = 0; s < call->attrs->optim.n_segments; s++) {
-        const mdl_segment *seg = &call->attrs->optim.segments[s];
-        size_t begin = first, end = last;
-        if (clip(seg, &begin, &end))
-            sgd_run(call, seg, begin, end);
-    }
+    step_segments(call, thread, threads, sgd_run);
 }
 
 /* y may be a or b, so nothing is restrict; each element depends on its own only. */
