@@ -115,6 +115,7 @@ const op_case op_cases_trm[] = {
     {CROSS_ENTROPY(2, 1, 0.1, true, OP_NORMAL)},
     {CROSS_ENTROPY(7, 3, 0, true, OP_NORMAL)},
     {CROSS_ENTROPY(4, 17, 0.2, true, OP_WIDE)},
+    {CROSS_ENTROPY(18, 37, 0, false, OP_WIDE)},
     {CROSS_ENTROPY(65, 10, 0.1, false, OP_NORMAL), .large = true},
     {CROSS_ENTROPY(31, 100, 0.1, true, OP_NORMAL), .large = true},
 

@@ -212,7 +212,7 @@ void CPU_NAME(blend)(mdl_device *device, const mdl_call *call, int thread, int t
 
 /* Pairs of normals (Box & Muller 1958) from the words of one block of Philox for each pair; in
  * double, since near u1 = 1 a float would lose the logarithm. */
-static void normal_pairs(const mdl_call *call, uint64_t first, float out[2][CPU_PHILOX])
+static void normal_pairs(const mdl_call *call, uint64_t first, float out[2 * CPU_PHILOX])
 {
     uint32_t words[4][CPU_PHILOX];
     double std = call->attrs->noise.std;
@@ -221,21 +221,21 @@ static void normal_pairs(const mdl_call *call, uint64_t first, float out[2][CPU_
     for (int i = 0; i < CPU_PHILOX; i++) {
         double sine, cosine, r = std * sqrt(-2.0 * cpu_log_word(words[0][i]));
         cpu_turn(words[1][i], &sine, &cosine);
-        out[0][i] = (float)(r * cosine);
-        out[1][i] = (float)(r * sine);
+        out[2 * i] = (float)(r * cosine);
+        out[2 * i + 1] = (float)(r * sine);
     }
 }
 
 void CPU_NAME(noise)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     (void)device;
-    float *y = cpu_out(call, 0), normals[2][CPU_PHILOX];
+    float *y = cpu_out(call, 0), normals[2 * CPU_PHILOX];
     size_t begin, end;
     cpu_range(mdl_shape_count(&call->out[0].shape), CHUNK, thread, threads, &begin, &end);
     for (size_t i = begin; i < end; i += 2 * CPU_PHILOX) {
         size_t n = mdl_min_size(2 * CPU_PHILOX, end - i);
         normal_pairs(call, i / 2, normals);
         for (size_t k = 0; k < n; k++)
-            y[i + k] += normals[k % 2][k / 2];
+            y[i + k] += normals[k];
     }
 }
