@@ -370,6 +370,31 @@ static void permutations_change_nothing(void **state)
     permute_and_find("hybrid, grid, attention", 1e-11);
 }
 
+/* The ends of the line are the two networks, aligned or not: also the second's start vectors, which
+ * are permuted with the stream. */
+static void ends_of_the_hybrids_line(void **state)
+{
+    (void)state;
+    static mdl_path_result line;
+    char path[2][MDL_PATH_MAX];
+    const char *parents[2] = {path[0], path[1]};
+    open_model(MDL_MODEL_HYBRID);
+    create_model();
+    for (size_t i = 0; i < 2; i++) {
+        shake(&a, i);
+        make_path(path[i], folder, i == 0 ? "first" : "second");
+        must(mdl__merger_save(&merger, path[i], "random", &a));
+    }
+    job.parents = parents;
+    job.n_parents = 2;
+    must(mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, 2, &line));
+    assert_true(line.align.moved > 0);
+    for (size_t i = 0; i < 2; i++) {
+        printf("loss %.9g, aligned %.9g\n", line.line[0].loss[i], line.line[2].loss[i]);
+        assert_true(fabs(line.line[0].loss[i] - line.line[2].loss[i]) < 1e-5);
+    }
+}
+
 /* Of random networks many channels never answer; trained ones' do. */
 static void activations_of_a_trained_network(void **state)
 {
@@ -456,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(assignment_of_many, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_of_the_backbone, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_of_the_hybrid, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_of_the_hybrids_line, setup, teardown),
         cmocka_unit_test_setup_teardown(permutations_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(activations_of_a_trained_network, setup, teardown),
         cmocka_unit_test_setup_teardown(aligned_seeds_have_a_lower_barrier, setup, teardown),

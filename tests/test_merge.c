@@ -425,9 +425,11 @@ static void check_child(const expectation *e)
         }
     }
     double linear = conv_first * e->ratio + (1 - conv_first) * (1 - e->ratio);
+    double of_start =
+        fc_first * e->ratio + (1 - fc_first) * (1 - e->ratio); /* its block's weight */
     for (size_t p = 0; p < genome.n_buffers; p++) {
         const mdl_param *param = mdl_graph_buffer_at(graph, p);
-        double t = param->role == MDL_ROLE_START ? 0 : linear;
+        double t = param->role == MDL_ROLE_START ? of_start : linear;
         for (size_t i = 0; i < param->count; i++)
             check((double)value(&child, param, true, i),
                   (1 - t) * (double)value(&a, param, true, i) +

@@ -23,13 +23,29 @@ static size_t weight_before(const mdl_graph *graph, size_t p)
     return p;
 }
 
-/* The weight before the BatchNorm that a running statistic belongs to, found by its gamma: the
- * same name up to the last dot. */
+/* The first weight of a block. */
+static size_t weight_of_block(const mdl_graph *graph, int block)
+{
+    for (size_t p = 0; p < mdl_graph_param_count(graph); p++) {
+        const mdl_param *param = mdl_graph_param_at(graph, p);
+        if (param->block == block && is_weight(param->role))
+            return p;
+    }
+    return MDL__COPIED;
+}
+
+/* Of a running statistic the weight before the BatchNorm that it belongs to, found by its gamma:
+ * the same name up to the last dot.
+ *
+ * Start vectors follow the weight of their block.  All networks begin with the same ones, but
+ * aligning permutes those of the second with the stream that they are added to, so they are as
+ * little the first's as a permuted bias is: with them copied, the far end of the line would be
+ * another network than the second. */
 static mdl_status find_leader(const mdl_graph *graph, const mdl_param *buffer, size_t *leader)
 {
     const char *dot = strrchr(buffer->name, '.');
     size_t stem = dot ? (size_t)(dot - buffer->name) + 1 : strlen(buffer->name);
-    *leader = MDL__COPIED;
+    *leader = buffer->role == MDL_ROLE_START ? weight_of_block(graph, buffer->block) : MDL__COPIED;
     if (buffer->role != MDL_ROLE_MEAN && buffer->role != MDL_ROLE_VAR)
         return MDL_OK;
     for (size_t p = 0; p < mdl_graph_param_count(graph); p++) {
