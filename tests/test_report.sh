@@ -1,6 +1,6 @@
 #!/bin/sh
-# The report of a small experiment: what is in it, hostile names, folders that are not finished; then
-# in a browser, wide and narrow, light and dark: no error, every picture drawn, nothing sticks out.
+# The report of a small experiment: what is in it, hostile names, folders that are not finished, the
+# paper's experiment, repeats; whether its commands do it again; then in a browser, wide and narrow, light and dark: no error, every picture drawn, nothing sticks out.
 # usage: test_report.sh MENDEL [CHROMIUM]; without a browser that part is left out, unless
 # MDL_TEST_REQUIRE_BROWSER is set.
 set -u
@@ -41,10 +41,26 @@ for text in '<!DOCTYPE html>' 'M2N2 fuses better' 'McNemar' 'Reliability' 'Commo
     'not comparable with published tables' 'config.yaml: the whole' 'Niches' 'Lineage'; do
     says x/report.html "$text"
 done
-says x/report.md '| hybrid + M2N2 |'
+says x/report.md '| hybrid + M2N2 ('
 says x/report.md 'data:'
 ! grep -qE '<script|(src|href)="?(https?:)?//|@import|url\((.?)http' x/report.html ||
     fail 'something is loaded from elsewhere'
+
+# Members of the archive have names: a parent its training's, a child of the search a number.
+grep -qE '>seed [12]( EMA)?<' x/report.html || fail 'no parent has its name in the lineage'
+! grep -qE '>n[0-9]+<' x/report.html || fail 'a node of the lineage has no name'
+says x/report.html 'the same 24 test images'
+
+# Whoever follows what the page says gets the same bytes, from the text alone.
+mkdir follow
+sed -n '/^## Doing it again/,/^config.yaml: /s/^    //p' x/report.md >follow/commands
+sed -n '/^config.yaml: /,$s/^    //p' x/report.md >follow/config.yaml
+says follow/commands 'mendel experiment config.yaml --data synthetic:120 --set run.tuning=off --out again'
+(cd follow && PATH=$(dirname "$mendel"):$PATH && mendel() { "$mendel" "$@"; } && . ./commands) \
+    >out 2>err || fail 'following the commands of the page'
+sum=$(sed -n 's/.*the SHA-256 of C-hybrid.merged.safetensors is \([0-9a-f]*\)\..*/\1/p' x/report.md)
+[ ${#sum} -eq 64 ] || fail 'the page has no hash of the fused model'
+says out "$sum"
 
 # The paths between parents, as another part of the program writes them.
 cat >x/paths.json <<'JSON'
@@ -69,9 +85,44 @@ JSON
 says beside/report.html '<td>87.30</td>'
 says beside/report.html 'published %'
 
+# The paper's experiment: the answer speaks of its methods, not of tests that it does not have.
+cp -r beside paper
+cat >paper/results.json <<'JSON'
+{"title": "T", "setting": "specialists", "source": "arXiv 2508.16204", "evaluations": 10, "runs": 3,
+ "images": 360, "test": "paired t", "methods": [
+  {"name": "m2n2", "title": "M2N2", "published": 0.683, "mean": 0.8, "top1": [0.79, 0.80, 0.81]},
+  {"name": "ga", "title": "GA", "published": 0.52, "mean": 0.7, "top1": [0.69, 0.70, 0.71001]},
+  {"name": "x", "title": "other", "published": null, "mean": 0.8, "top1": [0.80, 0.79, 0.81]},
+  {"name": "y", "title": "better", "published": null, "mean": 0.9, "top1": [0.89, 0.90, 0.91001]}],
+ "order": [{"better": "m2n2", "worse": "ga", "published": 0.163, "ours": 0.1, "same": true}]}
+JSON
+"$mendel" report paper >out 2>err || fail 'the report of the paper'"'"'s experiment'
+says paper/report.md 'of 3 other methods it is ahead of 1, which is shown for 1 (by 10.00 to 10.00 points'
+says paper/report.md 'nothing is shown against other (+0.00 points, p = 1)'
+says paper/report.md 'it is worse than better (-10.00 points'
+says paper/report.md 'Of 1 pairs of methods that are more than 3 points apart in print, 1 stand in the same order'
+! grep -q 'comparisons' paper/report.md || fail 'tests that are not there are counted'
+
+# Repeats: values in pairs, learning curves, tests over them; also where the last is not finished.
+mkdir many && cp -r x/config.yaml x/table.json many && cp -r x many/repeat-1 && cp -r x many/repeat-2
+mkdir many/repeat-10 && cp -r x/config.yaml x/A-seed1 many/repeat-10
+cat >many/table.json <<'JSON'
+{"title": "T", "images": 72, "verdict": "V", "rows": [
+  {"name": "hybrid + M2N2", "arm": "hybrid", "kind": "fused", "top1": 0.7, "seed_top1": [0.69, 0.71]},
+  {"name": "hybrid: best parent", "arm": "hybrid", "kind": "best_parent", "top1": 0.5,
+   "seed_top1": [0.48, 0.52]}], "tests": [
+  {"test": "paired", "first": "hybrid + M2N2", "second": "hybrid: best parent", "difference": 0.2,
+   "t": 20, "df": 1, "p": 0.0318, "sign_flip_p": 0.5, "seeds": [2, 2]}]}
+JSON
+"$mendel" report many >out 2>err || fail 'the report of repeats'
+for text in 'on the mean over' 'Held-out accuracy in each repeat' 'The hybrid, repeat by repeat' \
+    'paired t = 20.00 (flips: p = 0.5)' '| repeat-10 (not finished) |' 'repeat-2, seed 1'; do
+    says many/report.md "$text"
+done
+
 # Names are text, never code: not for HTML, Markdown, gnuplot, nor Graphviz.
 cp -r x hostile
-evil="<script>alert(1)</script><img src=x onerror=alert(1)> ' \`touch owned\` | \\\\\\\\"
+evil="<script>alert(1)</script><img src=x onerror=alert(1)> 5 %d ' \`touch owned\` | \\\\\\\\"
 sed -i "s#greedy soup#$evil#g" hostile/table.json hostile/evaluation.json
 sed -i "s#seed1/final#$evil#g" hostile/C-*/winner.json
 "$mendel" report hostile -o h.html >out 2>err || fail 'the report with hostile names'
@@ -96,6 +147,15 @@ says err 'table.json:'
 mkdir bin
 PATH=$dir/bin "$mendel" report x >out 2>err && fail 'a report without gnuplot'
 says err 'apt-get install gnuplot-nox'
+
+# A part without data has no heading; the last part names it.
+says part/report.md 'What this folder does not have'
+for page in x part training beside paper many; do
+    awk '/^## / { if (heading) exit 1; heading = 1; next } NF { heading = 0 } END { if (heading) exit 1 }' \
+        $page/report.md || fail "an empty heading in $page/report.md"
+    ! tr -d '\n' <$page/report.html | grep -qE '</h2></section>|<div class="figures"></div>' ||
+        fail "an empty part in $page/report.html"
+done
 
 if [ -z "$chromium" ]; then
     [ -z "${MDL_TEST_REQUIRE_BROWSER:-}" ] || fail 'there is no chromium'

@@ -158,13 +158,51 @@ static void sign_flips(void **state)
     assert_true(isnan(mdl_stat_sign_flip(zero, zero, 0)));
 }
 
+/* Quantiles of Student's t: 2.7764451051977987 for 4 degrees of freedom, 12.706204736174698 for 1
+ * (scipy.stats.t.ppf(0.975, df)).  Bisection ends within a rounding or two of them. */
+static void intervals_of_means(void **state)
+{
+    (void)state;
+    double half = 2.7764451051977987 * sqrt(0.5);
+    mdl_interval got = mdl_stat_mean((double[]){1, 2, 3, 4, 5}, 5);
+    assert_near(got.low, 3 - half, 1e-11);
+    assert_near(got.high, 3 + half, 1e-11);
+    assert_true(isnan(mdl_stat_mean((double[]){1}, 1).low));
+    mdl_t_test t = mdl_stat_paired_t((double[]){2, 5}, (double[]){1, 2}, 2); /* 1 and 3 */
+    assert_near(t.low, 2 - 12.706204736174698, 1e-11);
+    assert_near(t.high, 2 + 12.706204736174698, 1e-11);
+    assert_true(isnan(mdl_stat_paired_t((double[]){1, 2}, (double[]){2, 3}, 2).low));
+}
+
+static void holm(void **state)
+{
+    (void)state;
+    const double p[] = {0.01, 0.04, (double)NAN, 0.03, 0.5, 0.5};
+    /* Of five tests: 5 x 0.01, 4 x 0.03, 3 x 0.04 (not below the one before), 2 x 0.5. */
+    const double expected[] = {0.05, 0.12, (double)NAN, 0.12, 1, 1};
+    double got[MDL_COUNT(p)];
+    mdl_stat_holm(p, MDL_COUNT(p), got);
+    for (size_t i = 0; i < MDL_COUNT(p); i++) {
+        if (isnan(expected[i]))
+            assert_true(isnan(got[i]));
+        else
+            assert_near(got[i], expected[i], 1e-14);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sign_flips), cmocka_unit_test(wilson),
-        cmocka_unit_test(mcnemar),    cmocka_unit_test(welch),
-        cmocka_unit_test(paired),     cmocka_unit_test(bootstrap),
-        cmocka_unit_test(quantile),   cmocka_unit_test(undefined_tests_say_so),
+        cmocka_unit_test(sign_flips),
+        cmocka_unit_test(wilson),
+        cmocka_unit_test(intervals_of_means),
+        cmocka_unit_test(holm),
+        cmocka_unit_test(mcnemar),
+        cmocka_unit_test(welch),
+        cmocka_unit_test(paired),
+        cmocka_unit_test(bootstrap),
+        cmocka_unit_test(quantile),
+        cmocka_unit_test(undefined_tests_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/revision.h"
 #include "report/report.h"
 
 static void stage(void *view, const char *text)
@@ -28,7 +29,8 @@ static mdl_status experiment(const mdl_config *config, const char *out, bool jso
                                     .merge = cli_merge_progress,
                                     .assess = cli_assess_progress,
                                     .user = view};
-    mdl_experiment_job job = {.config = config, .out = out, .events = &events};
+    mdl_experiment_job job = {
+        .config = config, .out = out, .revision = CLI_REVISION, .events = &events};
     mdl_table *table;
     char *text = NULL;
     MDL_TRY(MDL_NEW(1, "table", &table));

@@ -115,12 +115,18 @@ mdl_interval mdl_stat_bootstrap(const float *x, const float *y, size_t n, size_t
                                 uint64_t seed);
 typedef struct mdl_t_test {
     double t, df, p, difference; /* mean(x) - mean(y); p two-sided; NAN where undefined */
+    double low, high;            /* 95 % interval of the difference; NAN where undefined */
 } mdl_t_test;
 mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny);
 mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n);
 /* Exact two-sided sign-flip permutation test of paired differences (Fisher 1935): the part of the
  * 2^n choices of signs whose mean is at least as far from 0.  n up to 20; else NAN. */
 double mdl_stat_sign_flip(const double *x, const double *y, size_t n);
+/* 95 % interval of a mean by Student's t (normal values); NAN for fewer than two. */
+mdl_interval mdl_stat_mean(const double *x, size_t n);
+/* p-values adjusted for their number (Holm 1979), in their order; what is not finite is no test and
+ * stays NAN. */
+void mdl_stat_holm(const double *p, size_t n, double *out);
 /* Quantile (linear interpolation) of values that get sorted in place. */
 double mdl_stat_quantile(double *values, size_t n, double q);
 
@@ -136,7 +142,8 @@ typedef struct mdl_experiment_events {           /* each may be NULL */
 
 typedef struct mdl_experiment_job {
     const mdl_config *config;
-    const char *out; /* folder; a finished step in it is not run again */
+    const char *out;      /* folder; a finished step in it is not run again */
+    const char *revision; /* of the program's sources, for made.json; NULL: not known */
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 

@@ -18,7 +18,8 @@ static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_t
     const mdl_experiment_events *events = job->events;
     mdl_config config = *job->config;
     char folder[MDL_PATH_MAX], text[64];
-    mdl_experiment_job one = {.config = &config, .out = folder, .events = events};
+    mdl_experiment_job one = {
+        .config = &config, .out = folder, .revision = job->revision, .events = events};
     MDL_TRY(mdl_path(folder, sizeof(folder), job->out, "repeat-%zu", number + 1));
     snprintf(text, sizeof(text), "repeat %zu of %zu", number + 1, config.experiment.repeats);
     if (events != NULL && events->stage != NULL)

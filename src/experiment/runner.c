@@ -300,6 +300,7 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));
+    MDL_TRY(mdl__write_made(r, begun));
     if (config->merge.from_scratch > 0 || config->experiment.specialists)
         MDL_TRY(mdl__digits_run(r, table));
     else

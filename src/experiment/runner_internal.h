@@ -125,6 +125,8 @@ mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch) MDL_MUST_C
 mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
 /* experiment.repeats: whole experiments with other seeds, and the table over them. */
 mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
+/* made.json: version, machine and data; `begun`: the folder was there before. */
+mdl_status mdl__write_made(const mdl__runner *r, bool begun) MDL_MUST_CHECK;
 mdl_status mdl__write_config(const mdl_experiment_job *job) MDL_MUST_CHECK;
 mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
 /* C: candidates, their held-out scores, the search and the baselines of merging. */

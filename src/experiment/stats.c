@@ -137,15 +137,56 @@ static double error_of(const double *x, size_t n)
     return sum / (double)(n - 1) / (double)n;
 }
 
+/* The t that has a two-sided p of 0.05, by bisection: p falls as t grows. */
+static double t_of_95_percent(double df)
+{
+    double low = 0, high = 2;
+    while (t_probability(high, df) > 0.05 && high < 1e6)
+        high *= 2;
+    for (int i = 0; i < 80; i++) {
+        double middle = (low + high) / 2;
+        *(t_probability(middle, df) > 0.05 ? &low : &high) = middle;
+    }
+    return (low + high) / 2;
+}
+
 static mdl_t_test finish(double difference, double error, double df)
 {
-    mdl_t_test out = {(double)NAN, (double)NAN, (double)NAN, difference};
+    mdl_t_test out = {(double)NAN, (double)NAN, (double)NAN, difference, (double)NAN, (double)NAN};
     if (error > 0) { /* without spread there is no test */
+        double half = sqrt(error) * t_of_95_percent(df);
         out.t = difference / sqrt(error);
         out.df = df;
         out.p = t_probability(out.t, df);
+        out.low = difference - half;
+        out.high = difference + half;
     }
     return out;
+}
+
+mdl_interval mdl_stat_mean(const double *x, size_t n)
+{
+    if (n < 2)
+        return (mdl_interval){(double)NAN, (double)NAN};
+    double mean = mean_of(x, n), half = sqrt(error_of(x, n)) * t_of_95_percent((double)(n - 1));
+    return (mdl_interval){mean - half, mean + half};
+}
+
+void mdl_stat_holm(const double *p, size_t n, double *out)
+{
+    size_t tests = 0;
+    for (size_t i = 0; i < n; i++)
+        tests += isfinite(p[i]) != 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = isfinite(p[i]) ? 0 : (double)NAN;
+        for (size_t j = 0; j < n && isfinite(p[i]); j++) {
+            size_t smaller = 0;
+            for (size_t k = 0; k < n && p[j] <= p[i]; k++)
+                smaller += p[k] < p[j];
+            if (p[j] <= p[i])
+                out[i] = fmax(out[i], fmin(1, (double)(tests - smaller) * p[j]));
+        }
+    }
 }
 
 mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny)

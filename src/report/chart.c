@@ -43,16 +43,52 @@ void mdl__chart_add(mdl__page *page, mdl__series *series, mdl__point point)
 /* ---- gnuplot's script -------------------------------------------------------------------------
  */
 
-/* In single quotes gnuplot knows no escapes and runs no commands. */
-static void put_quoted(FILE *out, const char *text)
+/* In single quotes gnuplot knows no escapes and runs no commands; `twice` is what it would take for
+ * a format where the text names a tic. */
+static void put_quoted(FILE *out, const char *text, char twice)
 {
     fputc('\'', out);
     for (; *text != '\0'; text++) {
-        if (*text == '\'')
-            fputc('\'', out);
+        if (*text == '\'' || *text == twice)
+            fputc(*text, out);
         fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
     }
     fputc('\'', out);
+}
+
+/* A round number that goes into `range` at most six times. */
+static double round_step(double range)
+{
+    double step = pow(10, floor(log10(range)));
+    while (range / step > 6)
+        step *= 2;
+    while (range / step < 2.5)
+        step /= 2;
+    return step;
+}
+
+/* x from end to end of the points and a little more, not to the next round number. */
+static void put_x_range(FILE *out, const mdl__chart *chart)
+{
+    double low = (double)INFINITY, high = (double)-INFINITY;
+    for (size_t i = 0; i < chart->n_series; i++)
+        for (size_t k = 0; k < chart->series[i].n; k++) {
+            const mdl__point *p = &chart->series[i].points[k];
+            bool bar = chart->n_categories > 0 && isfinite(p->low) && isfinite(p->high);
+            low = fmin(low, bar ? p->low : p->x);
+            high = fmax(high, bar ? p->high : p->x);
+        }
+    if (chart->from_zero || (chart->n_series > 0 && chart->series[0].mark == MDL__BARS))
+        low = 0;
+    if (chart->n_categories > 0) { /* long names leave little room for numbers */
+        if (high > low)
+            fprintf(out, "set xtics %g\n", round_step(high - low));
+        return;
+    }
+    double room = high > low ? 0.04 * (high - low) : 0.5;
+    fprintf(out, "set xrange [%g:%g]\n", chart->from_zero ? 0 : low - room, high + room);
+    if (chart->whole_x && high - low <= 12)
+        fputs("set xtics 1\n", out);
 }
 
 static void put_axes(FILE *out, const mdl__chart *chart)
@@ -62,33 +98,39 @@ static void put_axes(FILE *out, const mdl__chart *chart)
     fprintf(out, "set terminal svg size %zu,%zu font 'sans-serif,13' noenhanced\n", width, height);
     fputs("set encoding utf8\nunset key\nset pointintervalbox 0\nset border 3 lc rgb '#010102'\n"
           "set tics nomirror scale 0.6 textcolor rgb '#010101'\n"
-          "set grid xtics ytics lt 1 lc rgb '#010103' lw 0.6\nset offsets graph "
-          "0.02,0.02,0.04,0.04\n",
+          "set grid xtics ytics lt 1 lc rgb '#010103' lw 0.6\nset offsets 0,0,graph 0.04,graph "
+          "0.04\n",
           out);
-    if (chart->unit)
-        fputs("set xrange [0:100]\nset yrange [0:100]\nset offsets 0,0,0,0\nset size square\n",
-              out);
-    double end = 0;
-    for (size_t i = 0; i < chart->n_series; i++)
-        for (size_t k = 0; k < chart->series[i].n; k++)
-            end = fmax(end, chart->series[i].points[k].x);
-    if (chart->whole_x && end <= 12)
-        fputs("set xtics 1\n", out);
+    if (chart->lined)
+        fprintf(out,
+                "set arrow from first %g, graph 0 to first %g, graph 1 nohead lc rgb '#010102' dt "
+                "3 lw 1.5\n",
+                chart->line, chart->line);
     fputs("set xlabel ", out);
-    put_quoted(out, chart->x);
+    put_quoted(out, chart->x, '\'');
     fputs(" textcolor rgb '#010101'\n", out);
     if (chart->n_categories > 0) {
+        put_x_range(out, chart);
         fprintf(out,
-                "unset offsets\nset border 1 lc rgb '#010102'\nset yrange [%g:-0.6]\nset ytics (",
+                "set tmargin 1\nunset offsets\nset border 1 lc rgb '#010102'\n"
+                "set yrange [%g:-0.6]\nset ytics (",
                 (double)chart->n_categories - 0.4);
         for (size_t i = 0; i < chart->n_categories; i++) {
-            put_quoted(out, chart->categories[i]);
+            put_quoted(out, chart->categories[i], '%');
             fprintf(out, " %zu%s", i, i + 1 < chart->n_categories ? ", " : ")\n");
         }
         return;
     }
+    if (chart->unit)
+        fputs("set xrange [-2:102]\nset yrange [-2:102]\nset xtics 20\nset ytics 20\n"
+              "set offsets 0,0,0,0\nset size square\n",
+              out);
+    else
+        put_x_range(out, chart);
+    if (chart->high > chart->low)
+        fprintf(out, "set yrange [%g:%g]\nset offsets 0,0,0,0\n", chart->low, chart->high);
     fputs("set ylabel ", out);
-    put_quoted(out, chart->y);
+    put_quoted(out, chart->y, '\'');
     fputs(" textcolor rgb '#010101'\n", out);
 }
 
@@ -102,6 +144,14 @@ static void put_data(FILE *out, const mdl__series *series, size_t number)
                 isfinite(p->high) ? p->high : value);
     }
     fputs("END\n", out);
+}
+
+static bool has_intervals(const mdl__series *series)
+{
+    for (size_t i = 0; i < series->n; i++)
+        if (isfinite(series->points[i].low) && isfinite(series->points[i].high))
+            return true;
+    return false;
 }
 
 static void put_plot(FILE *out, const mdl__chart *chart)
@@ -122,6 +172,9 @@ static void put_plot(FILE *out, const mdl__chart *chart)
         if (s->mark == MDL__BARS)
             fprintf(out, "using (0):2:1:(0) with vectors nohead lw 9 lc rgb '#0102%02d'",
                     s->colour);
+        else if (s->mark == MDL__DOTS && !has_intervals(s))
+            fprintf(out, "using 1:2 with points lc rgb '#0102%02d' lw 1.5 pt %d ps %s", s->colour,
+                    point, s->silent ? "0.45" : "0.75");
         else if (s->mark == MDL__DOTS && chart->n_categories > 0)
             fprintf(out, "using 1:2:3:4 with xerrorbars lc rgb '#0102%02d' lw 1.5 pt %d ps 0.75",
                     s->colour, point);
@@ -129,8 +182,9 @@ static void put_plot(FILE *out, const mdl__chart *chart)
             fprintf(out, "using 1:2:3:4 with yerrorbars lc rgb '#0102%02d' lw 1.5 pt %d ps 0.75",
                     s->colour, point);
         else
-            fprintf(out, "using 1:2 with %s lc rgb '#0102%02d' lw 2 dt %d pt %d ps 0.45",
-                    s->n > 30 ? "lines" : "linespoints", s->colour, s->style % 4 + 1, point);
+            fprintf(out, "using 1:2 with %s lc rgb '#0102%02d' lw 2 dt %d pt %d ps %s",
+                    s->n > 30 ? "lines" : "linespoints", s->colour, s->style % 4 + 1, point,
+                    s->n == 1 ? "0.8" : "0.5");
     }
     fputs("\n", out);
 }
@@ -261,17 +315,38 @@ static void put_key(FILE *out, const mdl__series *s)
     fputs("</svg>", out);
 }
 
+static bool same_points(const mdl__series *a, const mdl__series *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->points[i].x != b->points[i].x || a->points[i].y != b->points[i].y)
+            return false;
+    return true;
+}
+
 static void put_legend(FILE *out, const mdl__chart *chart)
 {
-    if (chart->n_series < 2)
+    size_t shown = 0;
+    for (size_t i = 0; i < chart->n_series; i++)
+        shown += chart->series[i].n > 0 && !chart->series[i].silent;
+    if (shown < 2)
         return;
     fputs("<ul class=\"legend\">", out);
     for (size_t i = 0; i < chart->n_series; i++) {
-        if (chart->series[i].n == 0)
+        if (chart->series[i].n == 0 || chart->series[i].silent)
             continue;
         fputs("<li>", out);
         put_key(out, &chart->series[i]);
-        mdl__put_html(out, chart->series[i].name);
+        mdl__put_html(out, chart->series[i].legend != NULL ? chart->series[i].legend
+                                                           : chart->series[i].name);
+        for (size_t k = 0; k < i; k++)
+            if (same_points(&chart->series[i], &chart->series[k])) { /* it hides that one */
+                fputs(" (the same as ", out);
+                mdl__put_html(out, chart->series[k].name);
+                fputs(")", out);
+                break;
+            }
         fputs("</li>", out);
     }
     fputs("</ul>\n", out);
@@ -299,6 +374,12 @@ static json_t *value_at(const mdl__chart *chart, const mdl__series *s, double x)
     return mdl__cell("%s", "");
 }
 
+/* Single values behind a mean stand in another table. */
+static bool has_numbers(const mdl__chart *chart, const mdl__series *series)
+{
+    return series->n > 0 && !(series->silent && chart->n_categories > 0);
+}
+
 static void put_numbers(mdl__page *page, const mdl__chart *chart)
 {
     json_t *heads = json_array(), *rows = json_array();
@@ -313,8 +394,9 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
     json_array_append_new(heads, mdl__cell("%s", named ? "" : chart->x));
     for (size_t i = 0; i < chart->n_series; i++) {
         const mdl__series *s = &chart->series[i];
-        if (s->n > 0)
-            json_array_append_new(heads, mdl__cell("%s", s->name));
+        if (!has_numbers(chart, s))
+            continue;
+        json_array_append_new(heads, mdl__cell("%s", s->name));
         for (size_t k = 0; keys != NULL && k < s->n; k++)
             keys[n++] = named ? s->points[k].y : s->points[k].x;
     }
@@ -329,7 +411,7 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
         json_array_append_new(row, named ? mdl__cell("%s", chart->categories[category])
                                          : mdl__cell("%.6g", keys[i]));
         for (size_t s = 0; s < chart->n_series; s++)
-            if (chart->series[s].n > 0)
+            if (has_numbers(chart, &chart->series[s]))
                 json_array_append_new(row, value_at(chart, &chart->series[s], keys[i]));
         json_array_append_new(rows, row);
     }
@@ -368,10 +450,11 @@ void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...
         fclose(out);
         draw(page, gnuplot, "gnuplot-nox", script, size, chart->title,
              chart->width > 480 ? "wide" : "half");
+        fputs("<div class=\"words\">", page->html);
         put_legend(page->html, chart);
         put_caption(page, caption);
         put_numbers(page, chart);
-        fputs("</figure>\n", page->html);
+        fputs("</div></figure>\n", page->html);
     }
     free(script);
     for (size_t i = 0; i < chart->n_series; i++)

@@ -45,20 +45,33 @@ const char *mdl__text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+/* Digits are compared as numbers: "seed2" comes before "seed10". */
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    for (; *x != '\0' && *y != '\0'; x++, y++) {
+        size_t n = strspn(x, "0123456789"), m = strspn(y, "0123456789");
+        if (n > 0 && m > 0 && n != m)
+            return n < m ? -1 : 1;
+        if (*x != *y)
+            return (unsigned char)*x < (unsigned char)*y ? -1 : 1;
+    }
+    return (*x != '\0') - (*y != '\0');
 }
 
-size_t mdl__names(const mdl__page *page, const char *prefix, const char *file, char ***out)
+size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, const char *file,
+                  char ***out)
 {
     size_t count = 0;
-    DIR *folder = opendir(page->folder);
+    char where[MDL_PATH_MAX];
     *out = NULL;
+    if (mdl_path(where, sizeof(where), page->folder, "%s", below) != MDL_OK)
+        return 0;
+    DIR *folder = opendir(where);
     for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
         char path[MDL_PATH_MAX];
         if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || entry->d_name[0] == '.' ||
-            mdl_path(path, sizeof(path), page->folder, "%s/%s", entry->d_name, file) != MDL_OK ||
+            mdl_path(path, sizeof(path), where, "%s/%s", entry->d_name, file) != MDL_OK ||
             !mdl_file_exists(path))
             continue;
         if (mdl_grow(count, count + 1, sizeof(**out), "names", (void **)out) != MDL_OK ||
@@ -125,4 +138,41 @@ const json_t *mdl__find_row(const mdl__page *page, const char *kind, const char 
             return row;
     }
     return NULL;
+}
+
+size_t mdl__row_seeds(const json_t *row, double *out, size_t max)
+{
+    const json_t *seeds = json_object_get(row, "seed_top1");
+    size_t n = mdl_min_size(json_array_size(seeds), max);
+    for (size_t i = 0; i < n; i++)
+        out[i] = json_number_value(json_array_get(seeds, i));
+    return n > 1 ? n : 0;
+}
+
+mdl_interval mdl__row_interval(const mdl__page *page, const json_t *row)
+{
+    double seeds[MDL_MAX_REPEATS];
+    size_t n = mdl__row_seeds(row, seeds, MDL_COUNT(seeds));
+    if (n == 0)
+        return (mdl_interval){mdl__number(row, "low"), mdl__number(row, "high")};
+    if (page->n_repeats == 0 && mdl__find_row(page, "trunk", mdl__row_arm(row)) != NULL)
+        return (mdl_interval){(double)NAN, (double)NAN};
+    mdl_interval interval = mdl_stat_mean(seeds, n);
+    interval.low = isfinite(interval.low) ? fmax(0, interval.low) : interval.low;
+    interval.high = isfinite(interval.high) ? fmin(1, interval.high) : interval.high;
+    return interval;
+}
+
+void mdl__training_name(const char *folder, char *out, size_t size)
+{
+    size_t used = 0;
+    if ((folder[0] == 'A' || folder[0] == 'B') && folder[1] == '-')
+        folder += 2;
+    for (size_t i = 0; folder[i] != '\0' && used + 2 < size; i++) {
+        bool digit = folder[i] >= '0' && folder[i] <= '9';
+        if (digit && i > 0 && folder[i - 1] >= 'a' && folder[i - 1] <= 'z')
+            out[used++] = ' ';
+        out[used++] = folder[i];
+    }
+    out[used] = '\0';
 }

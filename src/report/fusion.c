@@ -1,38 +1,98 @@
-/* What the search did: niches, the winner's lineage, and the paths between parents. */
+/* What the search did: niches, and the winner's lineage. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "report/report_internal.h"
 
-/* "runs/x/A-seed1/epoch-007.safetensors" -> "A-seed1/epoch-007" */
-static void short_name(const char *source, char *out, size_t size)
-{
-    const char *at = source + strlen(source);
-    for (int slashes = 0; at > source; at--)
-        if (at[-1] == '/' && ++slashes == 2)
-            break;
-    snprintf(out, size, "%s", at);
-    char *end = strstr(out, ".safetensors");
-    if (end != NULL)
-        *end = '\0';
-}
+typedef struct search { /* one folder with winner.json */
+    json_t *winner;     /* the file */
+    json_t *sources;    /* what the first members were made of, by id, readable */
+    char title[80];     /* whose it is */
+} search;
 
-static const json_t *by_id(const json_t *list, double id)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (mdl__number(json_array_get(list, i), "id") == id)
-            return json_array_get(list, i);
-    return NULL;
-}
+/* ---- names
+ * --------------------------------------------------------------------------------------- */
 
-static void name_member(const json_t *ancestors, double id, char *out, size_t size)
+/* "runs/x/B-child1/ema.safetensors" -> "child 1 EMA" */
+static void name_checkpoint(const char *path, char *out, size_t size)
 {
-    const char *source = mdl__text_of(by_id(ancestors, id), "source");
-    if (source[0] != '\0')
-        short_name(source, out, size);
+    char folder[64] = "", training[64];
+    const char *file = strrchr(path, '/');
+    file = file != NULL ? file + 1 : path;
+    if (file > path + 1) {
+        const char *end = file - 1, *start = end;
+        while (start > path && start[-1] != '/')
+            start--;
+        snprintf(folder, sizeof(folder), "%.*s", (int)mdl_min_size((size_t)(end - start), 60),
+                 start);
+    }
+    bool specialist = strstr(path, "/specialists-") != NULL;
+    unsigned epoch = 0;
+    mdl__training_name(folder, training, sizeof(training));
+    if (specialist)
+        snprintf(out, size, "specialist, %.20s classes", training);
+    else if (strncmp(file, "ema.", 4) == 0)
+        snprintf(out, size, "%.60s EMA", training);
+    else if (sscanf(file, "epoch-%u.", &epoch) == 1)
+        snprintf(out, size, "%.60s epoch %u", training, epoch);
+    else if (strncmp(file, "final.", 6) == 0)
+        snprintf(out, size, "%.60s", training);
     else
-        snprintf(out, size, "member %.0f", id);
+        snprintf(out, size, "%.90s", path);
+}
+
+static const char *source_of(const search *s, double id)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "%.0f", id);
+    return json_string_value(json_object_get(s->sources, key));
+}
+
+/* Parents have their training's name, averages their parents', children of the search a number. */
+static void name_member(const search *s, double id, char *out, size_t size)
+{
+    const char *source = source_of(s, id);
+    unsigned first = 0, second = 0;
+    if (source == NULL)
+        snprintf(out, size, "crossing %.0f", id);
+    else if (sscanf(source, "average of parents %u and %u", &first, &second) == 2) {
+        const char *a = source_of(s, first), *b = source_of(s, second);
+        char left[96], right[96];
+        name_checkpoint(a != NULL ? a : "?", left, sizeof(left));
+        name_checkpoint(b != NULL ? b : "?", right, sizeof(right));
+        snprintf(out, size, "average: %.30s + %.30s", left, right);
+    } else if (strstr(source, ".safetensors") != NULL)
+        name_checkpoint(source, out, size);
+    else
+        snprintf(out, size, "%.90s", source);
+}
+
+/* Lines of lineage.jsonl that say what a member was made of; the others are too many. */
+static void read_sources(mdl__page *page, const char *folder, search *s)
+{
+    char path[MDL_PATH_MAX], *text = NULL, key[32];
+    size_t size = 0;
+    s->sources = json_object();
+    if (page->status != MDL_OK ||
+        mdl_path(path, sizeof(path), page->folder, "%s/lineage.jsonl", folder) != MDL_OK ||
+        !mdl_file_exists(path))
+        return;
+    page->status = mdl_file_read(path, (size_t)1 << 28, &text, &size);
+    for (const char *at = text; at != NULL && *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        const char *word = strstr(at, "\"source\"");
+        if (word == NULL) /* none from here on */
+            break;
+        if (word < at + length) {
+            json_t *line = json_loadb(at, length, 0, NULL);
+            snprintf(key, sizeof(key), "%.0f", mdl__number(line, "id"));
+            json_object_set(s->sources, key, json_object_get(line, "source"));
+            json_decref(line);
+        }
+        at += length + (at[length] == '\n');
+    }
+    mdl_free(text);
 }
 
 /* ---- niches
@@ -45,46 +105,72 @@ static int by_owned(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static void draw_niches(mdl__page *page, const char *arm, const json_t *search)
+/* Images that all members get right, and that none does. */
+static void count_agreement(const json_t *members, size_t images, size_t *all, size_t *none)
+{
+    size_t n = json_array_size(members);
+    *all = *none = 0;
+    for (size_t i = 0; i < images; i++) {
+        size_t right = 0;
+        for (size_t m = 0; m < n; m++) {
+            const char *digits = mdl__text_of(json_array_get(members, m), "right");
+            if (strlen(digits) != images) /* damaged: nothing is said */
+                return;
+            right += digits[i] == '1';
+        }
+        *all += right == n;
+        *none += right == 0;
+    }
+}
+
+static void draw_niches(mdl__page *page, const search *s)
 {
     enum { MOST = 24 };
-    const json_t *members = json_object_get(search, "members");
-    const json_t *ancestors = json_object_get(search, "ancestors");
-    size_t n = json_array_size(members), images = (size_t)mdl__number(search, "images");
+    const json_t *members = json_object_get(s->winner, "members");
+    size_t n = json_array_size(members), images = (size_t)mdl__number(s->winner, "images");
     static char categories[MOST][96];
     const json_t *sorted[256];
-    char title[128];
-    if (n == 0 || !(mdl__number(search, "images") > 0))
+    char title[160];
+    if (n == 0 || !(mdl__number(s->winner, "images") > 0))
         return;
     n = mdl_min_size(n, MDL_COUNT(sorted));
     for (size_t i = 0; i < n; i++)
         sorted[i] = json_array_get(members, i);
     qsort(sorted, n, sizeof(sorted[0]), by_owned);
-    snprintf(title, sizeof(title), "Niches of the %s's archive", arm);
-    mdl__chart chart = {.title = title,
-                        .x = "images owned",
-                        .categories = categories,
-                        .n_categories = mdl_min_size(n, MOST),
-                        .height = 90 + 20 * mdl_min_size(n, MOST)};
-    mdl__series *others = mdl__chart_series(&chart, MDL__BARS, 1, 0, "members");
+    snprintf(title, sizeof(title), "Niches: which model owns which images (%s)", s->title);
+    mdl__chart chart = {
+        .title = title, .x = "images owned", .categories = categories, .width = 540};
+    mdl__series *others = mdl__chart_series(&chart, MDL__BARS, 1, 0, "members of the archive");
     mdl__series *winner = mdl__chart_series(&chart, MDL__BARS, 2, 1, "the winner");
     double owned = 0;
+    size_t all, none, shown = 0;
+    char hidden[96] = "";
     for (size_t i = 0; i < n; i++) {
         double id = mdl__number(sorted[i], "id"), owns = mdl__number(sorted[i], "owns");
+        bool wins = id == mdl__number(s->winner, "winner");
+        char name[80];
         owned += owns;
-        if (i >= MOST)
+        if (shown == MOST || (owns <= 0 && !wins))
             continue;
-        name_member(ancestors, id, categories[i], sizeof(categories[i]));
-        mdl__chart_add(page, id == mdl__number(search, "winner") ? winner : others,
-                       (mdl__point){owns, (double)i, (double)NAN, (double)NAN});
+        name_member(s, id, name, sizeof(name));
+        snprintf(categories[shown], sizeof(categories[0]), "%s (%.1f %%)", name,
+                 100 * mdl__number(sorted[i], "top1"));
+        mdl__chart_add(page, wins ? winner : others,
+                       (mdl__point){owns, (double)shown++, (double)NAN, (double)NAN});
     }
+    chart.n_categories = shown;
+    chart.height = 70 + 22 * shown;
+    count_agreement(members, images, &all, &none);
+    if (n > shown)
+        snprintf(hidden, sizeof(hidden), " %zu members own none and are not drawn.", n - shown);
     mdl__chart_draw(
         page, &chart,
-        "Which member answers each of the %zu %s images best: the one with the best "
-        "score owns the image, of equal ones the fittest. %.0f images are owned, %.0f by "
-        "nobody.%s",
-        images, strcmp(mdl__text_of(search, "split"), "train") == 0 ? "training" : "held-out",
-        owned, (double)images - owned, n > MOST ? " The members that own most are drawn." : "");
+        "Of the %zu %s images each is owned by the member that answers it best, of equal ones by "
+        "the fittest: %.0f are owned, %.0f by nobody. In brackets the member's own accuracy on "
+        "them.%s All members are right on %zu images, none "
+        "on %zu.",
+        images, strcmp(mdl__text_of(s->winner, "split"), "train") == 0 ? "training" : "held-out",
+        owned, (double)images - owned, hidden, all, none);
 }
 
 /* ---- lineage
@@ -100,131 +186,200 @@ static void put_label(FILE *out, const char *text)
     }
 }
 
-static void put_node(FILE *dot, const json_t *node, double winner)
+static const json_t *by_id(const json_t *list, double id)
 {
-    char name[96];
-    double id = mdl__number(node, "id");
-    const char *source = mdl__text_of(node, "source");
-    if (source[0] != '\0')
-        short_name(source, name, sizeof(name));
-    else
-        snprintf(name, sizeof(name), "child %.0f", id);
-    fprintf(dot, "n%.0f [label=\"", id);
-    put_label(dot, name);
-    fprintf(dot, "\\n%.2f %%\", color=\"#0102%02d\", penwidth=%g];\n",
-            100 * mdl__number(node, "top1"),
-            id == winner        ? 2
-            : source[0] != '\0' ? 1
-                                : 3,
-            id == winner ? 3.0 : 1.5);
-    const json_t *parents = json_object_get(node, "parents");
-    double ratio = mdl__number(node, "ratio");
-    for (size_t i = 0; i < json_array_size(parents); i++) {
-        fprintf(dot, "n%.0f -> n%.0f", json_number_value(json_array_get(parents, i)), id);
-        if (isfinite(ratio) && i == 0)
-            fprintf(dot, " [label=\" w = %.2f\"]", ratio);
-        fputs(";\n", dot);
-    }
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (mdl__number(json_array_get(list, i), "id") == id)
+            return json_array_get(list, i);
+    return NULL;
 }
 
-/* The youngest of the ancestors, which stand oldest first. */
-static void draw_lineage(mdl__page *page, const char *arm, const json_t *search)
+enum { NODES = 16 }; /* more are a tangle that nobody reads */
+
+/* The winner and those before it, nearest first, as many as can be drawn. */
+static size_t nearest(const json_t *ancestors, double winner, double *ids)
 {
-    enum { MOST = 40 };
-    const json_t *list = json_object_get(search, "ancestors");
-    size_t n = json_array_size(list), first = n > MOST ? n - MOST : 0, size = 0;
-    char *text = NULL, title[128], caption[512];
-    FILE *dot = n > 0 ? open_memstream(&text, &size) : NULL;
+    size_t n = 1;
+    ids[0] = winner;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *parents = json_object_get(by_id(ancestors, ids[i]), "parents");
+        for (size_t k = 0; k < json_array_size(parents) && n < NODES; k++) {
+            double id = json_number_value(json_array_get(parents, k));
+            bool known = false;
+            for (size_t j = 0; j < n; j++)
+                known = known || ids[j] == id;
+            if (!known)
+                ids[n++] = id;
+        }
+    }
+    return n;
+}
+
+static bool is_drawn(const double *ids, size_t n, double id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* A member with the arrows of its parents; *older where some of these are not drawn. */
+static void put_node(FILE *dot, const search *s, const json_t *node, const double *ids, size_t n,
+                     bool *older)
+{
+    char name[96];
+    double id = mdl__number(node, "id"), ratio = mdl__number(node, "ratio");
+    const json_t *parents = json_object_get(node, "parents");
+    bool wins = id == mdl__number(s->winner, "winner"), first = json_array_size(parents) == 0;
+    bool cut = false;
+    for (size_t i = 0; i < json_array_size(parents); i++) {
+        double from = json_number_value(json_array_get(parents, i));
+        if (!is_drawn(ids, n, from)) {
+            cut = true;
+            continue;
+        }
+        fprintf(dot, "n%.0f -> n%.0f", from, id);
+        if (isfinite(ratio)) /* SLERP(first, second, ratio) before the split, 1 - ratio behind it */
+            fprintf(dot, " [label=\" %.0f | %.0f %%\"]", 100 * (i == 0 ? 1 - ratio : ratio),
+                    100 * (i == 0 ? ratio : 1 - ratio));
+        fputs(";\n", dot);
+    }
+    name_member(s, id, name, sizeof(name));
+    fprintf(dot, "n%.0f [label=\"", id);
+    put_label(dot, name);
+    fprintf(dot, "\\n%.2f %%\", color=\"#0102%02d\", penwidth=%g%s];\n",
+            100 * mdl__number(node, "top1"),
+            wins    ? 2
+            : first ? 1
+                    : 3,
+            wins ? 3.0 : 1.5, cut ? ", style=\"rounded,dashed\"" : "");
+    *older = *older || cut;
+}
+
+static void draw_lineage(mdl__page *page, const search *s)
+{
+    const json_t *list = json_object_get(s->winner, "ancestors");
+    size_t size = 0, parents = 0, all = json_array_size(list);
+    char *text = NULL, title[160], caption[1024];
+    double ids[NODES], winner = mdl__number(s->winner, "winner");
+    bool older = false;
+    FILE *dot = all > 0 ? open_memstream(&text, &size) : NULL;
     if (dot == NULL)
         return;
-    fputs("digraph lineage {\nbgcolor=transparent; rankdir=TB; nodesep=0.25; ranksep=0.35;\n"
+    size_t n = nearest(list, winner, ids);
+    fputs("digraph lineage {\nbgcolor=transparent; rankdir=TB; nodesep=0.25; ranksep=0.4;\n"
           "node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11, "
           "fontcolor=\"#010101\", margin=\"0.12,0.06\"];\n"
-          "edge [color=\"#010102\", fontname=\"sans-serif\", fontsize=9, fontcolor=\"#010102\", "
-          "arrowsize=0.6];\n",
+          "edge [color=\"#010102\", fontname=\"sans-serif\", fontsize=10, "
+          "fontcolor=\"#010101\", arrowsize=0.6];\n",
           dot);
-    for (size_t i = first; i < n; i++)
-        put_node(dot, json_array_get(list, i), mdl__number(search, "winner"));
+    for (size_t i = 0; i < n; i++) {
+        const json_t *node = by_id(list, ids[i]);
+        if (node != NULL)
+            put_node(dot, s, node, ids, n, &older);
+    }
+    for (size_t i = 0; i < all; i++)
+        parents += json_array_size(json_object_get(json_array_get(list, i), "parents")) == 0;
     fputs("}\n", dot);
     fclose(dot);
-    snprintf(title, sizeof(title), "Lineage of the %s's winner", arm);
-    snprintf(
-        caption, sizeof(caption),
-        "From the parents (blue) by crossing (green) to the winner (orange, thick); below each "
-        "name its accuracy on the images of the search; w is the share of the second parent "
-        "before the split point.%s%s",
-        first > 0 ? " Older ancestors are left out." : "",
-        json_is_true(json_object_get(search, "is_average"))
-            ? " The uniform average was kept in place of this winner."
-            : "");
+    snprintf(title, sizeof(title), "Lineage of the %s (%s)",
+             json_is_true(json_object_get(s->winner, "is_average"))
+                 ? "best member, which did not win"
+                 : "winner",
+             s->title);
+    snprintf(caption, sizeof(caption),
+             "From what the search started with (blue) by crossing (green) to the best (orange, "
+             "thick); below each name its accuracy on the %.0f %s images of the search. On an "
+             "arrow: the parent's share before | behind the split point. It has %zu "
+             "ancestors, %zu of them from the start.%s%s",
+             mdl__number(s->winner, "images"),
+             strcmp(mdl__text_of(s->winner, "split"), "train") == 0 ? "training" : "held-out",
+             all - 1, parents - (all == 1 ? parents : 0),
+             older ? " Those before the dashed ones are not drawn." : "",
+             json_is_true(json_object_get(s->winner, "is_average"))
+                 ? " In the end the uniform average of all parents was kept in its place: its "
+                   "lead was below one standard error."
+                 : "");
     mdl__graph_draw(page, title, text, caption);
     free(text);
+}
+
+/* ---- all searches
+ * -------------------------------------------------------------------------------- */
+
+static void open_search(mdl__page *page, const char *folder, search *s)
+{
+    s->winner = mdl__page_json(page, "%s/winner.json", folder);
+    read_sources(page, folder, s);
+    if (strncmp(folder, "C-", 2) == 0)
+        snprintf(s->title, sizeof(s->title), "%.70s", folder + 2);
+    else if (strncmp(folder, "m2n2-seed", 9) == 0)
+        snprintf(s->title, sizeof(s->title), "M2N2, seed %.20s", folder + 9);
+    else
+        snprintf(s->title, sizeof(s->title), "%.70s", folder);
+}
+
+static void close_search(search *s)
+{
+    json_decref(s->winner);
+    json_decref(s->sources);
+}
+
+/* The runs of the paper's experiment as lines, since one of them is drawn. */
+static void put_runs(mdl__page *page, char **names, size_t n)
+{
+    json_t *cells = json_array();
+    for (size_t i = 0; i < n; i++) {
+        search s;
+        if (strncmp(names[i], "m2n2-", 5) != 0)
+            continue;
+        open_search(page, names[i], &s);
+        const json_t *members = json_object_get(s.winner, "members");
+        const json_t *best = by_id(members, mdl__number(s.winner, "winner"));
+        size_t owners = 0;
+        double owned = 0;
+        for (size_t m = 0; m < json_array_size(members); m++) {
+            double owns = mdl__number(json_array_get(members, m), "owns");
+            owners += owns > 0;
+            owned += owns > 0 ? owns : 0;
+        }
+        mdl__row(
+            cells, 6, mdl__cell("%s", s.title), mdl__cell("%.2f", 100 * mdl__number(best, "top1")),
+            mdl__cell("%zu",
+                      mdl_max_size(json_array_size(json_object_get(s.winner, "ancestors")), 1) - 1),
+            mdl__cell("%zu of %zu", owners, json_array_size(members)), mdl__cell("%.0f", owned),
+            mdl__cell("%.0f", mdl__number(s.winner, "images")));
+        close_search(&s);
+    }
+    mdl__page_table(page,
+                    json_pack("[s,s,s,s,s,s]", "search", "winner's accuracy in it, %",
+                              "its ancestors", "members that own images", "images owned", "images"),
+                    cells);
 }
 
 void mdl__report_niches(mdl__page *page)
 {
     char **names = NULL;
-    size_t n = mdl__names(page, "", "winner.json", &names);
+    size_t n = mdl__names(page, ".", "", "winner.json", &names);
+    bool many = false;
+    for (size_t i = 0; i < n; i++)
+        many = many || strncmp(names[i], "m2n2-", 5) == 0;
+    if (n == 0) {
+        mdl__page_missing(page, "Niches and lineage: no search has ended here (winner.json).");
+        return;
+    }
     mdl__page_section(page, "search", "The search: niches and lineage");
-    if (n == 0)
-        mdl__page_text(page, "No search has left its niches here (winner.json).");
-    for (size_t i = 0, shown = 0; i < n && shown < 8; i++) {
-        /* Of the many runs of the paper's experiment those of M2N2 only. */
-        if (n > 8 && strncmp(names[i], "C-", 2) != 0 && strncmp(names[i], "m2n2-", 5) != 0)
+    for (size_t i = 0, shown = 0; i < n && shown < (many ? 1 : 4); i++) {
+        search s;
+        if (many && strncmp(names[i], "m2n2-", 5) != 0)
             continue;
         shown++;
-        json_t *search = mdl__page_json(page, "%s/winner.json", names[i]);
-        const char *arm = strncmp(names[i], "C-", 2) == 0 ? names[i] + 2 : names[i];
-        draw_niches(page, arm, search);
-        draw_lineage(page, arm, search);
-        json_decref(search);
+        open_search(page, names[i], &s);
+        draw_niches(page, &s);
+        draw_lineage(page, &s);
+        close_search(&s);
     }
+    if (many)
+        put_runs(page, names, n);
     mdl__names_free(names, n);
-}
-
-/* ---- paths between parents
- * ------------------------------------------------------------------------- */
-
-static void draw_path(mdl__page *page, const json_t *path)
-{
-    const json_t *t = json_object_get(path, "t"), *lines = json_object_get(path, "lines");
-    bool independent = strcmp(mdl__text_of(path, "between"), "independent") == 0;
-    char title[256];
-    snprintf(title, sizeof(title), "%s: %s", mdl__text_of(path, "arm"),
-             independent ? "between independent seeds" : "between two children of one trunk");
-    mdl__chart chart = {.title = title, .x = "share of the second parent", .y = "accuracy, %"};
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        const json_t *line = json_array_get(lines, i), *top1 = json_object_get(line, "top1");
-        bool aligned = json_is_true(json_object_get(line, "aligned"));
-        bool again = json_is_true(json_object_get(line, "recalibrated"));
-        int look = (aligned ? 2 : 0) + (again ? 1 : 0);
-        static const char *const words[] = {"plain", "statistics re-estimated", "aligned",
-                                            "aligned and re-estimated"};
-        mdl__series *series =
-            mdl__chart_series(&chart, MDL__LINE, look + 1, look, "%s", words[look]);
-        for (size_t k = 0; k < json_array_size(t) && k < json_array_size(top1); k++)
-            mdl__chart_add(page, series,
-                           (mdl__point){json_number_value(json_array_get(t, k)),
-                                        100 * json_number_value(json_array_get(top1, k)),
-                                        (double)NAN, (double)NAN});
-    }
-    mdl__chart_draw(
-        page, &chart,
-        "Accuracy on %.0f held-out images along the line from %.90s to %.90s. A valley in "
-        "the middle is a barrier: the average of the two is worse than both.",
-        mdl__number(path, "images"), mdl__text_of(path, "first"), mdl__text_of(path, "second"));
-}
-
-void mdl__report_paths(mdl__page *page)
-{
-    json_t *json = mdl__page_json(page, "paths.json");
-    const json_t *paths = json_object_get(json, "paths");
-    mdl__page_section(page, "paths", "Paths between parents");
-    if (json_array_size(paths) == 0)
-        mdl__page_text(page, "This experiment measured no paths between parents (paths.json).");
-    fputs("<div class=\"figures\">\n", page->html);
-    for (size_t i = 0; i < json_array_size(paths) && i < 8; i++)
-        draw_path(page, json_array_get(paths, i));
-    fputs("</div>\n", page->html);
-    json_decref(json);
 }

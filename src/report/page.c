@@ -30,10 +30,20 @@ void mdl__put_html(FILE *out, const char *text)
     }
 }
 
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Only where it would mean something, so that the text stays readable as it is: "p < 0.05" begins
+ * no HTML, and the _ of a file's name no emphasis. */
 void mdl__put_markdown(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if (strchr("\\`*_[]<>|#", *text) != NULL)
+    for (char before = ' '; *text != '\0'; before = *text++) {
+        bool special = strchr("\\`*[]|#", *text) != NULL ||
+                       (*text == '_' && !(is_word(before) && is_word(text[1]))) ||
+                       (*text == '<' && strchr(" 0123456789", text[1]) == NULL);
+        if (special)
             fputc('\\', out);
         fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
     }
@@ -47,6 +57,19 @@ void mdl__page_section(mdl__page *page, const char *id, const char *title)
     fputs("\n## ", page->markdown);
     mdl__put_markdown(page->markdown, title);
     fputs("\n\n", page->markdown);
+}
+
+void mdl__page_missing(mdl__page *page, const char *format, ...)
+{
+    size_t used = strlen(page->missing);
+    va_list args;
+    if (used + 2 >= sizeof(page->missing) || page->n_repeats > 0) /* a repeat's own page has it */
+        return;
+    if (used > 0)
+        page->missing[used++] = '\n';
+    va_start(args, format);
+    vsnprintf(page->missing + used, sizeof(page->missing) - used, format, args);
+    va_end(args);
 }
 
 void mdl__page_text(mdl__page *page, const char *format, ...)
@@ -105,19 +128,35 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text)
     fputs("\n", page->markdown);
 }
 
+static void put_cell(mdl__page *page, const char *tag, const char *text)
+{
+    const char *remark = strchr(text, '\n');
+    char first[512];
+    snprintf(first, sizeof(first), "%.*s",
+             (int)mdl_min_size(strcspn(text, "\n"), sizeof(first) - 1), text);
+    fprintf(page->html, "<%s%s>", tag, strcmp(tag, "th") == 0 ? " scope=\"col\"" : "");
+    mdl__put_html(page->html, first);
+    fputs(" ", page->markdown);
+    mdl__put_markdown(page->markdown, first);
+    if (remark != NULL && remark[1] != '\0') {
+        fputs("<br><small>", page->html);
+        mdl__put_html(page->html, remark + 1);
+        fputs("</small>", page->html);
+        fputs(" (", page->markdown);
+        mdl__put_markdown(page->markdown, remark + 1);
+        fputs(")", page->markdown);
+    }
+    fprintf(page->html, "</%s>", tag);
+    fputs(" |", page->markdown);
+}
+
 static void put_cells(mdl__page *page, const json_t *cells, const char *tag)
 {
     fputs("<tr>", page->html);
     fputs("|", page->markdown);
     for (size_t c = 0; c < json_array_size(cells); c++) {
         const char *text = json_string_value(json_array_get(cells, c));
-        const char *scope = strcmp(tag, "th") == 0 ? " scope=\"col\"" : "";
-        fprintf(page->html, "<%s%s>", tag, scope);
-        mdl__put_html(page->html, text != NULL ? text : "");
-        fprintf(page->html, "</%s>", tag);
-        fputs(" ", page->markdown);
-        mdl__put_markdown(page->markdown, text != NULL ? text : "");
-        fputs(" |", page->markdown);
+        put_cell(page, tag, text != NULL ? text : "");
     }
     fputs("</tr>\n", page->html);
     fputs("\n", page->markdown);

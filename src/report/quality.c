@@ -39,10 +39,12 @@ void mdl__report_steps(mdl__page *page)
     mdl__chart chart = {.title = "Accuracy by recursion",
                         .x = "supervision steps at evaluation",
                         .whole_x = true,
-                        .y = "test accuracy, %"};
+                        .y = "test accuracy, %",
+                        .width = 540};
     const json_t *models = json_object_get(page->evaluation, "models");
     json_t *steps = mdl__page_json(page, "steps.json");
     double trained = (double)NAN;
+    char remark[128] = "";
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *look = json_object_get(json_array_get(models, i), "steps");
         const json_t *top1 = json_object_get(look, "top1");
@@ -69,32 +71,37 @@ void mdl__report_steps(mdl__page *page)
             mdl__chart_add(page, series,
                            at((double)(k + 1), 100 * json_number_value(json_array_get(top1, k))));
     }
+    if (chart.n_series == 0) {
+        mdl__page_missing(page, "Accuracy by recursion step: no hybrid was looked at "
+                                "(evaluation.json).");
+        json_decref(steps);
+        return;
+    }
     mdl__page_section(page, "recursion", "Recursion");
-    if (chart.n_series == 0)
-        mdl__page_text(page, "There is no hybrid here whose recursion could be looked at.");
-    else if (isfinite(trained))
-        mdl__chart_draw(
-            page, &chart,
-            "Test accuracy after each supervision step of the recursive network. It was "
-            "trained with %.0f; later steps are extrapolation. A flat line says that the "
-            "recursion adds nothing.",
-            trained);
-    else
-        mdl__chart_draw(page, &chart,
-                        "Test accuracy after each supervision step of the recursive "
-                        "network. A flat line says that the recursion adds nothing.");
+    chart.lined = isfinite(trained);
+    chart.line = trained;
+    if (isfinite(trained))
+        snprintf(remark, sizeof(remark),
+                 " It was trained with %.0f (dotted line); later steps are extrapolation.",
+                 trained);
+    mdl__chart_draw(page, &chart,
+                    "Accuracy on %.0f test images after each supervision step of the recursive "
+                    "network. A flat line says that more recursion adds nothing.%s",
+                    mdl__number(page->table, "images"), remark);
     json_decref(steps);
 }
 
 /* ---- calibration
  * ----------------------------------------------------------------------------------- */
 
+enum { FEWEST = 5 }; /* images in a bin that is drawn: of fewer the share says nothing */
+
 static void add_bins(mdl__page *page, mdl__series *series, const json_t *calibration)
 {
     const json_t *bins = json_object_get(calibration, "bins");
     for (size_t b = 0; b < json_array_size(bins); b++) {
         const json_t *bin = json_array_get(bins, b);
-        if (mdl__number(bin, "count") > 0)
+        if (mdl__number(bin, "count") >= FEWEST)
             mdl__chart_add(
                 page, series,
                 at(100 * mdl__number(bin, "confidence"), 100 * mdl__number(bin, "accuracy")));
@@ -119,7 +126,6 @@ void mdl__report_calibration(mdl__page *page)
                              .height = 400}};
     json_t *cells = json_array();
     double held_out = 0, images = 0;
-    mdl__page_section(page, "calibration", "Calibration");
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *model = json_array_get(models, i);
         const json_t *look = json_object_get(model, "calibration");
@@ -146,29 +152,32 @@ void mdl__report_calibration(mdl__page *page)
                  fitted ? mdl__cell("%.4f", mdl__number(scaled, "brier")) : mdl__cell("%s", ""));
     }
     if (json_array_size(cells) == 0) {
-        mdl__page_text(page, "Not measured (evaluation.json).");
+        mdl__page_missing(page, "Calibration: not measured (evaluation.json).");
         json_decref(cells);
         return;
     }
+    mdl__page_section(page, "calibration", "Calibration");
     fputs("<div class=\"figures\">\n", page->html);
     mdl__chart_draw(
         page, &charts[0],
         "How often an answer is right (upwards) when the model gives it this probability "
-        "(to the right), in 15 bins of equal width, on %.0f test images. On the "
-        "diagonal confidence is deserved; below it the model is too sure.",
-        images);
+        "(to the right), in 15 bins of equal width, on %.0f test images; bins of fewer than %d are "
+        "not drawn. On the diagonal confidence is deserved; below it the model is too sure.",
+        images, FEWEST);
     mdl__chart_draw(page, &charts[1],
                     "The same after dividing the logits by one number, fitted on the %.0f held-out "
                     "images, never on the test images.",
                     held_out);
     fputs("</div>\n", page->html);
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s,s]", "calibration", "log-likelihood", "ECE %",
-                              "Brier", "temperature", "log-likelihood", "ECE %", "Brier"),
+                    json_pack("[s,s,s,s,s,s,s,s]", "model", "log-likelihood, nats", "ECE %",
+                              "Brier", "temperature", "then log-likelihood", "then ECE %",
+                              "then Brier"),
                     cells);
     mdl__page_text(page,
                    "ECE: expected calibration error over 15 bins of equal width. Brier: summed "
-                   "over the classes, 0 to 2. The last three columns are with the temperature.");
+                   "over the classes, 0 to 2. Then: after dividing the logits by the temperature. "
+                   "Log-likelihood is the mean for an image; nearer to 0 is better.");
 }
 
 /* ---- corruptions, test-time augmentation
@@ -200,8 +209,8 @@ static void put_corruption_table(mdl__page *page, const json_t *models)
         json_array_append_new(cells, row);
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s]", "top-1 %", "clean", "noise", "blur", "weather",
-                              "digital", "mean"),
+                    json_pack("[s,s,s,s,s,s,s]", "model, top-1 %", "clean", "noise", "blur",
+                              "weather", "digital", "mean of all"),
                     cells);
 }
 
@@ -247,8 +256,12 @@ static void draw_corruptions(mdl__page *page, const json_t *models)
     }
     fputs("<div class=\"figures\">\n", page->html);
     mdl__chart_draw(page, &by_kind,
-                    "The same %.0f test images for every model and every corruption.", images);
-    mdl__chart_draw(page, &by_severity, "Mean over the 15 corruptions at each severity.");
+                    "Further right is better. The same %.0f test images for every model and every "
+                    "corruption; hollow marks are the best parent.",
+                    images);
+    mdl__chart_draw(page, &by_severity,
+                    "Mean over the 15 corruptions at each severity, on the same %.0f images.",
+                    images);
     fputs("</div>\n", page->html);
 }
 
@@ -268,12 +281,15 @@ static void put_augmentation(mdl__page *page, const json_t *models)
                  mdl__cell("%.2f", 100 * mdl__number(look, "both")));
     }
     if (json_array_size(cells) == 0) {
+        mdl__page_missing(page, "Test-time augmentation: not measured "
+                                "(experiment.tta_images).");
         json_decref(cells);
         return;
     }
     mdl__page_section(page, "tta", "Test-time augmentation");
-    mdl__page_table(page, json_pack("[s,s,s,s,s]", "top-1 %", "as it is", "flip", "shifts", "both"),
-                    cells);
+    mdl__page_table(
+        page, json_pack("[s,s,s,s,s]", "model, top-1 %", "as it is", "flip", "shifts", "both"),
+        cells);
     mdl__page_text(page,
                    "Mean probabilities of 2, 5 and 10 views of each of %.0f test images: mirrored, "
                    "moved by a sixteenth to each side, both. These figures stand apart: no other "
@@ -287,8 +303,8 @@ void mdl__report_robustness(mdl__page *page)
     bool any = false;
     for (size_t i = 0; i < json_array_size(models); i++)
         any = any || json_object_get(json_array_get(models, i), "robustness") != NULL;
-    mdl__page_section(page, "robustness", "Common corruptions");
     if (any) {
+        mdl__page_section(page, "robustness", "Common corruptions");
         mdl__page_text(page,
                        "15 corruptions at 5 severities after Hendrycks and Dietterich (2019), "
                        "made from formulas while evaluating, seeded. They are procedural and "
@@ -296,7 +312,7 @@ void mdl__report_robustness(mdl__page *page)
         draw_corruptions(page, models);
         put_corruption_table(page, models);
     } else {
-        mdl__page_text(page, "Not measured (evaluation.json, experiment.corrupt_images).");
+        mdl__page_missing(page, "Common corruptions: not measured (experiment.corrupt_images).");
     }
     put_augmentation(page, models);
 }

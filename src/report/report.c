@@ -16,9 +16,9 @@ static void begin(mdl__page *page)
           page->html);
     mdl__put_html(page->html, title);
     fprintf(page->html,
-            "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
+            "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
             "class=\"by\">Mendel %s</p>\n<h1>",
-            mdl__report_style, mdl_build_version());
+            mdl__report_style[0], mdl__report_style[1], mdl_build_version());
     mdl__put_html(page->html, title);
     fputs("</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
           "answer</h2>\n",
@@ -32,9 +32,14 @@ static void fill(mdl__page *page)
 {
     page->table = mdl__page_json(page, "table.json");
     page->evaluation = mdl__page_json(page, "evaluation.json");
+    page->results = mdl__page_json(page, "results.json");
+    page->n_repeats = mdl__names(page, ".", "repeat-", "config.yaml", &page->repeat);
     begin(page);
     mdl__report_answer(page);
     mdl__report_results(page);
+    mdl__report_methods(page);
+    mdl__report_tests(page);
+    mdl__report_repeats(page);
     mdl__report_speed(page);
     mdl__report_training(page);
     mdl__report_niches(page);
@@ -43,9 +48,15 @@ static void fill(mdl__page *page)
     mdl__report_calibration(page);
     mdl__report_robustness(page);
     mdl__report_again(page);
+    if (page->missing[0] != '\0') {
+        mdl__page_section(page, "missing", "What this folder does not have");
+        mdl__page_list(page, page->missing);
+    }
     fputs("</section>\n</main>\n</body>\n</html>\n", page->html);
     json_decref(page->table);
     json_decref(page->evaluation);
+    json_decref(page->results);
+    mdl__names_free(page->repeat, page->n_repeats);
 }
 
 static mdl_status write_file(const char *folder, const char *path, const char *leaf,

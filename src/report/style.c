@@ -11,7 +11,7 @@
     "--grid:#e3e2de;--line:#dad8d2;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b5558f;"           \
     "--c5:#b07d00;--c6:#3b93c9;--c7:#6b6f74;"
 
-const char mdl__report_style[] =
+const char *const mdl__report_style[2] = {
     ":root{color-scheme:light dark;" LIGHT "}\n"
     "@media (prefers-color-scheme:dark){:root{" DARK "}}\n"
     "@media print{:root{color-scheme:light;" LIGHT "}}\n"
@@ -43,7 +43,12 @@ const char mdl__report_style[] =
     "min-width:0}\n"
     ".half{max-width:34rem}.figures>.half{max-width:none;margin:0}\n"
     ".plot svg{display:block;width:100%;height:auto}\n"
-    ".wide:not(.graph) .plot svg{max-width:50rem}\n"
+    ".wide:not(.graph) .plot svg{max-width:38rem}\n"
+    "@media(min-width:64rem){.wide:not(.graph){display:grid;column-gap:2rem;"
+    "grid-template-columns:38rem minmax(0,1fr)}.wide:not(.graph)>h3{grid-column:1/-1}}\n"
+    ".words{min-width:0}\n"
+    "@media(max-width:30rem){main{padding-left:.75rem;padding-right:.75rem}"
+    "figure{padding:.8rem .5rem}}\n"
     ".graph .plot{overflow-x:auto}.graph .plot svg{width:auto;max-width:100%;margin:0 auto}\n"
     ".plot text{font-family:inherit}\n"
     "figcaption{color:var(--soft);font-size:.875rem;line-height:1.45;margin:.6rem 0 .4rem;"
@@ -53,7 +58,7 @@ const char mdl__report_style[] =
     ".legend li{display:flex;align-items:center;gap:.45rem;margin:0}\n"
     ".key{width:28px;height:11px;flex:none}\n"
     "details{font-size:.875rem;margin:.4rem 0}summary{cursor:pointer;color:var(--soft)}\n"
-    ".scroll{overflow-x:auto;margin:0 0 1rem}\n"
+    ".scroll{overflow-x:auto;margin:0 0 1rem}\n",
     "table{border-collapse:collapse;font-size:.875rem;line-height:1.35;"
     "font-variant-numeric:tabular-nums;min-width:100%}\n"
     "th,td{text-align:right;padding:.4rem .7rem;border-bottom:1px solid var(--line);"
@@ -62,11 +67,17 @@ const char mdl__report_style[] =
     "min-width:10rem}\n"
     "th{font-weight:600;color:var(--soft);border-bottom:1.5px solid var(--axis);white-space:normal;"
     "vertical-align:bottom}\n"
+    "small{color:var(--soft);font-size:.8125rem}td small{display:inline-block;"
+    "max-width:24rem;white-space:normal}\n"
     "pre{background:var(--raised);border:1px solid var(--line);border-radius:8px;padding:.8rem "
     "1rem;"
     "overflow-x:auto;font:13px/1.5 ui-monospace,\"SF Mono\",Menlo,Consolas,\"DejaVu Sans Mono\","
     "monospace;margin:.4rem 0 1rem}\n"
     "@media print{@page{margin:16mm}body{font-size:10.5pt}main{max-width:none;padding:0}"
     "section{padding:1rem 0 .5rem}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
-    "figure details{display:none}.figures{grid-template-columns:1fr 1fr}"
-    "table{font-size:8.5pt}th,td{padding:.25rem .4rem}pre{white-space:pre-wrap}}\n";
+    ".wide:not(.graph){display:grid;column-gap:1rem;grid-template-columns:3fr 2fr}"
+    ".wide:not(.graph)>h3{grid-column:1/-1}figcaption,.legend{font-size:8.5pt}"
+    "figure{padding:.6rem .8rem}figure details{display:none}.figures{grid-template-columns:1fr 1fr}"
+    "summary{list-style:none}::details-content{content-visibility:visible;block-size:auto}"
+    "table{font-size:8.5pt}th,td{padding:.25rem .4rem}small{font-size:7.5pt}"
+    "pre{white-space:pre-wrap;font-size:7.5pt}}\n"};

@@ -8,80 +8,123 @@
 /* ---- learning curves ----------------------------------------------------------------------------
  */
 
-/* Each line of FOLDER/<name>/metrics.jsonl as a point of two series. */
-static void add_curve(mdl__page *page, const char *name, mdl__series *held_out, mdl__series *loss)
+size_t mdl__add_curve(mdl__page *page, const char *name, double first, mdl__series *held_out,
+                      mdl__series *loss)
 {
     char path[MDL_PATH_MAX], *text = NULL;
-    size_t size = 0;
+    size_t size = 0, lines = 0;
     if (page->status == MDL_OK)
         page->status = mdl_path(path, sizeof(path), page->folder, "%s/metrics.jsonl", name);
     if (page->status == MDL_OK)
         page->status = mdl_file_read(path, (size_t)1 << 26, &text, &size);
-    for (char *at = text; at != NULL && *at != '\0';) {
+    for (char *at = text; at != NULL && *at != '\0'; lines++) {
         size_t length = strcspn(at, "\n");
         json_t *line = json_loadb(at, length, 0, NULL);
-        double epoch = mdl__number(line, "epoch");
-        mdl__point none = {.low = (double)NAN, .high = (double)NAN};
-        mdl__point a = none, b = none;
-        a.x = b.x = epoch;
-        a.y = 100 * mdl__number(line, "fitness_top1");
-        b.y = mdl__number(line, "train_loss");
-        mdl__chart_add(page, held_out, a);
-        mdl__chart_add(page, loss, b);
+        mdl__point point = {.low = (double)NAN, .high = (double)NAN};
+        point.x = first + mdl__number(line, "epoch");
+        point.y = 100 * mdl__number(line, "fitness_top1");
+        if (held_out != NULL)
+            mdl__chart_add(page, held_out, point);
+        point.y = mdl__number(line, "train_loss");
+        if (loss != NULL)
+            mdl__chart_add(page, loss, point);
         json_decref(line);
         at += length + (at[length] == '\n');
     }
     mdl_free(text);
+    return lines;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Colour by the part a training plays, dashes and points by its number. */
+typedef enum part { TRUNK, CHILD, MATCHED, SEED, CONTROL, PARTS } part;
+
+static part part_of(const char *folder)
+{
+    const char *name = folder + 2; /* behind "B-" */
+    return strcmp(name, "trunk") == 0     ? TRUNK
+           : strcmp(name, "matched") == 0 ? MATCHED
+           : begins(name, "child")        ? CHILD
+           : begins(name, "seed")         ? SEED
+                                          : CONTROL;
+}
+
+/* The curves of one arm; `trunk` is the epochs of its trunk. */
+static void draw_arm(mdl__page *page, const char *arm, char **names, size_t n, double trunk)
+{
+    static const int colours[PARTS] = {7, 1, 2, 4, 3};
+    char title[2][96];
+    mdl__chart held_out = {.x = "epoch", .whole_x = true, .y = "accuracy, %"};
+    mdl__chart loss = {.x = "epoch", .whole_x = true, .y = "cross-entropy, nats"};
+    snprintf(title[0], sizeof(title[0]), "Held-out accuracy of the %s while training", arm);
+    snprintf(title[1], sizeof(title[1]), "Training loss of the %s", arm);
+    held_out.title = title[0];
+    loss.title = title[1];
+    for (int p = 0; p < PARTS; p++) {
+        int number = 0;
+        for (size_t i = 0; i < n; i++) {
+            json_t *step = mdl__page_json(page, "%s/step.json", names[i]);
+            char name[96];
+            if ((int)part_of(names[i]) == p) {
+                mdl__training_name(names[i], name, sizeof(name));
+                if (p == CONTROL && mdl__text_of(step, "name")[0] != '\0')
+                    snprintf(name, sizeof(name), "%.90s", mdl__text_of(step, "name"));
+                mdl__add_curve(
+                    page, names[i], p == CHILD ? trunk : 0,
+                    mdl__chart_series(&held_out, MDL__LINE, colours[p], number, "%s", name),
+                    mdl__chart_series(&loss, MDL__LINE, colours[p], number, "%s", name));
+                number++;
+            }
+            json_decref(step);
+        }
+    }
+    const char *branches = trunk > 0 ? " Children go on where the trunk ended." : "";
+    fputs("<div class=\"figures\">\n", page->html);
+    mdl__chart_draw(page, &held_out,
+                    "Accuracy on the held-out images, by which everything is chosen, with the "
+                    "weights of that moment, not their average; each line is one training (one "
+                    "seed).%s",
+                    branches);
+    mdl__chart_draw(page, &loss,
+                    "Mean loss over the training images of each epoch, as they were augmented, "
+                    "with label smoothing where that is configured.%s",
+                    branches);
+    fputs("</div>\n", page->html);
 }
 
 void mdl__report_training(mdl__page *page)
 {
-    mdl__chart held_out = {.title = "Held-out accuracy while training",
-                           .x = "epoch",
-                           .whole_x = true,
-                           .y = "accuracy, %"};
-    mdl__chart loss = {
-        .title = "Training loss", .x = "epoch", .whole_x = true, .y = "cross-entropy, nats"};
-    size_t total = 0, shown = 0;
-    mdl__page_section(page, "training", "Training");
+    size_t total = 0;
     for (int arm = 0; arm < 2; arm++) {
         char **names = NULL;
-        size_t n = mdl__names(page, arm == 0 ? "B-" : "A-", "metrics.jsonl", &names);
-        for (size_t i = 0; i < n && shown < MDL__MAX_SERIES; i++, shown++) {
-            json_t *step = mdl__page_json(page, "%s/step.json", names[i]);
-            const char *name = mdl__text_of(step, "name");
-            const char *label = arm == 0 ? "hybrid" : "baseline";
-            char text[96];
-            snprintf(text, sizeof(text), "%s, %s", label, name[0] != '\0' ? name : names[i] + 2);
-            add_curve(page, names[i],
-                      mdl__chart_series(&held_out, MDL__LINE, arm + 1, (int)i, "%s", text),
-                      mdl__chart_series(&loss, MDL__LINE, arm + 1, (int)i, "%s", text));
-            json_decref(step);
-        }
+        size_t n = mdl__names(page, ".", arm == 0 ? "B-" : "A-", "metrics.jsonl", &names);
+        double trunk = 0;
+        if (n > 0 && total == 0)
+            mdl__page_section(page, "training", "Training");
+        for (size_t i = 0; i < n; i++)
+            if (part_of(names[i]) == TRUNK)
+                trunk = (double)mdl__add_curve(page, names[i], 0, NULL, NULL);
+        if (n > MDL__MAX_SERIES)
+            mdl__page_text(page, "The first %d of %zu trainings are drawn.", MDL__MAX_SERIES, n);
+        if (n > 0)
+            draw_arm(page, arm == 0 ? "hybrid" : "baseline", names,
+                     mdl_min_size(n, MDL__MAX_SERIES), trunk);
         total += n;
         mdl__names_free(names, n);
     }
-    if (total == 0) {
-        mdl__page_text(page, "There are no learning curves in this folder.");
-        return;
-    }
-    if (shown < total)
-        mdl__page_text(page, "The first %zu of %zu trainings are drawn.", shown, total);
-    fputs("<div class=\"figures\">\n", page->html);
-    mdl__chart_draw(page, &held_out,
-                    "Accuracy on the held-out images, which decide everything; measured after an "
-                    "epoch with the weights of that moment, not their average.");
-    mdl__chart_draw(page, &loss,
-                    "Mean loss over the training images of each epoch, as they were "
-                    "augmented, with label smoothing where that is configured.");
-    fputs("</div>\n", page->html);
+    if (total == 0)
+        mdl__page_missing(page, "Learning curves: no training has left any here (metrics.jsonl).");
 }
 
 /* ---- accuracy against time
  * -------------------------------------------------------------------------
  */
 
-static void draw_speed(mdl__page *page)
+static bool draw_speed(mdl__page *page)
 {
     static const struct {
         const char *kind, *label;
@@ -93,8 +136,11 @@ static void draw_speed(mdl__page *page)
                  {"matched", "one long run", 4}};
     static const char *const arms[] = {"hybrid", "baseline"};
     mdl__chart chart = {.title = "Accuracy against inference time",
-                        .x = "median latency of one image, ms",
-                        .y = "test accuracy, %"};
+                        .x = "median time of one image, ms",
+                        .from_zero = true,
+                        .y = "test accuracy, %",
+                        .width = 540};
+    bool any = false;
     for (size_t a = 0; a < MDL_COUNT(arms); a++)
         for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
             const json_t *row = mdl__find_row(page, kinds[k].kind, arms[a]);
@@ -102,16 +148,20 @@ static void draw_speed(mdl__page *page)
                 continue;
             mdl__series *series = mdl__chart_series(&chart, MDL__DOTS, (int)a + 1, kinds[k].style,
                                                     "%s: %s", arms[a], kinds[k].label);
+            any = true;
             mdl__chart_add(page, series,
                            (mdl__point){1e3 * mdl__number(row, "latency_median_s"),
-                                        100 * mdl__number(row, "top1"),
-                                        100 * mdl__number(row, "low"),
-                                        100 * mdl__number(row, "high")});
+                                        100 * mdl__number(row, "top1"), (double)NAN, (double)NAN});
         }
+    if (any)
+        mdl__page_section(page, "speed", "Time and energy");
     mdl__chart_draw(
         page, &chart,
-        "Up and to the left is better. Lines are 95 %% intervals of the accuracy. A fused "
-        "model costs what one parent costs; an ensemble runs all its members.");
+        "Up and to the left is better. Accuracy on %.0f test images; their intervals stand under "
+        "Results. A fused model has the form of one parent, so the time of each arm was measured "
+        "once; an ensemble's is that of one member times their number.",
+        mdl__number(page->table, "images"));
+    return any;
 }
 
 static json_t *energy_cell(double joules)
@@ -123,12 +173,14 @@ static void put_latency(mdl__page *page)
 {
     const json_t *models = json_object_get(page->evaluation, "models");
     json_t *cells = json_array();
+    double runs = (double)NAN;
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *model = json_array_get(models, i);
         const json_t *one = json_object_get(json_object_get(model, "latency"), "1");
         const json_t *many = json_object_get(json_object_get(model, "latency"), "64");
         if (one == NULL || many == NULL)
             continue;
+        runs = mdl__number(many, "runs");
         mdl__row(cells, 6, mdl__cell("%s", mdl__text_of(model, "name")),
                  mdl__cell("%.3f", 1e3 * mdl__number(one, "median_s")),
                  mdl__cell("%.3f", 1e3 * mdl__number(one, "p95_s")),
@@ -141,9 +193,17 @@ static void put_latency(mdl__page *page)
         return;
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s]", "latency", "1 image, median ms", "95th percentile",
-                              "64 images, median ms", "95th percentile", "J an image (of 64)"),
+                    json_pack("[s,s,s,s,s,s]", "model", "1 image, median ms",
+                              "1 image, 95th "
+                              "percentile",
+                              "64 images, median ms", "64 images, 95th percentile",
+                              "J an image (of 64)"),
                     cells);
+    if (runs > 0)
+        mdl__page_text(page,
+                       "Each model's own measurement, over %.0f passes of 64 images; differences "
+                       "between models of one form are the machine's noise.",
+                       runs);
 }
 
 static void put_energy(mdl__page *page)
@@ -152,7 +212,7 @@ static void put_energy(mdl__page *page)
     bool known = true;
     for (int arm = 0; arm < 2; arm++) {
         char **names = NULL;
-        size_t n = mdl__names(page, arm == 0 ? "A-" : "B-", "metrics.jsonl", &names);
+        size_t n = mdl__names(page, ".", arm == 0 ? "A-" : "B-", "metrics.jsonl", &names);
         for (size_t i = 0; i < n; i++) {
             char path[MDL_PATH_MAX], *text = NULL;
             size_t size = 0;
@@ -189,12 +249,10 @@ static void put_energy(mdl__page *page)
 
 void mdl__report_speed(mdl__page *page)
 {
-    mdl__page_section(page, "speed", "Time and energy");
-    if (page->table == NULL) {
-        mdl__page_text(page, "Not measured yet.");
+    if (!draw_speed(page)) {
+        mdl__page_missing(page, "Time and energy: no row of the table has a latency.");
         return;
     }
-    draw_speed(page);
     put_latency(page);
     put_energy(page);
 }

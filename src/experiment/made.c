@@ -1,0 +1,98 @@
+/* made.json of an experiment: who made the folder, on what, from which data.  An entry for each
+ * change, so that a folder which several versions or machines worked on says so:
+ * {"by": [{"version", "revision", "compiler", "backend", "device", "threads", "tuned", "data"}]},
+ * an empty entry where the folder is older than this record. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/runner_internal.h"
+
+#if defined(__clang__)
+static const char compiler[] = "Clang " __clang_version__;
+#elif defined(__GNUC__)
+static const char compiler[] = "GCC " __VERSION__;
+#else
+static const char compiler[] = "an unknown compiler";
+#endif
+
+/* The hash of the hashes of pixels and labels, train before test. */
+static mdl_status hash_data(const mdl_data *data, char out[65])
+{
+    const mdl_dataset *sets[2] = {data->train, data->test};
+    char hashes[4 * 64 + 1] = "", one[65];
+    for (size_t i = 0; i < MDL_COUNT(sets); i++) {
+        const mdl_dataset *s = sets[i];
+        if (s == NULL)
+            continue;
+        MDL_TRY(mdl_sha256_hex(s->pixels, s->count * s->height * s->width * s->channels, one));
+        strcat(hashes, one);
+        MDL_TRY(mdl_sha256_hex(s->labels, s->count * sizeof(*s->labels), one));
+        strcat(hashes, one);
+    }
+    return mdl_sha256_hex(hashes, strlen(hashes), out);
+}
+
+static mdl_status describe(const mdl__runner *r, json_t **out)
+{
+    const mdl_device *device = r->device;
+    const char *revision = r->job->revision != NULL ? r->job->revision : "";
+    char name[1024] = "", hash[65];
+    MDL_TRY(hash_data(r->data, hash));
+    if (device->backend->identify != NULL)
+        device->backend->identify(device, name, sizeof(name));
+    json_t *data = json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", r->config.data.source, "train",
+                             (json_int_t)r->data->count[MDL_SPLIT_TRAIN], "held_out",
+                             (json_int_t)r->data->count[MDL_SPLIT_FITNESS], "test",
+                             (json_int_t)r->data->count[MDL_SPLIT_TEST], "sha256", hash);
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
+                     "revision", revision, "compiler", compiler, "backend", device->backend->name,
+                     "device", name, "threads", device->threads, "tuned", device->tuning != NULL,
+                     "data", data);
+    return *out != NULL ? MDL_OK
+                        : mdl_fail(MDL_NO_MEMORY, "made.json: cannot make JSON (is the data "
+                                                  "source UTF-8?)");
+}
+
+/* The entries so far; what is no such file is begun anew. */
+static mdl_status read_entries(const char *path, bool begun, json_t **entries)
+{
+    char *text = NULL;
+    size_t size = 0;
+    json_t *file = NULL;
+    if (mdl_file_exists(path)) {
+        MDL_TRY(mdl_file_read(path, (size_t)1 << 20, &text, &size));
+        file = json_loadb(text, size, 0, NULL);
+        mdl_free(text);
+    }
+    *entries = json_incref(json_object_get(file, "by"));
+    json_decref(file);
+    if (!json_is_array(*entries)) {
+        json_decref(*entries);
+        *entries = json_array();
+        if (begun)
+            json_array_append_new(*entries, json_object());
+    }
+    return *entries != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
+}
+
+mdl_status mdl__write_made(const mdl__runner *r, bool begun)
+{
+    char path[MDL_PATH_MAX];
+    json_t *entries = NULL, *now = NULL;
+    MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "made.json"));
+    MDL_TRY(read_entries(path, begun, &entries));
+    mdl_status status = describe(r, &now);
+    size_t n = json_array_size(entries);
+    if (status == MDL_OK && (n == 0 || !json_equal(json_array_get(entries, n - 1), now))) {
+        json_array_append(entries, now);
+        json_t *file = json_pack("{s:O}", "by", entries);
+        char *text = file != NULL ? json_dumps(file, JSON_INDENT(1)) : NULL;
+        json_decref(file);
+        status = text != NULL ? mdl_file_write(path, text, strlen(text))
+                              : mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", path);
+        free(text); /* jansson's own allocation */
+    }
+    json_decref(now);
+    json_decref(entries);
+    return status;
+}
