@@ -10,6 +10,7 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-report-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 failures=0
+export XDG_CACHE_HOME="$dir/cache" # no table of tuned kernels
 
 fail() {
     echo "FAILED: $*"
@@ -61,6 +62,15 @@ says follow/commands 'mendel experiment config.yaml --data synthetic:120 --set r
 sum=$(sed -n 's/.*the SHA-256 of C-hybrid.merged.safetensors is \([0-9a-f]*\)\..*/\1/p' x/report.md)
 [ ${#sum} -eq 64 ] || fail 'the page has no hash of the fused model'
 says out "$sum"
+
+# What made a folder is recorded; an older folder that is gone on with says so.
+says x/report.md 'Made by Mendel'
+says x/report.md 'images to train on, '
+cp -r x old && rm old/made.json
+"$mendel" experiment tiny.yaml --out old >out 2>err || fail 'a folder without made.json'
+says old/report.md 'Begun by a version that kept no record of itself.'
+says old/report.md 'Then gone on with by Mendel'
+! grep -h 'train the' out err | grep -qv 'finished before' || fail 'a finished folder was trained again'
 
 # The paths between parents, as another part of the program writes them.
 cat >x/paths.json <<'JSON'
