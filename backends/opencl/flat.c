@@ -40,15 +40,18 @@ static void fill_segments(const void *key, size_t key_size, void *table)
     }
 }
 
-/* False (and the run has failed) where the table cannot be had. */
-static bool get_segments(mdl_device *device, const mdl_segment *segments, size_t n, cl_mem *table)
+/* The table of segments, and a group for each chunk of them.  False where there is nothing to
+ * launch: no elements, or no table, and then the run has failed. */
+static bool get_segments(mdl_device *device, const mdl_segment *segments, size_t n, cl_mem *table,
+                         ocl_range *range)
 {
     ocl_state *state = ocl_of(device);
-    mdl_status status = ocl_table_get(state, segments, n * sizeof *segments, n * sizeof(segment),
+    size_t chunks = chunks_of(segments, n);
+    *range = ocl_groups(chunks, 256);
+    if (chunks > 0)
+        state->failed = ocl_table_get(state, segments, n * sizeof *segments, n * sizeof(segment),
                                       fill_segments, table);
-    if (status != MDL_OK)
-        state->failed = status;
-    return status == MDL_OK;
+    return chunks > 0 && state->failed == MDL_OK;
 }
 
 OCL_OP(ocl_lerp)
@@ -62,15 +65,16 @@ OCL_OP(ocl_lerp)
 OCL_OP(ocl_adamw)
 {
     const mdl_attrs *a = call->attrs;
-    size_t n = a->optim.n_segments, chunks = chunks_of(a->optim.segments, n);
+    size_t n = a->optim.n_segments;
+    ocl_range range;
     cl_mem table;
     OCL_UNUSED();
-    if (chunks == 0 || !get_segments(device, a->optim.segments, n, &table))
+    if (!get_segments(device, a->optim.segments, n, &table, &range))
         return;
-    OCL_LAUNCH(device, OCL_KERNEL_adamw, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
-               IN(0), OUT(0), OUT(1), OUT(2), ocl_float(a->optim.lr),
-               ocl_float(a->optim.weight_decay), ocl_float(a->optim.grad_scale),
-               ocl_float(a->optim.beta1), ocl_float(1 - a->optim.beta1), ocl_float(a->optim.beta2),
+    OCL_LAUNCH(device, OCL_KERNEL_adamw, range, ocl_memory(table), ocl_uint(n), IN(0), OUT(0),
+               OUT(1), OUT(2), ocl_float(a->optim.lr), ocl_float(a->optim.weight_decay),
+               ocl_float(a->optim.grad_scale), ocl_float(a->optim.beta1),
+               ocl_float(1 - a->optim.beta1), ocl_float(a->optim.beta2),
                ocl_float(1 - a->optim.beta2), ocl_float(1 / a->optim.correction1),
                ocl_float(1 / sqrt(a->optim.correction2)), ocl_float(a->optim.eps), OPTIONAL(1),
                ocl_float(a->optim.clip));
@@ -79,13 +83,14 @@ OCL_OP(ocl_adamw)
 OCL_OP(ocl_sgd)
 {
     const mdl_attrs *a = call->attrs;
-    size_t n = a->optim.n_segments, chunks = chunks_of(a->optim.segments, n);
+    size_t n = a->optim.n_segments;
+    ocl_range range;
     cl_mem table;
     OCL_UNUSED();
-    if (chunks == 0 || !get_segments(device, a->optim.segments, n, &table))
+    if (!get_segments(device, a->optim.segments, n, &table, &range))
         return;
-    OCL_LAUNCH(device, OCL_KERNEL_sgd, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
-               IN(0), OUT(0), OUT(1), ocl_float(a->optim.lr), ocl_float(a->optim.weight_decay),
+    OCL_LAUNCH(device, OCL_KERNEL_sgd, range, ocl_memory(table), ocl_uint(n), IN(0), OUT(0), OUT(1),
+               ocl_float(a->optim.lr), ocl_float(a->optim.weight_decay),
                ocl_float(a->optim.grad_scale), ocl_float(a->optim.momentum),
                ocl_uint(a->optim.nesterov), OPTIONAL(1), ocl_float(a->optim.clip));
 }
@@ -93,13 +98,14 @@ OCL_OP(ocl_sgd)
 OCL_OP(ocl_blend)
 {
     const mdl_attrs *a = call->attrs;
-    size_t n = a->blend.n_segments, chunks = chunks_of(a->blend.segments, n);
+    size_t n = a->blend.n_segments;
+    ocl_range range;
     cl_mem table;
     OCL_UNUSED();
-    if (chunks == 0 || !get_segments(device, a->blend.segments, n, &table))
+    if (!get_segments(device, a->blend.segments, n, &table, &range))
         return;
-    OCL_LAUNCH(device, OCL_KERNEL_blend, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
-               IN(0), IN(1), OUT(0));
+    OCL_LAUNCH(device, OCL_KERNEL_blend, range, ocl_memory(table), ocl_uint(n), IN(0), IN(1),
+               OUT(0));
 }
 
 OCL_OP(ocl_noise)
@@ -181,15 +187,13 @@ OCL_OP(ocl_dots)
 {
     ocl_state *state = ocl_of(device);
     const mdl_attrs *a = call->attrs;
-    size_t n = a->blend.n_segments, chunks = chunks_of(a->blend.segments, n);
+    size_t n = a->blend.n_segments;
+    ocl_range range;
     cl_mem table;
     OCL_UNUSED();
-    if (chunks > 0) {
-        if (!get_segments(device, a->blend.segments, n, &table))
-            return;
-        OCL_LAUNCH(device, OCL_KERNEL_dots, ocl_groups(chunks, 256), ocl_memory(table), ocl_uint(n),
-                   IN(0), IN(1), ocl_tensor(&call->workspace));
-    }
+    if (get_segments(device, a->blend.segments, n, &table, &range))
+        OCL_LAUNCH(device, OCL_KERNEL_dots, range, ocl_memory(table), ocl_uint(n), IN(0), IN(1),
+                   ocl_tensor(&call->workspace));
     if (state->failed == MDL_OK)
         state->failed = finish_dots(state, call);
 }

@@ -1,15 +1,9 @@
 /* BATCH_NORM and its gradient.  Built for V = 1 and for V = 4 channels to a work-item; V = 4 needs
- * channels and offsets that are multiples of 4.  `c` counts these reals, not floats.
+ * channels and offsets that are multiples of 4.  `c` counts these reals (common.cl), not floats.
  *
  * A group takes some channels (first axis) of a chunk of rows (second axis).  Few rows: one launch
  * does it all, each group with all rows of its channels.  Many rows: parts for each chunk (or from
  * the kernel that wrote x), a launch that finishes the sums, one that applies them. */
-
-#if V == 4
-typedef float4 real;
-#else
-typedef float real;
-#endif
 
 static real sigmoid_of(real x)
 {
@@ -83,21 +77,6 @@ static moments column_merge(local float *n, local real *mean, local real *m2, mo
     at = get_local_id(0);
     moments all = {n[at], mean[at], m2[at]};
     return all;
-}
-
-static real column_total(local real *room, real value)
-{
-    uint lx = get_local_size(0), at = get_local_id(1) * lx + get_local_id(0);
-    room[at] = value;
-    for (uint rows = get_local_size(1) / 2; rows > 0; rows /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (get_local_id(1) < rows)
-            room[at] += room[at + rows * lx];
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    real sum = room[get_local_id(0)];
-    barrier(CLK_LOCAL_MEM_FENCE); /* the room may be used again */
-    return sum;
 }
 
 /* A pointer to the channel of a row. */
@@ -297,8 +276,8 @@ kernel void bn_grad_sums(global const float *dy, uint dy_at, global const float 
         norm n = GET_NORM;
         sum = own_sums(AT_CONST(dy), AT_CONST(x), n, begin, min(rows, begin + chunk), c, kind);
     }
-    sum.dz = column_total(room, sum.dz);
-    sum.dz_xhat = column_total(room, sum.dz_xhat);
+    sum.dz = column_sum(room, sum.dz);
+    sum.dz_xhat = column_sum(room, sum.dz_xhat);
     if (channel < c && get_local_id(1) == 0) {
         global real *to = AT(part) + get_group_id(1) * 2 * c;
         to[0] = sum.dz;
@@ -322,8 +301,8 @@ kernel void bn_grad_finish(global const float *part, uint part_at, global float 
             sum.dz_xhat += from[i * 2 * c + c];
         }
     }
-    sum.dz = column_total(room, sum.dz);
-    sum.dz_xhat = column_total(room, sum.dz_xhat);
+    sum.dz = column_sum(room, sum.dz);
+    sum.dz_xhat = column_sum(room, sum.dz_xhat);
     if (channel < c && get_local_id(1) == 0) {
         AT(total)[0] = sum.dz;
         AT(total)[c] = sum.dz_xhat;
@@ -357,8 +336,8 @@ kernel void bn_grad_whole(global const float *dy, uint dy_at, global const float
     bool mine = get_global_id(0) < c;
     norm n = GET_NORM;
     sums sum = own_sums(AT_CONST(dy), AT_CONST(x), n, 0, mine ? rows : 0, c, kind);
-    sum.dz = column_total(room, sum.dz);
-    sum.dz_xhat = column_total(room, sum.dz_xhat);
+    sum.dz = column_sum(room, sum.dz);
+    sum.dz_xhat = column_sum(room, sum.dz_xhat);
     if (!mine)
         return;
     if (get_local_id(1) == 0) {

@@ -80,8 +80,16 @@ static float group_sum(local float *room, float value)
     return sum;
 }
 
-/* Add the values of a column of the group; the first work-item of the column gets the sum. */
-static float column_sum(local float *room, float value)
+/* What the kernels of bn.cl take at a time: V channels. */
+#if V == 4
+typedef float4 real;
+#else
+typedef float real;
+#endif
+
+/* Sum of the values of a column of the group, in a fixed tree; every work-item of the column gets
+ * it. */
+static real column_sum(local real *room, real value)
 {
     uint lx = get_local_size(0), at = get_local_id(1) * lx + get_local_id(0);
     room[at] = value;
@@ -91,7 +99,7 @@ static float column_sum(local float *room, float value)
             room[at] += room[at + rows * lx];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    float sum = room[get_local_id(0)];
-    barrier(CLK_LOCAL_MEM_FENCE);
+    real sum = room[get_local_id(0)];
+    barrier(CLK_LOCAL_MEM_FENCE); /* the room may be used again */
     return sum;
 }

@@ -81,29 +81,36 @@ DEPTHWISE_GRAD_INPUT(depthwise_grad_input_3_2, 3, 3, 2)
 DEPTHWISE_GRAD_INPUT(depthwise_grad_input_5_1, 5, 5, 1)
 DEPTHWISE_GRAD_INPUT(depthwise_grad_input_5_2, 5, 5, 2)
 
-/* part[chunk, tap, c].  The group's second axis shares out the pixels of its chunk of lines; the
- * grid's second axis are the chunks, its third the taps. */
-kernel void depthwise_grad_weight(global const float *x, uint x_at, global const float *dy,
-                                  uint dy_at, global float *part, uint part_at, geometry g,
-                                  uint chunk)
+/* The share of a chunk of lines in one number of a weight gradient: channel c of x, moved by the tap,
+ * times column k of dy.  The group's second axis shares out the chunk's pixels, the grid's second
+ * axis are the chunks. */
+static float chunk_sum(local float *room, global const float *x, global const float *dy, geometry g,
+                       uint chunk, uint tap, uint c, uint k, uint columns)
 {
-    local float room[256];
-    uint c = get_global_id(0), tap = get_global_id(2), taps = g.kernel_h * g.kernel_w;
     uint ky = tap / g.kernel_w, kx = tap % g.kernel_w;
     uint first = get_group_id(1) * chunk, last = min(g.n * g.out_h, first + chunk);
     float sum = 0.0f;
-    if (c < g.c) {
+    if (k < columns) {
         for (uint pixel = first * g.out_w + get_local_id(1); pixel < last * g.out_w;
              pixel += get_local_size(1)) {
             uint line = pixel / g.out_w, image = line / g.out_h;
             uint iy = line % g.out_h * g.stride + ky - g.top;
             uint ix = pixel % g.out_w * g.stride + kx - g.left;
             if (iy < g.h && ix < g.w)
-                sum += x[x_at + ((image * g.h + iy) * g.w + ix) * g.c + c] *
-                       dy[dy_at + pixel * g.c + c];
+                sum += x[((image * g.h + iy) * g.w + ix) * g.c + c] * dy[pixel * columns + k];
         }
     }
-    sum = column_sum(room, sum);
+    return column_sum(room, sum);
+}
+
+/* part[chunk, tap, c]; the grid's third axis are the taps. */
+kernel void depthwise_grad_weight(global const float *x, uint x_at, global const float *dy,
+                                  uint dy_at, global float *part, uint part_at, geometry g,
+                                  uint chunk)
+{
+    local float room[256];
+    uint c = get_global_id(0), tap = get_global_id(2), taps = g.kernel_h * g.kernel_w;
+    float sum = chunk_sum(room, x + x_at, dy + dy_at, g, chunk, tap, c, c, g.c);
     if (c < g.c && get_local_id(1) == 0)
         part[part_at + (get_group_id(1) * taps + tap) * g.c + c] = sum;
 }
@@ -165,21 +172,7 @@ kernel void conv2d_grad_weight(global const float *x, uint x_at, global const fl
 {
     local float room[256];
     uint k = get_global_id(0), row = get_global_id(2), rows = g.kernel_h * g.kernel_w * g.c;
-    uint c = row % g.c, ky = row / g.c / g.kernel_w, kx = row / g.c % g.kernel_w;
-    uint first = get_group_id(1) * chunk, last = min(g.n * g.out_h, first + chunk);
-    float sum = 0.0f;
-    if (k < g.k) {
-        for (uint pixel = first * g.out_w + get_local_id(1); pixel < last * g.out_w;
-             pixel += get_local_size(1)) {
-            uint line = pixel / g.out_w, image = line / g.out_h;
-            uint iy = line % g.out_h * g.stride + ky - g.top;
-            uint ix = pixel % g.out_w * g.stride + kx - g.left;
-            if (iy < g.h && ix < g.w)
-                sum += x[x_at + ((image * g.h + iy) * g.w + ix) * g.c + c] *
-                       dy[dy_at + pixel * g.k + k];
-        }
-    }
-    sum = column_sum(room, sum);
+    float sum = chunk_sum(room, x + x_at, dy + dy_at, g, chunk, row / g.c, row % g.c, k, g.k);
     if (k < g.k && get_local_id(1) == 0)
         part[part_at + (get_group_id(1) * rows + row) * g.k + k] = sum;
 }
