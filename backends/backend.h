@@ -77,6 +77,17 @@ typedef struct mdl_kernel {
     const char *(*variant)(const mdl_device *device, const mdl_call *call, int i);
 } mdl_kernel;
 
+typedef struct mdl_parameters { /* of a library, as a text: one set for the whole device */
+    const char *variant;        /* of kernels, which the library serves: its time depends on them */
+    /* The i-th set (from 1) that is worth a trial beside the backend's own; NULL behind the last.
+     */
+    const char *(*candidate)(const mdl_device *device, int i);
+    /* Whether a set suits the device; the error says why not. */
+    mdl_status (*check)(const mdl_device *device, const char *set);
+    /* From now on; NULL: the backend's own.  One that gives wrong results makes `run` fail. */
+    void (*use)(mdl_device *device, const char *set);
+} mdl_parameters;
+
 struct mdl_backend {
     const char *name;    /* as in --backend */
     const char *summary; /* one line for help */
@@ -112,6 +123,7 @@ struct mdl_backend {
      * driver, or the processor and its instruction set; not the number of threads.  NULL: the
      * backend's kernels have no variants. */
     void (*identify)(const mdl_device *device, char *text, size_t size);
+    const mdl_parameters *parameters; /* NULL: none */
 };
 
 extern const mdl_backend mdl_backend_reference;

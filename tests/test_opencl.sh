@@ -141,6 +141,39 @@ done
 cmp -s every-1/final.safetensors every-3/final.safetensors || fail 'metrics_every changes weights'
 cmp -s every-1.lines every-3.lines || fail 'metrics_every changes the metrics'
 
+# ---- CLBlast's parameters ------------------------------------------------------------------------
+# --tune tries them and tells of those that cannot be used; a run uses those of its table and keeps it.
+# (What they do to products is in test_blast.c.)
+set='WGD=32 MDIMCD=8 NDIMCD=8 MDIMAD=8 NDIMBD=8 KWID=2 VWMD=4 VWND=4 PADA=1 PADB=1'
+tune='bench --tune --backend opencl --config tiny.yaml --only infer --model baseline --batch 1 --repeat 1'
+# shellcheck disable=SC2086
+{
+    MENDEL_OPENCL_CLBLAST_SET="$set" expect 0 $tune
+    says out "parameters $set: calls that depend on them take"
+    MENDEL_OPENCL_CLBLAST_SET="${set%1}7" expect 0 $tune
+}
+says err 'these parameters are left out'
+grep -q "parameters $set" out && fail 'parameters that do not fit were tried'
+table=$(ls cache/mendel/tuning-opencl-*.json)
+grep -v '"parameters"' "$table" | sed "s/^{/{ \"parameters\": \"$set\",/" >tuned.json
+rm "$table"
+MENDEL_OPENCL_CLBLAST_FROM=0
+export MENDEL_OPENCL_CLBLAST_FROM
+for run in first second; do
+    expect 0 train --config tiny.yaml --backend opencl --set run.tuning=tuned.json \
+        --set train.max_steps=2 --out tuned-$run
+    says tuned-$run/tuning.json "$set"
+done
+cmp -s tuned-first/final.safetensors tuned-second/final.safetensors || fail 'a table, but other bits'
+expect 0 train --config tiny.yaml --backend opencl --resume --set train.max_steps=3 \
+    --set run.tuning=off --out tuned-first
+says tuned-first/tuning.json "$set"
+unset MENDEL_OPENCL_CLBLAST_FROM
+sed 's/VWMD=4/VWMD=8/' tuned.json >wrong.json
+expect 3 train --config tiny.yaml --backend opencl --set run.tuning=wrong.json --out x
+says err 'wrong.json: tuning table: CLBlast'
+[ ! -e x ] || fail 'a refused table left files'
+
 # ---- memory and transfers ---------------------------------------------------------------------------
 # number FILE KEY: of a line of JSON.
 number() {

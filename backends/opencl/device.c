@@ -219,22 +219,6 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
 /* ---- open, close ------------------------------------------------------------------------------
  */
 
-/* Multiply-adds of a product from which CLBlast serves it.  Its large-product path makes copies,
- * the direct one takes the operands as they lie. */
-#define BLAST_FROM 1e8
-
-static mdl_status setup_blast(ocl_state *state)
-{
-    const char *names[] = {"XGEMM_MIN_INDIRECT_SIZE"};
-    const size_t values[] = {1U << 20};
-    const char *from = getenv("MENDEL_OPENCL_CLBLAST_FROM");
-    state->blast_from = from ? atof(from) : BLAST_FROM;
-    OCL_TRY((cl_int)CLBlastOverrideParameters(state->device, "GemmRoutine", CLBlastPrecisionSingle,
-                                              1, names, values),
-            "%s: CLBlastOverrideParameters", state->name);
-    return MDL_OK;
-}
-
 /* MENDEL_OPENCL_FAULT=lost:N or memory:N, for tests: after N kernels the device fails. */
 static void setup_fault(ocl_state *state)
 {
@@ -285,7 +269,7 @@ static mdl_status setup(ocl_state *state, const char *selector)
     OCL_TRY(code, "%s: context", state->name);
     state->queue = clCreateCommandQueue(state->context, state->device, 0, &code);
     OCL_TRY(code, "%s: queue", state->name);
-    return setup_blast(state);
+    return MDL_OK;
 }
 
 mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, mdl_device **out)
@@ -302,6 +286,8 @@ mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, 
     device->state = state;
     if (status == MDL_OK)
         status = setup(state, options->selector ? options->selector : "");
+    if (status == MDL_OK)
+        status = ocl_blast_setup(device);
     if (status == MDL_OK) {
         setup_memory(device, state);
         setup_fault(state);

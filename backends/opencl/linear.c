@@ -2,19 +2,6 @@
  * (product.cl), one for any shape (gemm.cl), and CLBlast; long sums are cut into chunks. */
 #include "backends/opencl/ocl_internal.h"
 
-#include <clblast_c.h>
-#include <math.h>
-
-typedef struct product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
-    ocl_arg a, b, bias, c;
-    bool a_turned, b_turned; /* they lie in memory as a[k, m], b[n, k] */
-    size_t m, n, k;
-    size_t chunk, chunks; /* of k; each chunk writes a part of its own */
-    bool has_bias, accumulate;
-    bool by_four;         /* sizes and offsets are multiples of 4 */
-    const mdl_call *norm; /* NULL, or the BatchNorm of c, which follows */
-} product;
-
 /* ---- ways -------------------------------------------------------------------------------------
  */
 
@@ -48,7 +35,7 @@ static size_t groups_of(way w, size_t m, size_t n)
 
 /* The largest tile that still makes enough groups and does not waste more than an eighth of its
  * columns.  Processors (PoCL) have neither local memory nor need of many groups. */
-static way rule(const ocl_state *state, const product *p)
+static way rule(const ocl_state *state, const ocl_product *p)
 {
     double work = (double)p->m * (double)p->n * (double)p->k;
     if (p->chunks == 1 && !(p->has_bias && p->accumulate) && work >= state->blast_from)
@@ -70,38 +57,20 @@ static bool worth(way w, size_t m, size_t n)
     return ways[w].rows < 2 * m && ways[w].columns < 2 * n;
 }
 
-/* MENDEL_OPENCL_CLBLAST_FROM=inf: without it. */
-static bool blast_allowed(const ocl_state *state)
-{
-    return isfinite(state->blast_from);
-}
-
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-/* By CLBlast, column-major with the operands swapped (row-major costs temporary buffers): what is
- * c[m, n] by rows is its transpose by columns. */
-static mdl_status run_blast(mdl_device *device, const product *p)
+static mdl_status run_blast(mdl_device *device, const ocl_product *p)
 {
-    ocl_state *state = ocl_of(device);
-    float beta = p->accumulate || p->has_bias ? 1.0f : 0.0f;
     if (p->has_bias)
         OCL_LAUNCH(device, OCL_KERNEL_expand, ocl_flat(p->m * p->n), p->bias, p->c,
                    ocl_uint(p->m * p->n), ocl_uint(p->n));
-    MDL_TRY(state->failed);
-    OCL_TRY((cl_int)CLBlastSgemm(CLBlastLayoutColMajor,
-                                 p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
-                                 p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m,
-                                 p->k, 1.0f, p->b.memory, p->b.at, p->b_turned ? p->k : p->n,
-                                 p->a.memory, p->a.at, p->a_turned ? p->m : p->k, beta, p->c.memory,
-                                 p->c.at, p->n, &state->queue, ocl_profile_event(state)),
-            "%s: CLBlastSgemm of %zu x %zu x %zu", state->name, p->m, p->n, p->k);
-    state->stats.launches++;
-    return MDL_OK;
+    MDL_TRY(ocl_of(device)->failed);
+    return ocl_blast_run(device, p);
 }
 
 /* Tiles of 64 x 64, 128 x 32 or 128 x 16, with 4 x 4 for each work-item; any sizes. */
-static void run_any(mdl_device *device, const product *p)
+static void run_any(mdl_device *device, const ocl_product *p)
 {
     ocl_kernel kernel = OCL_KERNEL_gemm_64;
     size_t rows = 64, columns = 64;
@@ -119,7 +88,7 @@ static void run_any(mdl_device *device, const product *p)
                ocl_uint(p->chunk), ocl_uint(p->accumulate));
 }
 
-static void run_tile(mdl_device *device, const product *p, way w)
+static void run_tile(mdl_device *device, const ocl_product *p, way w)
 {
     size_t x = ways[w].columns / ways[w].item_columns, y = ways[w].rows / ways[w].item_rows;
     size_t layout = p->a_turned ? 2 : p->b_turned;
@@ -135,7 +104,7 @@ static void run_tile(mdl_device *device, const product *p, way w)
                ocl_uint(p->accumulate));
 }
 
-static void run_product(mdl_device *device, const product *p, way w)
+static void run_product(mdl_device *device, const ocl_product *p, way w)
 {
     ocl_state *state = ocl_of(device);
     if (w == WAY_BLAST && state->failed == MDL_OK)
@@ -152,7 +121,7 @@ static void run_product(mdl_device *device, const product *p, way w)
 /* The variants of a product of that size: those of the tiles that are worth it, the two others. */
 static way variant_way(const ocl_state *state, size_t m, size_t n, bool by_four, int index)
 {
-    int last = blast_allowed(state) ? WAY_BLAST : WAY_ANY;
+    int last = ocl_blast_allowed(state) ? WAY_BLAST : WAY_ANY;
     for (int w = 0; w <= last; w++)
         if ((w >= WAY_ANY || (by_four && worth((way)w, m, n))) && --index == 0)
             return (way)w;
@@ -172,7 +141,7 @@ const char *ocl_linear_variant(const mdl_device *device, const mdl_call *call, i
     return (int)w < WAYS ? ways[w].name : NULL;
 }
 
-static void run_linear(mdl_device *device, const mdl_call *call, product *p)
+static void run_linear(mdl_device *device, const mdl_call *call, ocl_product *p)
 {
     p->by_four = sizes_by_four(call) && ocl_by_four(call, 0);
     way w = rule(ocl_of(device), p);
@@ -186,18 +155,18 @@ OCL_OP(ocl_linear)
     size_t c = call->in[1].shape.dim[0], k = call->in[1].shape.dim[1];
     bool has_bias = ocl_present(call, 2);
     OCL_UNUSED();
-    product p = {.a = IN(0),
-                 .b = IN(1),
-                 .bias = has_bias ? IN(2) : IN(1),
-                 .c = OUT(0),
-                 .m = mdl_shape_rows(&call->in[0].shape),
-                 .n = k,
-                 .k = c,
-                 .chunk = c,
-                 .chunks = 1,
-                 .has_bias = has_bias,
-                 .accumulate = call->accumulate & 1U,
-                 .norm = ocl_of(device)->norm};
+    ocl_product p = {.a = IN(0),
+                     .b = IN(1),
+                     .bias = has_bias ? IN(2) : IN(1),
+                     .c = OUT(0),
+                     .m = mdl_shape_rows(&call->in[0].shape),
+                     .n = k,
+                     .k = c,
+                     .chunk = c,
+                     .chunks = 1,
+                     .has_bias = has_bias,
+                     .accumulate = call->accumulate & 1U,
+                     .norm = ocl_of(device)->norm};
     run_linear(device, call, &p);
 }
 
@@ -205,17 +174,17 @@ OCL_OP(ocl_linear_grad_input)
 {
     size_t c = call->in[1].shape.dim[0], k = call->in[1].shape.dim[1];
     OCL_UNUSED();
-    product p = {.a = IN(0),
-                 .b = IN(1),
-                 .b_turned = true,
-                 .bias = IN(1),
-                 .c = OUT(0),
-                 .m = mdl_shape_rows(&call->in[0].shape),
-                 .n = c,
-                 .k = k,
-                 .chunk = k,
-                 .chunks = 1,
-                 .accumulate = call->accumulate & 1U};
+    ocl_product p = {.a = IN(0),
+                     .b = IN(1),
+                     .b_turned = true,
+                     .bias = IN(1),
+                     .c = OUT(0),
+                     .m = mdl_shape_rows(&call->in[0].shape),
+                     .n = c,
+                     .k = k,
+                     .chunk = k,
+                     .chunks = 1,
+                     .accumulate = call->accumulate & 1U};
     run_linear(device, call, &p);
 }
 
@@ -260,7 +229,7 @@ const char *ocl_linear_grad_weight_variant(const mdl_device *device, const mdl_c
                                            int index)
 {
     int cut = variant_cut(call, index);
-    if (cut < 0 || (cuts[cut].way == WAY_BLAST && !blast_allowed(ocl_of(device))))
+    if (cut < 0 || (cuts[cut].way == WAY_BLAST && !ocl_blast_allowed(ocl_of(device))))
         return NULL;
     return cuts[cut].name;
 }
@@ -300,18 +269,18 @@ OCL_OP(ocl_linear_grad_weight)
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
     size_t chunks = weight_chunks(call);
     OCL_UNUSED();
-    product p = {.a = IN(0),
-                 .a_turned = true,
-                 .b = IN(1),
-                 .bias = IN(1),
-                 .c = chunks == 1 ? OUT(0) : ocl_tensor(&call->workspace),
-                 .m = c,
-                 .n = k,
-                 .k = mdl_shape_rows(&call->in[0].shape),
-                 .chunk = weight_chunk(call),
-                 .chunks = chunks,
-                 .accumulate = chunks == 1 && (call->accumulate & 1U),
-                 .by_four = c % 4 == 0 && ocl_by_four(call, k)};
+    ocl_product p = {.a = IN(0),
+                     .a_turned = true,
+                     .b = IN(1),
+                     .bias = IN(1),
+                     .c = chunks == 1 ? OUT(0) : ocl_tensor(&call->workspace),
+                     .m = c,
+                     .n = k,
+                     .k = mdl_shape_rows(&call->in[0].shape),
+                     .chunk = weight_chunk(call),
+                     .chunks = chunks,
+                     .accumulate = chunks == 1 && (call->accumulate & 1U),
+                     .by_four = c % 4 == 0 && ocl_by_four(call, k)};
     int cut = call->variant > 0 ? variant_cut(call, call->variant) : -1;
     run_product(device, &p, cut >= 0 ? cuts[cut].way : rule(ocl_of(device), &p));
     if (chunks > 1)

@@ -171,6 +171,7 @@ typedef enum ocl_kernel {
  */
 
 enum { OCL_STAGES = 4, OCL_STREAMS = 2, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
+enum { OCL_BLAST_PARAMETERS = 10 };
 
 typedef struct ocl_stage { /* a copy of what is on its way to the device */
     void *bytes;
@@ -224,9 +225,12 @@ typedef struct ocl_state {
     char name[128];         /* of the device, for messages */
     char options[64];       /* with which all programs are built */
     bool is_gpu;
-    bool told;         /* that compiling may take long */
-    cl_uint units;     /* compute units */
-    double blast_from; /* multiply-adds from which a product goes to CLBlast */
+    bool told;                          /* that compiling may take long */
+    cl_uint units;                      /* compute units */
+    double blast_from;                  /* multiply-adds from which a product goes to CLBlast */
+    size_t blast[OCL_BLAST_PARAMETERS]; /* CLBlast's parameters */
+    bool blast_trusted;                 /* they are the device's own, not a tuning table's */
+    unsigned blast_tried;               /* bit 2 * a_turned + b_turned: they were right there */
     cl_program programs[OCL_PROGRAM_COUNT];
     cl_kernel kernels[OCL_KERNEL_COUNT];
     ocl_set_arg args[OCL_KERNEL_COUNT][OCL_MOST_ARGS];
@@ -360,6 +364,27 @@ void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const oc
 #define OCL_LAUNCH(device, kernel, range, ...)                                                     \
     ocl_launch(device, kernel, range, (const ocl_arg[]){__VA_ARGS__},                              \
                sizeof((const ocl_arg[]){__VA_ARGS__}) / sizeof(ocl_arg))
+
+/* ---- products (linear.c, blast.c) -------------------------------------------------------------
+ */
+
+typedef struct ocl_product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
+    ocl_arg a, b, bias, c;
+    bool a_turned, b_turned; /* they lie in memory as a[k, m], b[n, k] */
+    size_t m, n, k;
+    size_t chunk, chunks; /* of k; each chunk writes a part of its own */
+    bool has_bias, accumulate;
+    bool by_four;         /* sizes and offsets are multiples of 4 */
+    const mdl_call *norm; /* NULL, or the BatchNorm of c, which follows */
+} ocl_product;
+
+/* At opening: the device's own parameters, and the kernel without copies. */
+mdl_status ocl_blast_setup(mdl_device *device);
+bool ocl_blast_allowed(const ocl_state *state);
+/* The product by CLBlast, added to what is in c where there is a bias.  A tuning table's parameters
+ * are tried first, once for each layout, and refused where a result is wrong. */
+mdl_status ocl_blast_run(mdl_device *device, const ocl_product *p);
+extern const mdl_parameters ocl_blast_parameters;
 
 /* ---- profile ----------------------------------------------------------------------------------
  */

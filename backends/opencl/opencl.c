@@ -155,6 +155,7 @@ static const mdl_backend backend = {
     .run = ocl_run,
     .kernels = kernels,
     .identify = ocl_identify,
+    .parameters = &ocl_blast_parameters,
 };
 
 #if defined(_WIN32)

@@ -2,7 +2,11 @@
  * it will run, inside whole steps, since what the caches hold decides much; so each pass runs the
  * steps with one variant for all calls that have it.  A call may gain what its neighbours lose (one
  * leaves the data of the next in the cache, another does not), so at last whole steps with the
- * choices are measured against steps without, and choices that do not pay there are dropped. */
+ * choices are measured against steps without, and choices that do not pay there are dropped.
+ *
+ * A library of the backend may have parameters, one set for the whole device: the calls that it can
+ * serve are also measured with other sets.  One is chosen where it makes all calls together faster,
+ * each done in its best way, and stays where every kind of whole steps then gets faster. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +15,10 @@
 
 #include "cli/bench.h"
 
-enum { MAX_VARIANTS = 16, PASSES = 2, ROUNDS = 3, WARM_UP_STEPS = 2, MAX_WORKS = 64 };
+/* What is tried of each call: its variants, then (from MAX_VARIANTS + 1) its library with other
+ * sets of parameters. */
+enum { MAX_VARIANTS = 16, MAX_SETS = 8, TRIALS = MAX_VARIANTS + MAX_SETS };
+enum { PASSES = 2, ROUNDS = 3, WARM_UP_STEPS = 2, MAX_WORKS = 64 };
 #define LEAST_GAIN      0.03 /* less may be chance: then the backend's own rule stays */
 #define LEAST_STEP_GAIN 0.01 /* of whole steps */
 
@@ -20,8 +27,10 @@ typedef enum choices { ALL, ALONE, NONE } choices; /* ALONE: of calls that run i
 typedef struct tuned { /* a call of some name */
     char name[MDL_TUNING_TEXT];
     char variants[MAX_VARIANTS][48]; /* [0] is empty: the backend's own rule */
-    double seconds[MAX_VARIANTS];    /* of one such call, the least of the passes; 0: not yet */
+    double seconds[TRIALS];          /* of one such call, the least of the passes; 0: not yet */
     size_t n;                        /* variants, with that rule */
+    size_t library;                  /* that of them whose library has parameters; 0: none */
+    size_t count;                    /* of calls that were noted */
     uint64_t works;                  /* bit i: it occurs in work i */
     bool grouped;                    /* it runs interleaved with its neighbours somewhere */
 } tuned;
@@ -33,10 +42,13 @@ typedef struct tuner {
     size_t most; /* variants of any call */
     size_t n_works, done, total;
     choices kept[MAX_WORKS];
+    const char *sets[MAX_SETS]; /* of parameters; [0] is NULL: the backend's own */
+    size_t n_sets, set;         /* the one that is chosen */
 } tuner;
 
 static void note_place(tuned *c, const mdl_call *call, size_t work)
 {
+    c->count++;
     c->works |= UINT64_C(1) << work;
     c->grouped |= call->join.tile > 0;
 }
@@ -52,6 +64,7 @@ static tuned *find(const tuner *t, const char *name)
 /* Note the calls of a plan that have variants. */
 static mdl_status list_calls(tuner *t, const mdl_plan *plan, size_t work)
 {
+    const mdl_parameters *parameters = t->b->device->backend->parameters;
     for (size_t i = 0; i < mdl_plan_step_count(plan); i++) {
         const mdl_call *call = mdl_plan_step(plan, i);
         char name[MDL_TUNING_TEXT];
@@ -77,21 +90,36 @@ static mdl_status list_calls(tuner *t, const mdl_plan *plan, size_t work)
             if ((variant = call->kernel->variant(t->b->device, call, v)) == NULL)
                 break;
             snprintf(c->variants[v], sizeof(c->variants[v]), "%s", variant);
+            if (parameters && strcmp(variant, parameters->variant) == 0)
+                c->library = (size_t)v;
         }
         t->most = mdl_max_size(t->most, c->n);
     }
     return MDL_OK;
 }
 
-/* All calls that have it get variant `v` from now on. */
+/* The variant of the call in trial `v`; c->n: none. */
+static size_t variant_in(const tuned *c, size_t v)
+{
+    if (v < MAX_VARIANTS)
+        return mdl_min_size(v, c->n);
+    return c->library > 0 ? c->library : c->n;
+}
+
+/* All calls that take part are done that way from now on. */
 static mdl_status force(const tuner *t, size_t v)
 {
     mdl_tuning *tuning;
     MDL_TRY(mdl_tuning_create(&tuning));
     mdl_status status = MDL_OK;
-    for (size_t i = 0; i < t->n_calls && v > 0 && status == MDL_OK; i++)
-        if (v < t->calls[i].n)
-            status = mdl_tuning_put(tuning, t->calls[i].name, t->calls[i].variants[v]);
+    if (v > MAX_VARIANTS)
+        status = mdl_tuning_set_parameters(tuning, t->sets[v - MAX_VARIANTS]);
+    for (size_t i = 0; i < t->n_calls && v > 0 && status == MDL_OK; i++) {
+        const tuned *c = &t->calls[i];
+        size_t variant = variant_in(c, v);
+        if (variant < c->n)
+            status = mdl_tuning_put(tuning, c->name, c->variants[variant]);
+    }
     mdl_device_set_tuning(t->b->device, tuning);
     return status;
 }
@@ -104,7 +132,7 @@ static void note_times(tuner *t, const mdl_plan *plan, double *times, size_t rep
         tuned *c = &t->calls[k];
         double sum = 0;
         size_t count = 0;
-        for (size_t i = 0; i < steps && v < c->n; i++) {
+        for (size_t i = 0; i < steps && variant_in(c, v) < c->n; i++) {
             char name[MDL_TUNING_TEXT];
             double of_call[64];
             const mdl_call *call = mdl_plan_step(plan, i);
@@ -169,6 +197,13 @@ static mdl_status pass(tuner *t, const bench_work *work, size_t index, size_t v)
     return status;
 }
 
+/* As many passes as `done` of them say were planned. */
+static void plan_passes(tuner *t)
+{
+    size_t trials = mdl_max_size(1, t->most) + t->n_sets - 1;
+    t->total = t->n_works * (PASSES * trials + ROUNDS * (NONE + 1));
+}
+
 static mdl_status measure_all(tuner *t)
 {
     bench_work work;
@@ -179,7 +214,7 @@ static mdl_status measure_all(tuner *t)
         for (size_t p = 0; p < PASSES; p++) {
             size_t v = 0;
             do {
-                t->total = t->n_works * (PASSES * mdl_max_size(1, t->most) + ROUNDS * (NONE + 1));
+                plan_passes(t);
                 MDL_TRY(pass(t, &work, i, v));
             } while (++v < t->most);
         }
@@ -187,33 +222,127 @@ static mdl_status measure_all(tuner *t)
     return MDL_OK;
 }
 
-static size_t best_of(const tuned *c)
+/* ---- parameters of a library ------------------------------------------------------------------
+ */
+
+static void list_sets(tuner *t)
 {
-    size_t best = 0;
-    for (size_t v = 1; v < c->n; v++)
-        if (c->seconds[v] > 0 && c->seconds[v] < c->seconds[best])
-            best = v;
-    return c->seconds[best] < (1 - LEAST_GAIN) * c->seconds[0] ? best : 0;
+    const mdl_parameters *parameters = t->b->device->backend->parameters;
+    const char *set;
+    t->n_sets = 1;
+    for (int i = 1; parameters && t->n_sets < MAX_SETS; i++) {
+        if ((set = parameters->candidate(t->b->device, i)) == NULL)
+            break;
+        t->sets[t->n_sets++] = set;
+    }
 }
 
-/* Whether the table has the call where it takes `which`. */
-static bool chosen(const tuned *c, choices which)
+static mdl_status measure_set(tuner *t, size_t set)
 {
-    return best_of(c) > 0 && (which == ALL || (which == ALONE && !c->grouped));
+    bench_work work;
+    MDL_TRY(t->b->device->backend->parameters->check(t->b->device, t->sets[set]));
+    for (size_t i = 0; i < t->n_works; i++) {
+        bench_work_at(t->b, i, &work);
+        for (size_t p = 0; p < PASSES; p++)
+            MDL_TRY(pass(t, &work, i, MAX_VARIANTS + set));
+    }
+    return MDL_OK;
+}
+
+/* What a set cannot do, or does wrongly, is told and left out. */
+static mdl_status measure_sets(tuner *t)
+{
+    for (size_t set = 1; set < t->n_sets; set++) {
+        mdl_status status = measure_set(t, set);
+        if (status == MDL_CANCELLED)
+            return status;
+        if (status == MDL_OK)
+            continue;
+        mdl_log(MDL_LOG_WARN, "%s: these parameters are left out", mdl_error_detail());
+        t->sets[set--] = t->sets[--t->n_sets];
+        plan_passes(t);
+    }
+    return MDL_OK;
+}
+
+/* The time of a variant with the set that is chosen. */
+static double seconds_of(const tuner *t, const tuned *c, size_t v)
+{
+    return c->seconds[t->set > 0 && v == c->library ? MAX_VARIANTS + t->set : v];
+}
+
+/* The backend's rule is as fast as it was, unless it may have chosen the library. */
+static size_t best_of(const tuner *t, const tuned *c)
+{
+    bool same = t->set == 0 || c->library == 0;
+    size_t best = same ? 0 : c->library;
+    for (size_t v = 1; v < c->n; v++)
+        if (seconds_of(t, c, v) > 0 && seconds_of(t, c, v) < seconds_of(t, c, best))
+            best = v;
+    return !same || seconds_of(t, c, best) < (1 - LEAST_GAIN) * c->seconds[0] ? best : 0;
+}
+
+/* The set with which all calls that the library can serve take least, each in its best way. */
+static mdl_status choose_set(tuner *t)
+{
+    double least = HUGE_VAL;
+    size_t best = 0;
+    for (size_t set = 0; set < t->n_sets && t->n_sets > 1; set++) {
+        double sum = 0;
+        t->set = set;
+        for (size_t i = 0; i < t->n_calls; i++) {
+            const tuned *c = &t->calls[i];
+            if (c->library > 0)
+                sum += (double)c->count * seconds_of(t, c, best_of(t, c)) / PASSES;
+        }
+        if (sum < (set == 0 ? 1 : 1 - LEAST_GAIN) * least) {
+            least = sum;
+            best = set;
+        }
+        const char *name = set > 0 ? t->sets[set] : "the backend's own";
+        if (t->b->json)
+            MDL_TRY(
+                cli_print_json(json_pack("{s:s, s:f}", "parameters", name, "best_s", sum), false));
+        else
+            cli_view_line(&t->b->view, "parameters %s: calls that depend on them take %.3f ms",
+                          name, 1e3 * sum);
+    }
+    t->set = best;
+    return MDL_OK;
+}
+
+/* ---- whole steps ------------------------------------------------------------------------------
+ */
+
+/* Whether the table has the call where it takes `which`. */
+static bool chosen(const tuner *t, const tuned *c, choices which)
+{
+    return best_of(t, c) > 0 && (which == ALL || (which == ALONE && !c->grouped));
+}
+
+/* The device does its calls by those choices from now on; NONE: also with its own parameters. */
+static mdl_status choose(const tuner *t, choices which)
+{
+    mdl_tuning *tuning;
+    MDL_TRY(mdl_tuning_create(&tuning));
+    mdl_status status = MDL_OK;
+    if (which != NONE && t->set > 0)
+        status = mdl_tuning_set_parameters(tuning, t->sets[t->set]);
+    for (size_t i = 0; i < t->n_calls && status == MDL_OK; i++) {
+        const tuned *c = &t->calls[i];
+        if (chosen(t, c, which))
+            status = mdl_tuning_put(tuning, c->name, c->variants[best_of(t, c)]);
+    }
+    mdl_device_set_tuning(t->b->device, tuning);
+    return status;
 }
 
 static mdl_status whole_step(tuner *t, const bench_work *work, choices which, double *seconds)
 {
     bench_step step = {0};
-    mdl_tuning *tuning;
     double times[64];
     size_t repeat = mdl_min_size(t->b->repeat, 64);
-    MDL_TRY(mdl_tuning_create(&tuning));
-    mdl_device_set_tuning(t->b->device, tuning);
-    for (size_t i = 0; i < t->n_calls; i++)
-        if (chosen(&t->calls[i], which))
-            MDL_TRY(mdl_tuning_put(tuning, t->calls[i].name,
-                                   t->calls[i].variants[best_of(&t->calls[i])]));
+    MDL_TRY(choose(t, which));
     mdl_status status =
         bench_step_open(t->b->device, &work->model, work->train, work->batch, work->mixed, &step);
     for (size_t r = 0; r < WARM_UP_STEPS + repeat && status == MDL_OK; r++) {
@@ -230,9 +359,11 @@ static mdl_status whole_step(tuner *t, const bench_work *work, choices which, do
     return status;
 }
 
-/* Whole steps with all choices, with those of calls that run alone, and with none, in turn. */
-static mdl_status verify(tuner *t)
+/* Whole steps with all choices, with those of calls that run alone, and with none, in turn; whether
+ * some are kept of every work. */
+static mdl_status verify(tuner *t, bool *all)
 {
+    *all = true;
     for (size_t i = 0; i < t->n_works; i++) {
         bench_work work;
         double seconds[NONE + 1] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
@@ -242,6 +373,7 @@ static mdl_status verify(tuner *t)
                 MDL_TRY(whole_step(t, &work, which, &seconds[which]));
         choices best = seconds[ALL] < seconds[ALONE] ? ALL : ALONE;
         t->kept[i] = seconds[best] < (1 - LEAST_STEP_GAIN) * seconds[NONE] ? best : NONE;
+        *all &= t->kept[i] != NONE;
         if (!t->b->json)
             cli_view_line(
                 &t->b->view,
@@ -256,27 +388,39 @@ static mdl_status verify(tuner *t)
     return MDL_OK;
 }
 
+/* A set of parameters is for all works, so it goes where one of them drops its choices. */
+static mdl_status verify_all(tuner *t)
+{
+    bool all;
+    MDL_TRY(verify(t, &all));
+    if (t->set == 0 || all)
+        return MDL_OK;
+    t->set = 0;
+    t->done -= t->n_works * ROUNDS * (NONE + 1);
+    return verify(t, &all);
+}
+
 /* A call that several works have stays only where none of them drops it. */
 static bool kept(const tuner *t, const tuned *c)
 {
     bool all = true;
     for (size_t i = 0; i < t->n_works; i++)
         if (c->works >> i & 1)
-            all &= chosen(c, t->kept[i]);
+            all &= chosen(t, c, t->kept[i]);
     return all;
 }
 
 static mdl_status print_call(const tuner *t, const tuned *c, size_t best)
 {
-    double gain = c->seconds[best] > 0 ? c->seconds[0] / c->seconds[best] - 1 : 0;
+    double seconds = seconds_of(t, c, best), gain = seconds > 0 ? c->seconds[0] / seconds - 1 : 0;
     const char *name = best > 0 ? c->variants[best] : "default";
     if (t->b->json)
         return cli_print_json(json_pack("{s:s, s:f, s:f, s:s, s:f}", "call", c->name, "default_s",
-                                        c->seconds[0], "best_s", c->seconds[best], "best", name,
-                                        "gain", gain),
+                                        c->seconds[0], "best_s", seconds, "best", name, "gain",
+                                        gain),
                               false);
-    printf("  %9.4f %9.4f %6.1f%%  %-16s %s\n", 1e3 * c->seconds[0], 1e3 * c->seconds[best],
-           100 * gain, name, c->name);
+    printf("  %9.4f %9.4f %6.1f%%  %-16s %s\n", 1e3 * c->seconds[0], 1e3 * seconds, 100 * gain,
+           name, c->name);
     return MDL_OK;
 }
 
@@ -287,19 +431,22 @@ static mdl_status conclude(const tuner *t, mdl_tuning *tuning)
         printf("  %9s %9s %7s  %-16s %s\n", "default", "best ms", "gain", "best", "call");
     for (size_t i = 0; i < t->n_calls; i++) {
         const tuned *c = &t->calls[i];
-        size_t best = best_of(c);
+        size_t best = best_of(t, c);
         MDL_TRY(print_call(t, c, best));
         if (kept(t, c))
             MDL_TRY(mdl_tuning_put(tuning, c->name, c->variants[best]));
     }
+    if (t->set > 0)
+        MDL_TRY(mdl_tuning_set_parameters(tuning, t->sets[t->set]));
     MDL_TRY(mdl_tuning_path(t->b->device, path));
     snprintf(folder, sizeof(folder), "%s", path);
     *strrchr(folder, '/') = '\0';
     MDL_TRY(mdl_make_folders(folder));
     MDL_TRY(mdl_tuning_write(tuning, t->b->device, path));
     cli_view_line(&t->b->view,
-                  "%zu of %zu calls are done another way from now on; the table is in %s",
-                  mdl_tuning_count(tuning), t->n_calls, path);
+                  "%zu of %zu calls are done another way from now on%s%s; the table is in %s",
+                  mdl_tuning_count(tuning), t->n_calls, t->set > 0 ? ", with parameters " : "",
+                  t->set > 0 ? t->sets[t->set] : "", path);
     return MDL_OK;
 }
 
@@ -310,9 +457,14 @@ mdl_status bench_tune(bench *b)
     if (!b->device->backend->identify)
         return mdl_fail(MDL_UNSUPPORTED, "backend %s has one kernel for each call: nothing to tune",
                         b->device->backend->name);
+    list_sets(&t);
     mdl_status status = measure_all(&t);
     if (status == MDL_OK)
-        status = verify(&t);
+        status = measure_sets(&t);
+    if (status == MDL_OK)
+        status = choose_set(&t);
+    if (status == MDL_OK)
+        status = verify_all(&t);
     mdl_device_set_tuning(b->device, NULL);
     if (status == MDL_OK)
         status = mdl_tuning_create(&tuning);

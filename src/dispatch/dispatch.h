@@ -83,9 +83,16 @@ const char *mdl_tuning_name(const mdl_call *call, char text[MDL_TUNING_TEXT]);
 const char *mdl_tuning_find(const mdl_tuning *tuning, const char *call);
 mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *variant) MDL_MUST_CHECK;
 
-/* A table as JSON: {"format": "mendel tuning 1", "version", "backend", "device", "calls": {name:
- * variant}}.  Reading fails with MDL_FORMAT where it is damaged, and with MDL_UNSUPPORTED where
- * another backend, device or version of the program made it (device NULL: not checked). */
+/* Parameters of the backend's library for the whole device (mdl_backend.parameters); NULL: its own.
+ */
+#define MDL_PARAMETERS_TEXT 256
+const char *mdl_tuning_parameters(const mdl_tuning *tuning);
+mdl_status mdl_tuning_set_parameters(mdl_tuning *tuning, const char *set) MDL_MUST_CHECK;
+
+/* A table as JSON: {"format": "mendel tuning 1", "version", "backend", "device", "parameters"
+ * (where they are not the backend's own), "calls": {name: variant}}.  Reading fails with MDL_FORMAT
+ * where it is damaged, and with MDL_UNSUPPORTED where another backend, device or version of the
+ * program made it, or the device cannot use the parameters (device NULL: not checked). */
 mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device,
                             const char *path) MDL_MUST_CHECK;
 mdl_status mdl_tuning_read(const char *path, const mdl_device *device,
@@ -93,7 +100,8 @@ mdl_status mdl_tuning_read(const char *path, const mdl_device *device,
 /* Where the device's own table lies: $XDG_CACHE_HOME (or ~/.cache) /mendel/tuning-*.json. */
 mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX]) MDL_MUST_CHECK;
 
-/* Use a table (taken; NULL: none) for the calls that are routed from now on. */
+/* Use a table (taken; NULL: none) for the calls that are routed from now on, and its parameters for
+ * all that run, or with a warning the backend's own where the device cannot use them. */
 void mdl_device_set_tuning(mdl_device *device, mdl_tuning *tuning);
 /* The same by a setting: "off"; "auto": the device's own table if there is one, which is ignored
  * with a warning where it is damaged or stale; or a file, which must serve. */

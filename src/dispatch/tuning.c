@@ -1,6 +1,8 @@
-/* Tuning: the table that says which variant of a kernel serves a call.  It is measured elsewhere
- * (`mendel bench --tune`); here it is kept, looked up, written and read.  Files are outside data:
- * whatever is in them, a call gets a variant that its kernel offers, or the kernel's own rule. */
+/* Tuning: the table that says which variant of a kernel serves a call, and with which parameters
+ * the backend's library works.  It is measured elsewhere (`mendel bench --tune`); here it is kept,
+ * looked up, written and read.  Files are outside data: whatever is in them, a call gets a variant
+ * that its kernel offers, or the kernel's own rule, and a library gets parameters that suit the
+ * device. */
 #include "dispatch/tuning.h"
 
 #include <stdarg.h>
@@ -15,7 +17,8 @@
 #define DEVICE_TEXT 512
 
 struct mdl_tuning {
-    json_t *calls; /* {name of a call: variant} */
+    json_t *calls;                        /* {name of a call: variant} */
+    char parameters[MDL_PARAMETERS_TEXT]; /* "": the backend's own */
 };
 
 mdl_status mdl_tuning_create(mdl_tuning **out)
@@ -32,6 +35,7 @@ mdl_status mdl_tuning_create(mdl_tuning **out)
 mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
 {
     MDL_TRY(mdl_tuning_create(out));
+    memcpy((*out)->parameters, from->parameters, sizeof from->parameters);
     if (json_object_update((*out)->calls, from->calls) == 0)
         return MDL_OK;
     mdl_tuning_destroy(*out);
@@ -61,6 +65,20 @@ mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *vari
 {
     if (json_object_set_new(tuning->calls, call, json_string(variant)) != 0)
         return mdl_fail(MDL_NO_MEMORY, "tuning: '%.100s' = '%.100s'", call, variant);
+    return MDL_OK;
+}
+
+const char *mdl_tuning_parameters(const mdl_tuning *tuning)
+{
+    return tuning->parameters[0] ? tuning->parameters : NULL;
+}
+
+mdl_status mdl_tuning_set_parameters(mdl_tuning *tuning, const char *set)
+{
+    if (strlen(set) >= sizeof tuning->parameters)
+        return mdl_fail(MDL_FORMAT, "parameters '%.100s...' are longer than %zu letters", set,
+                        sizeof tuning->parameters - 1);
+    snprintf(tuning->parameters, sizeof tuning->parameters, "%s", set);
     return MDL_OK;
 }
 
@@ -148,9 +166,9 @@ mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, 
 {
     char text[DEVICE_TEXT];
     identify(device, text);
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:s, s:O}", "format", FORMAT, "version", mdl_build_version(),
-                  "backend", device->backend->name, "device", text, "calls", tuning->calls);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:O}", "format", FORMAT, "version",
+                             mdl_build_version(), "backend", device->backend->name, "device", text,
+                             "parameters", mdl_tuning_parameters(tuning), "calls", tuning->calls);
     char *dump = root ? json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     if (!dump)
@@ -169,6 +187,23 @@ static mdl_status check_text(const json_t *root, const char *key, const char *wa
         return mdl_fail(MDL_UNSUPPORTED, "made for %s '%.200s', here it is '%.200s'", key, got,
                         wanted);
     return MDL_OK;
+}
+
+/* Of a library, for that device or (NULL) any. */
+static mdl_status take_parameters(json_t *root, const mdl_device *device, mdl_tuning *tuning)
+{
+    const json_t *parameters = json_object_get(root, "parameters");
+    const char *set = json_string_value(parameters);
+    if (!parameters)
+        return MDL_OK;
+    if (!set || !set[0])
+        return mdl_fail(MDL_FORMAT, "\"parameters\" is no text");
+    MDL_TRY(mdl_tuning_set_parameters(tuning, set));
+    if (!device)
+        return MDL_OK;
+    if (!device->backend->parameters)
+        return mdl_fail(MDL_FORMAT, "\"parameters\": backend %s has none", device->backend->name);
+    return device->backend->parameters->check(device, set);
 }
 
 static mdl_status check_table(json_t *root, const mdl_device *device)
@@ -202,15 +237,21 @@ mdl_status mdl_tuning_read(const char *path, const mdl_device *device, mdl_tunin
     mdl_free(data);
     if (!root)
         return mdl_fail(MDL_FORMAT, "%s:%d: no tuning table: %s", path, error.line, error.text);
+    mdl_tuning *tuning = NULL;
     mdl_status status = check_table(root, device);
-    if (status != MDL_OK)
-        status = mdl_fail_context(status, "%s: tuning table", path);
     if (status == MDL_OK)
-        status = MDL_NEW(1, "tuning", out);
-    if (status == MDL_OK)
-        (*out)->calls = json_incref(json_object_get(root, "calls"));
+        status = MDL_NEW(1, "tuning", &tuning);
+    if (status == MDL_OK) {
+        tuning->calls = json_incref(json_object_get(root, "calls"));
+        status = take_parameters(root, device, tuning);
+    }
     json_decref(root);
-    return status;
+    if (status == MDL_OK) {
+        *out = tuning;
+        return MDL_OK;
+    }
+    mdl_tuning_destroy(tuning);
+    return mdl_fail_context(status, "%s: tuning table", path);
 }
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo): tells the tables of several devices apart. */
@@ -247,6 +288,18 @@ mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX])
 
 void mdl_device_set_tuning(mdl_device *device, mdl_tuning *tuning)
 {
+    const mdl_parameters *parameters = device->backend->parameters;
+    const char *set = tuning ? mdl_tuning_parameters(tuning) : NULL;
+    mdl_status status = MDL_OK;
+    if (set)
+        status = parameters ? parameters->check(device, set)
+                            : mdl_fail(MDL_UNSUPPORTED, "backend %s has no parameters",
+                                       device->backend->name);
+    if (status != MDL_OK)
+        mdl_log(MDL_LOG_WARN, "the tuning table was made elsewhere: %s; its own serve",
+                mdl_error_detail());
+    if (parameters)
+        parameters->use(device, status == MDL_OK ? set : NULL);
     mdl_tuning_destroy(device->tuning);
     device->tuning = tuning;
 }
