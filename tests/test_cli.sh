@@ -2,32 +2,12 @@
 # The program from outside: names that scripts rely on, exit codes, messages, files, resuming.
 # usage: test_cli.sh MENDEL
 set -u
+. "$(dirname "$0")/expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-cli-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 export XDG_CACHE_HOME="$dir/cache" # no table of this machine
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    [ ! -s err ] || sed 's/^/  err: /' err
-    failures=$((failures + 1))
-}
-
-# expect CODE ARGUMENT...: run, compare the exit code; output in out and err.
-expect() {
-    wanted=$1
-    shift
-    "$mendel" "$@" >out 2>err
-    got=$?
-    [ "$got" -eq "$wanted" ] || fail "exit $got, expected $wanted: mendel $*"
-}
-
-# says FILE TEXT: the file contains it.
-says() {
-    grep -qF -- "$2" "$1" || fail "\"$2\" is not in $1: $(head -c 400 "$1")"
-}
 
 exists() {
     for file in "$@"; do
@@ -211,6 +191,34 @@ expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
 says out '"test_top1":'
 exists e/merged.safetensors e/lineage.jsonl e/config.yaml
 expect 2 evolve
+
+# A search that is killed between two saves (the state is older than the lineage) and resumed ends as
+# one that was left alone.
+search='--set model.kind=mlp --set model.hidden=16 --set data.source=digits --set data.size=native
+    --set data.fitness_fraction=0 --set merge.from_scratch=2 --set merge.fitness=train
+    --set merge.batch=1 --set merge.mutation=0.01 --set merge.evaluations=6000 --threads 1'
+bytes() {
+    if [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi
+}
+expect 0 evolve $search --out s
+"$mendel" evolve $search --out sk >out 2>err &
+while [ "$(bytes sk/lineage.jsonl)" -eq 0 ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -INT $!
+wait $!
+code=$?
+[ $code -eq 130 ] || fail "interrupted: exit $code"
+cp sk/resume.state state
+saved=$(bytes sk/lineage.jsonl)
+"$mendel" evolve $search --out sk --resume >out 2>err &
+while [ "$(bytes sk/lineage.jsonl)" -le "$saved" ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -9 $!
+wait $! 2>/dev/null
+cmp -s state sk/resume.state || fail 'it was saved again before it was killed'
+[ "$(bytes sk/lineage.jsonl)" -gt "$saved" ] || fail 'nothing was written behind the saved state'
+expect 0 evolve $search --out sk --resume
+for file in merged.safetensors lineage.jsonl winner.json; do
+    cmp -s s/$file sk/$file || fail "a killed and resumed search differs in $file"
+done
 cat >tiny.yaml <<'YAML'
 data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}

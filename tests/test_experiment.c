@@ -381,6 +381,100 @@ static void interrupted_branches_go_on(void **state)
                     table.rows[i].loss == again.rows[i].loss);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char path[MDL_PATH_MAX], *text;
+    size_t size;
+    expect(mdl_path(path, sizeof(path), folder, "%s", from), MDL_OK);
+    expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
+    expect(mdl_path(path, sizeof(path), folder, "%s", to), MDL_OK);
+    expect(mdl_file_write(path, text, size), MDL_OK);
+    mdl_free(text);
+}
+
+static bool same_file(const char *first, const char *second)
+{
+    const char *const names[2] = {first, second};
+    char path[MDL_PATH_MAX], *text[2];
+    size_t size[2];
+    for (size_t i = 0; i < 2; i++) {
+        expect(mdl_path(path, sizeof(path), folder, "%s", names[i]), MDL_OK);
+        expect(mdl_file_read(path, 0, &text[i], &size[i]), MDL_OK);
+    }
+    bool same = size[0] == size[1] && memcmp(text[0], text[1], size[0]) == 0;
+    mdl_free(text[0]);
+    mdl_free(text[1]);
+    return same;
+}
+
+/* Put `to` for the first `from`, which is as long, in a JSON file of the experiment. */
+static void replace_in(const char *name, const char *from, const char *to)
+{
+    char path[MDL_PATH_MAX], *text;
+    size_t size;
+    expect(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
+    expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    memcpy(at, to, strlen(from));
+    expect(mdl_file_write(path, text, size), MDL_OK);
+    mdl_free(text);
+}
+
+/* experiment.methods: a row, a folder and a record each; and the rows beside C, which go on where
+ * they were cut off. */
+static void other_methods_have_rows(void **state)
+{
+    (void)state;
+    static const char *const titles[] = {"hybrid: GA", "hybrid: random search", "hybrid: TIES",
+                                         "hybrid: DARE"};
+    static const char *const folders[] = {"ga", "random", "ties", "dare"};
+    static const char *const without[] = {
+        "experiment.independent=0",       "experiment.matched=false",
+        "experiment.path_points=0",       "experiment.control_mlp_head=false",
+        "experiment.trunk_epochs=1",      "experiment.control_no_recursion=false",
+        "experiment.control_tokens=false"};
+    char name[MDL_PATH_MAX], line[128];
+    use_trunk();
+    for (size_t i = 0; i < MDL_COUNT(without); i++)
+        expect(mdl_config_set(&config, without[i]), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.methods=ga, random,ties dare"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    for (size_t i = 0; i < MDL_COUNT(titles); i++) {
+        const mdl_row *row = find(&table, titles[i]);
+        assert_int_equal(row->kind, MDL_ROW_OTHER);
+        assert_true(row->top1 >= 0 && row->low <= row->top1 && row->top1 <= row->high);
+        bool searched = strstr(row->note, "4 children on the held-out images") != NULL;
+        assert_int_equal(searched, i < 2);
+        snprintf(name, sizeof(name), "C-hybrid/%s/merged.safetensors", folders[i]);
+        assert_true(exists(name));
+        snprintf(name, sizeof(name), "C-hybrid/%s/lineage.jsonl", folders[i]);
+        assert_int_equal(exists(name), i < 2);
+        assert_true(find_test(&table, "hybrid + M2N2", titles[i])->paired);
+    }
+    assert_false(same_file("C-hybrid/ga/merged.safetensors", "C-hybrid/ties/merged.safetensors"));
+
+    /* Cut off behind the first child: that one stays as it is, even if it is wrong; the second is
+     * made again. */
+    copy_file("C-hybrid/child-2.safetensors", "second");
+    copy_file("second", "C-hybrid/child-1.safetensors");
+    copy_file("config.yaml", "C-hybrid/child-2.safetensors");
+    replace_in("C-hybrid/others.json", "\"done\": true", "\"done\": null");
+    replace_in("C-hybrid/others.json", "\"child-2\": true", "\"child-2\": null");
+    expect(run(&again), MDL_OK);
+    assert_true(same_file("second", "C-hybrid/child-1.safetensors"));
+    assert_true(same_file("second", "C-hybrid/child-2.safetensors"));
+    for (size_t i = 0; i < MDL_COUNT(titles); i++) {
+        snprintf(line, sizeof(line), "C, %s (finished before)", titles[i]);
+        assert_int_equal(count_lines(line), 1);
+        assert_true(find(&table, titles[i])->top1 == find(&again, titles[i])->top1);
+    }
+
+    expect(mdl_config_set(&config, "experiment.methods=ga,gaa"), MDL_OK);
+    expect(run(&again), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "no method 'gaa'"));
+}
+
 static void repeats_are_paired(void **state)
 {
     (void)state;
@@ -479,6 +573,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(trunk_and_branches, setup, teardown),
         cmocka_unit_test_setup_teardown(interrupted_branches_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_methods_have_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(repeats_are_paired, setup, teardown),
         cmocka_unit_test_setup_teardown(from_scratch, setup, teardown),
     };

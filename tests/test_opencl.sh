@@ -4,32 +4,13 @@
 # usage: test_opencl.sh MENDEL CONFIGS
 # Exit 77 (skipped) without a device, unless MDL_TEST_REQUIRE_OPENCL is set.
 set -u
+. "$(dirname "$0")/expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 configs=$(cd "$2" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 export XDG_CACHE_HOME="$dir/cache"
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    [ ! -s err ] || tail -n 5 err | sed 's/^/  err: /'
-    failures=$((failures + 1))
-}
-
-# expect CODE ARGUMENT...: run, compare the exit code; output in out and err.
-expect() {
-    wanted=$1
-    shift
-    "$mendel" "$@" >out 2>err
-    got=$?
-    [ "$got" -eq "$wanted" ] || fail "exit $got, expected $wanted: mendel $*"
-}
-
-says() {
-    grep -qF -- "$2" "$1" || fail "\"$2\" is not in $1: $(head -c 400 "$1")"
-}
 
 # within LIMIT FILE FILE: the largest difference of the columns from the fourth on (logits).
 within() {

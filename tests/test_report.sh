@@ -4,24 +4,13 @@
 # usage: test_report.sh MENDEL [CHROMIUM]; without a browser that part is left out, unless
 # MDL_TEST_REQUIRE_BROWSER is set.
 set -u
+. "$(dirname "$0")/expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 chromium=${2:-}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-report-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-failures=0
 export XDG_CACHE_HOME="$dir/cache" # no table of tuned kernels
-
-fail() {
-    echo "FAILED: $*"
-    [ ! -s err ] || sed 's/^/  err: /' err
-    failures=$((failures + 1))
-}
-
-# says FILE TEXT: the file contains it.
-says() {
-    grep -qF -- "$2" "$1" || fail "\"$2\" is not in $1"
-}
 
 for tool in gnuplot dot; do
     command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }

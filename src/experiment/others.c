@@ -149,6 +149,22 @@ static mdl__other *MDL_PRINTF(3, 4) add(maker *m, mdl_row_kind kind, const char 
     return other;
 }
 
+/* Whether a file was made before, of the same: by a call that finished, or by one that was cut off
+ * behind it. */
+static bool is_made(const maker *m, const char *path, const char *leaf)
+{
+    bool noted = json_is_true(json_object_get(m->record.json, leaf));
+    return (m->record.done || noted) && mdl_file_exists(path);
+}
+
+static mdl_status note_made(maker *m, const char *leaf)
+{
+    if (m->record.done) /* the file was missing, that is all */
+        return MDL_OK;
+    mdl__record_set(&m->record, leaf, json_true());
+    return mdl__record_begin(&m->record);
+}
+
 /* An average of `n` checkpoints (one: itself) with statistics estimated like those of the merged,
  * so that they differ in their weights only. */
 static mdl_status average(maker *m, const char *const *parents, size_t n, mdl__other *other,
@@ -159,11 +175,12 @@ static mdl_status average(maker *m, const char *const *parents, size_t n, mdl__o
     job.n_parents = n;
     MDL_TRY(
         mdl_path(other->model.path, sizeof(other->model.path), m->folder, "%s.safetensors", leaf));
-    if (m->record.done && mdl_file_exists(other->model.path))
+    if (is_made(m, other->model.path, leaf))
         return MDL_OK;
     if (mdl_stop_requested())
         return mdl_fail(MDL_CANCELLED, "interrupted; start it again to go on from here");
-    return mdl_merge_average(&job, other->model.path);
+    MDL_TRY(mdl_merge_average(&job, other->model.path));
+    return note_made(m, leaf);
 }
 
 static mdl_status add_children(maker *m)
@@ -238,12 +255,14 @@ static mdl_status add_independent_averages(maker *m, char (*paths)[MDL_PATH_MAX]
     job.n_parents = 2;
     for (size_t i = 1; i < n; i++) {
         const char *pair[2] = {paths[0], paths[i]};
-        char aligned[MDL_PATH_MAX];
+        char aligned[MDL_PATH_MAX], leaf[48];
         job.parents = pair;
-        MDL_TRY(mdl_path(aligned, sizeof(aligned), m->folder, "independent-%zu-aligned.safetensors",
-                         i + 1));
-        if (!m->record.done || !mdl_file_exists(aligned))
+        snprintf(leaf, sizeof(leaf), "independent-%zu-aligned", i + 1);
+        MDL_TRY(mdl_path(aligned, sizeof(aligned), m->folder, "%s.safetensors", leaf));
+        if (!is_made(m, aligned, leaf)) {
             MDL_TRY(mdl_align(&job, MDL_ALIGN_WEIGHTS, aligned, &result));
+            MDL_TRY(note_made(m, leaf));
+        }
         memcpy(paths[i], aligned, sizeof(aligned));
     }
     mdl__other *other = add(m, MDL_ROW_INDEPENDENT, "independent aligned average");
