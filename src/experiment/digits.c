@@ -56,32 +56,51 @@ static mdl_status train_half(const mdl__runner *r, const mdl_config *config, mdl
     return status;
 }
 
-mdl_status mdl__specialists(const mdl__runner *r, const mdl_config *config, const char *depends,
-                            mdl__pair_paths *paths)
+/* Where the specialists of the configuration's seed are trained. */
+static mdl_status pair_folder(const mdl__runner *r, const mdl_config *config,
+                              char folder[MDL_PATH_MAX])
 {
-    static const char *const names[2] = {"low", "high"};
+    return mdl_path(folder, MDL_PATH_MAX, r->job->out, "specialists-seed%llu",
+                    (unsigned long long)config->run.seed);
+}
+
+static const char *const halves[2] = {"low", "high"}; /* of the classes; names of folders */
+
+/* The specialist of half `i`, where it is not there. */
+static mdl_status train_specialist(const mdl__runner *r, const mdl_config *config, size_t i,
+                                   const char *folder, bool done)
+{
     size_t classes = r->data->classes;
-    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
+    char path[MDL_PATH_MAX], file[MDL_PATH_MAX];
+    uint32_t *index = NULL;
+    mdl_data half;
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", halves[i]));
+    MDL_TRY(mdl_path(file, sizeof(file), path, "final.safetensors"));
+    if (done && mdl_file_exists(file))
+        return MDL_OK;
+    mdl_status status = half_of(r->data, i * classes / 2, (i + 1) * classes / 2, &half, &index);
+    if (status == MDL_OK)
+        status = train_half(r, config, &half, 2 * config->run.seed + i, path);
+    mdl_free(index);
+    return status;
+}
+
+static mdl_status train_pair(void *user, size_t worker, size_t index)
+{
+    const mdl__digits *all = user;
+    const mdl__runner *r = all->runners[worker];
+    mdl_config config = all->r->config;
     mdl__record record;
-    MDL_TRY(mdl_path(folder, sizeof(folder), r->job->out, "specialists-seed%llu",
-                     (unsigned long long)config->run.seed));
+    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX], *depends;
+    config.run.seed += index;
+    MDL_TRY(pair_folder(r, &config, folder));
     MDL_TRY(mdl_make_folders(folder));
     MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
-    MDL_TRY(mdl__record_open(path, depends, &record));
-    mdl_status status = MDL_OK;
-    for (size_t i = 0; i < 2 && status == MDL_OK; i++) {
-        uint32_t *index = NULL;
-        mdl_data half;
-        status = mdl_path(path, sizeof(path), folder, "%s", names[i]);
-        if (status == MDL_OK)
-            status = mdl_path(paths->path[i], MDL_PATH_MAX, path, "final.safetensors");
-        if (status != MDL_OK || (record.done && mdl_file_exists(paths->path[i])))
-            continue;
-        status = half_of(r->data, i * classes / 2, (i + 1) * classes / 2, &half, &index);
-        if (status == MDL_OK)
-            status = train_half(r, config, &half, 2 * config->run.seed + i, path);
-        mdl_free(index);
-    }
+    MDL_TRY(mdl__depends_training(&config, &depends));
+    mdl_status status = mdl__record_open(path, depends, &record);
+    mdl_free(depends);
+    for (size_t i = 0; i < 2 && status == MDL_OK; i++)
+        status = train_specialist(r, &config, i, folder, record.done);
     if (status == MDL_OK && !record.done)
         status = mdl__record_finish(&record);
     mdl__record_close(&record);
@@ -111,12 +130,15 @@ static void on_progress(void *user, const mdl_merge_progress *p)
 }
 
 static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__digits_task *task,
-                         const mdl__pair_paths *pair, const char *folder, mdl__record *record)
+                         const char *folder, mdl__record *record)
 {
-    const char *parents[2] = {pair->path[0], pair->path[1]};
-    char path[MDL_PATH_MAX], *text;
+    char path[MDL_PATH_MAX], pair[2][MDL_PATH_MAX], *text;
+    const char *parents[2] = {pair[0], pair[1]};
     mdl_merge_result result = {0};
     bool resume = record->begun;
+    MDL_TRY(pair_folder(r, config, path));
+    for (size_t i = 0; i < 2; i++)
+        MDL_TRY(mdl_path(pair[i], sizeof(pair[i]), path, "%s/final.safetensors", halves[i]));
     MDL_TRY(mdl_make_folders(folder));
     MDL_TRY(mdl_path(path, sizeof(path), folder, "merged.safetensors"));
     MDL_TRY(mdl__record_begin(record));
@@ -147,49 +169,41 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
     return mdl__record_finish(record);
 }
 
-/* What the specialists of a run depend on. */
-static mdl_status specialists_depend(const mdl_config *config, char **text)
+/* What a run depends on. */
+static mdl_status run_depends(const mdl_config *config, char **out)
 {
-    return mdl__depends_training(config, text);
-}
-
-static mdl_status run_with_pair(const mdl__runner *r, mdl_config *config, mdl__digits_task *task)
-{
-    mdl__record record;
-    mdl__pair_paths *pair;
     mdl__text depends = {0};
-    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX], *text;
-    MDL_TRY(mdl_path(folder, sizeof(folder), r->job->out, "%s-seed%llu", task->method->folder,
-                     (unsigned long long)config->run.seed));
-    MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
+    char *text;
     MDL_TRY(mdl__depends_merge(config, &text));
     mdl__text_add(&depends, "%s", text);
     mdl_free(text);
     if (config->experiment.specialists) {
-        MDL_TRY(specialists_depend(config, &text));
+        MDL_TRY(mdl__depends_training(config, &text));
         mdl__text_add(&depends, "specialists\n%s", text);
         mdl_free(text);
     }
-    MDL_TRY(mdl__text_take(&depends, &text));
-    mdl_status status = mdl__record_open(path, text, &record);
-    mdl_free(text);
+    return mdl__text_take(&depends, out);
+}
+
+static mdl_status run_once(const mdl__runner *r, const mdl_config *config, mdl__digits_task *task)
+{
+    mdl__record record;
+    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX], *depends;
+    MDL_TRY(mdl_path(folder, sizeof(folder), r->job->out, "%s-seed%llu", task->method->folder,
+                     (unsigned long long)config->run.seed));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
+    MDL_TRY(run_depends(config, &depends));
+    mdl_status status = mdl__record_open(path, depends, &record);
+    mdl_free(depends);
     MDL_TRY(status);
-    status = MDL_NEW(1, "paths", &pair);
-    if (status == MDL_OK && config->experiment.specialists)
-        status = mdl_path(path, sizeof(path), r->job->out, "specialists-seed%llu",
-                          (unsigned long long)config->run.seed);
-    for (size_t i = 0; i < 2 && status == MDL_OK && config->experiment.specialists; i++)
-        status = mdl_path(pair->path[i], MDL_PATH_MAX, path, "%s/final.safetensors",
-                          i == 0 ? "low" : "high");
     task->before = record.done;
-    if (status == MDL_OK && !record.done)
-        status = search(r, config, task, pair, folder, &record);
+    if (!record.done)
+        status = search(r, config, task, folder, &record);
     task->top1 = mdl__record_number(&record, "test_top1");
     task->loss = mdl__record_number(&record, "test_loss");
     task->fitness = mdl__record_number(&record, "fitness_top1");
     task->seconds = mdl__record_number(&record, "seconds");
     mdl__record_close(&record);
-    mdl_free(pair);
     return status;
 }
 
@@ -204,28 +218,11 @@ static mdl_status run_task(void *user, size_t worker, size_t index)
     if (task->method->method != NULL)
         MDL_TRY(mdl_method_apply(task->method->method->name, &config.merge));
     config.merge.workers = 1;
-    mdl_status status = run_with_pair(all->runners[worker], &config, task);
+    mdl_status status = run_once(all->runners[worker], &config, task);
     if (status != MDL_OK)
         return mdl_fail_context(status, "%s, run %zu", task->method->title, task->run + 1);
     mdl__digits_done(all, task);
     return MDL_OK;
-}
-
-static mdl_status train_pair(void *user, size_t worker, size_t index)
-{
-    mdl__digits *all = user;
-    mdl_config config = all->r->config;
-    mdl__pair_paths *paths;
-    char *depends;
-    config.run.seed += index;
-    MDL_TRY(MDL_NEW(1, "paths", &paths));
-    mdl_status status = specialists_depend(&config, &depends);
-    if (status == MDL_OK) {
-        status = mdl__specialists(all->runners[worker], &config, depends, paths);
-        mdl_free(depends);
-    }
-    mdl_free(paths);
-    return status;
 }
 
 /* ---- all runs -----------------------------------------------------------------------------------

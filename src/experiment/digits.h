@@ -35,13 +35,6 @@ typedef struct mdl__digits {
     double start;    /* mdl_time */
 } mdl__digits;
 
-typedef struct mdl__pair_paths {
-    char path[2][MDL_PATH_MAX];
-} mdl__pair_paths;
-
-/* Train the two specialists of the configuration's seed, where they are not there. */
-mdl_status mdl__specialists(const mdl__runner *r, const mdl_config *config, const char *depends,
-                            mdl__pair_paths *paths) MDL_MUST_CHECK;
 /* Progress of one run, and its end, told as progress of all; any thread. */
 void mdl__digits_tell(mdl__digits *all, mdl__digits_task *task, const mdl_merge_progress *p);
 void mdl__digits_done(mdl__digits *all, mdl__digits_task *task);

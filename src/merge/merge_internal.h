@@ -109,6 +109,10 @@ void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint
 /* ---- what search and baselines share
  * -------------------------------------------------------------- */
 
+/* Training images that the statistics of a child, or of a point of a line, are estimated from; all
+ * of them only at the end. */
+#define MDL__STATISTICS_IMAGES 4096
+
 typedef struct mdl__merger { /* one thread's tools: what makes and judges a genome */
     const mdl_merge_job *job;
     mdl_device *device; /* that of the job, or a twin of it */

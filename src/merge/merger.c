@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Training images that a child's statistics are estimated from; all of them only at the end. */
-#define MDL_CHILD_IMAGES 4096
-
 mdl_merge_config mdl_merge_config_default(void)
 {
     return (mdl_merge_config){
@@ -39,7 +36,7 @@ static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merger *m)
     if (job->merge->batch_norm != MDL_MERGE_BN_RECALIBRATE)
         return MDL_OK;
     return mdl_recalibrator_create(job->model, job->data, m->device, job->eval_batch,
-                                   MDL_CHILD_IMAGES, &m->children);
+                                   MDL__STATISTICS_IMAGES, &m->children);
 }
 
 static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool evaluates,

@@ -6,9 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Training images that a point's statistics are estimated from. */
-#define POINT_IMAGES 4096
-
 typedef struct line_walker {
     mdl__merger merger;
     mdl_recalibrator *recalibrator;
@@ -51,7 +48,7 @@ static mdl_status walk(line_walker *w, mdl_align_method method, mdl_path_result 
     MDL_TRY(mdl_weights_copy(&w->b[1], &w->b[0]));
     MDL_TRY(mdl__align(&w->merger, method, &w->a, &w->b[1], &out->align));
     MDL_TRY(mdl_recalibrator_create(job->model, job->data, job->device, job->eval_batch,
-                                    POINT_IMAGES, &w->recalibrator));
+                                    MDL__STATISTICS_IMAGES, &w->recalibrator));
     for (size_t i = 0; i < out->points; i++) {
         out->t[i] = (double)i / (double)(out->points - 1);
         for (size_t l = 0; l < MDL_PATH_LINES; l++)
