@@ -190,6 +190,27 @@ static void formats_for_programs(void **state)
     mdl_free(text);
 }
 
+static void intervals(void **state)
+{
+    (void)state;
+    mdl_row one = row("one", MDL_ROW_OTHER, 0.9), two = row("two", MDL_ROW_OTHER, 0.5);
+    table.images = IMAGES;
+    one.low = one.high = 0;
+    mdl_table_interval(&table, &one);
+    mdl_interval wilson = mdl_stat_wilson(900, IMAGES);
+    assert_true(one.low == wilson.low && one.high == wilson.high);
+    two.n_seeds = 2;
+    two.seed_top1[0] = 0.499;
+    two.seed_top1[1] = 0.501;
+    mdl_table_interval(&table, &two); /* t = 12.7062 with one degree, standard error 0.001 */
+    assert_float_equal(two.low, 0.5 - 0.0127062, 1e-7);
+    assert_float_equal(two.high, 0.5 + 0.0127062, 1e-7);
+    two.seed_top1[0] = 0.1;
+    two.seed_top1[1] = 0.9;
+    mdl_table_interval(&table, &two);
+    assert_true(two.low == 0 && two.high == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup(full_table_stays, fill),
         cmocka_unit_test_setup(formats_for_people, fill),
         cmocka_unit_test_setup(formats_for_programs, fill),
+        cmocka_unit_test_setup(intervals, fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

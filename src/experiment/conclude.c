@@ -287,14 +287,6 @@ static mdl_row *add_row(mdl_table *table, const mdl__branch *branch, mdl_row_kin
     return row;
 }
 
-static void set_interval(const mdl_table *table, mdl_row *row)
-{
-    double n = (double)table->images;
-    mdl_interval interval = mdl_stat_wilson((size_t)(row->top1 * n + 0.5), table->images);
-    row->low = interval.low;
-    row->high = interval.high;
-}
-
 static void add_mean(mdl_table *table, const mdl__branch *branch)
 {
     size_t seeds = branch->n_trainings, ema = 0;
@@ -318,7 +310,10 @@ static void add_mean(mdl_table *table, const mdl__branch *branch)
                                : "seeds",
              branch->has_trunk ? " (not independent)" : "",
              ema > 0 ? ", EMA where it is better on held-out images" : "");
-    set_interval(table, row);
+    if (branch->has_trunk) /* children of one trunk are no sample */
+        row->low = row->high = (double)NAN;
+    else
+        mdl_table_interval(table, row);
 }
 
 static void add_merged(mdl_table *table, const mdl__branch *branch, int which)
@@ -328,7 +323,7 @@ static void add_merged(mdl_table *table, const mdl__branch *branch, int which)
         return;
     mdl_row *row = add_row(table, branch, merged_rows[which], model);
     row->train_seconds += branch->merge_seconds[which];
-    set_interval(table, row);
+    mdl_table_interval(table, row);
     snprintf(row->name, sizeof(row->name), which == MDL__FUSED ? "%s + %s" : "%s: %s", branch->name,
              merged_names[which]);
     if (which == MDL__BEST_PARENT)
@@ -355,7 +350,7 @@ static void add_ensemble(mdl_table *table, const mdl__branch *branch)
     row->multiply_adds *= n;
     row->latency *= n;
     row->latency_p95 *= n;
-    set_interval(table, row);
+    mdl_table_interval(table, row);
     snprintf(row->name, sizeof(row->name), "%s: logit ensemble", branch->name);
     snprintf(row->note, sizeof(row->note), "all %zu %s run for each image", seeds,
              branch->has_trunk ? "children" : "seeds");
@@ -364,7 +359,7 @@ static void add_ensemble(mdl_table *table, const mdl__branch *branch)
 static void add_other(mdl_table *table, const mdl__branch *branch, const mdl__other *other)
 {
     mdl_row *row = add_row(table, branch, other->kind, &other->model);
-    set_interval(table, row);
+    mdl_table_interval(table, row);
     snprintf(row->name, sizeof(row->name), "%s", other->model.name);
     snprintf(row->note, sizeof(row->note), "%s", other->note);
     row->train_seconds = other->seconds;

@@ -203,10 +203,7 @@ mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
         mdl_row *row = &table->rows[table->n_rows++];
         o[m] = outcome_of(all, m);
         fill_row(all, m, &o[m], &o[0], row);
-        mdl_interval interval =
-            mdl_stat_wilson((size_t)(row->top1 * (double)table->images + 0.5), table->images);
-        row->low = interval.low;
-        row->high = interval.high;
+        mdl_table_interval(table, row);
         if (m > 0 && !config->experiment.specialists)
             mdl_table_compare_seeds(table, &table->rows[0], row);
     }

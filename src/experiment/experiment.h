@@ -173,7 +173,7 @@ typedef struct mdl_row { /* a row of the table; numbers that are not known are N
     char note[160]; /* what it was made of */
     char arm[16];   /* "baseline", "hybrid"; "": neither */
     mdl_row_kind kind;
-    double top1, low, high; /* on test; Wilson interval of that many images */
+    double top1, low, high; /* on test; mdl_table_interval */
     double loss;            /* on test */
     size_t parameters;
     double multiply_adds;        /* for an image */
@@ -215,6 +215,9 @@ void mdl_table_compare_models(mdl_table *table, const char *first, const char *s
 void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second);
 /* The same seeds on both sides: row values are pairs. */
 void mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, const mdl_row *second);
+/* The 95 % interval of a row: of one model Wilson's for the table's images, of a mean over n_seeds
+ * Student's, within 0 .. 1. */
+void mdl_table_interval(const mdl_table *table, mdl_row *row);
 /* Write table->verdict from rows and comparisons. */
 void mdl_table_judge(mdl_table *table);
 

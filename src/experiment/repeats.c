@@ -46,7 +46,6 @@ static void add_row(mdl_table *out, const mdl_table *tables, size_t repeats, con
     double n = (double)repeats, squares = 0;
     *row = *like;
     row->top1 = row->loss = row->train_seconds = row->latency = row->latency_p95 = 0;
-    row->low = row->high = (double)NAN;
     row->n_seeds = repeats;
     for (size_t i = 0; i < repeats; i++) {
         const mdl_row *one = find_row(&tables[i], like->name);
@@ -63,6 +62,7 @@ static void add_row(mdl_table *out, const mdl_table *tables, size_t repeats, con
         squares += (row->seed_top1[i] - row->top1) * (row->seed_top1[i] - row->top1);
     snprintf(row->note, sizeof(row->note), "mean over %zu repeats, standard deviation %.2f points",
              repeats, 100 * sqrt(squares / (n - 1)));
+    mdl_table_interval(out, row);
     out->n_rows++;
 }
 

@@ -42,6 +42,16 @@ void mdl_table_compare_models(mdl_table *table, const char *first, const char *s
     c->high = interval.high;
 }
 
+void mdl_table_interval(const mdl_table *table, mdl_row *row)
+{
+    double n = (double)table->images;
+    mdl_interval interval = row->n_seeds > 1
+                                ? mdl_stat_mean(row->seed_top1, row->n_seeds)
+                                : mdl_stat_wilson((size_t)(row->top1 * n + 0.5), table->images);
+    row->low = interval.low < 0 ? 0 : interval.low; /* NAN stays */
+    row->high = interval.high > 1 ? 1 : interval.high;
+}
+
 void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second)
 {
     mdl_comparison *c = add(table, first->name, second->name);

@@ -149,18 +149,9 @@ size_t mdl__row_seeds(const json_t *row, double *out, size_t max)
     return n > 1 ? n : 0;
 }
 
-mdl_interval mdl__row_interval(const mdl__page *page, const json_t *row)
+mdl_interval mdl__row_interval(const json_t *row)
 {
-    double seeds[MDL_MAX_REPEATS];
-    size_t n = mdl__row_seeds(row, seeds, MDL_COUNT(seeds));
-    if (n == 0)
-        return (mdl_interval){mdl__number(row, "low"), mdl__number(row, "high")};
-    if (page->n_repeats == 0 && mdl__find_row(page, "trunk", mdl__row_arm(row)) != NULL)
-        return (mdl_interval){(double)NAN, (double)NAN};
-    mdl_interval interval = mdl_stat_mean(seeds, n);
-    interval.low = isfinite(interval.low) ? fmax(0, interval.low) : interval.low;
-    interval.high = isfinite(interval.high) ? fmin(1, interval.high) : interval.high;
-    return interval;
+    return (mdl_interval){mdl__number(row, "low"), mdl__number(row, "high")};
 }
 
 void mdl__training_name(const char *folder, char *out, size_t size)

@@ -56,7 +56,7 @@ const char *mdl__row_arm(const json_t *row);
 size_t mdl__row_seeds(const json_t *row, double *out, size_t max);
 /* The 95 % interval of a row's accuracy: of one model Wilson's, of a mean Student's; NAN where the
  * parts of the mean are no sample (children of one trunk). */
-mdl_interval mdl__row_interval(const mdl__page *page, const json_t *row);
+mdl_interval mdl__row_interval(const json_t *row);
 /* "B-child1" -> "child 1" */
 void mdl__training_name(const char *folder, char *out, size_t size);
 

@@ -79,7 +79,7 @@ static void put_rows(mdl__page *page)
         json_array_append_new(heads, json_string(columns[c].head));
         for (size_t i = 0; i < json_array_size(rows); i++) {
             const json_t *row = json_array_get(rows, i);
-            mdl_interval interval = mdl__row_interval(page, row);
+            mdl_interval interval = mdl__row_interval(row);
             json_t *cell = columns[c].key != NULL ? optional(mdl__number(row, columns[c].key),
                                                              columns[c].format, columns[c].scale)
                            : isfinite(interval.low)
@@ -100,7 +100,7 @@ static void say_intervals(mdl__page *page, char *out, size_t size)
         double seeds[2];
         const json_t *row = json_array_get(rows, i);
         bool of_many = mdl__row_seeds(row, seeds, 2) > 0;
-        bool there = isfinite(mdl__row_interval(page, row).low);
+        bool there = isfinite(mdl__row_interval(row).low);
         single = single || !of_many;
         mean = mean || (of_many && there);
         none = none || (of_many && !there);
@@ -126,7 +126,7 @@ static void add_arm(mdl__page *page, mdl__chart *chart, const char *arm, int col
                                             arm[0] != '\0' ? arm : "ours");
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
-        mdl_interval interval = mdl__row_interval(page, row);
+        mdl_interval interval = mdl__row_interval(row);
         if (strcmp(mdl__row_arm(row), arm) != 0)
             continue;
         mdl__chart_add(page, series,
