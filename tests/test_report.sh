@@ -109,13 +109,15 @@ cat >many/table.json <<'JSON'
 {"title": "T", "images": 72, "verdict": "V", "rows": [
   {"name": "hybrid + M2N2", "arm": "hybrid", "kind": "fused", "top1": 0.7, "seed_top1": [0.69, 0.71]},
   {"name": "hybrid: best parent", "arm": "hybrid", "kind": "best_parent", "top1": 0.5,
-   "seed_top1": [0.48, 0.52]}], "tests": [
+   "seed_top1": [0.48, 0.52]},
+  {"name": "average of strangers", "arm": "hybrid", "kind": "independent", "top1": 0.1}], "tests": [
   {"test": "paired", "first": "hybrid + M2N2", "second": "hybrid: best parent", "difference": 0.2,
    "t": 20, "df": 1, "p": 0.0318, "sign_flip_p": 0.5, "seeds": [2, 2]}]}
 JSON
 "$mendel" report many >out 2>err || fail 'the report of repeats'
 for text in 'on the mean over' 'Held-out accuracy in each repeat' 'The hybrid, repeat by repeat' \
-    'paired t = 20.00 (flips: p = 0.5)' '| repeat-10 (not finished) |' 'repeat-2, seed 1'; do
+    'paired t = 20.00 (flips: p = 0.5)' 'far below: average of strangers (10.00 %)' \
+    '| repeat-10 (not finished) |' 'repeat-2, seed 1'; do
     says many/report.md "$text"
 done
 

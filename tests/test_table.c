@@ -118,6 +118,32 @@ static void seeds_show_little(void **state)
     assert_null(strstr(table.verdict, "show little"));
 }
 
+static void repeats_are_pairs(void **state)
+{
+    (void)state;
+    static const double ahead[] = {0.001, 0.002, 0.003, 0.004, 0.005};
+    mdl_row *first = &table.rows[1], *second = &table.rows[0];
+    first->n_seeds = second->n_seeds = MDL_COUNT(ahead);
+    for (size_t i = 0; i < MDL_COUNT(ahead); i++)
+        first->seed_top1[i] = second->seed_top1[i] = 0.5 + 0.01 * (double)i;
+    mdl_table_compare_repeats(&table, first, second);
+    for (size_t i = 0; i < MDL_COUNT(ahead); i++)
+        first->seed_top1[i] += ahead[i];
+    mdl_table_compare_repeats(&table, first, second);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict,
+                    "hybrid against baseline: +0.00 points in each of the 5 repeats");
+    assert_contains(table.verdict, "Shown: hybrid is better than baseline by 0.30 points over 5");
+    assert_contains(table.verdict,
+                    "sign flips, p = 0.062, the least that so many repeats can give");
+    table.n_comparisons = 0;
+    first->seed_top1[4] -= 0.0055;
+    mdl_table_compare_repeats(&table, first, second);
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "Not shown: that hybrid and baseline differ");
+    assert_null(strstr(table.verdict, "the least that"));
+}
+
 static void full_table_stays(void **state)
 {
     (void)state;
@@ -151,6 +177,8 @@ static void formats_for_people(void **state)
                                         "95 % interval"};
     mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES);
     mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);
+    table.rows[2].n_seeds = 2; /* of repeats that are all alike: no test, and no "nan" */
+    mdl_table_compare_repeats(&table, &table.rows[2], &table.rows[2]);
     mdl_table_judge(&table);
     char *terminal = text_of(MDL_TABLE_TERMINAL), *markdown = text_of(MDL_TABLE_MARKDOWN);
     markdown[strcspn(markdown, "T")] = 't'; /* "Test split" */
@@ -216,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(models_on_the_same_images, fill),
         cmocka_unit_test_setup(seeds_show_little, fill),
+        cmocka_unit_test_setup(repeats_are_pairs, fill),
         cmocka_unit_test_setup(full_table_stays, fill),
         cmocka_unit_test_setup(formats_for_people, fill),
         cmocka_unit_test_setup(formats_for_programs, fill),

@@ -82,6 +82,8 @@ static void add_comparison(mdl__text *out, const mdl_comparison *c)
     if (c->paired)
         mdl__text_add(out, " (bootstrap 95 %%: %+.2f to %+.2f), McNemar b = %zu, c = %zu, p = %.3g",
                       100 * c->low, 100 * c->high, c->only_first, c->only_second, c->p);
+    else if (c->repeats && isnan(c->p))
+        mdl__text_add(out, " in each of %zu repeats: no test", c->seeds[0]);
     else if (c->repeats)
         mdl__text_add(out, ", paired t over %zu repeats: t = %.3f, p = %.3g; sign flips p = %.3g",
                       c->seeds[0], c->t, c->p, c->sign_flip_p);

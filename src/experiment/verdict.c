@@ -128,20 +128,23 @@ static void judge_seeds(mdl_table *table, const mdl_comparison *c)
 static void judge_repeats(mdl_table *table, const mdl_comparison *c)
 {
     double points = 100 * c->difference;
+    /* All differences have one sign: no other outcome of this many repeats has a smaller p. */
+    double least = ldexp(1, 1 - (int)c->seeds[0]);
+    const char *bound = c->sign_flip_p <= least ? ", the least that so many repeats can give" : "";
     if (isnan(c->p))
-        say(table, "%s against %s: %+.2f points; the repeats do not vary, so there is no test.\n",
-            c->first, c->second, points);
+        say(table, "%s against %s: %+.2f points in each of the %zu repeats; nothing to test.\n",
+            c->first, c->second, points, c->seeds[0]);
     else if (c->p < level)
         say(table,
             "Shown: %s is %s than %s by %.2f points over %zu repeats (paired t, p = %.2g; exact "
-            "sign flips, p = %.2g).\n",
-            c->first, direction(points), c->second, fabs(points), c->seeds[0], c->p,
-            c->sign_flip_p);
+            "sign flips, p = %.2g%s).\n",
+            c->first, direction(points), c->second, fabs(points), c->seeds[0], c->p, c->sign_flip_p,
+            bound);
     else
         say(table,
             "Not shown: that %s and %s differ (%+.2f points over %zu repeats, paired t p = %.2g, "
-            "exact sign flips p = %.2g).\n",
-            c->first, c->second, points, c->seeds[0], c->p, c->sign_flip_p);
+            "exact sign flips p = %.2g%s).\n",
+            c->first, c->second, points, c->seeds[0], c->p, c->sign_flip_p, bound);
 }
 
 static mdl_row_kind kind_of(const mdl_table *table, const char *name)

@@ -180,21 +180,24 @@ static json_t *p_cell(double p)
 
 static void put_rivals(mdl__page *page, const rival *rivals, size_t n)
 {
+    bool pairs = are_pairs(page);
     json_t *cells = json_array();
+    json_t *heads = json_pack("[s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
+                              pairs ? "paired t (df)" : "Welch's t (df)", "p", "p, Holm");
+    if (pairs)
+        json_array_append_new(heads, json_string("p, sign flips"));
     for (size_t i = 0; i < n; i++) {
         const mdl_t_test *t = &rivals[i].test;
-        mdl__row(cells, 7, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
+        mdl__row(cells, 6, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
                  mdl__cell("%+.2f", 100 * t->difference),
                  isfinite(t->low) ? mdl__cell("%+.2f to %+.2f", 100 * t->low, 100 * t->high)
                                   : mdl__cell("%s", ""),
                  isfinite(t->t) ? mdl__cell("%.2f (%.1f)", t->t, t->df) : mdl__cell("%s", "none"),
-                 p_cell(t->p), p_cell(rivals[i].holm), p_cell(rivals[i].flips));
+                 p_cell(t->p), p_cell(rivals[i].holm));
+        if (pairs)
+            json_array_append_new(json_array_get(cells, i), p_cell(rivals[i].flips));
     }
-    mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
-                              are_pairs(page) ? "paired t (df)" : "Welch's t (df)", "p", "p, Holm",
-                              "p, sign flips"),
-                    cells);
+    mdl__page_table(page, heads, cells);
 }
 
 /* The title of a method by its name. */

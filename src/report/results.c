@@ -115,10 +115,36 @@ static void say_intervals(mdl__page *page, char *out, size_t size)
                   : "");
 }
 
-/* One arm's rows, on line i of the chart each. */
-static void add_arm(mdl__page *page, mdl__chart *chart, const char *arm, int colour)
+/* Rows far below the best (a merge that failed is at chance) would press the others together: they
+ * are named in the caption instead.  A new array of the rest. */
+static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
 {
     const json_t *rows = json_object_get(page->table, "rows");
+    json_t *near = json_array();
+    double best = 0;
+    size_t used = 0;
+    left_out[0] = '\0';
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        best = fmax(best, mdl__number(json_array_get(rows, i), "top1"));
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *row = json_array_get(rows, i);
+        double top1 = mdl__number(row, "top1");
+        if (!(top1 < best / 4))
+            json_array_append(near, row);
+        else if (used < size)
+            used += (size_t)snprintf(left_out + used, size - used, "%s%s (%.2f %%)",
+                                     used > 0 ? ", " : " Not drawn, since far below: ",
+                                     mdl__text_of(row, "name"), 100 * top1);
+    }
+    if (used > 0 && used < size)
+        snprintf(left_out + used, size - used, ".");
+    return near;
+}
+
+/* One arm's rows, on line i of the chart each. */
+static void add_arm(mdl__page *page, mdl__chart *chart, const json_t *rows, const char *arm,
+                    int colour)
+{
     double seeds[MDL_MAX_REPEATS];
     mdl__series *each = mdl__chart_series(chart, MDL__DOTS, colour, 4, "each run");
     each->silent = true;
@@ -142,22 +168,23 @@ static void add_arm(mdl__page *page, mdl__chart *chart, const char *arm, int col
 static void draw_rows(mdl__page *page)
 {
     static const char *const arms[] = {"hybrid", "baseline", ""};
-    const json_t *rows = json_object_get(page->table, "rows");
+    char intervals[512], left_out[512];
+    json_t *rows = rows_to_draw(page, left_out, sizeof(left_out));
     size_t n = json_array_size(rows);
-    char intervals[512];
     mdl__chart chart = {
         .title = "Accuracy", .x = "test accuracy, %", .width = 540, .height = 70 + 22 * n};
-    if (n == 0 || page->status != MDL_OK)
+    if (n > 0 && page->status == MDL_OK)
+        page->status = MDL_NEW(n, "categories", &chart.categories);
+    if (chart.categories == NULL) {
+        json_decref(rows);
         return;
-    page->status = MDL_NEW(n, "categories", &chart.categories);
-    if (page->status != MDL_OK)
-        return;
+    }
     chart.n_categories = n;
     for (size_t i = 0; i < n; i++)
         snprintf(chart.categories[i], sizeof(chart.categories[i]), "%s",
                  mdl__text_of(json_array_get(rows, i), "name"));
     for (size_t a = 0; a < MDL_COUNT(arms); a++) /* those of no arm: blue where there are no arms */
-        add_arm(page, &chart, arms[a], page->results != NULL ? 1 : (int)a + 1);
+        add_arm(page, &chart, rows, arms[a], page->results != NULL ? 1 : (int)a + 1);
     mdl__series *published = mdl__chart_series(&chart, MDL__DOTS, 4, 6, "published");
     for (size_t i = 0; i < n; i++)
         mdl__chart_add(page, published,
@@ -166,10 +193,11 @@ static void draw_rows(mdl__page *page)
     say_intervals(page, intervals, sizeof(intervals));
     mdl__chart_draw(page, &chart,
                     "Further right is better. All on the same %.0f test images, which were looked "
-                    "at once, at the end, and chose nothing.%s Intervals that overlap may still "
+                    "at once, at the end, and chose nothing.%s%s Intervals that overlap may still "
                     "hide a difference on the same images: see the tests.",
-                    mdl__number(page->table, "images"), intervals);
+                    mdl__number(page->table, "images"), intervals, left_out);
     mdl_free(chart.categories);
+    json_decref(rows);
 }
 
 void mdl__report_results(mdl__page *page)
