@@ -56,19 +56,31 @@ static void put_quoted(FILE *out, const char *text, char twice)
     fputc('\'', out);
 }
 
-/* A round number that goes into `range` at most six times. */
-static double round_step(double range)
+enum { NAME_PIXELS = 8, TIC_PIXELS = 50 }; /* of a letter, of a number and its distance */
+
+/* How many numbers there is room for right of the names, 6 at the most. */
+static double most_tics(const mdl__chart *chart, size_t width)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < chart->n_categories; i++)
+        longest = mdl_max_size(longest, strlen(chart->categories[i]));
+    double room = (double)width - (double)(NAME_PIXELS * longest);
+    return fmin(fmax(floor(room / TIC_PIXELS), 2), 6);
+}
+
+/* A round number that goes into `range` at most `most` times. */
+static double round_step(double range, double most)
 {
     double step = pow(10, floor(log10(range)));
-    while (range / step > 6)
+    while (range / step > most)
         step *= 2;
-    while (range / step < 2.5)
+    while (range / step < most / 2 - 0.5)
         step /= 2;
     return step;
 }
 
 /* x from end to end of the points and a little more, not to the next round number. */
-static void put_x_range(FILE *out, const mdl__chart *chart)
+static void put_x_range(FILE *out, const mdl__chart *chart, size_t width)
 {
     double low = (double)INFINITY, high = (double)-INFINITY;
     for (size_t i = 0; i < chart->n_series; i++)
@@ -82,7 +94,7 @@ static void put_x_range(FILE *out, const mdl__chart *chart)
         low = 0;
     if (chart->n_categories > 0) { /* long names leave little room for numbers */
         if (high > low)
-            fprintf(out, "set xtics %g\n", round_step(high - low));
+            fprintf(out, "set xtics %g\n", round_step(high - low, most_tics(chart, width)));
         return;
     }
     double room = high > low ? 0.04 * (high - low) : 0.5;
@@ -110,7 +122,7 @@ static void put_axes(FILE *out, const mdl__chart *chart)
     put_quoted(out, chart->x, '\'');
     fputs(" textcolor rgb '#010101'\n", out);
     if (chart->n_categories > 0) {
-        put_x_range(out, chart);
+        put_x_range(out, chart, width);
         fprintf(out,
                 "set tmargin 1\nunset offsets\nset border 1 lc rgb '#010102'\n"
                 "set yrange [%g:-0.6]\nset ytics (",
@@ -126,7 +138,7 @@ static void put_axes(FILE *out, const mdl__chart *chart)
               "set offsets 0,0,0,0\nset size square\n",
               out);
     else
-        put_x_range(out, chart);
+        put_x_range(out, chart, width);
     if (chart->high > chart->low)
         fprintf(out, "set yrange [%g:%g]\nset offsets 0,0,0,0\n", chart->low, chart->high);
     fputs("set ylabel ", out);

@@ -61,7 +61,7 @@ static void name_member(const search *s, double id, char *out, size_t size)
         char left[96], right[96];
         name_checkpoint(a != NULL ? a : "?", left, sizeof(left));
         name_checkpoint(b != NULL ? b : "?", right, sizeof(right));
-        snprintf(out, size, "average: %.30s + %.30s", left, right);
+        snprintf(out, size, "%.30s + %.30s", left, right);
     } else if (strstr(source, ".safetensors") != NULL)
         name_checkpoint(source, out, size);
     else
@@ -153,8 +153,8 @@ static void draw_niches(mdl__page *page, const search *s)
         if (shown == MOST || (owns <= 0 && !wins))
             continue;
         name_member(s, id, name, sizeof(name));
-        snprintf(categories[shown], sizeof(categories[0]), "%s (%.1f %%)", name,
-                 100 * mdl__number(sorted[i], "top1"));
+        snprintf(categories[shown], sizeof(categories[0]), "%s%s (%.1f %%)", name,
+                 wins ? ", winner" : "", 100 * mdl__number(sorted[i], "top1"));
         mdl__chart_add(page, wins ? winner : others,
                        (mdl__point){owns, (double)shown++, (double)NAN, (double)NAN});
     }
