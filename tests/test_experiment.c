@@ -288,6 +288,13 @@ static long number_in(const char *name, const char *key)
     return value;
 }
 
+/* Whether "hybrid: child 2" is the one whose last weights or EMA are the best parent. */
+static bool is_best(const mdl_table *in, const char *name)
+{
+    const char *note = find(in, "hybrid: best parent")->note, *child = strstr(name, "child ");
+    return child != NULL && strncmp(note, child, strlen(child)) == 0;
+}
+
 static void trunk_and_branches(void **state)
 {
     (void)state;
@@ -322,7 +329,11 @@ static void trunk_and_branches(void **state)
         assert_string_equal(row->arm, "hybrid");
     }
     for (size_t i = 0; i < MDL_COUNT(seconds); i++)
-        assert_true(find_test(&table, "hybrid + M2N2", seconds[i])->paired);
+        if (strcmp(seconds[i], "hybrid: best parent") == 0 || !is_best(&table, seconds[i]))
+            assert_true(find_test(&table, "hybrid + M2N2", seconds[i])->paired);
+    /* The best parent is tested once, though it has two rows. */
+    for (size_t i = 0; i < table.n_comparisons; i++)
+        assert_false(is_best(&table, table.comparisons[i].second));
     find_test(&table, "hybrid: independent seed 21", "hybrid: MLP head");
     find_test(&table, "hybrid: independent seed 21", "hybrid: grid tokens");
     assert_int_equal(number_in("B-trunk/step.json", "epochs"), 2);
@@ -397,6 +408,14 @@ static void copy_file(const char *from, const char *to)
     mdl_free(text);
 }
 
+static void take_away(const char *name)
+{
+    char path[MDL_PATH_MAX];
+    assert_true(exists(name));
+    expect(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
+    expect(mdl_remove_file(path), MDL_OK);
+}
+
 static bool same_file(const char *first, const char *second)
 {
     const char *const names[2] = {first, second};
@@ -431,9 +450,13 @@ static void replace_in(const char *name, const char *from, const char *to)
 static void other_methods_have_rows(void **state)
 {
     (void)state;
-    static const char *const titles[] = {"hybrid: GA", "hybrid: random search", "hybrid: TIES",
+    static const char *const titles[] = {"hybrid: GA", "hybrid: random search",
+                                         "hybrid: SLERP, best of the line", "hybrid: TIES",
                                          "hybrid: DARE"};
-    static const char *const folders[] = {"ga", "random", "ties", "dare"};
+    static const char *const folders[] = {"ga", "random", "line", "ties", "dare"};
+    static const char *const refused[][2] = {{"experiment.methods=ga,gaa", "no method 'gaa'"},
+                                             {"experiment.methods=cma-es", "from random weights"},
+                                             {"experiment.methods=ga-no-crossover", "mutation"}};
     static const char *const without[] = {
         "experiment.independent=0",       "experiment.matched=false",
         "experiment.path_points=0",       "experiment.control_mlp_head=false",
@@ -443,7 +466,7 @@ static void other_methods_have_rows(void **state)
     use_trunk();
     for (size_t i = 0; i < MDL_COUNT(without); i++)
         expect(mdl_config_set(&config, without[i]), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.methods=ga, random,ties dare"), MDL_OK);
+    expect(mdl_config_set(&config, "experiment.methods=ga, random,line,ties dare"), MDL_OK);
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(titles); i++) {
         const mdl_row *row = find(&table, titles[i]);
@@ -454,9 +477,10 @@ static void other_methods_have_rows(void **state)
         snprintf(name, sizeof(name), "C-hybrid/%s/merged.safetensors", folders[i]);
         assert_true(exists(name));
         snprintf(name, sizeof(name), "C-hybrid/%s/lineage.jsonl", folders[i]);
-        assert_int_equal(exists(name), i < 2);
+        assert_int_equal(exists(name), i < 3);
         assert_true(find_test(&table, "hybrid + M2N2", titles[i])->paired);
     }
+    assert_non_null(strstr(find(&table, titles[2])->note, "4 ratios between child 1 and child 2"));
     assert_false(same_file("C-hybrid/ga/merged.safetensors", "C-hybrid/ties/merged.safetensors"));
 
     /* Cut off behind the first child: that one stays as it is, even if it is wrong; the second is
@@ -475,9 +499,32 @@ static void other_methods_have_rows(void **state)
         assert_true(find(&table, titles[i])->top1 == find(&again, titles[i])->top1);
     }
 
-    expect(mdl_config_set(&config, "experiment.methods=ga,gaa"), MDL_OK);
-    expect(run(&again), MDL_CONFIG);
-    assert_non_null(strstr(mdl_error_detail(), "no method 'gaa'"));
+    /* What was taken away is made again, and is the same. */
+    copy_file("C-hybrid/merged.safetensors", "fused");
+    copy_file("C-hybrid/ties/merged.safetensors", "ties");
+    copy_file("C-hybrid/soup.safetensors", "soup");
+    take_away("C-hybrid/merged.safetensors");
+    take_away("C-hybrid/ties/merged.safetensors");
+    take_away("C-hybrid/soup.safetensors");
+    expect(run(&again), MDL_OK);
+    assert_true(same_file("fused", "C-hybrid/merged.safetensors"));
+    assert_true(same_file("ties", "C-hybrid/ties/merged.safetensors"));
+    assert_true(same_file("soup", "C-hybrid/soup.safetensors"));
+
+    /* A mistake is found before anything is done, and the table stays. */
+    for (size_t i = 0; i < MDL_COUNT(refused); i++) {
+        expect(mdl_config_set(&config, refused[i][0]), MDL_OK);
+        expect(run(&again), MDL_CONFIG);
+        assert_non_null(strstr(mdl_error_detail(), refused[i][1]));
+        assert_true(exists("table.json"));
+    }
+    /* A run that does not come to its end leaves no table of another. */
+    expect(mdl_config_set(&config, "experiment.methods=ga"), MDL_OK);
+    take_away("test.json");
+    expect(mdl_path(name, sizeof(name), folder, "test.json"), MDL_OK);
+    expect(mdl_make_folders(name), MDL_OK); /* which cannot be read as a file */
+    assert_true(run(&again) != MDL_OK);
+    assert_false(exists("table.json"));
 }
 
 static void repeats_are_paired(void **state)

@@ -102,6 +102,33 @@ says paper/report.md 'it is worse than better (-10.00 points'
 says paper/report.md 'Of 1 pairs of methods that are more than 3 points apart in print, 1 stand in the same order'
 ! grep -q 'comparisons' paper/report.md || fail 'tests that are not there are counted'
 
+# The question is about all parents, so one test is half an answer; p is said to be corrected or not, not
+# both.
+mkdir half && cp x/config.yaml half
+cat >half/table.json <<'JSON'
+{"title": "T", "images": 100, "verdict": "A word.\np is not corrected for the 2 tests here.", "rows": [
+  {"name": "h + M2N2", "arm": "h", "kind": "fused", "top1": 0.8},
+  {"name": "h: best parent", "arm": "h", "kind": "best_parent", "top1": 0.7},
+  {"name": "h: child 1", "arm": "h", "kind": "parent", "top1": 0.75}], "tests": [
+  {"test": "mcnemar", "first": "h + M2N2", "second": "h: best parent", "difference": 0.1, "b": 12, "c": 2,
+   "p": 0.013, "low": 0.05, "high": 0.15},
+  {"test": "mcnemar", "first": "h + M2N2", "second": "h: child 1", "difference": 0.05, "b": 9, "c": 4,
+   "p": 0.27, "low": -0.02, "high": 0.12}]}
+JSON
+sed -i 's/"h"/"hybrid"/' half/table.json
+"$mendel" report half >out 2>err || fail 'the report with one parent beaten'
+says half/report.md '**In part.** h + M2N2 is right on 80.00 % of the 100 test images, its best parent by held-out score'
+says half/report.md 'better than every parent is not shown: h: child 1 (75.00 %: +5.00 points, p = 0.27).'
+says half/report.md '- A word.'
+! grep -q 'not corrected' half/report.md || fail 'p is not corrected, and it is'
+sed -i 's/"p": 0.27/"p": 0.02/' half/table.json
+"$mendel" report half >out 2>err || fail 'the report with all parents beaten'
+says half/report.md '**Yes.** h + M2N2'
+says half/report.md 'better than each of the others, too.'
+! "$mendel" report half -o half/table.json >out 2>err || fail 'the table is written over'
+says err 'ends in .html'
+says half/table.json '"kind": "fused"'
+
 # Repeats: values in pairs, learning curves, tests over them; also where the last is not finished.
 mkdir many && cp -r x/config.yaml x/table.json many && cp -r x many/repeat-1 && cp -r x many/repeat-2
 mkdir many/repeat-10 && cp -r x/config.yaml x/A-seed1 many/repeat-10

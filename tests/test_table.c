@@ -103,6 +103,13 @@ static void seeds_show_little(void **state)
     assert_contains(table.verdict, "2 seeds show little");
     /* The collapse of the average is told, with the parent it is measured by. */
     assert_contains(table.verdict, "hybrid: uniform average fell to 10.0 % (hybrid: best parent");
+    assert_contains(table.verdict, "trained from different random weights");
+    mdl_row_kind kind = table.rows[0].kind; /* children of a trunk have other reasons */
+    table.rows[0].kind = MDL_ROW_TRUNK;
+    mdl_table_judge(&table);
+    assert_contains(table.verdict, "the children have gone too far apart since their trunk");
+    assert_null(strstr(table.verdict, "random weights"));
+    table.rows[0].kind = kind;
     table.n_comparisons = 0;
     table.rows[1].n_seeds = 1;
     mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]);

@@ -4,13 +4,17 @@
 #include "cli/commands.h"
 #include "report/report.h"
 
-/* "x/report.html" -> "x/report.md"; another ending stays and gets one more. */
+/* "x/report.html" -> "x/report.md"; another ending could be a file of the experiment's own. */
 static mdl_status beside(const char *html, char *out, size_t size)
 {
     size_t length = strlen(html);
-    if (length > 5 && strcmp(html + length - 5, ".html") == 0)
-        length -= 5;
-    int n = snprintf(out, size, "%.*s.md", (int)length, html);
+    if (length <= 5 || strcmp(html + length - 5, ".html") != 0)
+        return mdl_fail(
+            MDL_CONFIG,
+            "option --out: expected a name that ends in .html, got %.200s; the Markdown "
+            "is written beside it as .md",
+            html);
+    int n = snprintf(out, size, "%.*s.md", (int)length - 5, html);
     return n > 0 && (size_t)n < size ? MDL_OK : mdl_fail(MDL_CONFIG, "option --out: too long");
 }
 

@@ -304,7 +304,7 @@ static void add_mean(mdl_table *table, const mdl__branch *branch)
     if (!branch->has_trunk)
         row->train_seconds /= (double)seeds;
     snprintf(row->name, sizeof(row->name), "%s", branch->name);
-    snprintf(row->note, sizeof(row->note), "mean over %zu %s%s%s", seeds,
+    snprintf(row->note, sizeof(row->note), "mean over %zu %s%s, as trained%s", seeds,
              branch->has_trunk ? "children of one trunk"
              : seeds == 1      ? "seed"
                                : "seeds",
@@ -334,6 +334,8 @@ static void add_merged(mdl_table *table, const mdl__branch *branch, int which)
         snprintf(row->note, sizeof(row->note), "%zu parents%s, %zu crossings%s", branch->n_parents,
                  branch->has_trunk ? " of one trunk" : "", branch->evaluations,
                  branch->is_average ? "; no child beat the uniform average, which stays" : "");
+    else if (which == MDL__AVERAGE)
+        snprintf(row->note, sizeof(row->note), "of all %zu parents", branch->n_parents);
     else if (which == MDL__SLERP)
         snprintf(row->note, sizeof(row->note), "%s and %s", branch->training[0].name,
                  branch->training[1].name);
@@ -379,8 +381,8 @@ static void compare(mdl_table *table, const char *first_name, const mdl__model *
                                  table->images);
 }
 
-/* The fused against each parent and the matched run; each control against the same training of the
- * hybrid. */
+/* The fused against each parent (the best one was compared before) and the matched run; each
+ * control against the same training of the hybrid. */
 static void compare_others(mdl_table *table, const mdl__branch *branch, const char *fused)
 {
     const mdl__model *seed = NULL;
@@ -391,6 +393,8 @@ static void compare_others(mdl_table *table, const mdl__branch *branch, const ch
     }
     for (size_t i = 0; i < branch->n_others; i++) {
         const mdl__other *other = &branch->other[i];
+        if (other->kind == MDL_ROW_PARENT && other->training->best == branch->best)
+            continue;
         if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED ||
             other->kind == MDL_ROW_OTHER)
             compare(table, fused, &branch->merged[MDL__FUSED], other->model.name, &other->model);

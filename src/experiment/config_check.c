@@ -15,6 +15,15 @@ const char *mdl__origin_text(const mdl_config *config, size_t key, char *text)
     return text;
 }
 
+bool mdl__next_name(const char **list, char *name, size_t size)
+{
+    *list += strspn(*list, ", ");
+    size_t length = strcspn(*list, ", ");
+    snprintf(name, size, "%.*s", (int)mdl_min_size(length, size - 1), *list);
+    *list += length;
+    return length > 0;
+}
+
 /* "FILE:LINE: key: reason". */
 static mdl_status MDL_PRINTF(3, 4)
     refuse(const mdl_config *config, const char *key, const char *format, ...)
@@ -55,6 +64,39 @@ static mdl_status check_data(const mdl_config *config)
         return refuse(config, "data.cutout",
                       "expected at most the side of the image (%zu), got %zu", data->image_size,
                       data->cutout);
+    return MDL_OK;
+}
+
+/* Whoever misspells a method learns it now, not after hours of training. */
+static mdl_status check_methods(const mdl_config *config)
+{
+    static const char *const key = "experiment.methods";
+    const char *list = config->experiment.methods;
+    char name[64];
+    bool all = config->merge.from_scratch > 0 || config->experiment.specialists;
+    if (all && list[strspn(list, ", ")] != '\0')
+        return refuse(
+            config, key,
+            "expected nothing here: merge.from_scratch and experiment.specialists run all "
+            "methods by themselves");
+    while (mdl__next_name(&list, name, sizeof(name))) {
+        bool mutates = strcmp(name, "no-crossover") == 0 || strcmp(name, "ga-no-crossover") == 0;
+        if (strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0)
+            continue;
+        if (mdl_method_find(name) == NULL)
+            return refuse(config, key,
+                          "no method '%.60s'; `mendel help evolve` lists them, and there are ties "
+                          "and dare",
+                          name);
+        if (strcmp(name, "cma-es") == 0)
+            return refuse(config, key,
+                          "cma-es searches from random weights (merge.from_scratch), not from "
+                          "trained parents");
+        if (mutates && config->merge.mutation == 0)
+            return refuse(config, key,
+                          "%s makes children by mutation alone: set merge.mutation, which is 0",
+                          name);
+    }
     return MDL_OK;
 }
 
@@ -119,6 +161,7 @@ mdl_status mdl_config_check(const mdl_config *config)
     MDL_TRY(check_data(config));
     MDL_TRY(check_run(config));
     MDL_TRY(check_experiment(config));
+    MDL_TRY(check_methods(config));
     /* Where nothing is known of the data yet, the model is checked once it is open. */
     if (config->model.height == 0 && mdl_config_assume_data(&assumed) != MDL_OK)
         return MDL_OK;

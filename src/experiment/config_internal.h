@@ -55,6 +55,9 @@ const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
 mdl_status mdl__config_dump(const mdl_config *config, bool (*wanted)(const mdl__key *key),
                             bool comments, char **text) MDL_MUST_CHECK;
 
+/* The next name of a list that commas or blanks separate; false behind the last. */
+bool mdl__next_name(const char **list, char *name, size_t size);
+
 /* A string that grows.  The first failure sticks and is returned by mdl__text_take. */
 typedef struct mdl__text {
     char *data;

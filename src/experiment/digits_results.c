@@ -79,12 +79,10 @@ static outcome outcome_of(const mdl__digits *all, size_t method)
     return o;
 }
 
-/* Runs share a pair of specialists; from scratch they share nothing. */
+/* The methods' runs of one seed share a pair of specialists, or from scratch the first models. */
 static mdl_t_test test_of(const mdl__digits *all, const outcome *x, const outcome *y)
 {
-    size_t seeds = all->r->config.experiment.seeds;
-    return all->r->config.experiment.specialists ? mdl_stat_paired_t(x->top1, y->top1, seeds)
-                                                 : mdl_stat_welch(x->top1, seeds, y->top1, seeds);
+    return mdl_stat_paired_t(x->top1, y->top1, all->r->config.experiment.seeds);
 }
 
 static json_t *number(double value)
@@ -147,13 +145,13 @@ static mdl_status write_results(const mdl__digits *all, const outcome *o, const 
     json_t *methods = json_array();
     for (size_t m = 0; m < all->n_methods; m++)
         json_array_append_new(methods, method_json(all, m, &o[m], &o[0]));
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "title", table->title, "setting",
-        config->experiment.specialists ? "specialists" : "scratch", "source", "arXiv 2508.16204",
-        "evaluations", (json_int_t)all->tasks[0].total, "runs",
-        (json_int_t)config->experiment.seeds, "first_seed", (json_int_t)config->run.seed, "images",
-        (json_int_t)table->images, "test", config->experiment.specialists ? "paired t" : "Welch",
-        "methods", methods, "order", order_json(all, o, same, pairs));
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "title", table->title,
+                  "setting", config->experiment.specialists ? "specialists" : "scratch", "source",
+                  "arXiv 2508.16204", "evaluations", (json_int_t)all->tasks[0].total, "runs",
+                  (json_int_t)config->experiment.seeds, "first_seed", (json_int_t)config->run.seed,
+                  "images", (json_int_t)table->images, "test", "paired t", "methods", methods,
+                  "order", order_json(all, o, same, pairs));
     MDL_TRY(mdl_path(path, sizeof(path), all->r->job->out, "results.json"));
     char *text = root != NULL ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
@@ -182,8 +180,8 @@ static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const o
     if (!isnan(method->published))
         snprintf(published, sizeof(published), "; published %.1f", method->published);
     if (m > 0 && !isnan(t.p))
-        snprintf(ahead, sizeof(ahead), "; M2N2 %+.2f points, %s p = %.2g", 100 * t.difference,
-                 all->r->config.experiment.specialists ? "paired" : "Welch", t.p);
+        snprintf(ahead, sizeof(ahead), "; M2N2 %+.2f points, paired p = %.2g", 100 * t.difference,
+                 t.p);
     if (seeds > 1)
         snprintf(spread, sizeof(spread), ", sd %.2f", 100 * o->sd);
     snprintf(row->note, sizeof(row->note), "mean of %zu run%s%s%s%s", seeds, seeds == 1 ? "" : "s",
@@ -204,8 +202,8 @@ mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
         o[m] = outcome_of(all, m);
         fill_row(all, m, &o[m], &o[0], row);
         mdl_table_interval(table, row);
-        if (m > 0 && !config->experiment.specialists)
-            mdl_table_compare_seeds(table, &table->rows[0], row);
+        if (m > 0)
+            mdl_table_compare_repeats(table, &table->rows[0], row);
     }
     MDL_TRY(write_results(all, o, table, &same, &pairs));
     mdl_table_judge(table);

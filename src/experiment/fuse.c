@@ -229,13 +229,26 @@ static mdl_status merge_simply(fusion *f, mdl__record *record)
     return mdl__record_finish(record);
 }
 
-/* Open the record of a step of C and do the step where it is not done. */
+/* Whether all files that a step makes are there. */
+static bool is_made(const mdl__branch *branch, bool search)
+{
+    for (int i = 0; i < MDL__MERGED_COUNT; i++) {
+        const char *path = branch->merged[i].path;
+        if ((i == MDL__FUSED) == search && path[0] != '\0' && !mdl_file_exists(path))
+            return false;
+    }
+    return true;
+}
+
+/* Open the record of a step of C and do the step where it is not done, or what it made was taken
+ * away. */
 static mdl_status run_step(fusion *f, const char *leaf, const char *depends, const char *text,
                            mdl_status (*work)(fusion *, mdl__record *), mdl__record *record)
 {
     char path[MDL_PATH_MAX];
     MDL_TRY(mdl_path(path, sizeof(path), f->folder, "%s", leaf));
     MDL_TRY(mdl__record_open(path, depends, record));
+    record->done = record->done && is_made(f->branch, work == evolve);
     mdl__stage(f->r, "C, %s: %s%s", f->branch->name, text,
                record->done ? " (finished before)" : "");
     mdl_status status = record->done ? MDL_OK : work(f, record);
@@ -308,6 +321,7 @@ static mdl_status fuse_in(fusion *f)
         .n_parents = branch->n_parents,
         .out = f->folder,
         .config_text = f->config_text,
+        .memory_limit = branch->config.run.memory_limit,
         .progress = events != NULL ? events->merge : NULL,
         .user = events != NULL ? events->user : NULL,
     };

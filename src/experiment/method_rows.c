@@ -22,17 +22,19 @@ static mdl_status make(maker *m, const char *name, const char *folder, mdl__reco
     mdl_config config = branch->config;
     mdl_merge_result result = {0};
     char path[MDL_PATH_MAX], trunk[MDL_PATH_MAX];
-    bool ties = strcmp(name, "ties") == 0, resume = record->begun;
+    bool ties = strcmp(name, "ties") == 0, line = strcmp(name, "line") == 0;
+    const char *pair[2] = {branch->parents[branch->training[0].best].path,
+                           branch->parents[branch->training[1].best].path};
     double start = mdl_time();
     mdl_merge_job job = {.model = &config.model,
                          .merge = &config.merge,
                          .data = m->r->data,
                          .device = m->r->device,
                          .seed = config.run.seed,
-                         .parents = m->paths,
-                         .n_parents = branch->n_parents,
+                         .parents = line ? pair : m->paths, /* as the SLERP midpoint */
+                         .n_parents = line ? 2 : branch->n_parents,
                          .out = folder,
-                         .resume = resume,
+                         .resume = record->begun,
                          .config_text = m->config_text,
                          .memory_limit = config.run.memory_limit,
                          .progress = events != NULL ? events->merge : NULL,
@@ -55,7 +57,8 @@ static mdl_status make(maker *m, const char *name, const char *folder, mdl__reco
     return mdl__record_finish(record);
 }
 
-static void describe(const mdl__record *record, const char *name, mdl__other *other)
+static void describe(const mdl__branch *branch, const mdl__record *record, const char *name,
+                     mdl__other *other)
 {
     double evaluations = mdl__record_number(record, "evaluations");
     other->seconds = mdl__record_number(record, "seconds");
@@ -67,6 +70,9 @@ static void describe(const mdl__record *record, const char *name, mdl__other *ot
         snprintf(other->note, sizeof(other->note),
                  "a tenth of each change since the trunk, at "
                  "random, enlarged");
+    else if (strcmp(name, "line") == 0)
+        snprintf(other->note, sizeof(other->note), "%.0f ratios between %.40s and %.40s",
+                 evaluations, branch->training[0].name, branch->training[1].name);
     else
         snprintf(other->note, sizeof(other->note), "%.0f children on the held-out images%s",
                  evaluations,
@@ -82,34 +88,37 @@ static mdl_status add_row(maker *m, const char *name)
     bool vectors = strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0;
     char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
     mdl__record record;
-    if (!vectors && method == NULL)
-        return mdl_fail(MDL_CONFIG,
-                        "experiment.methods: no method '%.60s'; `mendel help evolve` "
-                        "lists them, and there are ties and dare",
-                        name);
     if (vectors && !branch->has_trunk) {
         mdl__stage(m->r, "C, %s: %s needs a trunk (experiment.trunk_epochs); left out",
                    branch->name, name);
         return MDL_OK;
     }
+    if (strcmp(name, "line") == 0 && branch->n_trainings < 2) {
+        mdl__stage(m->r, "C, %s: a line needs two trainings; left out", branch->name);
+        return MDL_OK;
+    }
     if (branch->n_others == MDL__MAX_OTHERS)
         return mdl_fail(MDL_CONFIG, "experiment.methods: too many rows");
+    if (!vectors && method == NULL) /* mdl_config_check knows them all */
+        return mdl_fail(MDL_INVALID, "no method '%.60s'", name);
     const char *title = vectors ? (strcmp(name, "ties") == 0 ? "TIES" : "DARE") : method->title;
     MDL_TRY(mdl_path(folder, sizeof(folder), m->folder, "%s", name));
     MDL_TRY(mdl_make_folders(folder));
     MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
     MDL_TRY(mdl__record_open(path, m->depends, &record));
+    mdl_status status = mdl_path(path, sizeof(path), folder, "merged.safetensors");
+    record.done = record.done && mdl_file_exists(path);
     mdl__stage(m->r, "C, %s: %s%s", branch->name, title, record.done ? " (finished before)" : "");
-    mdl_status status = record.done ? MDL_OK : make(m, name, folder, &record);
+    if (status == MDL_OK && !record.done)
+        status = make(m, name, folder, &record);
     if (status == MDL_OK) {
         mdl__other *other = &branch->other[branch->n_others++];
         size_t used = strlen(m->hashes);
         *other = (mdl__other){.kind = MDL_ROW_OTHER};
         snprintf(other->model.name, sizeof(other->model.name), "%s: %s", branch->name, title);
-        describe(&record, name, other);
+        describe(branch, &record, name, other);
         snprintf(m->hashes + used, sizeof(m->hashes) - used, "%s %s\n", name, record.hash);
-        status =
-            mdl_path(other->model.path, sizeof(other->model.path), folder, "merged.safetensors");
+        snprintf(other->model.path, sizeof(other->model.path), "%s", path);
     }
     mdl__record_close(&record);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "C, %s: %s", branch->name, title);
@@ -134,13 +143,9 @@ static mdl_status add_rows(maker *m)
         mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
     MDL_TRY(mdl__text_take(&depends, &m->depends));
     snprintf(m->hashes, sizeof(m->hashes), "%s\n", branch->others_hash);
-    for (const char *at = branch->config.experiment.methods; *at != '\0';) {
-        size_t skip = strspn(at, ", "), length = strcspn(at + skip, ", ");
-        snprintf(name, sizeof(name), "%.*s", (int)mdl_min_size(length, 63), at + skip);
-        at += skip + length;
-        if (length > 0)
-            MDL_TRY(add_row(m, name));
-    }
+    for (const char *at = branch->config.experiment.methods;
+         mdl__next_name(&at, name, sizeof(name));)
+        MDL_TRY(add_row(m, name));
     return mdl_sha256_hex(m->hashes, strlen(m->hashes), branch->others_hash);
 }
 

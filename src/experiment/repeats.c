@@ -81,6 +81,7 @@ mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
     memset(table, 0, sizeof(*table));
     MDL_TRY(mdl_config_check(job->config));
     MDL_TRY(mdl__write_config(job));
+    MDL_TRY(mdl__remove_table(job->out));
     MDL_TRY(MDL_NEW(repeats, "tables", &tables));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < repeats && status == MDL_OK; i++)

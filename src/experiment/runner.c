@@ -262,12 +262,23 @@ static mdl_status run_branches(mdl__runner *r, mdl_table *table)
     return mdl__conclude(r, table);
 }
 
+static const char *const table_files[] = {"table.txt", "table.md", "table.csv", "table.json"};
+
+mdl_status mdl__remove_table(const char *folder)
+{
+    for (size_t i = 0; i < MDL_COUNT(table_files); i++) {
+        char path[MDL_PATH_MAX];
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", table_files[i]));
+        MDL_TRY(mdl_remove_file(path));
+    }
+    return MDL_OK;
+}
+
 mdl_status mdl__write_table(const char *folder, const mdl_table *table)
 {
-    static const char *const names[] = {"table.txt", "table.md", "table.csv", "table.json"};
-    for (size_t i = 0; i < MDL_COUNT(names); i++) {
+    for (size_t i = 0; i < MDL_COUNT(table_files); i++) {
         char path[MDL_PATH_MAX], *text;
-        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", names[i]));
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", table_files[i]));
         MDL_TRY(mdl_table_text(table, (mdl_table_format)i, &text));
         mdl_status status = mdl_file_write(path, text, strlen(text));
         mdl_free(text);
@@ -301,6 +312,7 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));
     MDL_TRY(mdl__write_made(r, begun));
+    MDL_TRY(mdl__remove_table(r->job->out));
     if (config->merge.from_scratch > 0 || config->experiment.specialists)
         MDL_TRY(mdl__digits_run(r, table));
     else

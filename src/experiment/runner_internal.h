@@ -128,6 +128,8 @@ mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST
 /* made.json: version, machine and data; `begun`: the folder was there before. */
 mdl_status mdl__write_made(const mdl__runner *r, bool begun) MDL_MUST_CHECK;
 mdl_status mdl__write_config(const mdl_experiment_job *job) MDL_MUST_CHECK;
+/* A table whose steps are about to change may not stand beside them. */
+mdl_status mdl__remove_table(const char *folder) MDL_MUST_CHECK;
 mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
 /* C: candidates, their held-out scores, the search and the baselines of merging. */
 mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;

@@ -184,6 +184,9 @@ static void judge_models(mdl_table *table, const mdl_comparison *c)
 static void judge_average(mdl_table *table)
 {
     const mdl_row *parent = NULL;
+    bool trunk = false;
+    for (size_t i = 0; i < table->n_rows; i++)
+        trunk = trunk || table->rows[i].kind == MDL_ROW_TRUNK;
     for (size_t i = 0; i < table->n_rows; i++) {
         const mdl_row *row = &table->rows[i];
         if (row->kind == MDL_ROW_BEST_PARENT)
@@ -191,10 +194,14 @@ static void judge_average(mdl_table *table)
         if (row->kind != MDL_ROW_AVERAGE || parent == NULL || row->top1 >= parent->top1 - 0.05)
             continue;
         say(table,
-            "%s fell to %.1f %% (%s: %.1f %%): networks trained from different random weights do "
-            "not average into a good one. What M2N2 can gain here lies among checkpoints of one "
-            "training.\n",
-            row->name, 100 * row->top1, parent->name, 100 * parent->top1);
+            "%s fell to %.1f %% (%s: %.1f %%): %s What M2N2 can gain here lies among checkpoints "
+            "of "
+            "one training.\n",
+            row->name, 100 * row->top1, parent->name, 100 * parent->top1,
+            trunk
+                ? "the children have gone too far apart since their trunk to be averaged "
+                  "(experiment.trunk_epochs, child_epochs)."
+                : "networks trained from different random weights do not average into a good one.");
     }
 }
 
@@ -215,8 +222,7 @@ void mdl_table_judge(mdl_table *table)
     judge_average(table);
     if (models)
         say(table, "Tests on the same images compare these very models, not the recipes that made "
-                   "them.");
+                   "them.\n");
     if (table->n_comparisons > 1)
-        say(table, "%sp is not corrected for the %zu tests here.", models ? " " : "",
-            table->n_comparisons);
+        say(table, "p is not corrected for the %zu tests here.", table->n_comparisons);
 }

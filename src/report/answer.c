@@ -87,12 +87,41 @@ void mdl__put_answer(mdl__page *page, mdl__outcome outcome, const char *word, co
     fputs("\n\n", page->markdown);
 }
 
+/* Whether the fused is shown to be better than each parent that has a test, and a sentence about
+ * it, which is empty where the best parent is the only one. */
+static bool beats_each(mdl__page *page, const json_t *fused, char *out, size_t size)
+{
+    const json_t *rows = json_object_get(page->table, "rows");
+    size_t others = 0, shown = 0, used = 0;
+    char open[512] = "";
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i), *test = mdl__find_test(page, fused, row);
+        if (test == NULL || strcmp(mdl__text_of(row, "kind"), "parent") != 0)
+            continue;
+        others++;
+        shown += mdl__judge(test) == MDL__BETTER;
+        if (mdl__judge(test) != MDL__BETTER && used + 160 < sizeof(open))
+            used += (size_t)snprintf(
+                open + used, sizeof(open) - used, "%s%.60s (%.2f %%: %+.2f points, p = %.2g)",
+                used > 0 ? ", " : "", mdl__text_of(row, "name"), 100 * mdl__number(row, "top1"),
+                100 * mdl__number(test, "difference"), mdl__number(test, "p"));
+    }
+    if (others == 0)
+        out[0] = '\0';
+    else if (shown == others)
+        snprintf(out, size, " It is shown to be better than each of the others, too.");
+    else
+        snprintf(out, size, " That it is better than every parent is not shown: %s.", open);
+    return shown == others;
+}
+
 static void against_parent(mdl__page *page, const json_t *fused, const json_t *parent,
                            const json_t *test)
 {
     static const char *const words[] = {"No", "Not shown", "Yes", "No"};
-    char detail[256], over[64] = "", text[1024];
+    char detail[256], over[64] = "", each[640] = "", text[2048];
     mdl__outcome result = mdl__judge(test);
+    bool part = result == MDL__BETTER && !beats_each(page, fused, each, sizeof(each));
     double images = mdl__number(page->table, "images");
     describe(page, test, detail, sizeof(detail));
     if (page->n_repeats > 0)
@@ -105,12 +134,12 @@ static void against_parent(mdl__page *page, const json_t *fused, const json_t *p
                  page->n_repeats > 0 ? "is right as often as" : "gives the answers of", images);
     else
         snprintf(text, sizeof(text),
-                 "%s is right on %.2f %% of the %.0f test images%s, its best parent on %.2f %%: "
-                 "%s%s.",
+                 "%s is right on %.2f %% of the %.0f test images%s, its best parent by held-out "
+                 "score on %.2f %%: %s%s.%s",
                  mdl__text_of(fused, "name"), 100 * mdl__number(fused, "top1"), images, over,
                  100 * mdl__number(parent, "top1"), detail,
-                 result == MDL__OPEN ? ", a difference that chance explains as well" : "");
-    mdl__put_answer(page, result, words[result], text);
+                 result == MDL__OPEN ? ", a difference that chance explains as well" : "", each);
+    mdl__put_answer(page, part ? MDL__OPEN : result, part ? "In part" : words[result], text);
 }
 
 /* Whether the search kept the uniform average as its winner, in all repeats where there are any. */
@@ -203,8 +232,8 @@ static void not_finished(mdl__page *page)
         }
     mdl__page_text(page,
                    "Not known yet: the experiment has not come to its table. So far %zu trainings "
-                   "are finished%s. Nothing on this page comes from the test images, which are "
-                   "looked at once, at the end.",
+                   "are finished%s. Nothing on this page comes from the test images, which the "
+                   "last step evaluates.",
                    done, begun > 0 ? ", another has begun" : "");
 }
 

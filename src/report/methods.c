@@ -12,7 +12,7 @@ enum { MOST = 24 };
 typedef struct rival { /* a method that M2N2 is compared with */
     const json_t *json;
     mdl_t_test test; /* of M2N2's accuracies against its own */
-    double flips;    /* exact sign flips; NAN where the runs are no pairs */
+    double flips;    /* exact sign flips */
     double holm;     /* its p, adjusted for all */
 } rival;
 
@@ -25,9 +25,9 @@ static size_t accuracies(const json_t *method, double *out)
     return n;
 }
 
-static bool are_pairs(const mdl__page *page)
+static bool from_specialists(const mdl__page *page)
 {
-    return strcmp(mdl__text_of(page->results, "test"), "paired t") == 0;
+    return strcmp(mdl__text_of(page->results, "setting"), "specialists") == 0;
 }
 
 static size_t list_rivals(const mdl__page *page, rival *out)
@@ -38,11 +38,9 @@ static size_t list_rivals(const mdl__page *page, rival *out)
     for (size_t i = 1; i < json_array_size(methods) && n < MOST; i++, n++) {
         rival *r = &out[n];
         r->json = json_array_get(methods, i);
-        size_t m = accuracies(r->json, theirs);
-        bool pairs = are_pairs(page) && m == runs;
-        r->test =
-            pairs ? mdl_stat_paired_t(ours, theirs, runs) : mdl_stat_welch(ours, runs, theirs, m);
-        r->flips = pairs ? mdl_stat_sign_flip(ours, theirs, runs) : (double)NAN;
+        size_t m = mdl_min_size(accuracies(r->json, theirs), runs); /* alike, if undamaged */
+        r->test = mdl_stat_paired_t(ours, theirs, m);
+        r->flips = mdl_stat_sign_flip(ours, theirs, m);
         p[n] = r->test.p;
     }
     mdl_stat_holm(p, n, holm);
@@ -97,14 +95,14 @@ void mdl__methods_answer(mdl__page *page)
     name_rivals(rivals, n, true, lost, sizeof(lost));
     if (shown > 0)
         snprintf(range, sizeof(range),
-                 " (by %.2f to %.2f points, %s, %zu of them also after Holm's "
+                 " (by %.2f to %.2f points, paired t-test, p < 0.05, %zu of them also after Holm's "
                  "correction)",
-                 least, most,
-                 are_pairs(page) ? "paired t-test, p < 0.05" : "Welch's t-test, p < 0.05", strict);
+                 least, most, strict);
     snprintf(text, sizeof(text),
              "Over %.0f %s M2N2 is right on %.2f %% of the %.0f test images on the mean; of %zu "
              "other methods it is ahead of %zu, which is shown for %zu%s%s%s%s%s.",
-             mdl__number(page->results, "runs"), are_pairs(page) ? "pairs of specialists" : "runs",
+             mdl__number(page->results, "runs"),
+             from_specialists(page) ? "pairs of specialists" : "runs",
              100 * mdl__number(first, "mean"), mdl__number(page->results, "images"), n, ahead,
              shown, range, open[0] != '\0' ? "; nothing is shown against " : "", open,
              lost[0] != '\0' ? "; it is worse than " : "", lost);
@@ -156,18 +154,16 @@ static void draw_rivals(mdl__page *page, const rival *rivals, size_t n)
         mdl__chart_add(page, print,
                        (mdl__point){100 * (published - mdl__number(rivals[i].json, "published")), y,
                                     (double)NAN, (double)NAN});
-        for (size_t k = 0;
-             are_pairs(page) && k < runs && accuracies(rivals[i].json, theirs) == runs; k++)
+        for (size_t k = 0; k < runs && accuracies(rivals[i].json, theirs) == runs; k++)
             mdl__chart_add(page, each,
                            (mdl__point){100 * (ours[k] - theirs[k]), y, (double)NAN, (double)NAN});
     }
     mdl__chart_draw(
         page, &chart,
-        "Right of the dotted line M2N2 is better. %s %.0f test images. The published "
+        "Right of the dotted line M2N2 is better. Means of the differences within each %s (small "
+        "dots), with Student's 95 %% interval. %.0f test images. The published "
         "differences are of %s.",
-        are_pairs(page) ? "Means of the differences within each pair of specialists (small dots), "
-                          "with Student's 95 % interval."
-                        : "Differences of the means over runs, with Welch's 95 % interval.",
+        from_specialists(page) ? "pair of specialists" : "run of one seed",
         mdl__number(page->results, "images"),
         mdl__text_of(page->results, "source")[0] != '\0' ? mdl__text_of(page->results, "source")
                                                          : "the paper");
@@ -180,22 +176,17 @@ static json_t *p_cell(double p)
 
 static void put_rivals(mdl__page *page, const rival *rivals, size_t n)
 {
-    bool pairs = are_pairs(page);
     json_t *cells = json_array();
-    json_t *heads = json_pack("[s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
-                              pairs ? "paired t (df)" : "Welch's t (df)", "p", "p, Holm");
-    if (pairs)
-        json_array_append_new(heads, json_string("p, sign flips"));
+    json_t *heads = json_pack("[s,s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
+                              "paired t (df)", "p", "p, Holm", "p, sign flips");
     for (size_t i = 0; i < n; i++) {
         const mdl_t_test *t = &rivals[i].test;
-        mdl__row(cells, 6, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
+        mdl__row(cells, 7, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
                  mdl__cell("%+.2f", 100 * t->difference),
                  isfinite(t->low) ? mdl__cell("%+.2f to %+.2f", 100 * t->low, 100 * t->high)
                                   : mdl__cell("%s", ""),
                  isfinite(t->t) ? mdl__cell("%.2f (%.1f)", t->t, t->df) : mdl__cell("%s", "none"),
-                 p_cell(t->p), p_cell(rivals[i].holm));
-        if (pairs)
-            json_array_append_new(json_array_get(cells, i), p_cell(rivals[i].flips));
+                 p_cell(t->p), p_cell(rivals[i].holm), p_cell(rivals[i].flips));
     }
     mdl__page_table(page, heads, cells);
 }
@@ -241,9 +232,12 @@ void mdl__report_methods(mdl__page *page)
     mdl__page_section(page, "methods", "M2N2 against the other methods");
     draw_rivals(page, rivals, n);
     put_rivals(page, rivals, n);
-    mdl__page_text(page, "Holm's p is adjusted for the %zu tests of the table.%s", n,
-                   are_pairs(page) ? " Sign flips: the exact permutation test of the same pairs, "
-                                     "which assumes no distribution."
-                                   : "");
+    mdl__page_text(page,
+                   "Holm's p is adjusted for the %zu tests of the table. Sign flips: the exact "
+                   "permutation test of the same pairs, which assumes no distribution.%s",
+                   n,
+                   from_specialists(page)
+                       ? ""
+                       : " Runs of one seed are pairs: all methods start from the same models.");
     put_order(page);
 }

@@ -88,7 +88,9 @@ static void put_barriers(mdl__page *page, const json_t *paths)
                               words[2], words[3]),
                     cells);
     mdl__page_text(page, "Barrier: how far the highest loss of the line lies above the straight "
-                         "line between the losses of its ends; 0 is none.");
+                         "line between the losses of its ends; 0 is none. Between "
+                         "independent networks judge alignment with re-estimated statistics of "
+                         "BatchNorm: without, the middle of the line is at chance either way.");
 }
 
 void mdl__report_paths(mdl__page *page)

@@ -192,8 +192,8 @@ static void draw_rows(mdl__page *page)
                                     (double)i, (double)NAN, (double)NAN});
     say_intervals(page, intervals, sizeof(intervals));
     mdl__chart_draw(page, &chart,
-                    "Further right is better. All on the same %.0f test images, which were looked "
-                    "at once, at the end, and chose nothing.%s%s Intervals that overlap may still "
+                    "Further right is better. All on the same %.0f test images, by which no step "
+                    "of an experiment chooses anything.%s%s Intervals that overlap may still "
                     "hide a difference on the same images: see the tests.",
                     mdl__number(page->table, "images"), intervals, left_out);
     mdl_free(chart.categories);

@@ -201,7 +201,7 @@ static void put_latency(mdl__page *page)
                     cells);
     if (runs > 0)
         mdl__page_text(page,
-                       "Each model's own measurement, over %.0f passes of 64 images; differences "
+                       "Each model's own measurement, over %.0f passes at each batch; differences "
                        "between models of one form are the machine's noise.",
                        runs);
 }

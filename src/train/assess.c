@@ -267,10 +267,9 @@ static mdl_status time_it(assessor *a)
 {
     static const size_t batch[MDL_LATENCY_BATCHES] = {1, 64};
     for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) {
-        size_t runs = i == 0 ? a->job->latency_runs : mdl_max_size(a->job->latency_runs / 8, 5);
         MDL_TRY(tell(a, "latency"));
-        MDL_TRY(mdl_measure_latency(a->job->model, a->job->weights, a->job->device, batch[i], runs,
-                                    &a->out->latency[i]));
+        MDL_TRY(mdl_measure_latency(a->job->model, a->job->weights, a->job->device, batch[i],
+                                    a->job->latency_runs, &a->out->latency[i]));
     }
     return MDL_OK;
 }

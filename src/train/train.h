@@ -183,7 +183,7 @@ typedef struct mdl_assess_job {
     bool calibration, robustness, tta, steps, latency; /* what is wanted */
     size_t corrupt_images, tta_images;                 /* of the split, evenly spread; 0: all */
     uint64_t seed;                                     /* of the corruptions */
-    size_t latency_runs;                               /* at batch 1 */
+    size_t latency_runs;                               /* at each batch */
     void (*progress)(void *user, const char *what, size_t done, size_t total); /* may be NULL */
     void *user;
 } mdl_assess_job;
