@@ -191,6 +191,35 @@ expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
 says out '"test_top1":'
 exists e/merged.safetensors e/lineage.jsonl e/config.yaml
 expect 2 evolve
+expect 2 evolve a/final.safetensors --data digits --out e
+says err 'at least two checkpoints'
+expect 5 evolve a/final.safetensors c/final.safetensors --data digits --memory-limit 1KB --out e
+says err 'the limit is 1000'
+
+# A call that cannot be right leaves what an older one made.
+evolved='--data digits --out e --set merge.evaluations=8'
+expect 0 train $small --set trm.dim=16 --set model.hidden=24 --set train.max_steps=1 --data digits --out wide
+sums=$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)
+expect 3 evolve a/final.safetensors wide/final.safetensors $evolved
+expect 2 evolve e/merged.safetensors c/final.safetensors $evolved
+says err 'the winner would be written over it'
+expect 2 evolve a/final.safetensors m.safetensors $evolved --resume
+says err 'contents of the parents'
+[ "$sums" = "$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)" ] ||
+    fail 'a search that was refused changed the folder'
+cp c/final.safetensors moved.safetensors # the same parent in another place
+expect 0 evolve a/final.safetensors moved.safetensors $evolved --resume
+
+# Where images are not named they are the embedded digits, but not for a checkpoint that was trained on others.
+expect 0 eval a/final.safetensors
+expect 0 train $small --set train.max_steps=1 --data synthetic:100 --out strange
+for command in eval "recalibrate -o x.safetensors" "path strange/final.safetensors" \
+    "evolve strange/final.safetensors --out x" "merge --method greedy -o x.safetensors" \
+    "merge --method ensemble" "align strange/final.safetensors --method activations -o x.safetensors"; do
+    expect 2 $command strange/final.safetensors
+    says err 'name them, e.g. --data'
+done
+[ ! -e x.safetensors ] || fail 'written by a command that was refused'
 
 # A search that is killed between two saves (the state is older than the lineage) and resumed ends as
 # one that was left alone.

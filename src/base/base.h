@@ -129,6 +129,8 @@ void mdl_atomic_abort(mdl_atomic_file *file); /* NULL is allowed */
 mdl_status mdl_file_write(const char *path, const void *data, size_t size) MDL_MUST_CHECK;
 
 bool mdl_file_exists(const char *path);
+/* Whether both paths lead to one file, which exists. */
+bool mdl_same_file(const char *first, const char *second);
 mdl_status mdl_make_folders(const char *path) MDL_MUST_CHECK; /* like mkdir -p */
 mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK;  /* no error where it is absent */
 /* "<folder>/<formatted name>" into a buffer; fails where it does not fit. */

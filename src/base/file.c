@@ -278,6 +278,13 @@ bool mdl_file_exists(const char *path)
     return stat(path, &info) == 0;
 }
 
+bool mdl_same_file(const char *first, const char *second)
+{
+    struct stat a, b;
+    return stat(first, &a) == 0 && stat(second, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static mdl_status make_folder(const char *path)
 {
     if (mkdir(path, 0777) == 0)

@@ -9,7 +9,7 @@ typedef struct evolution { /* all that one run of the command holds */
     mdl_config config;
     mdl_device *device;
     mdl_data *data;
-    char *text; /* configuration for the checkpoint */
+    char *text, *whole; /* configuration for the checkpoint, and for the folder */
     char out[MDL_PATH_MAX];
     bool json;
     const char *title; /* of the method */
@@ -105,7 +105,7 @@ static mdl_status evolve(evolution *e, const cli_args *args)
     MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out,
                               cli_flag(args, "--resume") && mdl_file_exists(state)));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
-    MDL_TRY(cli_write_config(e->out, &e->config));
+    MDL_TRY(mdl_config_text(&e->config, &e->whole));
     cli_view_heading(&e->view, "%s: %zu %s, archive of %zu, on %s", e->title,
                      scratch ? e->config.merge.from_scratch : args->n_positional,
                      scratch ? "random models" : "checkpoints", e->config.merge.archive,
@@ -119,6 +119,7 @@ static mdl_status evolve(evolution *e, const cli_args *args)
         .parents = args->positional,
         .n_parents = args->n_positional,
         .out = e->out,
+        .out_config = e->whole,
         .resume = cli_flag(args, "--resume"),
         .config_text = e->text,
         .memory_limit = e->config.run.memory_limit,
@@ -150,13 +151,15 @@ static mdl_status run(const cli_args *args)
         cli_default_out(cli_value(args, "--config"), "evolve", e.out, sizeof(e.out));
     MDL_TRY(cli_config(args, args->n_positional > 0 ? args->positional[0] : NULL, &e.config));
     MDL_TRY(choose_method(&e, cli_value(args, "--method")));
-    if (args->n_positional == 0 && e.config.merge.from_scratch == 0)
-        return mdl_fail(MDL_CONFIG, "expected checkpoints to cross, or merge.from_scratch");
+    if (args->n_positional < 2 && e.config.merge.from_scratch == 0)
+        return mdl_fail(MDL_CONFIG,
+                        "expected at least two checkpoints to cross, or merge.from_scratch");
     cli_view_open(&e.view, e.json);
     cli_install_log(&e.view);
     mdl_status status = evolve(&e, args);
     cli_view_close(&e.view);
     mdl_free(e.text);
+    mdl_free(e.whole);
     mdl_data_close(e.data);
     mdl_device_close(e.device);
     return status;
@@ -165,6 +168,7 @@ static mdl_status run(const cli_args *args)
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
+    {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: so many children at a time as fit"},
     {"--method", 0, "NAME", "a way of those above, by the keys of the configuration it changes"},
     {"--out", 'o', "DIR", "folder of the run (default: runs/<name of the configuration>)"},
     CLI_RESUME_OPTION,

@@ -47,6 +47,9 @@ static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew
     crew->workers = most;
     MDL_TRY(first_merger(job, mdl_max_size(1, threads / most), crew));
     size_t bytes = mdl_evaluator_bytes(crew->mergers[0].evaluator);
+    if (job->memory_limit > 0 && bytes > job->memory_limit)
+        return mdl_fail(MDL_MEMORY_LIMIT, "judging one child needs %zu bytes, the limit is %zu",
+                        bytes, job->memory_limit);
     if (job->merge->workers == 0 && fitting(job, most, bytes) < most) {
         crew->workers = fitting(job, most, bytes);
         MDL_TRY(first_merger(job, mdl_max_size(1, threads / crew->workers), crew));

@@ -43,6 +43,30 @@ static mdl_status check_job(const mdl_merge_job *job)
     return strategy->check ? strategy->check(job) : MDL_OK;
 }
 
+/* What a search would write over may not be one of its parents; and which parents they are. */
+static mdl_status look_at_parents(mdl__search *s)
+{
+    const mdl_merge_job *job = s->job;
+    char path[MDL_PATH_MAX] = "", all[65 + 65] = "", *text;
+    size_t size, n = job->merge->from_scratch > 0 ? 0 : job->n_parents;
+    if (job->out && job->out[0] != 0)
+        MDL_TRY(mdl_path(path, sizeof path, job->out, "merged.safetensors"));
+    for (size_t i = 0; i < n; i++) {
+        if (mdl_same_file(job->parents[i], path))
+            return mdl_fail(MDL_CONFIG,
+                            "%s is a parent, and the winner would be written over it: choose "
+                            "another folder",
+                            path);
+        MDL_TRY(mdl_file_read(job->parents[i], 0, &text, &size));
+        mdl_status status = mdl_sha256_hex(text, size, all + strlen(s->parents));
+        mdl_free(text);
+        MDL_TRY(status);
+        MDL_TRY(mdl_sha256_hex(all, strlen(all), s->parents)); /* of those before, and of this */
+        memcpy(all, s->parents, sizeof s->parents);
+    }
+    return MDL_OK;
+}
+
 static void destroy_weights(mdl_weights *list, size_t n)
 {
     for (size_t i = 0; list && i < n; i++)
@@ -104,6 +128,7 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     s->strategy = mdl__strategy_of(c->search);
     s->total = c->evaluations > 0 ? c->evaluations : c->generations * c->batch;
     s->next_id = 1;
+    MDL_TRY(look_at_parents(s));
     s->batch = s->strategy->batch(c);
     MDL_TRY(mdl__crew_create(job, s->batch, &s->crew));
     s->merger = &s->crew.mergers[0];

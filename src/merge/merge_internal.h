@@ -224,6 +224,7 @@ struct mdl__search {
     double *room;          /* [samples], for `hopeless`, and between batches */
     uint32_t *order;       /* [samples], in which they are judged */
     uint64_t next_order;   /* evaluations when it is to be found anew */
+    char parents[65];      /* hash of the parents' files */
     FILE *lineage;         /* NULL where nothing is written */
     uint64_t lineage_bytes;
     uint64_t next_id;

@@ -55,8 +55,10 @@ mdl_status mdl_method_apply(const char *name, mdl_merge_config *c)
         c->search = MDL_SEARCH_MAP_ELITES;
     if (strcmp(name, "random") == 0)
         c->search = MDL_SEARCH_RANDOM;
-    if (strcmp(name, "line") == 0)
+    if (strcmp(name, "line") == 0) { /* brute force alone */
         c->search = MDL_SEARCH_LINE;
+        c->start_averages = c->keep_average = false;
+    }
     if (strcmp(name, "cma-es") == 0) {
         c->search = MDL_SEARCH_CMA_ES;
         c->from_scratch = c->from_scratch > 0 ? 1 : 0;

@@ -39,6 +39,10 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "winner.json"));
         MDL_TRY(mdl_remove_file(path));
     }
+    if (s->job->out_config) {
+        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "config.yaml"));
+        MDL_TRY(mdl_file_write(path, s->job->out_config, strlen(s->job->out_config)));
+    }
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
     s->lineage = fopen(path, "ab");
@@ -147,8 +151,8 @@ static void settings(const mdl__search *s, mdl_fingerprint *fp)
                         c->ratio_to, c->cells, c->step);
     if (c->search == MDL_SEARCH_LINE) /* its steps follow from it */
         mdl_fingerprint_add(fp, "merge.evaluations %llu\n", (unsigned long long)s->total);
-    mdl_fingerprint_add(fp, "parents %zu\nevaluation batch %zu\n", s->job->n_parents,
-                        s->job->eval_batch);
+    mdl_fingerprint_add(fp, "parents %zu\ncontents of the parents %s\nevaluation batch %zu\n",
+                        s->job->n_parents, s->parents, s->job->eval_batch);
     mdl_fingerprint_model(fp, s->job->model);
     mdl_fingerprint_data(fp, s->job->data);
 }

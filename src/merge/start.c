@@ -86,8 +86,11 @@ static mdl_status averages(mdl__search *s, mdl_weights *second)
 
 mdl_status mdl__search_start(mdl__search *s)
 {
-    MDL_TRY(mdl__lineage_open(s));
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
+    /* Whoever gives a wrong parent keeps what an older search left in the folder. */
+    for (size_t i = 0; s->config->from_scratch == 0 && i < s->job->n_parents; i++)
+        MDL_TRY(mdl__merger_load(s->merger, s->job->parents[i], &s->genomes[s->spare[0]]));
+    MDL_TRY(mdl__lineage_open(s));
     if (s->config->from_scratch > 0)
         return from_scratch(s);
     MDL_TRY(from_parents(s));
