@@ -267,6 +267,11 @@ static void methods(void **state)
     assert_non_null(strstr(mdl_error_detail(), "map-elites, cma-es"));
     for (size_t i = 0; i < mdl_method_count; i++)
         assert_int_equal(mdl_method_apply(mdl_methods[i].name, &c), MDL_OK);
+    c = mdl_merge_config_default();
+    assert_true(c.start_averages && c.keep_average);
+    assert_int_equal(mdl_method_apply("line", &c), MDL_OK);
+    assert_int_equal(c.search, MDL_SEARCH_LINE);
+    assert_true(!c.start_averages && !c.keep_average);
 }
 
 /* By hand for lambda 6, n 10: weights log 3.5 - log 1, 2, 3. */
@@ -736,6 +741,32 @@ static void workers_change_nothing(void **state)
     }
 }
 
+/* Workers that were asked for, too: as many as fit, and not less than one. */
+static void workers_keep_the_limit(void **state)
+{
+    (void)state;
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    mdl_merge_config merge = digits_merge();
+    mdl_merge_job job = job_of(&model, &merge, "");
+    mdl__crew crew;
+    merge.from_scratch = 2;
+    merge.workers = 3;
+    must(mdl__crew_create(&job, 3, &crew));
+    assert_int_equal(crew.workers, 3);
+    size_t one = mdl_evaluator_bytes(crew.mergers[0].evaluator);
+    mdl__crew_destroy(&crew);
+    for (size_t fits = 1; fits <= 3; fits++) {
+        job.memory_limit = (fits + 1) * one - 1;
+        must(mdl__crew_create(&job, 3, &crew));
+        assert_int_equal(crew.workers, fits);
+        mdl__crew_destroy(&crew);
+    }
+    job.memory_limit = one - 1;
+    assert_int_equal(mdl__crew_create(&job, 3, &crew), MDL_MEMORY_LIMIT);
+    assert_non_null(strstr(mdl_error_detail(), "the limit is"));
+    mdl__crew_destroy(&crew);
+}
+
 /* Mutation and selection alone must do better than the start; the lineage tells the story. */
 static void search_improves(void **state)
 {
@@ -954,6 +985,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(search_from_checkpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strategies_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(workers_change_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(workers_keep_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_improves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_allocation_for_a_child, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_refuses, set_up, tear_down),

@@ -17,11 +17,12 @@ static mdl_status add_workers(mdl__crew *crew)
     return MDL_OK;
 }
 
-/* Workers for plans of `bytes` each. */
-static size_t fitting(const mdl_merge_job *job, size_t wanted, size_t bytes)
+/* Bytes for the arenas of all workers. */
+static size_t limit_of(const mdl_merge_job *job)
 {
-    size_t limit = job->memory_limit > 0 ? job->memory_limit : MDL_CREW_BYTES;
-    return mdl_max_size(1, mdl_min_size(wanted, limit / mdl_max_size(1, bytes)));
+    if (job->memory_limit > 0)
+        return job->memory_limit;
+    return job->merge->workers > 0 ? SIZE_MAX : MDL_CREW_BYTES;
 }
 
 /* The first merger, on so many threads. */
@@ -36,6 +37,20 @@ static mdl_status first_merger(const mdl_merge_job *job, size_t threads, mdl__cr
     return mdl__merger_create(job, crew->device, true, &crew->mergers[0]);
 }
 
+/* As many workers as fit, and the first merger for so many: fewer have more threads each, and an
+ * arena has tiles for each thread. */
+static mdl_status choose_workers(const mdl_merge_job *job, mdl__crew *crew)
+{
+    size_t threads = (size_t)job->device->threads;
+    for (;;) {
+        MDL_TRY(first_merger(job, mdl_max_size(1, threads / crew->workers), crew));
+        size_t bytes = mdl_max_size(1, mdl_evaluator_bytes(crew->mergers[0].evaluator));
+        if (crew->workers == 1 || crew->workers <= limit_of(job) / bytes)
+            return MDL_OK;
+        crew->workers = mdl_max_size(1, limit_of(job) / bytes);
+    }
+}
+
 static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew)
 {
     size_t threads = (size_t)job->device->threads;
@@ -45,19 +60,16 @@ static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew
     MDL_TRY(MDL_NEW(most, "workers", &crew->scores));
     MDL_TRY(mdl_monitor_create(&crew->monitor));
     crew->workers = most;
-    MDL_TRY(first_merger(job, mdl_max_size(1, threads / most), crew));
-    size_t bytes = mdl_evaluator_bytes(crew->mergers[0].evaluator);
-    if (job->memory_limit > 0 && bytes > job->memory_limit)
-        return mdl_fail(MDL_MEMORY_LIMIT, "judging one child needs %zu bytes, the limit is %zu",
-                        bytes, job->memory_limit);
-    if (job->merge->workers == 0 && fitting(job, most, bytes) < most) {
-        crew->workers = fitting(job, most, bytes);
-        MDL_TRY(first_merger(job, mdl_max_size(1, threads / crew->workers), crew));
-    }
+    MDL_TRY(choose_workers(job, crew));
     /* The products of a small network are not worth sharing. */
     if (crew->workers == 1 && threads > 1 && job->device->backend->host_memory &&
         crew->mergers[0].genome.elements < MDL_SMALL_GENOME)
         MDL_TRY(first_merger(job, 1, crew));
+    size_t bytes = mdl_evaluator_bytes(crew->mergers[0].evaluator);
+    if (job->memory_limit > 0 && bytes > job->memory_limit)
+        return mdl_fail(MDL_MEMORY_LIMIT,
+                        "judging one child on %d threads needs %zu bytes, the limit is %zu",
+                        crew->mergers[0].device->threads, bytes, job->memory_limit);
     MDL_TRY(add_workers(crew));
     return mdl_pool_create(crew->workers, &crew->pool);
 }
