@@ -102,8 +102,8 @@ static mdl_status evolve(evolution *e, const cli_args *args)
     MDL_TRY(warn_of_parents(args));
     MDL_TRY(cli_open(&e->config, &e->device, &e->data));
     MDL_TRY(mdl_path(state, sizeof(state), e->out, "resume.state"));
-    MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out,
-                              cli_flag(args, "--resume") && mdl_file_exists(state)));
+    if (cli_flag(args, "--resume") && mdl_file_exists(state))
+        MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out, true));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
     MDL_TRY(mdl_config_text(&e->config, &e->whole));
     cli_view_heading(&e->view, "%s: %zu %s, archive of %zu, on %s", e->title,

@@ -321,6 +321,16 @@ mdl_status mdl_tuning_use(mdl_device *device, const char *setting)
     return MDL_OK;
 }
 
+mdl_status mdl_tuning_leave(const mdl_device *device, const char *folder)
+{
+    char path[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(path, sizeof path, folder, "tuning.json"));
+    if (!device->tuning)
+        return mdl_remove_file(path);
+    MDL_TRY(mdl_make_folders(folder));
+    return mdl_tuning_write(device->tuning, device, path);
+}
+
 mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char *folder,
                              bool goes_on)
 {
@@ -334,8 +344,5 @@ mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char
         return MDL_OK;
     }
     MDL_TRY(mdl_tuning_use(device, setting));
-    if (!device->tuning)
-        return mdl_remove_file(path);
-    MDL_TRY(mdl_make_folders(folder));
-    return mdl_tuning_write(device->tuning, device, path);
+    return mdl_tuning_leave(device, folder);
 }

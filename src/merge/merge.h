@@ -94,7 +94,8 @@ typedef struct mdl_merge_job {
     size_t n_parents;
     const char
         *out; /* folder; writes merged.safetensors, lineage.jsonl, winner.json, resume.state */
-    const char *out_config; /* what a search writes to config.yaml there; NULL: nothing */
+    const char *out_config; /* what a search writes to config.yaml there, and the device's tuning
+                               table beside it; NULL: neither */
     bool resume;
     const char *config_text;
     size_t eval_batch;   /* 0: default */

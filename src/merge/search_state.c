@@ -39,6 +39,8 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "winner.json"));
         MDL_TRY(mdl_remove_file(path));
     }
+    if (s->job->out_config && s->lineage_bytes == 0)
+        MDL_TRY(mdl_tuning_leave(s->job->device, s->job->out));
     if (s->job->out_config) {
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "config.yaml"));
         MDL_TRY(mdl_file_write(path, s->job->out_config, strlen(s->job->out_config)));
