@@ -200,9 +200,19 @@ says err 'the limit is 1000'
 evolved='--data digits --out e --set merge.evaluations=8'
 expect 0 train $small --set trm.dim=16 --set model.hidden=24 --set train.max_steps=1 --data digits --out wide
 sums=$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)
+echo table >e/tuning.json
 expect 3 evolve a/final.safetensors wide/final.safetensors $evolved
+expect 3 evolve a/final.safetensors missing.safetensors $evolved
+expect 2 evolve a/final.safetensors c/final.safetensors $evolved --method cma-es
+expect 2 evolve a/final.safetensors b/final.safetensors c/final.safetensors $evolved --method line
+expect 2 evolve a/final.safetensors c/final.safetensors $evolved --method ga-no-crossover
 expect 2 evolve e/merged.safetensors c/final.safetensors $evolved
 says err 'the winner would be written over it'
+ln -s e/merged.safetensors linked.safetensors
+expect 2 evolve c/final.safetensors linked.safetensors $evolved
+says err 'choose another folder'
+says e/tuning.json table
+rm e/tuning.json
 expect 2 evolve a/final.safetensors m.safetensors $evolved --resume
 says err 'contents of the parents'
 [ "$sums" = "$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)" ] ||
@@ -220,6 +230,14 @@ for command in eval "recalibrate -o x.safetensors" "path strange/final.safetenso
     says err 'name them, e.g. --data'
 done
 [ ! -e x.safetensors ] || fail 'written by a command that was refused'
+expect 2 eval strange/final.safetensors --set data.normalize=unit
+expect 0 eval strange/final.safetensors --set data.source=synthetic:50
+printf 'data:\n  source: synthetic:100\n' >named.yaml
+expect 0 eval strange/final.safetensors --config named.yaml
+for source in digits synthetic:100; do # only the full intensity tells
+    expect 0 train $small --set train.max_steps=1 --set data.normalize=unit --data $source --out unit
+    expect $([ $source = digits ] && echo 0 || echo 2) eval unit/final.safetensors
+done
 
 # A search that is killed between two saves (the state is older than the lineage) and resumed ends as
 # one that was left alone.

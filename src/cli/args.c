@@ -175,6 +175,8 @@ static mdl_status image_settings(const mdl_safetensors *file, const char *path, 
     config->model.height = images.height;
     config->model.width_px = images.width;
     config->model.channels = images.channels;
+    if (config->data.normalize != MDL_NORMALIZE_NONE)
+        config->data.trained_max = images.value_max;
     if (config->data.normalize != MDL_NORMALIZE_DATASET)
         return MDL_OK;
     config->data.constants = images.channels;
@@ -229,14 +231,16 @@ static mdl_status check_unnamed(const mdl_config *config)
 {
     mdl_data_config own = config->data;
     mdl_data *data = NULL;
-    bool differ = false;
-    if (config->data.constants == 0 || config->origin.line[mdl_key_find("data.source")] != 0)
+    if (config->data.trained_max == 0 || config->origin.line[mdl_key_find("data.source")] != 0)
         return MDL_OK;
     own.constants = 0;
+    own.normalize = MDL_NORMALIZE_DATASET;
     own.test_only = false;
     MDL_TRY(mdl_data_open(&own, &data));
-    for (size_t c = 0; c < data->channels; c++)
-        differ = differ || !(fabs(data->mean[c] - config->data.mean[c]) < 0.01) ||
+    bool differ = config->data.trained_max != data->value_max ||
+                  (config->data.constants != 0 && config->data.constants != data->channels);
+    for (size_t c = 0; c < config->data.constants && !differ; c++)
+        differ = !(fabs(data->mean[c] - config->data.mean[c]) < 0.01) ||
                  !(fabs(data->std[c] - config->data.std[c]) < 0.02);
     mdl_data_close(data);
     return differ ? mdl_fail(MDL_CONFIG,

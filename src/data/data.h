@@ -50,6 +50,8 @@ typedef struct mdl_data_config {
      * trained with them; per channel of the model, of values scaled to 0..1. */
     size_t constants; /* channels that mean and std are given for; 0: the source's own */
     double mean[4], std[4];
+    double trained_max; /* full intensity of the images a model was trained on; 0: not known.  Only
+                           tells other images apart */
 } mdl_data_config;
 mdl_data_config mdl_data_config_default(void);
 
