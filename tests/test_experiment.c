@@ -472,6 +472,7 @@ static void other_methods_have_rows(void **state)
         const mdl_row *row = find(&table, titles[i]);
         assert_int_equal(row->kind, MDL_ROW_OTHER);
         assert_true(row->top1 >= 0 && row->low <= row->top1 && row->top1 <= row->high);
+        assert_true(row->train_seconds > find(&table, "hybrid: trunk")->train_seconds);
         bool searched = strstr(row->note, "4 children on the held-out images") != NULL;
         assert_int_equal(searched, i < 2);
         snprintf(name, sizeof(name), "C-hybrid/%s/merged.safetensors", folders[i]);

@@ -364,7 +364,7 @@ static void add_other(mdl_table *table, const mdl__branch *branch, const mdl__ot
     mdl_table_interval(table, row);
     snprintf(row->name, sizeof(row->name), "%s", other->model.name);
     snprintf(row->note, sizeof(row->note), "%s", other->note);
-    row->train_seconds = other->seconds;
+    row->train_seconds = other->seconds + (other->kind == MDL_ROW_OTHER ? row->train_seconds : 0);
     if (other->training != NULL) {
         row->parameters = other->training->parameters;
         row->multiply_adds = other->training->multiply_adds;
