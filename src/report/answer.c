@@ -191,6 +191,22 @@ static void against_others(mdl__page *page, const json_t *fused)
         mdl__page_text(page, "%s.", text);
 }
 
+/* The arm that the answer is not about. */
+static void other_arm(mdl__page *page, const char *arm)
+{
+    const json_t *fused = mdl__find_row(page, "fused", arm);
+    const json_t *parent = mdl__find_row(page, "best_parent", arm);
+    const json_t *test = mdl__find_test(page, fused, parent);
+    char detail[256];
+    if (test == NULL)
+        return;
+    describe(page, test, detail, sizeof(detail));
+    mdl__page_text(
+        page, "The %s fused in the same way is right on %.2f %%, its best parent on %.2f %%: %s.%s",
+        arm, 100 * mdl__number(fused, "top1"), 100 * mdl__number(parent, "top1"), detail,
+        kept_average(page, arm) ? " That is the uniform average, which the search kept." : "");
+}
+
 /* Where nothing was fused from parents: the first row, and how many of its tests show something. */
 static void without_parents(mdl__page *page)
 {
@@ -261,5 +277,7 @@ void mdl__report_answer(mdl__page *page)
     } else {
         against_parent(page, fused, parent, test);
         against_others(page, fused);
+        if (strcmp(mdl__row_arm(fused), arms[0]) == 0)
+            other_arm(page, arms[1]);
     }
 }

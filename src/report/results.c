@@ -267,22 +267,25 @@ static void draw_tests(mdl__page *page, const json_t *tests)
     static char categories[MOST][96];
     static const char *const arms[] = {"hybrid", "baseline"};
     mdl__chart chart = {.title = "What fusing gains and loses",
-                        .x = "difference of test accuracy, points",
+                        .x = "difference, points",
                         .categories = categories,
                         .width = 540,
                         .lined = true};
     for (size_t a = 0; a < MDL_COUNT(arms); a++) {
         const json_t *fused = mdl__find_row(page, "fused", arms[a]);
+        size_t arm = strlen(arms[a]);
         mdl__series *series =
             mdl__chart_series(&chart, MDL__DOTS, (int)a + 1, (int)a, "%s + M2N2", arms[a]);
         for (size_t i = 0; fused != NULL && i < json_array_size(tests); i++) {
             const json_t *t = json_array_get(tests, i);
             mdl_interval interval = mdl__test_interval(page, t);
+            const char *second = mdl__text_of(t, "second");
             if (strcmp(mdl__text_of(t, "first"), mdl__text_of(fused, "name")) != 0 ||
                 chart.n_categories == MOST)
                 continue;
-            snprintf(categories[chart.n_categories], sizeof(categories[0]), "against %s",
-                     mdl__text_of(t, "second"));
+            if (strncmp(second, arms[a], arm) == 0 && strncmp(second + arm, ": ", 2) == 0)
+                second += arm + 2; /* its colour says it */
+            snprintf(categories[chart.n_categories], sizeof(categories[0]), "against %s", second);
             mdl__chart_add(page, series,
                            (mdl__point){100 * mdl__number(t, "difference"),
                                         (double)chart.n_categories++, interval.low, interval.high});
