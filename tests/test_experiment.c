@@ -431,6 +431,21 @@ static bool same_file(const char *first, const char *second)
     return same;
 }
 
+/* A parent that was made again elsewhere is another one: what was saved of the search does not
+ * count (as what an older version saved, or it would be refused for ever). */
+static void search_of_others_begins_again(void **state)
+{
+    (void)state;
+    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(run(&table), MDL_OK);
+    copy_file("C-hybrid/lineage.jsonl", "before");
+    copy_file("B-seed2/final.safetensors", "B-seed1/final.safetensors");
+    take_away("C-hybrid/merged.safetensors");
+    expect(run(&again), MDL_OK);
+    assert_true(exists("C-hybrid/merged.safetensors"));
+    assert_false(same_file("before", "C-hybrid/lineage.jsonl"));
+}
+
 /* Put `to` for the first `from`, which is as long, in a JSON file of the experiment. */
 static void replace_in(const char *name, const char *from, const char *to)
 {
@@ -622,6 +637,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_table_has_its_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_run_again, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_record_runs_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(search_of_others_begins_again, setup, teardown),
         cmocka_unit_test_setup_teardown(interrupted_it_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(trunk_and_branches, setup, teardown),

@@ -152,6 +152,7 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
                          .n_parents = config->experiment.specialists ? 2 : 0,
                          .out = folder,
                          .resume = resume,
+                         .begins_again = true,
                          .config_text = text,
                          .progress = on_progress,
                          .user = task};

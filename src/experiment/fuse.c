@@ -182,6 +182,7 @@ static mdl_status evolve(fusion *f, mdl__record *record)
 {
     mdl_merge_result result;
     f->job.resume = record->begun;
+    f->job.begins_again = true;
     MDL_TRY(mdl__record_begin(record));
     MDL_TRY(mdl_evolve(&f->job, &result));
     mdl__record_set(record, "evaluations", json_integer((json_int_t)result.evaluations));

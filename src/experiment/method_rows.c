@@ -35,6 +35,7 @@ static mdl_status make(maker *m, const char *name, const char *folder, mdl__reco
                          .n_parents = line ? 2 : branch->n_parents,
                          .out = folder,
                          .resume = record->begun,
+                         .begins_again = true,
                          .config_text = m->config_text,
                          .memory_limit = config.run.memory_limit,
                          .progress = events != NULL ? events->merge : NULL,

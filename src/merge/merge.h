@@ -97,6 +97,8 @@ typedef struct mdl_merge_job {
     const char *out_config; /* what a search writes to config.yaml there, and the device's tuning
                                table beside it; NULL: neither */
     bool resume;
+    bool begins_again; /* with resume: what another search saved (of other parents, by an older
+                          version) is replaced, with a warning; else it is refused */
     const char *config_text;
     size_t eval_batch;   /* 0: default */
     size_t memory_limit; /* bytes, 0: none; the number of workers keeps it */

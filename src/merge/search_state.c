@@ -273,6 +273,11 @@ mdl_status mdl__search_load(mdl__search *s, bool *found)
     MDL_TRY(mdl_state_read(path, &state));
     settings(s, &fp);
     mdl_status status = mdl_fingerprint_check(&fp, state, path);
+    if (status == MDL_CONFIG && s->job->begins_again) {
+        mdl_log(MDL_LOG_WARN, "the search begins again: %s", mdl_error_detail());
+        mdl_state_free(state);
+        return MDL_OK;
+    }
     if (status == MDL_OK && (status = get_all(s, state)) != MDL_OK)
         status = mdl_fail_context(status, "%s", path);
     mdl_state_free(state);
