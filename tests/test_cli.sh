@@ -198,7 +198,7 @@ says err 'the limit is 1000'
 
 # A call that cannot be right leaves what an older one made.
 evolved='--data digits --out e --set merge.evaluations=8'
-expect 0 train $small --set trm.dim=16 --set model.hidden=24 --set train.max_steps=1 --data digits --out wide
+expect 0 train $small --set model.hidden=24 --set train.max_steps=1 --data digits --out wide
 sums=$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)
 echo table >e/tuning.json
 expect 3 evolve a/final.safetensors wide/final.safetensors $evolved

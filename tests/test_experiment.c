@@ -185,6 +185,14 @@ static void changes_run_again(void **state)
     assert_int_equal(count_lines("(finished before)"), 0);
 }
 
+static void take_away(const char *name)
+{
+    char path[MDL_PATH_MAX];
+    assert_true(exists(name));
+    expect(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
+    expect(mdl_remove_file(path), MDL_OK);
+}
+
 static void damaged_record_runs_again(void **state)
 {
     (void)state;
@@ -193,8 +201,7 @@ static void damaged_record_runs_again(void **state)
     expect(run(&table), MDL_OK);
     expect(mdl_path(path, sizeof(path), folder, "A-seed1/step.json"), MDL_OK);
     expect(mdl_file_write(path, "{\"depends\": 3, \"done\": tr", 25), MDL_OK);
-    expect(mdl_path(path, sizeof(path), folder, "A-seed2/final.safetensors"), MDL_OK);
-    expect(mdl_remove_file(path), MDL_OK);
+    take_away("A-seed2/final.safetensors");
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("train the baseline (finished before)"), 0);
     assert_int_equal(count_lines("test split"), 0); /* the same weights came out */
@@ -406,14 +413,6 @@ static void copy_file(const char *from, const char *to)
     expect(mdl_path(path, sizeof(path), folder, "%s", to), MDL_OK);
     expect(mdl_file_write(path, text, size), MDL_OK);
     mdl_free(text);
-}
-
-static void take_away(const char *name)
-{
-    char path[MDL_PATH_MAX];
-    assert_true(exists(name));
-    expect(mdl_path(path, sizeof(path), folder, "%s", name), MDL_OK);
-    expect(mdl_remove_file(path), MDL_OK);
 }
 
 static bool same_file(const char *first, const char *second)

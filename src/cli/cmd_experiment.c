@@ -84,9 +84,8 @@ const cli_command cli_cmd_experiment = {
     .usage = "CONFIG [--set KEY=VALUE ...] [--out DIR]",
     .text =
         "A: the baseline, B: the hybrid, each with experiment.seeds seeds; C: M2N2 on their\n"
-        "checkpoints.  The test split comes last and chooses nothing.  Stopped, it goes on where "
-        "it\n"
-        "was; a finished step is not run again unless its configuration changed.  With\n"
+        "checkpoints.  The test split comes last and chooses nothing.  Stopped, it goes on where\n"
+        "it was; a finished step is not run again unless its configuration changed.  With\n"
         "experiment.trunk_epochs the parents are children of one trunk, with experiment.repeats\n"
         "all of it runs several times; see configs/fuse-cifar10.yaml and fuse-repeats.yaml.  With\n"
         "merge.from_scratch or experiment.specialists it is the M2N2 paper's experiment: all\n"

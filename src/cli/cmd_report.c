@@ -9,11 +9,10 @@ static mdl_status beside(const char *html, char *out, size_t size)
 {
     size_t length = strlen(html);
     if (length <= 5 || strcmp(html + length - 5, ".html") != 0)
-        return mdl_fail(
-            MDL_CONFIG,
-            "option --out: expected a name that ends in .html, got %.200s; the Markdown "
-            "is written beside it as .md",
-            html);
+        return mdl_fail(MDL_CONFIG,
+                        "option --out: expected a name that ends in .html (the Markdown is written "
+                        "beside it as .md), got %.200s",
+                        html);
     int n = snprintf(out, size, "%.*s.md", (int)length - 5, html);
     return n > 0 && (size_t)n < size ? MDL_OK : mdl_fail(MDL_CONFIG, "option --out: too long");
 }

@@ -193,17 +193,23 @@ static mdl_status evolve(fusion *f, mdl__record *record)
     return mdl__record_finish(record);
 }
 
+void mdl__first_two(const mdl__branch *branch, const char *pair[2])
+{
+    for (size_t i = 0; i < 2; i++)
+        pair[i] = branch->parents[branch->training[i].best].path;
+}
+
 /* Average, soup, midpoint, and the best parent with statistics estimated like those of the merged
  * (an average of one), so that they differ in their weights only. */
 static mdl_status merge_simply(fusion *f, mdl__record *record)
 {
     mdl__branch *branch = f->branch;
-    const mdl__training *t = branch->training;
     mdl_merge_job one = f->job, two = f->job;
-    const char *pair[2] = {branch->parents[t[0].best].path, branch->parents[t[1].best].path};
+    const char *pair[2];
     double start = mdl_time(), spent[MDL__MERGED_COUNT] = {0};
     one.parents = &f->paths[branch->best];
     one.n_parents = 1;
+    mdl__first_two(branch, pair);
     two.parents = pair;
     two.n_parents = 2;
     for (int i = 0; i < MDL__MERGED_COUNT; i++) {

@@ -14,17 +14,17 @@ typedef struct maker { /* one branch's rows */
     char hashes[2048];  /* of the rows */
 } maker;
 
-/* One method, into the folder of `record`. */
-static mdl_status make(maker *m, const char *name, const char *folder, mdl__record *record)
+/* One method, into the folder of `record`; its model is to be at `path` there. */
+static mdl_status make(maker *m, const char *name, const char *folder, const char *path,
+                       mdl__record *record)
 {
     const mdl_experiment_events *events = m->r->job->events;
     mdl__branch *branch = m->branch;
     mdl_config config = branch->config;
     mdl_merge_result result = {0};
-    char path[MDL_PATH_MAX], trunk[MDL_PATH_MAX];
+    char trunk[MDL_PATH_MAX];
     bool ties = strcmp(name, "ties") == 0, line = strcmp(name, "line") == 0;
-    const char *pair[2] = {branch->parents[branch->training[0].best].path,
-                           branch->parents[branch->training[1].best].path};
+    const char *pair[2];
     double start = mdl_time();
     mdl_merge_job job = {.model = &config.model,
                          .merge = &config.merge,
@@ -40,12 +40,12 @@ static mdl_status make(maker *m, const char *name, const char *folder, mdl__reco
                          .memory_limit = config.run.memory_limit,
                          .progress = events != NULL ? events->merge : NULL,
                          .user = events != NULL ? events->user : NULL};
+    mdl__first_two(branch, pair);
     MDL_TRY(mdl__record_begin(record));
     if (ties || strcmp(name, "dare") == 0) {
         mdl_task_options task = {
             .trunk = trunk, .ties = ties, .density = ties ? 0.2 : 0.1, .scale = 1};
         MDL_TRY(mdl_path(trunk, sizeof(trunk), branch->extra[0].folder, "final.safetensors"));
-        MDL_TRY(mdl_path(path, sizeof(path), folder, "merged.safetensors"));
         MDL_TRY(mdl_merge_task_vectors(&job, &task, path));
         result.seconds = mdl_time() - start;
     } else {
@@ -111,7 +111,7 @@ static mdl_status add_row(maker *m, const char *name)
     record.done = record.done && mdl_file_exists(path);
     mdl__stage(m->r, "C, %s: %s%s", branch->name, title, record.done ? " (finished before)" : "");
     if (status == MDL_OK && !record.done)
-        status = make(m, name, folder, &record);
+        status = make(m, name, folder, path, &record);
     if (status == MDL_OK) {
         mdl__other *other = &branch->other[branch->n_others++];
         size_t used = strlen(m->hashes);

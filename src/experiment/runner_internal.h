@@ -131,6 +131,8 @@ mdl_status mdl__write_config(const mdl_experiment_job *job) MDL_MUST_CHECK;
 /* A table whose steps are about to change may not stand beside them. */
 mdl_status mdl__remove_table(const char *folder) MDL_MUST_CHECK;
 mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
+/* Paths of the checkpoints whose midpoint and line the table has, of the first two trainings. */
+void mdl__first_two(const mdl__branch *branch, const char *pair[2]);
 /* C: candidates, their held-out scores, the search and the baselines of merging. */
 mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 void mdl__branch_free(mdl__branch *branch);

@@ -194,9 +194,8 @@ static void judge_average(mdl_table *table)
         if (row->kind != MDL_ROW_AVERAGE || parent == NULL || row->top1 >= parent->top1 - 0.05)
             continue;
         say(table,
-            "%s fell to %.1f %% (%s: %.1f %%): %s What M2N2 can gain here lies among checkpoints "
-            "of "
-            "one training.\n",
+            "%s fell to %.1f %% (%s: %.1f %%): %s What M2N2 can gain here lies among "
+            "checkpoints of one training.\n",
             row->name, 100 * row->top1, parent->name, 100 * parent->top1,
             trunk
                 ? "the children have gone too far apart since their trunk to be averaged "

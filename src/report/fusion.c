@@ -168,8 +168,7 @@ static void draw_niches(mdl__page *page, const search *s)
         "Of the %zu %s images each is owned by the member that answers it best, of equal ones by "
         "the fittest: %.0f are owned, %.0f by nobody. In brackets the member's accuracy on all "
         "of them; most are answered alike by many members, so that owning many says little.%s All "
-        "members are right on %zu images, none "
-        "on %zu.",
+        "members are right on %zu images, none on %zu.",
         images, strcmp(mdl__text_of(s->winner, "split"), "train") == 0 ? "training" : "held-out",
         owned, (double)images - owned, hidden, all, none);
 }
