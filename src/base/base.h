@@ -109,6 +109,26 @@ typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
 void mdl_log_set_sink(mdl_log_fn sink, void *user);
 void mdl_log(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
 
+/* ---- text ---------------------------------------------------------------------------------- */
+
+/* A file name is bytes; what is stored as JSON, CSV or YAML, or printed, is UTF-8.  Escaped, each
+ * byte that is not part of valid UTF-8 is the four characters \xHH (upper-case hexadecimal), and a
+ * backslash before an x is \x5C: so unescaping gives every byte back.  Other text stays as it is.
+ */
+typedef enum mdl_text_form {
+    MDL_TEXT_UTF8,    /* control characters stay: for formats that escape them themselves (JSON) */
+    MDL_TEXT_VISIBLE, /* they become \xHH too: for terminals, CSV, pages */
+} mdl_text_form;
+/* Write `text` escaped, with a NUL behind it; `out` may be NULL where size is 0.  Returns the
+ * length of the whole without the NUL, like snprintf.  Where that does not fit, out has as much of
+ * the beginning as fits without cutting a character or an escape. */
+size_t mdl_text_escape(const char *text, mdl_text_form form, char *out, size_t size);
+/* The same in new memory: free *out with mdl_free. */
+mdl_status mdl_text_escaped(const char *text, mdl_text_form form, char **out) MDL_MUST_CHECK;
+/* Turn every \xHH of `text` back into its byte, in place; \x00 stays. */
+void mdl_text_unescape(char *text);
+bool mdl_text_is_utf8(const char *text);
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 /* Read a whole file; a NUL byte is added behind it (not counted in *size).  Files larger than
