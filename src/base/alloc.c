@@ -25,7 +25,7 @@ void mdl_alloc_fail_at(unsigned long nth)
     atomic_store(&fail_countdown, nth);
 }
 
-static bool hook_fails_now(void)
+bool mdl_alloc_fails_now(void)
 {
     unsigned long left = atomic_load(&fail_countdown);
     while (left > 0) {
@@ -57,7 +57,7 @@ mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
         return mdl_fail(MDL_NO_MEMORY, "%s: %zu elements of %zu bytes exceed the address space",
                         tag, count, size);
     size_t bytes = mdl_round_up(mdl_max_size(count * size, 1), MDL_ALIGNMENT);
-    void *memory = hook_fails_now() ? NULL : get_block(bytes);
+    void *memory = mdl_alloc_fails_now() ? NULL : get_block(bytes);
     if (memory == NULL)
         return mdl_fail(MDL_NO_MEMORY, "%s: cannot allocate %zu bytes", tag, bytes);
     memset(memory, 0, bytes);

@@ -62,6 +62,8 @@ mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
 
 /* Test hook: the nth allocation from now (1: the next) fails, once; 0 switches the hook off. */
 void mdl_alloc_fail_at(unsigned long nth);
+/* For allocators beside mdl_alloc: counts one, and says whether it is the one that has to fail. */
+bool mdl_alloc_fails_now(void);
 
 /* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ----------------------------------- */
 
@@ -157,6 +159,42 @@ mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK;  /* no error where 
 mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *format, ...)
     MDL_PRINTF(4, 5) MDL_MUST_CHECK;
 #define MDL_PATH_MAX 4096
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+/* Built and read with jansson; include <jansson.h> to look into values.  All values are made here,
+ * so that none is lost in silence: NULL is a value that could not be made for want of memory, every
+ * function takes it and passes it on, and mdl_json_text and mdl_json_write fail with MDL_NO_MEMORY.
+ * Numbers that are not finite become null, texts and keys that are not UTF-8 are escaped
+ * (mdl_text_escape). */
+struct json_t;
+
+/* A value from a format: {s:V, ...} with keys, [V, ...], and as V also s (const char *; NULL:
+ * null), I (long long), i (int), f (double), b (int, as bool), n (null), o (a value, taken), O (a
+ * value, borrowed). */
+struct json_t *mdl_json_pack(const char *format, ...);
+/* Put a value, which is taken, into an object or at the end of an array.  Where that fails or the
+ * value is NULL, the whole becomes NULL. */
+void mdl_json_set(struct json_t **object, const char *key, struct json_t *value);
+void mdl_json_append(struct json_t **array, struct json_t *value);
+/* The text of a borrowed value; `flags` are jansson's (JSON_INDENT(1)).  Free *out with mdl_free.
+ */
+mdl_status mdl_json_text(const struct json_t *json, size_t flags, char **out) MDL_MUST_CHECK;
+/* mdl_file_write of that text. */
+mdl_status mdl_json_write(const char *path, const struct json_t *json, size_t flags) MDL_MUST_CHECK;
+/* For lines that are printed by format: "%.9g", or null; and a string with its quotation marks,
+ * free *out with mdl_free. */
+#define MDL_JSON_NUMBER 32
+const char *mdl_json_number(double value, char text[MDL_JSON_NUMBER]);
+mdl_status mdl_json_quoted(const char *text, char **out) MDL_MUST_CHECK;
+
+/* Read a text; `flags` are jansson's (0, JSON_REJECT_DUPLICATES).  *out is to be given to
+ * json_decref; NULL on failure: MDL_FORMAT with line and byte, or MDL_NO_MEMORY, never one for the
+ * other.  The second reads a file of at most `limit` bytes (0: any). */
+mdl_status mdl_json_read(const char *text, size_t size, size_t flags,
+                         struct json_t **out) MDL_MUST_CHECK;
+mdl_status mdl_json_read_file(const char *path, size_t limit, size_t flags,
+                              struct json_t **out) MDL_MUST_CHECK;
 
 /* ---- time, machine ------------------------------------------------------------------------- */
 
