@@ -128,10 +128,10 @@ static void refused_with_the_place(void **state)
 static void too_long_text_is_refused(void **state)
 {
     (void)state;
-    static char text[3000] = "data.source: digits";
-    memset(text + strlen(text), 'x', 2000);
+    static char text[6000] = "data.source: digits";
+    memset(text + strlen(text), 'x', 5000);
     assert_int_equal(parse(text), MDL_CONFIG);
-    assert_non_null(strstr(mdl_error_detail(), "at most 1023 bytes"));
+    assert_non_null(strstr(mdl_error_detail(), "at most 4111 bytes"));
 }
 
 /* A mapping that contains itself, deep nesting, and shared nodes must end. */

@@ -133,31 +133,13 @@ static const struct {
     {"--seed", "run.seed"},    {"--memory-limit", "run.memory_limit"},
 };
 
-/* key='value', so that YAML takes the text as it is. */
-static mdl_status set_text(mdl_config *config, const char *key, const char *value)
-{
-    size_t size = 2 * strlen(value) + strlen(key) + 8;
-    char *text, *at;
-    MDL_TRY(mdl_alloc(size, 1, "option", (void **)&text));
-    at = text + snprintf(text, size, "%s='", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '\'')
-            *at++ = '\'';
-        *at++ = *value;
-    }
-    *at = '\'';
-    mdl_status status = mdl_config_set(config, text);
-    mdl_free(text);
-    return status;
-}
-
 static mdl_status set_shortcut(mdl_config *config, const char *option, const char *key,
                                const char *value)
 {
     char assignment[256];
     mdl_status status;
     if (strcmp(key, "data.source") == 0 || strcmp(key, "run.backend") == 0) {
-        status = set_text(config, key, value);
+        status = mdl_config_set_text(config, key, value);
     } else {
         snprintf(assignment, sizeof(assignment), "%s=%.200s", key, value);
         status = mdl_config_set(config, assignment);

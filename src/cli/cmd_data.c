@@ -94,7 +94,7 @@ static mdl_status info(const cli_args *args)
     MDL_TRY(cli_expect(args, 1, 2, "info and a source, e.g. cifar10:data"));
     MDL_TRY(cli_config(args, NULL, &config));
     if (args->n_positional == 2)
-        snprintf(config.data.source, sizeof(config.data.source), "%s", args->positional[1]);
+        MDL_TRY(mdl_config_set_text(&config, "data.source", args->positional[1]));
     cli_view_open(&view, true);
     cli_install_log(&view);
     MDL_TRY(mdl_data_open(&config.data, &data));

@@ -32,7 +32,8 @@ typedef enum mdl_normalize {
 typedef enum mdl_flip { MDL_FLIP_NONE, MDL_FLIP_RANDOM, MDL_FLIP_ALTERNATING } mdl_flip;
 
 typedef struct mdl_data_config {
-    char source[1024]; /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
+    char source[MDL_PATH_MAX +
+                16];   /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
     mdl_size size;     /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
     size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;

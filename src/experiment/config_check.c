@@ -139,19 +139,16 @@ static mdl_status check_run(const mdl_config *config)
     return refuse(config, "run.backend", "expected one of %s, got %.100s", names, name);
 }
 
-/* The model's own check names a key somewhere in its detail; put that key's place in front. */
+/* The model's own check, with the place of the key that it finds wrong in front. */
 static mdl_status check_model(const mdl_config *config)
 {
-    mdl_status status = mdl_model_check(&config->model);
+    const char *key;
+    char origin[MDL__ORIGIN_TEXT];
+    mdl_status status = mdl_model_check_key(&config->model, &key);
     if (status == MDL_OK)
         return MDL_OK;
-    char origin[MDL__ORIGIN_TEXT] = "", detail[1024];
-    snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
-    for (size_t i = 0; i < mdl__key_total && origin[0] == '\0'; i++) {
-        if (strstr(detail, mdl__keys[i].name) != NULL)
-            mdl__origin_text(config, i, origin);
-    }
-    return mdl_fail(MDL_CONFIG, "%s%s", origin, detail);
+    mdl__origin_text(config, mdl_key_find(key), origin);
+    return mdl_fail(MDL_CONFIG, "%s%s", origin, mdl_error_detail());
 }
 
 mdl_status mdl_config_check(const mdl_config *config)

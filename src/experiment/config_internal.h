@@ -43,12 +43,25 @@ extern const size_t mdl__key_total;
 mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_node_t *node,
                          mdl_config *config) MDL_MUST_CHECK;
 
+/* The same for a TEXT key from `size` bytes; `escaped`: \xHH in them stands for a byte. */
+mdl_status mdl__key_read_text(const mdl__key *key, const char *text, size_t size, bool escaped,
+                              mdl_config *config) MDL_MUST_CHECK;
+/* The word number `index` of "a|b|c". */
+void mdl__choice_name(const char *choices, int index, char *out, size_t size);
+
+/* Bytes; a configuration is a few kB, with the longest paths 70 kB. */
+#define MDL__CONFIG_LIMIT ((size_t)256 << 10)
+/* Load the only document of a text; *document is to be deleted on success.  More than
+ * MDL__CONFIG_LIMIT bytes, deep nesting and many anchors are refused. */
+mdl_status mdl__yaml_load(const char *text, size_t size, const char *name,
+                          yaml_document_t *document) MDL_MUST_CHECK;
+
 /* Which of data.augment's words *config has, as bits by mdl__augment_words. */
 unsigned mdl__augment_of(const mdl_config *config);
 extern const char *const mdl__augment_words[4];
 
 /* "FILE:LINE: ", "--set: " or "" in front of a message about a key. */
-#define MDL__ORIGIN_TEXT 320
+#define MDL__ORIGIN_TEXT (MDL_PATH_MAX + 32)
 const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
 
 /* The keys for which wanted(key) holds, as YAML. */
@@ -65,6 +78,8 @@ typedef struct mdl__text {
     mdl_status status;
 } mdl__text;
 void mdl__text_add(mdl__text *text, const char *format, ...) MDL_PRINTF(2, 3);
+/* Add the value of a key as YAML. */
+void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t key);
 /* Hand over the string (free with mdl_free); NULL on failure. */
 mdl_status mdl__text_take(mdl__text *text, char **out) MDL_MUST_CHECK;
 

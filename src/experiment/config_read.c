@@ -5,13 +5,12 @@
 
 #include "experiment/config_internal.h"
 
-#define CONFIG_FILE_LIMIT ((size_t)1 << 20) /* bytes; a configuration is a few kB */
-
 typedef struct reader {
     yaml_document_t *document;
     const char *name;                 /* of the file, in messages */
     yaml_node_t *value[MDL_MAX_KEYS]; /* by key; NULL: not in the document */
     int line[MDL_MAX_KEYS];           /* of the value */
+    int section[MDL_MAX_KEYS];        /* line of a section, by its first key; 0: not there */
 } reader;
 
 static int line_of(const yaml_node_t *node)
@@ -25,15 +24,14 @@ static bool is_nothing(const yaml_node_t *node)
            node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
-/* Whether some key begins with "name.". */
-static bool is_section(const char *name)
+/* The first key that begins with "name."; their number where there is none. */
+static size_t find_section(const char *name)
 {
-    size_t length = strlen(name);
-    for (size_t i = 0; i < mdl__key_total; i++) {
-        if (strncmp(mdl__keys[i].name, name, length) == 0 && mdl__keys[i].name[length] == '.')
-            return true;
-    }
-    return false;
+    size_t length = strlen(name), i = 0;
+    while (i < mdl__key_total &&
+           (strncmp(mdl__keys[i].name, name, length) != 0 || mdl__keys[i].name[length] != '.'))
+        i++;
+    return i;
 }
 
 static mdl_status unknown_key(const reader *r, const char *name, int line)
@@ -57,6 +55,29 @@ static mdl_status note_value(reader *r, size_t key, yaml_node_t *node, int line)
     return MDL_OK;
 }
 
+static mdl_status note_section(reader *r, const char *name, size_t section, int line)
+{
+    if (r->section[section] != 0)
+        return mdl_fail(MDL_CONFIG, "%s:%d: %s: this section is there twice, first in line %d",
+                        r->name, line, name, r->section[section]);
+    r->section[section] = line;
+    return MDL_OK;
+}
+
+/* The name of a key behind `prefix`; a long one is cut, which no key is as long as. */
+static mdl_status key_name(const reader *r, const yaml_node_t *key, const char *prefix,
+                           char name[160])
+{
+    if (key->type != YAML_SCALAR_NODE)
+        return mdl_fail(MDL_CONFIG, "%s:%d: expected the name of a key", r->name, line_of(key));
+    const char *text = (const char *)key->data.scalar.value;
+    if (strlen(text) != key->data.scalar.length)
+        return mdl_fail(MDL_CONFIG, "%s:%d: %s%.60s: the name of a key has a NUL in it", r->name,
+                        line_of(key), prefix, text);
+    snprintf(name, 160, "%s%.100s", prefix, text);
+    return MDL_OK;
+}
+
 /* Note the values of a mapping whose keys continue `prefix` ("" or "section."). */
 static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
 {
@@ -66,15 +87,16 @@ static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
         yaml_node_t *value = yaml_document_get_node(r->document, pair->value);
         int line = line_of(key);
         char name[160];
-        if (key->type != YAML_SCALAR_NODE)
-            return mdl_fail(MDL_CONFIG, "%s:%d: expected the name of a key", r->name, line);
-        snprintf(name, sizeof(name), "%s%.100s", prefix, (const char *)key->data.scalar.value);
-        size_t index = mdl_key_find(name);
+        MDL_TRY(key_name(r, key, prefix, name));
+        size_t index = mdl_key_find(name), section = find_section(name);
         if (index < mdl__key_total) {
             MDL_TRY(note_value(r, index, value, line));
-        } else if (prefix[0] != '\0' || !is_section(name)) {
+            continue;
+        }
+        if (prefix[0] != '\0' || section == mdl__key_total)
             return unknown_key(r, name, line);
-        } else if (value->type == YAML_MAPPING_NODE) {
+        MDL_TRY(note_section(r, name, section, line));
+        if (value->type == YAML_MAPPING_NODE) {
             snprintf(name + strlen(name), sizeof(name) - strlen(name), ".");
             MDL_TRY(collect(r, value, name));
         } else if (!is_nothing(value)) { /* a section may be empty */
@@ -137,55 +159,10 @@ static mdl_status read_document(yaml_document_t *document, const char *name, mdl
     return MDL_OK;
 }
 
-static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
-{
-    if (parser->error == YAML_MEMORY_ERROR)
-        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
-    /* The reader's errors (not UTF-8) have an offset, the others a line. */
-    if (parser->error == YAML_READER_ERROR)
-        return mdl_fail(MDL_CONFIG, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
-                        parser->problem_offset);
-    return mdl_fail(MDL_CONFIG, "%s:%zu: not valid YAML: %s%s%s", name,
-                    parser->problem_mark.line + 1, parser->problem ? parser->problem : "error",
-                    parser->context ? " " : "", parser->context ? parser->context : "");
-}
-
-/* Load the only document of a text; *document is to be deleted on success. */
-static mdl_status load(const char *text, size_t size, const char *name, yaml_document_t *document)
-{
-    yaml_parser_t parser;
-    yaml_document_t second;
-    mdl_status status = MDL_OK;
-    if (!yaml_parser_initialize(&parser))
-        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    if (!yaml_parser_load(&parser, document)) {
-        status = syntax_error(&parser, name);
-        goto done;
-    }
-    if (yaml_document_get_root_node(document) == NULL)
-        goto done;
-    if (!yaml_parser_load(&parser, &second)) {
-        status = syntax_error(&parser, name);
-        yaml_document_delete(document);
-        goto done;
-    }
-    yaml_node_t *root = yaml_document_get_root_node(&second);
-    if (root != NULL) {
-        status = mdl_fail(MDL_CONFIG, "%s:%d: expected one YAML document, found a second", name,
-                          line_of(root));
-        yaml_document_delete(document);
-    }
-    yaml_document_delete(&second);
-done:
-    yaml_parser_delete(&parser);
-    return status;
-}
-
 mdl_status mdl_config_parse(const char *text, size_t size, const char *name, mdl_config *config)
 {
     yaml_document_t document;
-    MDL_TRY(load(text, size, name, &document));
+    MDL_TRY(mdl__yaml_load(text, size, name, &document));
     mdl_status status = read_document(&document, name, config);
     yaml_document_delete(&document);
     return status;
@@ -195,39 +172,46 @@ mdl_status mdl_config_read(const char *path, mdl_config *config)
 {
     char *text;
     size_t size;
-    MDL_TRY(mdl_file_read(path, CONFIG_FILE_LIMIT, &text, &size));
+    MDL_TRY(mdl_file_read(path, MDL__CONFIG_LIMIT, &text, &size));
     mdl_status status = mdl_config_parse(text, size, path, config);
     mdl_free(text);
     return status;
 }
 
-static mdl_status set_key(size_t key, const char *value, mdl_config *config)
+/* Whether a value for a text cannot be YAML as it stands: it has bytes that are not UTF-8, or
+ * control characters, which YAML refuses or folds into blanks.  In quotes it is YAML's own matter.
+ */
+static bool is_raw(const char *value)
+{
+    char first = value[strspn(value, " ")];
+    return first != '"' && first != '\'' &&
+           (mdl_text_escape(value, MDL_TEXT_VISIBLE, NULL, 0) !=
+                mdl_text_escape(value, MDL_TEXT_UTF8, NULL, 0) ||
+            !mdl_text_is_utf8(value));
+}
+
+static mdl_status read_value(const mdl__key *key, const char *value, mdl_config *config)
 {
     yaml_document_t document;
-    yaml_node_t *root;
-    mdl_config changed = *config;
-    MDL_TRY(load(value, strlen(value), "value", &document));
-    mdl_status status;
-    root = yaml_document_get_root_node(&document);
-    if (root == NULL)
-        status = mdl_fail(MDL_CONFIG, "expected a value behind the =");
-    else
-        status = mdl__key_read(&mdl__keys[key], &document, root, &changed);
+    if (key->type == MDL__KEY_TEXT && is_raw(value))
+        return mdl__key_read_text(key, value, strlen(value), true, config);
+    MDL_TRY(mdl__yaml_load(value, strlen(value), "value", &document));
+    yaml_node_t *root = yaml_document_get_root_node(&document);
+    mdl_status status = root == NULL ? mdl_fail(MDL_CONFIG, "expected a value behind the =")
+                                     : mdl__key_read(key, &document, root, config);
     yaml_document_delete(&document);
-    if (status == MDL_OK) {
-        *config = changed;
-        config->origin.line[key] = MDL_ORIGIN_SET;
-    }
     return status;
 }
 
 mdl_status mdl_config_set(mdl_config *config, const char *assignment)
 {
     char name[128];
+    mdl_config changed = *config;
     const char *equals = strchr(assignment, '=');
-    if (equals == NULL || (size_t)(equals - assignment) >= sizeof(name))
+    if (equals == NULL)
         return mdl_fail(MDL_CONFIG, "--set %.100s: expected key=value", assignment);
-    snprintf(name, sizeof(name), "%.*s", (int)(equals - assignment), assignment);
+    snprintf(name, sizeof(name), "%.*s", (int)mdl_min_size((size_t)(equals - assignment), 120),
+             assignment);
     size_t key = mdl_key_find(name);
     if (key == mdl__key_total) {
         const char *near = mdl_key_nearest(name);
@@ -235,6 +219,20 @@ mdl_status mdl_config_set(mdl_config *config, const char *assignment)
                         name, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
                         near != NULL ? "?" : "");
     }
-    mdl_status status = set_key(key, equals + 1, config);
-    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "--set %s", name);
+    mdl_status status = read_value(&mdl__keys[key], equals + 1, &changed);
+    if (status != MDL_OK)
+        return mdl_fail_context(status, "--set %s", name);
+    *config = changed;
+    config->origin.line[key] = MDL_ORIGIN_SET;
+    return MDL_OK;
+}
+
+mdl_status mdl_config_set_text(mdl_config *config, const char *name, const char *value)
+{
+    size_t key = mdl_key_find(name);
+    if (key == mdl__key_total || mdl__keys[key].type != MDL__KEY_TEXT)
+        return mdl_fail(MDL_INVALID, "%s: no key for a text", name);
+    MDL_TRY(mdl__key_read_text(&mdl__keys[key], value, strlen(value), false, config));
+    config->origin.line[key] = MDL_ORIGIN_SET;
+    return MDL_OK;
 }

@@ -10,7 +10,7 @@ mdl_status mdl__config_dump(const mdl_config *config, bool (*wanted)(const mdl__
                             bool comments, char **text)
 {
     mdl__text out = {0};
-    char section[32] = "", value[5000], line[5200];
+    char section[32] = "";
     for (size_t i = 0; i < mdl__key_total; i++) {
         const mdl__key *key = &mdl__keys[i];
         const char *dot = strchr(key->name, '.');
@@ -21,12 +21,15 @@ mdl_status mdl__config_dump(const mdl_config *config, bool (*wanted)(const mdl__
             snprintf(section, sizeof(section), "%.*s", (int)length, key->name);
             mdl__text_add(&out, "%s%s:\n", comments && out.length > 0 ? "\n" : "", section);
         }
-        mdl_key_value(config, i, value, sizeof(value));
-        snprintf(line, sizeof(line), "  %s: %s", dot + 1, value);
+        size_t begin = out.length;
+        mdl__text_add(&out, "  %s: ", dot + 1);
+        mdl__text_add_value(&out, config, i);
+        size_t width = out.length - begin;
         if (comments)
-            mdl__text_add(&out, "%-*s # %s\n", COMMENT_COLUMN, line, key->help);
-        else
-            mdl__text_add(&out, "%s\n", line);
+            mdl__text_add(&out, "%*s # %s",
+                          width < COMMENT_COLUMN ? (int)(COMMENT_COLUMN - width) : 0, "",
+                          key->help);
+        mdl__text_add(&out, "\n");
     }
     return mdl__text_take(&out, text);
 }

@@ -1,4 +1,4 @@
-/* The value of one key: from a YAML node into the configuration, and back to text. */
+/* The value of one key: from a YAML node into the configuration.  config_print.c goes back. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,12 +36,17 @@ static mdl_status unexpected(const char *expected, const yaml_node_t *node)
                     quoted ? "the text \"" : "", node_text(node), quoted ? "\"" : "");
 }
 
-/* Numbers are plain scalars made of these characters: no hexadecimal, no infinity. */
+/* Numbers are plain scalars made of these characters: no hexadecimal, no infinity.  A leading 0
+ * means octal to some readers of YAML and nothing to others. */
 static bool is_number(const yaml_node_t *node, const char *characters)
 {
-    return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-           node->data.scalar.length > 0 &&
-           strspn(node_text(node), characters) == node->data.scalar.length;
+    if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+        return false;
+    const char *text = node_text(node);
+    size_t sign = strspn(text, "+-");
+    bool octal = text[sign] == '0' && text[sign + 1] >= '0' && text[sign + 1] <= '9';
+    return node->data.scalar.length > 0 && !octal &&
+           strspn(text, characters) == node->data.scalar.length;
 }
 
 static mdl_status read_unsigned(const yaml_node_t *node, uint64_t min, uint64_t max, uint64_t *out)
@@ -76,24 +81,40 @@ static mdl_status read_real(const mdl__key *key, const yaml_node_t *node, double
     if (!is_number(node, "0123456789+-.eE"))
         return unexpected(expected, node);
     double value = strtod(node_text(node), &end);
-    if (*end != '\0' || !(value >= key->min && value <= key->max))
+    if (end == node_text(node) || *end != '\0' || !(value >= key->min && value <= key->max))
         return unexpected(expected, node);
     *out = value;
     return MDL_OK;
 }
 
-static mdl_status read_text(const mdl__key *key, const yaml_node_t *node, char *out)
+mdl_status mdl__key_read_text(const mdl__key *key, const char *text, size_t size, bool escaped,
+                              mdl_config *config)
 {
     size_t room = (size_t)key->max;
+    char *out = (char *)config + key->offset, *value;
+    MDL_TRY(mdl_alloc(size + 1, 1, "text", (void **)&value));
+    memcpy(value, text, size);
+    bool has_nul = strlen(value) != size;
+    if (escaped)
+        mdl_text_unescape(value);
+    size_t length = has_nul ? size : strlen(value);
+    if (!has_nul && length < room) {
+        memset(out, 0, room);
+        memcpy(out, value, length);
+    }
+    mdl_free(value);
+    return !has_nul && length < room
+               ? MDL_OK
+               : mdl_fail(MDL_CONFIG,
+                          "expected text of at most %zu bytes without NUL, got %zu bytes%s",
+                          room - 1, length, has_nul ? " with a NUL among them" : "");
+}
+
+static mdl_status read_text(const mdl__key *key, const yaml_node_t *node, mdl_config *config)
+{
     if (node->type != YAML_SCALAR_NODE)
         return unexpected("text", node);
-    size_t length = node->data.scalar.length;
-    if (length >= room || strlen(node_text(node)) != length)
-        return mdl_fail(MDL_CONFIG, "expected text of at most %zu bytes without NUL, got %zu bytes",
-                        room - 1, length);
-    memset(out, 0, room);
-    memcpy(out, node_text(node), length);
-    return MDL_OK;
+    return mdl__key_read_text(key, node_text(node), node->data.scalar.length, true, config);
 }
 
 /* The number of `word` in "a|b|c", -1 where it is none of them. */
@@ -111,7 +132,7 @@ static int choice_index(const char *choices, const char *word)
     }
 }
 
-static void choice_name(const char *choices, int index, char *out, size_t size)
+void mdl__choice_name(const char *choices, int index, char *out, size_t size)
 {
     const char *at = choices;
     for (; index > 0 && strchr(at, '|') != NULL; index--)
@@ -129,7 +150,7 @@ static void nearest_choice(const char *choices, const char *word, char *out, siz
     out[0] = '\0';
     for (int i = 0; i < count; i++) {
         char name[64];
-        choice_name(choices, i, name, sizeof(name));
+        mdl__choice_name(choices, i, name, sizeof(name));
         size_t distance = name[0] != '\0' ? mdl_near(word, name) : SIZE_MAX;
         if (distance < least) {
             least = distance;
@@ -258,6 +279,9 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
 {
     void *field = (char *)config + key->offset;
     int index = 0;
+    if (node->type == YAML_SCALAR_NODE && strlen(node_text(node)) != node->data.scalar.length &&
+        key->type != MDL__KEY_TEXT)
+        return mdl_fail(MDL_CONFIG, "the value has a NUL in it");
     switch (key->type) {
     case MDL__KEY_SIZE:
         return read_size(node, key->min, key->max, field);
@@ -266,7 +290,7 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
     case MDL__KEY_REAL:
         return read_real(key, node, field);
     case MDL__KEY_TEXT:
-        return read_text(key, node, field);
+        return read_text(key, node, config);
     case MDL__KEY_FLAG:
         MDL_TRY(read_choice(key, node, &index));
         *(bool *)field = index == 1;
@@ -285,105 +309,4 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
         return read_augment(key, document, node, &config->data);
     }
     return mdl_fail(MDL_INVALID, "unknown type of key %d", (int)key->type);
-}
-
-/* ---- printing ------------------------------------------------------------------------------ */
-
-/* The shortest decimal that reads back as the same number. */
-static void print_real(double value, char *out, size_t size)
-{
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(out, size, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) // NOLINT: equality is the point
-            return;
-    }
-}
-
-static void print_bytes(size_t value, char *out, size_t size)
-{
-    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    while (value > 0 && value % 1024 == 0 && unit + 1 < MDL_COUNT(units)) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(out, size, "%zu%s", value, units[unit]);
-}
-
-/* Plain where nothing in it can mean anything to YAML, else in double quotes. */
-static void print_text(const char *value, char *out, size_t size)
-{
-    static const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:";
-    size_t n = strlen(value), used = 0;
-    if (n > 0 && strspn(value, plain) == n && value[0] != ':' && value[n - 1] != ':') {
-        snprintf(out, size, "%s", value);
-        return;
-    }
-    used += (size_t)snprintf(out, size, "\"");
-    for (; *value != '\0' && used + 8 < size; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c == '"' || c == '\\')
-            used += (size_t)snprintf(out + used, size - used, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            used += (size_t)snprintf(out + used, size - used, "\\x%02x", c);
-        else
-            out[used++] = (char)c;
-    }
-    snprintf(out + used, size - used, "\"");
-}
-
-static void print_augment(const mdl_config *config, char *out, size_t size)
-{
-    unsigned have = mdl__augment_of(config);
-    size_t used = 0;
-    if (have == 0) {
-        snprintf(out, size, "none");
-        return;
-    }
-    for (size_t i = 0; i < 3; i++) {
-        if ((have & (1u << i)) != 0 && used < size)
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used == 0 ? "[" : ", ",
-                                     mdl__augment_words[i]);
-    }
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-}
-
-void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size)
-{
-    const mdl__key *key = &mdl__keys[index];
-    const void *field = (const char *)config + key->offset;
-    const size_t *sizes = field;
-    int choice;
-    switch (key->type) {
-    case MDL__KEY_SIZE:
-        snprintf(buffer, size, "%zu", *(const size_t *)field);
-        return;
-    case MDL__KEY_U64:
-        snprintf(buffer, size, "%" PRIu64, *(const uint64_t *)field);
-        return;
-    case MDL__KEY_REAL:
-        print_real(*(const double *)field, buffer, size);
-        return;
-    case MDL__KEY_TEXT:
-        print_text(field, buffer, size);
-        return;
-    case MDL__KEY_FLAG:
-        choice_name(key->choices, *(const bool *)field ? 1 : 0, buffer, size);
-        return;
-    case MDL__KEY_CHOICE:
-        memcpy(&choice, field, sizeof(choice));
-        choice_name(key->choices, choice, buffer, size);
-        return;
-    case MDL__KEY_BYTES:
-        print_bytes(*(const size_t *)field, buffer, size);
-        return;
-    case MDL__KEY_STRIDES:
-        snprintf(buffer, size, "[%zu, %zu, %zu, %zu, %zu, %zu, %zu]", sizes[0], sizes[1], sizes[2],
-                 sizes[3], sizes[4], sizes[5], sizes[6]);
-        return;
-    case MDL__KEY_AUGMENT:
-        print_augment(config, buffer, size);
-        return;
-    }
 }

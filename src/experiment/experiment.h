@@ -12,8 +12,8 @@ typedef struct mdl_run_config {
     uint64_t seed;
     size_t threads; /* 0: the backend's default */
     char backend[128];
-    size_t memory_limit; /* bytes, 0: none */
-    char tuning[1024];   /* auto, off, or a file: see mdl_tuning_use */
+    size_t memory_limit;       /* bytes, 0: none */
+    char tuning[MDL_PATH_MAX]; /* auto, off, or a file: see mdl_tuning_use */
 } mdl_run_config;
 
 typedef struct mdl_experiment_config {
@@ -43,7 +43,7 @@ typedef struct mdl_experiment_config {
 #define MDL_MAX_REPEATS 16
 #define MDL_MAX_KEYS    192
 typedef struct mdl_config_origin { /* where each key was set last, for messages; not a setting */
-    char file[256];
+    char file[MDL_PATH_MAX];
     int line[MDL_MAX_KEYS]; /* by number of the key; 0: default, MDL_ORIGIN_SET: --set */
 } mdl_config_origin;
 #define MDL_ORIGIN_SET (-1)
@@ -67,6 +67,9 @@ mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
                             mdl_config *config) MDL_MUST_CHECK;
 /* One "key=value" (value in YAML). */
 mdl_status mdl_config_set(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
+/* Set a key for a text to these bytes, whatever they are. */
+mdl_status mdl_config_set_text(mdl_config *config, const char *key,
+                               const char *value) MDL_MUST_CHECK;
 /* The whole effective configuration as commented YAML; reading it back gives the same struct.
  * Free *text with mdl_free. */
 mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK;

@@ -51,6 +51,9 @@ typedef struct mdl_model_config {
 mdl_model_config mdl_model_config_default(void);
 /* Check that the configuration makes sense before building. */
 mdl_status mdl_model_check(const mdl_model_config *config) MDL_MUST_CHECK;
+/* The same; on failure *key is what is wrong, a configuration key or a part of the image, else
+ * NULL.  The text is static. */
+mdl_status mdl_model_check_key(const mdl_model_config *config, const char **key) MDL_MUST_CHECK;
 
 typedef enum mdl_mode {
     MDL_MODE_TRAIN,      /* batch statistics, dropout, loss; no backward nodes yet */

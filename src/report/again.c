@@ -1,6 +1,7 @@
 /* All that is needed to do it again, and to see that it came out the same: what made it, commands,
  * hashes, seeds, steps, configuration. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/report_internal.h"
@@ -63,19 +64,19 @@ static void put_made(mdl__page *page, const json_t *made)
  * ------------------------------------------------------------------------------------ */
 
 /* A word for the shell: quoted where it is not plain. */
-static void put_word(char *out, size_t size, size_t *used, const char *text)
+static void put_word(FILE *out, const char *text)
 {
     bool plain = text[0] != '\0' &&
                  strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                               "._-/:=,") == strlen(text);
     if (plain) {
-        *used += (size_t)snprintf(out + *used, size - *used, "%s", text);
+        fputs(text, out);
         return;
     }
-    *used += (size_t)snprintf(out + *used, size - *used, "'");
-    for (; *text != '\0' && *used + 8 < size; text++)
-        *used += (size_t)snprintf(out + *used, size - *used, *text == '\'' ? "'\\''" : "%c", *text);
-    *used += (size_t)snprintf(out + *used, size - *used, "'");
+    fputc('\'', out);
+    for (; *text != '\0'; text++)
+        fputs(*text == '\'' ? "'\\''" : (const char[]){*text, '\0'}, out);
+    fputc('\'', out);
 }
 
 static bool has_file(const mdl__page *page, const char *name)
@@ -106,38 +107,54 @@ static void find_fused(const mdl__page *page, char *out, size_t size)
     mdl__names_free(runs, n);
 }
 
+/* The commands that make the experiment again, with data from `source`; those of CIFAR, named by
+ * `fetched` ("cifar10"), are downloaded first. */
+static void print_commands(FILE *out, const char *fetched, const char *source, bool tuned,
+                           const char *fused)
+{
+    if (fetched[0] != '\0')
+        fprintf(out, "mendel data fetch %s --to data\n", fetched);
+    fputs("mendel experiment config.yaml --data ", out);
+    put_word(out, source);
+    fprintf(out, " --set run.tuning=%s --out again\nmendel report again\n",
+            tuned ? "tuning.json" : "off");
+    if (fused[0] == '\0')
+        return;
+    fprintf(out, "mendel eval again/%s --data ", fused);
+    put_word(out, source);
+    fprintf(out, "\nsha256sum again/%s\n", fused);
+}
+
 static void put_commands(mdl__page *page, const mdl_config *config)
 {
-    char text[8192], fused[512], source[1100];
-    size_t used = 0, size = sizeof(text);
-    const char *colon = strchr(config->data.source, ':');
-    const char *name = config->data.source;
-    bool fetched = strncmp(name, "cifar", 5) == 0 && colon != NULL;
+    char fused[512], *text = NULL, shown[32] = "", fetched[16] = "";
+    size_t size = 0;
+    const char *name = config->data.source, *colon = strchr(name, ':'), *source = name;
     bool tuned = has_file(page, page->n_repeats > 0 ? "repeat-1/tuning.json" : "tuning.json");
-    snprintf(source, sizeof(source), "%s", name);
-    if (fetched) {
-        snprintf(source, sizeof(source), "%.*s:data", (int)(colon - name), name);
-        used += (size_t)snprintf(text, size, "mendel data fetch %.*s --to data\n",
-                                 (int)(colon - name), name);
+    if (strncmp(name, "cifar", 5) == 0 && colon != NULL &&
+        colon - name < (ptrdiff_t)sizeof(fetched)) {
+        snprintf(fetched, sizeof(fetched), "%.*s", (int)(colon - name), name);
+        snprintf(shown, sizeof(shown), "%s:data", fetched);
+        source = shown;
     }
-    used += (size_t)snprintf(text + used, size - used, "mendel experiment config.yaml --data ");
-    put_word(text, size, &used, source);
-    used += (size_t)snprintf(text + used, size - used,
-                             " --set run.tuning=%s --out again\nmendel report again\n",
-                             tuned ? "tuning.json" : "off");
     find_fused(page, fused, sizeof(fused));
-    if (fused[0] != '\0') {
-        used += (size_t)snprintf(text + used, size - used, "mendel eval again/%s --data ", fused);
-        put_word(text, size, &used, source);
-        used += (size_t)snprintf(text + used, size - used, "\nsha256sum again/%s\n", fused);
+    FILE *out = open_memstream(&text, &size);
+    if (out != NULL)
+        print_commands(out, fetched, source, tuned, fused);
+    if ((out == NULL || fclose(out) != 0) && page->status == MDL_OK)
+        page->status = mdl_fail(MDL_NO_MEMORY, "report: the commands");
+    if (page->status != MDL_OK) {
+        free(text); /* the C library's own allocation */
+        return;
     }
     mdl__page_text(page, "Save the configuration below as config.yaml%s; it holds every seed%s.%s",
                    tuned ? ", and this folder's tuning.json beside it" : "",
                    page->n_repeats > 0 ? " (each repeat's begins 100 after the last)" : "",
-                   fetched || colon == NULL || strncmp(name, "synthetic", 9) == 0
+                   fetched[0] != '\0' || colon == NULL || strncmp(name, "synthetic", 9) == 0
                        ? ""
                        : " The data must lie where --data says.");
     mdl__page_code(page, NULL, text);
+    free(text); /* the C library's own allocation */
 }
 
 /* Hashes of the models: who has them all the same has done it again. */

@@ -48,9 +48,9 @@ typedef enum mdl_precision { /* of what is computed and kept */
 typedef struct mdl_train_config {
     mdl_precision precision; /* the device is opened with mdl_precision_real of it */
     size_t epochs, batch;
-    size_t max_steps;  /* stop after so many optimizer steps; 0: no limit */
-    size_t accumulate; /* micro-batches of size batch / accumulate in one optimizer step */
-    char init[1024];   /* checkpoint to start from; "": random */
+    size_t max_steps;        /* stop after so many optimizer steps; 0: no limit */
+    size_t accumulate;       /* micro-batches of size batch / accumulate in one optimizer step */
+    char init[MDL_PATH_MAX]; /* checkpoint to start from; "": random */
     double label_smoothing;
     double clip; /* largest norm of the gradient; 0: off */
     double ema;  /* decay d of the average of weights and BN statistics; 0: off.  After t steps
