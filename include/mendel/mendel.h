@@ -34,7 +34,7 @@ typedef struct mdl_predictor mdl_predictor;
  *   batch       images that run at once, > 0; larger calls are cut into batches
  * On success *out is the caller's, to be closed; on failure it is NULL.
  * Errors: MDL_IO, MDL_FORMAT, MDL_SHAPE, MDL_CONFIG (no metadata), MDL_NOT_FOUND (backend),
- * MDL_NO_MEMORY. */
+ * MDL_NUMERIC (weights that are not finite), MDL_NO_MEMORY. */
 mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
                               size_t batch, mdl_predictor **out) MDL_MUST_CHECK;
 void mdl_predictor_close(mdl_predictor *predictor); /* NULL is allowed */

@@ -69,7 +69,8 @@ mdl_status mdl_weights_init(const mdl_graph *graph, uint64_t seed,
 /* Save with timm's names and layout; metadata gets "format": "pt", "mendel.version",
  * "mendel.config" (the YAML text given), "mendel.config_hash" (sha256 of it) and the extra pairs.
  * num_batches_tracked is written for each BatchNorm (I64, value `steps`).  Float type as the
- * device's.  No time and no path is written: same weights, same bytes. */
+ * device's.  No time and no path is written: same weights, same bytes.  Weights that nobody could
+ * load again, see mdl_weights_check, are not written. */
 typedef struct mdl_checkpoint_info {
     const char *config;                      /* YAML text of the configuration; NULL: none */
     uint64_t steps;                          /* optimizer steps so far */
@@ -79,9 +80,14 @@ typedef struct mdl_checkpoint_info {
 mdl_status mdl_weights_save(const char *path, const mdl_graph *graph, const mdl_weights *weights,
                             const mdl_checkpoint_info *info) MDL_MUST_CHECK;
 /* Load into weights; every parameter and buffer of the graph must be there with its shape (names of
- * missing, unexpected and wrongly shaped ones are listed), num_batches_tracked is optional. */
+ * missing, unexpected and wrongly shaped ones are listed), num_batches_tracked is optional.
+ * MDL_NUMERIC where a value cannot be computed with, as in mdl_weights_check. */
 mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights) MDL_MUST_CHECK;
+/* MDL_NUMERIC where a value is not finite, or a running variance negative; the detail names the
+ * tensor and the place in it, as a file would have it, behind `what`. */
+mdl_status mdl_weights_check(const mdl_graph *graph, const mdl_weights *weights,
+                             const char *what) MDL_MUST_CHECK;
 /* Export any parameter-shaped arena (gradients, for instance) with the names of the parameters. */
 mdl_status mdl_arena_save(const char *path, const mdl_graph *graph,
                           const mdl_buffer *params_like) MDL_MUST_CHECK;

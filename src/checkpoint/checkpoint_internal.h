@@ -18,4 +18,20 @@ int mdl__file_dims(const mdl_param *param, size_t dim[8]);
 void mdl__layout_to_file(const mdl_param *param, const double *ours, double *file);
 void mdl__layout_from_file(const mdl_param *param, const double *file, double *ours);
 
+/* ---- values that cannot be computed with -------------------------------------------------------
+ */
+
+typedef struct mdl__unsound { /* those of one model */
+    size_t count;
+    char first[256]; /* "conv_stem.weight[3,0,1,2] is nan" */
+} mdl__unsound;
+/* Add those of a parameter, whose param->count values are in the file's layout; real: the type that
+ * they will have. */
+void mdl__find_unsound(const mdl_param *param, const double *file, mdl_dtype real,
+                       mdl__unsound *found);
+/* Elements of the largest parameter or buffer, at least 1. */
+size_t mdl__largest_param(const mdl_graph *graph);
+/* MDL_NUMERIC where there is one; `what` says whose they are. */
+mdl_status mdl__refuse_unsound(const mdl__unsound *found, const char *what) MDL_MUST_CHECK;
+
 #endif

@@ -59,6 +59,7 @@ typedef struct gather {
     double *ours, *file; /* an arena as float64; one tensor in the file's layout */
     mdl_dtype real;      /* float type of the file */
     uint64_t steps;      /* value of every num_batches_tracked */
+    mdl__unsound unsound;
 } gather;
 
 static mdl_status add_tensor(gather *g, const char *name, mdl_file_type type, int rank,
@@ -80,6 +81,7 @@ static mdl_status add_param(gather *g, const mdl_param *param)
     bool f64 = g->real == MDL_F64;
     MDL_TRY(add_tensor(g, param->name, f64 ? MDL_FILE_F64 : MDL_FILE_F32, rank, dim));
     mdl__layout_to_file(param, g->ours + param->offset, g->file);
+    mdl__find_unsound(param, g->file, g->real, &g->unsound);
     char *to = g->data + g->used;
     if (f64) {
         memcpy(to, g->file, param->count * sizeof(double));
@@ -128,16 +130,6 @@ static mdl_status download_arena(const mdl_buffer *buffer, double *out)
     return mdl_view_download_f64(&view, out, arena_count(buffer));
 }
 
-static size_t largest(const mdl_graph *graph)
-{
-    size_t most = 1;
-    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
-        most = mdl_max_size(most, mdl_graph_param_at(graph, i)->count);
-    for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++)
-        most = mdl_max_size(most, mdl_graph_buffer_at(graph, i)->count);
-    return most;
-}
-
 static mdl_status gather_init(gather *g, const mdl_graph *graph, mdl_dtype real)
 {
     *g = (gather){.real = real};
@@ -147,7 +139,7 @@ static mdl_status gather_init(gather *g, const mdl_graph *graph, mdl_dtype real)
     MDL_TRY(MDL_NEW(mdl_graph_param_count(graph) + 2 * n_buffers + 1, "checkpoint", &g->tensors));
     MDL_TRY(MDL_NEW((params + buffers + n_buffers) * sizeof(double) + 1, "checkpoint", &g->data));
     MDL_TRY(MDL_NEW(mdl_max_size(params, buffers) + 1, "checkpoint", &g->ours));
-    return MDL_NEW(largest(graph), "checkpoint", &g->file);
+    return MDL_NEW(mdl__largest_param(graph), "checkpoint", &g->file);
 }
 
 static void gather_deinit(gather *g)
@@ -216,6 +208,8 @@ mdl_status mdl_weights_save(const char *path, const mdl_graph *graph, const mdl_
         status = add_params(&g, graph, weights->params);
     if (status == MDL_OK)
         status = add_buffers(&g, graph, weights->buffers);
+    if (status == MDL_OK && (status = mdl__refuse_unsound(&g.unsound, path)) != MDL_OK)
+        status = mdl_fail_context(status, "not written");
     if (status == MDL_OK)
         status = write_gathered(path, &g, info);
     gather_deinit(&g);
@@ -263,6 +257,8 @@ static bool is_float(mdl_file_type type)
 /* What a load finds wrong. */
 typedef struct mismatch {
     name_list missing, shaped, unexpected;
+    mdl__unsound unsound;
+    mdl_dtype real; /* type that the values get */
 } mismatch;
 
 /* A parameter's values from the file into the arena `ours`. */
@@ -286,6 +282,7 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
         return;
     }
     mdl_file_tensor_get(tensor, scratch);
+    mdl__find_unsound(param, scratch, wrong->real, &wrong->unsound);
     mdl__layout_from_file(param, scratch, ours + param->offset);
 }
 
@@ -309,7 +306,7 @@ static bool is_expected(const mdl_graph *graph, const char *name)
 static mdl_status report(const char *path, const mismatch *wrong)
 {
     if (wrong->missing.count + wrong->shaped.count + wrong->unexpected.count == 0)
-        return MDL_OK;
+        return mdl__refuse_unsound(&wrong->unsound, path);
     char text[1000];
     size_t used = 0;
     const name_list *lists[] = {&wrong->missing, &wrong->shaped, &wrong->unexpected};
@@ -333,13 +330,13 @@ static mdl_status upload_arena(mdl_buffer *buffer, const double *values)
 mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights)
 {
-    mismatch wrong = {.missing = {.count = 0}};
+    mismatch wrong = {.real = weights->device->real};
     double *params = NULL, *buffers = NULL, *scratch = NULL;
     mdl_status status = MDL_NEW(arena_count(weights->params), "checkpoint", &params);
     if (status == MDL_OK)
         status = MDL_NEW(arena_count(weights->buffers), "checkpoint", &buffers);
     if (status == MDL_OK)
-        status = MDL_NEW(largest(graph), "checkpoint", &scratch);
+        status = MDL_NEW(mdl__largest_param(graph), "checkpoint", &scratch);
     if (status != MDL_OK)
         goto done;
     for (size_t i = 0; i < mdl_graph_param_count(graph); i++)

@@ -18,6 +18,7 @@ typedef struct evaluation { /* all that one run of the command holds */
     mdl_evaluator *evaluator;
     mdl_weights weights;
     mdl_scores scores;
+    mdl_status sound;    /* MDL_NUMERIC where a loss is not finite */
     mdl_assess_job look; /* what more is wanted */
     mdl_assessment seen;
 } evaluation;
@@ -135,7 +136,11 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     MDL_TRY(mdl_weights_create(graph, e->device, &e->weights));
     MDL_TRY(mdl_weights_load(e->file, e->checkpoint, graph, &e->weights));
     MDL_TRY(mdl_evaluator_run(e->evaluator, &e->weights, &e->scores));
-    MDL_TRY(look_closer(e));
+    e->sound = mdl_scores_check(&e->scores, e->checkpoint);
+    if (e->sound != MDL_OK) /* a closer look would see nothing more */
+        e->look = (mdl_assess_job){.split = e->split};
+    else
+        MDL_TRY(look_closer(e));
     return predictions != NULL ? write_predictions(e, predictions) : MDL_OK;
 }
 
@@ -220,8 +225,12 @@ static mdl_status report(const evaluation *e, bool json)
     }
     printf("%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,
            split_names[e->split], s->count);
-    printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  loss %.4f\n", 100 * s->top1, 100 * interval.low,
-           100 * interval.high, s->loss);
+    printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * s->top1, 100 * interval.low,
+           100 * interval.high);
+    if (e->sound == MDL_OK)
+        printf("loss %.4f\n", s->loss);
+    else
+        printf("the loss is not finite\n");
     for (size_t i = 0; i < s->n_steps && s->n_steps > 1; i++)
         printf("  after supervision step %zu: %.2f %%\n", i + 1, 100 * s->step_top1[i]);
     if (s->mean_steps < (double)s->n_steps)
@@ -245,6 +254,8 @@ static mdl_status run(const cli_args *args)
     cli_view_close(&view);
     if (status == MDL_OK)
         status = report(&e, cli_flag(args, "--json"));
+    if (status == MDL_OK && e.sound != MDL_OK) /* the detail may be another by now */
+        status = mdl_scores_check(&e.scores, e.checkpoint);
     mdl_scores_free(&e.scores);
     mdl_weights_destroy(&e.weights);
     mdl_evaluator_destroy(e.evaluator);

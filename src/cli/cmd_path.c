@@ -1,4 +1,5 @@
 /* mendel path: what lies on the straight line between two checkpoints. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,10 @@ static void print_table(const mdl_path_result *path)
     }
     printf("\n\nbarrier of the loss");
     for (size_t w = 0; w < MDL_PATH_LINES; w++)
-        printf("%s %s %.4f", w > 0 ? "," : ":", name_of(&path->line[w]), path->line[w].barrier);
+        if (isfinite(path->line[w].barrier))
+            printf("%s %s %.4f", w > 0 ? "," : ":", name_of(&path->line[w]), path->line[w].barrier);
+        else
+            printf("%s %s not finite", w > 0 ? "," : ":", name_of(&path->line[w]));
     printf("\n");
 }
 

@@ -104,8 +104,9 @@ static void describe_parents(const mdl__branch *branch, mdl__text *out)
 
 static bool better(const mdl__branch *branch, const mdl__model *a, const mdl__model *b)
 {
-    return branch->config.merge.final == MDL_FINAL_ACCURACY ? a->fitness_top1 > b->fitness_top1
-                                                            : a->fitness_loss < b->fitness_loss;
+    return branch->config.merge.final == MDL_FINAL_ACCURACY
+               ? mdl_better(a->fitness_top1, b->fitness_top1)
+               : mdl_better(-a->fitness_loss, -b->fitness_loss);
 }
 
 /* The best of all parents, and of the last weights and EMA of each training. */
@@ -157,8 +158,8 @@ static mdl_status score_parents(mdl__runner *r, mdl__branch *branch)
     const json_t *list = status == MDL_OK ? json_object_get(record.json, "parents") : NULL;
     for (size_t i = 0; i < branch->n_parents && status == MDL_OK; i++) {
         const json_t *item = json_array_get(list, i);
-        branch->parents[i].fitness_top1 = json_number_value(json_object_get(item, "top1"));
-        branch->parents[i].fitness_loss = json_number_value(json_object_get(item, "loss"));
+        branch->parents[i].fitness_top1 = mdl__json_number(item, "top1");
+        branch->parents[i].fitness_loss = mdl__json_number(item, "loss");
     }
     if (status == MDL_OK)
         choose_best(branch);

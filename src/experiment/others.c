@@ -127,7 +127,7 @@ static mdl_status choose_file(maker *m, const mdl__training *t, const char **lea
         if (status == MDL_OK)
             status = mdl__checkpoints_run(&c, path);
         double merit = accuracy ? c.scores.top1 : -c.scores.loss;
-        if (i == 0 || merit > best) {
+        if (status == MDL_OK && (i == 0 || mdl_better(merit, best))) {
             best = merit;
             *leaf = leaves[i];
         }

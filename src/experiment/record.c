@@ -68,8 +68,13 @@ void mdl__record_set(mdl__record *record, const char *key, json_t *value)
     json_object_set_new(record->json, key, value != NULL ? value : json_null());
 }
 
+double mdl__json_number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
 double mdl__record_number(const mdl__record *record, const char *key)
 {
-    const json_t *value = json_object_get(record->json, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return mdl__json_number(record->json, key);
 }

@@ -2,6 +2,7 @@
  * (Wortsman et al. 2022).  Statistics of BatchNorm are re-estimated at the end, as the search's. */
 #include "merge/merge_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,14 +73,15 @@ typedef struct ingredient {
     double top1, loss;
 } ingredient;
 
-/* The best first; equal ones by loss, then in the order given. */
+/* The best first; equal ones by loss, then in the order given; those without a finite loss, whose
+ * top1 is NAN, at last. */
 static int by_accuracy(const void *a, const void *b)
 {
     const ingredient *x = a, *y = b;
-    if (x->top1 != y->top1)
-        return x->top1 < y->top1 ? 1 : -1;
-    if (x->loss != y->loss)
-        return x->loss > y->loss ? 1 : -1;
+    if (mdl_better(x->top1, y->top1) || mdl_better(y->top1, x->top1))
+        return mdl_better(x->top1, y->top1) ? -1 : 1;
+    if (mdl_better(-x->loss, -y->loss) || mdl_better(-y->loss, -x->loss))
+        return mdl_better(-x->loss, -y->loss) ? -1 : 1;
     return (x->parent > y->parent) - (x->parent < y->parent);
 }
 
@@ -97,21 +99,28 @@ static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
         MDL_TRY(mdl__merger_load(m, job->parents[i], &s->trial));
         MDL_TRY(mdl__merger_judge(m, &s->trial, NULL, NULL, &s->scores, &complete));
         s->order[i] = (ingredient){i, s->scores.top1, s->scores.loss};
+        if (isfinite(s->scores.loss))
+            continue;
+        s->order[i].top1 = (double)NAN;
+        mdl__warn_left_out(job->parents[i]);
     }
     qsort(s->order, job->n_parents, sizeof *s->order, by_accuracy);
     double top1 = s->order[0].top1, n = 1;
+    if (isnan(top1))
+        return mdl_fail(MDL_NUMERIC, "greedy soup: no parent's loss on the held-out images is "
+                                     "finite: there is nothing to begin with");
     MDL_TRY(mdl__merger_load(m, job->parents[s->order[0].parent], &s->best));
     if (taken) {
         memset(taken, 0, job->n_parents * sizeof *taken);
         taken[s->order[0].parent] = true;
     }
-    for (size_t i = 1; i < job->n_parents; i++) {
+    for (size_t i = 1; i < job->n_parents && isfinite(s->order[i].top1); i++) {
         size_t parent = s->order[i].parent;
         MDL_TRY(mdl__merger_load(m, job->parents[parent], &s->trial));
         MDL_TRY(
             mdl__genome_mix(&m->genome, &s->best, n / (n + 1), &s->trial, 1 / (n + 1), &s->trial));
         MDL_TRY(mdl__merger_judge(m, &s->trial, NULL, NULL, &s->scores, &complete));
-        if (s->scores.top1 < top1)
+        if (s->scores.top1 < top1 || !isfinite(s->scores.loss))
             continue;
         MDL_TRY(mdl_weights_copy(&s->best, &s->trial));
         top1 = s->scores.top1;

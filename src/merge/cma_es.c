@@ -98,15 +98,23 @@ double mdl__cma_weight(size_t children, size_t rank)
     return log((double)children / 2 + 0.5) - log((double)rank + 1);
 }
 
-/* Rank of child i among n by accuracy; equal ones in order. */
+/* Rank of child i among n by accuracy; equal ones in order, those without a finite loss at last. */
 static size_t rank_of(const mdl__search *s, size_t i, size_t n)
 {
     size_t rank = 0;
     for (size_t k = 0; k < n; k++) {
-        double d = s->children[k].top1 - s->children[i].top1;
-        rank += d > 0 || (d == 0 && k < i);
+        double other = s->children[k].top1, own = s->children[i].top1;
+        rank += mdl_better(other, own) || (!mdl_better(own, other) && k < i);
     }
     return rank;
+}
+
+static size_t count_finite(const mdl__search *s, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += isfinite(s->children[i].top1);
+    return count;
 }
 
 /* Where the child's genome lies: in its spare place, or, if it is the best so far, with the
@@ -124,6 +132,10 @@ static mdl_status cma_finish(mdl__search *s, size_t n)
     if (n < s->batch) /* the last children of a search that ends within a generation */
         return MDL_OK;
     mdl__cma c = mdl__cma_constants(n, g->elements);
+    if (count_finite(s, n) < c.parents) { /* the steps are so wide that most children overflow */
+        s->sigma /= 2;
+        return MDL_OK;
+    }
     MDL_TRY(mdl__genome_mix(g, mean, 0, mean, 0, next));
     for (size_t rank = 0; rank < c.parents; rank++)
         for (size_t i = 0; i < n; i++)

@@ -17,6 +17,7 @@ static mdl_status evaluate_all(const mdl_merge_job *job, mdl_evaluator *evaluato
         mdl_safetensors_free(file);
         MDL_TRY(status);
         MDL_TRY(mdl_evaluator_run(evaluator, weights, scores));
+        MDL_TRY(mdl_scores_check(scores, job->parents[p]));
         if (p == 0)
             MDL_TRY(MDL_NEW(scores->count * scores->classes, "logits", sum));
         for (size_t i = 0; i < scores->count * scores->classes; i++)

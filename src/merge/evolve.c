@@ -208,7 +208,7 @@ static mdl_status judge(mdl__search *s, size_t worker, size_t c, bool all_sample
         return MDL_OK;
     for (size_t j = 0; j < s->archive.samples; j++)
         row[j] = score(s, scores, j);
-    s->children[c].top1 = scores->top1;
+    s->children[c].top1 = isfinite(scores->loss) ? scores->top1 : (double)NAN;
     s->children[c].loss = scores->loss;
     return MDL_OK;
 }
@@ -225,8 +225,8 @@ void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
     size_t k = a->places;
     *kept = false;
     *dropped = 0;
-    if (s->abandoned[c])
-        return;
+    if (s->abandoned[c] || !isfinite(s->children[c].loss))
+        return; /* scores that are no numbers are no answers to compete with */
     a->member[k] = s->children[c];
     memcpy(a->scores[k], s->child_scores + c * a->samples, a->samples * sizeof(float));
     *kept = s->strategy->admit(s) < k;

@@ -12,6 +12,8 @@ static double merit(const mdl_scores *s, size_t j, mdl_final criterion)
 
 bool mdl__beats(const mdl_scores *winner, const mdl_scores *other, mdl_final criterion)
 {
+    if (!isfinite(winner->loss) || !isfinite(other->loss))
+        return isfinite(winner->loss);
     double n = (double)winner->count, sum = 0, squares = 0;
     for (size_t j = 0; j < winner->count; j++)
         sum += merit(winner, j, criterion) - merit(other, j, criterion);
@@ -47,6 +49,22 @@ static size_t best_member(const mdl__search *s)
     return best;
 }
 
+/* Whether it may be the result: what is computed with it is finite, and so are the statistics that
+ * were estimated last. */
+static bool is_sound(const mdl__merger *m, const mdl_weights *weights, const mdl_scores *scores)
+{
+    return isfinite(scores->loss) && mdl_weights_check(m->graph, weights, "the winner") == MDL_OK;
+}
+
+/* The average that was settled and judged stays unless a sound winner beats it. */
+static bool average_stays(const mdl__search *s, const mdl_weights *winner, const mdl_scores *scores,
+                          const mdl_scores *average)
+{
+    if (!is_sound(s->merger, &s->average, average))
+        return false;
+    return !is_sound(s->merger, winner, scores) || !mdl__beats(scores, average, s->config->final);
+}
+
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
 {
     mdl__merger *m = s->merger;
@@ -64,7 +82,7 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
         status = mdl__merger_settle(m, &s->average);
         if (status == MDL_OK)
             status = mdl_evaluator_run(m->evaluator, &s->average, &average);
-        if (status == MDL_OK && !mdl__beats(scores, &average, s->config->final)) {
+        if (status == MDL_OK && average_stays(s, winner, scores, &average)) {
             winner = &s->average;
             scores = &average;
             result->is_average = true;
@@ -75,6 +93,8 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     result->fitness_loss = scores->loss;
     result->seconds = s->seconds;
     result->workers = s->crew.workers;
+    if (status == MDL_OK)
+        status = mdl_scores_check(scores, "the winner");
     mdl_scores_free(&average);
     if (status != MDL_OK || !s->lineage)
         return status;

@@ -162,7 +162,8 @@ typedef struct mdl_path_line { /* one way to interpolate */
     bool aligned;              /* the second was aligned to the first before */
     bool recalibrated;         /* statistics re-estimated at each point, else interpolated */
     double top1[MDL_MAX_PATH], loss[MDL_MAX_PATH]; /* at each t, on the held-out images */
-    double barrier; /* the most by which the loss lies above the line between its two ends */
+    double barrier; /* the most by which the loss lies above the line between its two ends; NAN
+                       where a loss is not finite */
 } mdl_path_line;
 typedef struct mdl_path_result {
     size_t points, images;

@@ -11,7 +11,7 @@
 typedef struct mdl__member { /* saved as it is */
     uint64_t id;             /* from 1 in order of creation; 0: the place is empty */
     uint64_t genome;         /* which of the search's genomes it owns */
-    double top1, loss;       /* on the fitness images */
+    double top1, loss;       /* on the fitness images; of a member both are finite */
 } mdl__member;
 
 /* K places and one for the child that is being judged (row K).  An empty place stands for a zero
@@ -138,6 +138,8 @@ mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator
                              void *user, mdl_scores *scores, bool *complete) MDL_MUST_CHECK;
 /* The one re-estimation of BatchNorm's statistics over all training images, at the end. */
 mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights) MDL_MUST_CHECK;
+/* Say that a parent takes no part, because its loss is not finite. */
+void mdl__warn_left_out(const char *parent);
 /* `kind` goes into the metadata. */
 mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
                             const mdl_weights *weights) MDL_MUST_CHECK;

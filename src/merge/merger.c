@@ -139,6 +139,14 @@ mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
     return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
 }
 
+void mdl__warn_left_out(const char *parent)
+{
+    mdl_log(MDL_LOG_WARN,
+            "%s is left out: its loss on the fitness images is not finite, though its weights are; "
+            "what is computed with them grows too large",
+            parent);
+}
+
 /* Save with further metadata (NULL values are left out). */
 static mdl_status save(mdl__merger *m, const char *path, const char *kind,
                        const char *const image_keys[MDL_IMAGE_METADATA],

@@ -25,14 +25,21 @@ static mdl_status measure(line_walker *w, mdl_path_line *line, size_t i, double 
     MDL_TRY(mdl_evaluator_run(w->merger.evaluator, &w->point, &w->scores));
     line->top1[i] = w->scores.top1;
     line->loss[i] = w->scores.loss;
+    /* In between anything may be found; the ends are what was given. */
+    bool given = !line->aligned && !line->recalibrated;
+    if (given && (t == 0 || t == 1))
+        return mdl_scores_check(&w->scores, w->merger.job->parents[t == 0 ? 0 : 1]);
     return MDL_OK;
 }
 
 static double barrier(const mdl_path_result *path, const mdl_path_line *line)
 {
     double most = 0, first = line->loss[0], last = line->loss[path->points - 1];
-    for (size_t i = 0; i < path->points; i++)
+    for (size_t i = 0; i < path->points; i++) {
+        if (!isfinite(line->loss[i]))
+            return (double)NAN;
         most = fmax(most, line->loss[i] - ((1 - path->t[i]) * first + path->t[i] * last));
+    }
     return most;
 }
 

@@ -172,15 +172,18 @@ static mdl_status put_weights(mdl_state_writer *state, const char *name, size_t 
 }
 
 static mdl_status get_weights(const mdl_state *state, const char *name, size_t number,
-                              mdl_weights *weights, size_t n_buffers)
+                              const mdl_graph *graph, mdl_weights *weights)
 {
+    size_t n_buffers = mdl_graph_buffer_count(graph);
     char text[64];
     snprintf(text, sizeof text, "%s %zu", name, number);
     MDL_TRY(mdl_state_get_buffer(state, text, weights->params));
-    if (n_buffers == 0)
-        return MDL_OK;
-    snprintf(text, sizeof text, "%s statistics %zu", name, number);
-    return mdl_state_get_buffer(state, text, weights->buffers);
+    if (n_buffers > 0) {
+        char statistics[64];
+        snprintf(statistics, sizeof statistics, "%s statistics %zu", name, number);
+        MDL_TRY(mdl_state_get_buffer(state, statistics, weights->buffers));
+    }
+    return mdl_weights_check(graph, weights, text);
 }
 
 static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
@@ -231,7 +234,7 @@ mdl_status mdl__search_save(mdl__search *s)
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
     mdl__archive *a = &s->archive;
-    size_t n_buffers = s->merger->genome.n_buffers;
+    const mdl_graph *graph = s->merger->graph;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
     MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
@@ -243,14 +246,14 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
         snprintf(name, sizeof name, "scores %zu", i);
         MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
         MDL_TRY(mdl__search_genome(s, i));
-        MDL_TRY(get_weights(state, "genome", i, &s->genomes[i], n_buffers));
+        MDL_TRY(get_weights(state, "genome", i, graph, &s->genomes[i]));
     }
     MDL_TRY(
         mdl_state_get(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
     for (size_t i = 0; i < s->n_origins; i++)
-        MDL_TRY(get_weights(state, "origin", i, &s->origins[i], n_buffers));
+        MDL_TRY(get_weights(state, "origin", i, graph, &s->origins[i]));
     if (s->average.params)
-        MDL_TRY(get_weights(state, "average", 0, &s->average, n_buffers));
+        MDL_TRY(get_weights(state, "average", 0, graph, &s->average));
     s->next_id = saved.next_id;
     s->evaluations = saved.evaluations;
     s->lineage_bytes = saved.lineage_bytes;

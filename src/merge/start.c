@@ -1,6 +1,7 @@
 /* The first members of a search: random models, or the parents and their averages. */
 #include "merge/merge_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Judge the genome in spare[0], let it ask for a place, and keep it where the strategy wants all.
@@ -49,6 +50,8 @@ static mdl_status from_parents(mdl__search *s)
             MDL_TRY(
                 mdl__genome_mix(&m->genome, &s->average, (n - 1) / n, parent, 1 / n, &s->average));
         MDL_TRY(admit_start(s, job->parents[i]));
+        if (!isfinite(s->children[0].loss))
+            mdl__warn_left_out(job->parents[i]);
     }
     return MDL_OK;
 }
@@ -84,6 +87,19 @@ static mdl_status averages(mdl__search *s, mdl_weights *second)
     return admit_start(s, "average of all parents");
 }
 
+/* Without a member there is nobody to draw parents from. */
+static mdl_status expect_member(const mdl__search *s)
+{
+    const mdl__archive *a = &s->archive;
+    for (size_t i = 0; i < a->places; i++)
+        if (a->member[i].id != 0)
+            return MDL_OK;
+    return mdl_fail(MDL_NUMERIC,
+                    "the loss on the fitness images is finite for none of the models that the "
+                    "search begins with (%llu)",
+                    (unsigned long long)s->next_id - 1);
+}
+
 mdl_status mdl__search_start(mdl__search *s)
 {
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
@@ -91,10 +107,9 @@ mdl_status mdl__search_start(mdl__search *s)
     for (size_t i = 0; s->config->from_scratch == 0 && i < s->job->n_parents; i++)
         MDL_TRY(mdl__merger_load(s->merger, s->job->parents[i], &s->genomes[s->spare[0]]));
     MDL_TRY(mdl__lineage_open(s));
-    if (s->config->from_scratch > 0)
-        return from_scratch(s);
-    MDL_TRY(from_parents(s));
-    if (!s->config->start_averages)
+    MDL_TRY(s->config->from_scratch > 0 ? from_scratch(s) : from_parents(s));
+    MDL_TRY(expect_member(s));
+    if (s->config->from_scratch > 0 || !s->config->start_averages)
         return MDL_OK;
     mdl_weights second = {0};
     MDL_TRY(mdl_weights_create(s->merger->graph, s->job->device, &second));

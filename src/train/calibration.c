@@ -43,12 +43,13 @@ mdl_status mdl_calibrate(const mdl_scores *s, const int32_t *labels, bool stable
         size_t label = (size_t)labels[i];
         size_t best =
             mdl_probabilities(s->logits + i * s->classes, s->classes, temperature, stablemax, p);
-        size_t bin =
-            mdl_min_size((size_t)(p[best] * MDL_CALIBRATION_BINS), MDL_CALIBRATION_BINS - 1);
+        size_t bin = isfinite(p[best]) ? mdl_min_size((size_t)(p[best] * MDL_CALIBRATION_BINS),
+                                                      MDL_CALIBRATION_BINS - 1)
+                                       : 0;
         out->bin[bin].count++;
         out->bin[bin].confidence += p[best];
         out->bin[bin].accuracy += best == label;
-        out->loss -= log(fmax(p[label], 1e-300));
+        out->loss -= isnan(p[label]) ? p[label] : log(fmax(p[label], 1e-300));
         for (size_t c = 0; c < s->classes; c++)
             out->brier += (p[c] - (c == label)) * (p[c] - (c == label));
     }

@@ -231,6 +231,24 @@ const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *e)
 /* ---- scores ------------------------------------------------------------------------------------
  */
 
+bool mdl_better(double a, double b)
+{
+    return isfinite(a) && (!isfinite(b) || a > b);
+}
+
+mdl_status mdl_scores_check(const mdl_scores *s, const char *what)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < s->count; i++)
+        bad += !isfinite(s->losses[i]);
+    if (bad == 0)
+        return MDL_OK;
+    return mdl_fail(MDL_NUMERIC,
+                    "%s: the loss of %zu of %zu images is not finite: the weights are finite, but "
+                    "what is computed with them grows beyond float32",
+                    what, bad, s->count);
+}
+
 void mdl_scores_free(mdl_scores *s)
 {
     mdl_free(s->correct);
@@ -373,7 +391,12 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
         MDL_TRY(
             mdl_view_download_f64(&logits, s->logits + first * e->classes, e->batch * e->classes));
     }
-    return read_steps(e, first, n, s);
+    MDL_TRY(read_steps(e, first, n, s));
+    /* The largest of logits among which one is no number is no answer. */
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(s->losses[e->order[first + i]]))
+            s->correct[e->order[first + i]] = 0;
+    return MDL_OK;
 }
 
 mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_scores *s)

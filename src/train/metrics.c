@@ -25,6 +25,9 @@ mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *
     MDL_TRY(mdl_evaluator_run(t->evaluator, &t->weights, &t->scores));
     line->fitness_loss = t->scores.loss;
     line->fitness_top1 = t->scores.top1;
+    if (!isfinite(line->fitness_loss))
+        mdl__say(t, "epoch %llu: the loss on the held-out images is not finite",
+                 (unsigned long long)line->epoch);
     return MDL_OK;
 }
 

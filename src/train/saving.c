@@ -99,6 +99,13 @@ static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
     return t->stepwise ? mdl__slots_put(t, state) : MDL_OK;
 }
 
+/* The loss that was seen last is that of the weights before the last step. */
+static mdl_status check_weights(const mdl__trainer *t, const char *path)
+{
+    MDL_TRY(mdl_weights_check(t->built.graph, &t->weights, path));
+    return t->ema.params ? mdl_weights_check(t->built.graph, &t->ema, path) : MDL_OK;
+}
+
 mdl_status mdl__state_save(const mdl__trainer *t)
 {
     char path[MDL_PATH_MAX];
@@ -106,6 +113,9 @@ mdl_status mdl__state_save(const mdl__trainer *t)
     if (!mdl__writes(t->job))
         return MDL_OK;
     MDL_TRY(out_path(t->job, path, "resume.state"));
+    mdl_status sound = check_weights(t, path);
+    if (sound != MDL_OK)
+        return mdl_fail_context(sound, "not written");
     MDL_TRY(mdl_state_create(path, &state));
     mdl_status status = put_all(t, state);
     if (status != MDL_OK) {
@@ -156,8 +166,9 @@ static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
 
 mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
 {
-    char now[96] = "";
+    char now[96] = "", path[MDL_PATH_MAX];
     size_t size = 0;
+    MDL_TRY(out_path(t->job, path, "resume.state"));
     MDL_TRY(get_position(t, state));
     MDL_TRY(mdl_state_get_buffer(state, "params", t->weights.params));
     if (t->n_buffers > 0)
@@ -169,6 +180,7 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
         MDL_TRY(mdl_state_get_buffer(state, "ema", t->ema.params));
     if (t->ema.params && t->n_buffers > 0)
         MDL_TRY(mdl_state_get_buffer(state, "ema_buffers", t->ema.buffers));
+    MDL_TRY(check_weights(t, path));
     if (t->stepwise)
         MDL_TRY(mdl__slots_get(t, state));
     mdl__say(t, "resumed from %s/resume.state: %llu epochs and %llu steps of the next were done",

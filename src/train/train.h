@@ -72,7 +72,7 @@ mdl_dtype mdl_precision_real(mdl_precision precision); /* the floating type of a
 /* What a model did on the images of a split, in the split's order. */
 typedef struct mdl_scores {
     size_t count, classes;
-    float *correct; /* [count], 1 or 0 */
+    float *correct; /* [count], 1 or 0; 0 where the loss is not finite */
     double *losses; /* [count], -log p(true class), no smoothing */
     double *logits; /* [count, classes]; NULL unless asked for */
     float *q;       /* [count, n_steps], halting logits; NULL where the model has none */
@@ -83,6 +83,11 @@ typedef struct mdl_scores {
     double mean_steps; /* supervision steps used on average (halting), else n_steps */
 } mdl_scores;
 void mdl_scores_free(mdl_scores *scores);
+/* Whether score a is greater than b, where one that is not finite is the least of all: by this, not
+ * by `>`, whatever is chosen by a score is chosen (the negative of a loss is a score). */
+bool mdl_better(double a, double b);
+/* MDL_NUMERIC where a loss is not finite; `what` names the model. */
+mdl_status mdl_scores_check(const mdl_scores *scores, const char *what) MDL_MUST_CHECK;
 
 typedef struct mdl_evaluator mdl_evaluator;
 typedef struct mdl_evaluator_options {
