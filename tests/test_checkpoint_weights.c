@@ -357,6 +357,69 @@ static void files_of_other_models(void **state)
     assert_same_buffers(weights.params, other.params);
 }
 
+/* Write `value` in the file's place `at` of a tensor. */
+static double spoiled;
+static size_t spoiled_at;
+static void spoil(mdl_file_tensor *tensor)
+{
+    static float copy[16384];
+    static double wide[16384];
+    assert_in_range(tensor->count, 1, MDL_COUNT(copy));
+    memcpy(copy, tensor->data, tensor->count * sizeof(*copy));
+    copy[spoiled_at] = (float)spoiled;
+    tensor->data = copy;
+    if (isfinite((float)spoiled) || !isfinite(spoiled))
+        return;
+    for (size_t i = 0; i < tensor->count; i++) /* only a wider type can hold it */
+        wide[i] = (double)copy[i];
+    wide[spoiled_at] = spoiled;
+    tensor->type = MDL_FILE_F64;
+    tensor->data = wide;
+}
+
+static void values_that_are_no_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t at;
+        double value;
+        const char *says;
+    } cases[] = {
+        {"conv.weight", 119, (double)NAN, "conv.weight[4,3,2,1] is nan"},
+        {"fc.weight", 102, (double)INFINITY, "fc.weight[1,2] is inf"},
+        {"fc.bias", 0, -(double)INFINITY, "fc.bias[0] is -inf"},
+        {"bn.running_mean", 1, (double)NAN, "bn.running_mean[1] is nan"},
+        {"bn.running_var", 2, (double)INFINITY, "bn.running_var[2] is inf"},
+        {"bn.running_var", 3, -1e-6, "bn.running_var[3] is -1e-06, and no variance is negative"},
+        {"fc.weight", 1, 1e39, "fc.weight[0,1] is 1e+39, more than float32 can hold"},
+    };
+    for (size_t i = 0; i < MDL_COUNT(cases); i++) {
+        assert_int_equal(mdl_weights_init(graph, 13, &weights), MDL_OK);
+        assert_int_equal(mdl_weights_copy(&other, &weights), MDL_OK);
+        spoiled = cases[i].value;
+        spoiled_at = cases[i].at;
+        assert_int_equal(load_changed(cases[i].name, spoil, false), MDL_NUMERIC);
+        if (strstr(mdl_error_detail(), cases[i].says) == NULL)
+            fail_msg("\"%s\" is not in: %s", cases[i].says, mdl_error_detail());
+        assert_non_null(strstr(mdl_error_detail(), path));
+        assert_same_buffers(weights.params, other.params); /* nothing was loaded */
+    }
+    /* What could not be loaded is not written, and what was there stays. */
+    const mdl_checkpoint_info info = {.config = NULL};
+    assert_int_equal(mdl_weights_save(path, graph, &weights, &info), MDL_OK);
+    assert_int_equal(mdl_weights_check(graph, &weights, "it"), MDL_OK);
+    float bad = (float)NAN;
+    mdl_view first = mdl_buffer_view(weights.params, 0, MDL_F32, MDL_SHAPE1(1));
+    assert_int_equal(mdl_view_upload_f32(&first, &bad, 1), MDL_OK);
+    assert_int_equal(mdl_weights_check(graph, &weights, "it"), MDL_NUMERIC);
+    assert_non_null(strstr(mdl_error_detail(), "it: conv.weight[0,0,0,0] is nan"));
+    assert_int_equal(mdl_weights_save(path, graph, &weights, &info), MDL_NUMERIC);
+    assert_non_null(strstr(mdl_error_detail(), "not written"));
+    assert_int_equal(mdl_safetensors_read(path, &opened), MDL_OK);
+    assert_int_equal(mdl_weights_load(opened, path, graph, &other), MDL_OK);
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
@@ -396,6 +459,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(truncated_normal, set_up_f64, tear_down),
         cmocka_unit_test_setup_teardown(copy_and_arena, set_up_f32, tear_down),
         {"other_models_f32", files_of_other_models, set_up_f32, tear_down, NULL},
+        cmocka_unit_test_setup_teardown(values_that_are_no_numbers, set_up_f32, tear_down),
         cmocka_unit_test_setup_teardown(out_of_memory, set_up_f32, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

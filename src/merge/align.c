@@ -381,6 +381,9 @@ mdl_status mdl__align(mdl__merger *m, mdl_align_method method, const mdl_weights
     mdl_status status = create_match(&groups, &match);
     if (status == MDL_OK)
         status = align(m, method, &groups, match, a, b, result);
+    if (status == MDL_NUMERIC)
+        status = mdl_fail_context(status, "%s and %s cannot be aligned", m->job->parents[0],
+                                  m->job->parents[1]);
     for (size_t g = 0; g < groups.count && match != NULL; g++)
         mdl_free(match[g]);
     mdl_free((void *)match);

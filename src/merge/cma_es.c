@@ -113,7 +113,7 @@ static size_t count_finite(const mdl__search *s, size_t n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += isfinite(s->children[i].top1);
+        count += isfinite(s->children[i].top1) ? 1 : 0;
     return count;
 }
 

@@ -240,7 +240,7 @@ mdl_status mdl_scores_check(const mdl_scores *s, const char *what)
 {
     size_t bad = 0;
     for (size_t i = 0; i < s->count; i++)
-        bad += !isfinite(s->losses[i]);
+        bad += isfinite(s->losses[i]) ? 0 : 1;
     if (bad == 0)
         return MDL_OK;
     return mdl_fail(MDL_NUMERIC,
