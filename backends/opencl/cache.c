@@ -5,6 +5,7 @@
  * has built one, so that only a build that may take long is told. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/opencl/ocl_internal.h"
 
@@ -80,9 +81,14 @@ static void *read_file(const char *path, const header *wanted_header, size_t *si
 {
     header h;
     void *program = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file)
+    int fd;
+    if (mdl_file_open(path, &fd) != MDL_OK)
         return NULL;
+    FILE *file = fdopen(fd, "rb");
+    if (!file) {
+        close(fd);
+        return NULL;
+    }
     bool good = fread(&h, sizeof h, 1, file) == 1 && h.program_size > 0 &&
                 h.program_size < ((uint64_t)1 << 30);
     *size = good ? (size_t)h.program_size : 0;
@@ -129,10 +135,12 @@ bool ocl_cache_is_first(const ocl_state *state, const ocl_source_text *text)
     header h;
     char path[MDL_PATH_MAX];
     bool here;
-    FILE *file = describe(state, text, &h, path, &here) == MDL_OK ? fopen(path, "rb") : NULL;
-    if (file)
-        fclose(file);
-    return !file;
+    int fd = -1;
+    bool there =
+        describe(state, text, &h, path, &here) == MDL_OK && mdl_file_open(path, &fd) == MDL_OK;
+    if (there)
+        close(fd);
+    return !there;
 }
 
 static bool write_file(const char *path, const header *h, const void *program)

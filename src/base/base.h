@@ -133,8 +133,12 @@ bool mdl_text_is_utf8(const char *text);
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-/* Read a whole file; a NUL byte is added behind it (not counted in *size).  Files larger than
- * `limit` bytes are refused (0: no limit).  Free *data with mdl_free. */
+/* Open a regular file for reading; anything else (a named pipe, a device, a folder) is refused
+ * without waiting for it.  The caller closes *fd, which is -1 on failure. */
+mdl_status mdl_file_open(const char *path, int *fd) MDL_MUST_CHECK;
+/* Read a whole regular file, or a pipe that has no name (/dev/stdin); a NUL byte is added behind it
+ * (not counted in *size).  Files larger than `limit` bytes are refused (0: no limit).  Free *data
+ * with mdl_free. */
 mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *size) MDL_MUST_CHECK;
 
 /* A file written under a temporary name in the same folder; commit flushes it to the disk

@@ -32,20 +32,60 @@ static mdl_status fail_too_large(const char *path, size_t limit)
                     limit);
 }
 
-/* *data may be set on failure too; the caller frees it. */
-static mdl_status read_all(int fd, const char *path, size_t limit, char **data, size_t *size)
+/* A pipe that has no name in the file system is one that the caller of the program opened for it
+ * (/dev/stdin, the shell's <(command)): somebody writes to it.  A named one may wait for ever. */
+static bool has_name(const char *path)
+{
+    char *real = realpath(path, NULL);
+    free(real);
+    return real != NULL;
+}
+
+/* Open what can be read to an end: a regular file or, where `pipes`, a pipe without a name. Nothing
+ * here waits: not for the other end of a named pipe, not for a terminal. */
+static mdl_status open_readable(const char *path, bool pipes, int *fd, struct stat *info)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int error = errno;
+    bool opened = *fd >= 0;
+    bool known = opened ? fstat(*fd, info) == 0 : stat(path, info) == 0;
+    if (opened && !known)
+        error = errno;
+    if (!opened && (!known || S_ISREG(info->st_mode) || S_ISDIR(info->st_mode)))
+        return fail_errno("open", path, error);
+    const char *kind = !known                    ? NULL
+                       : S_ISREG(info->st_mode)  ? NULL
+                       : S_ISDIR(info->st_mode)  ? "a folder"
+                       : S_ISFIFO(info->st_mode) ? "a named pipe"
+                       : S_ISSOCK(info->st_mode) ? "a socket"
+                                                 : "a device";
+    if (opened && known && pipes && S_ISFIFO(info->st_mode) && !has_name(path))
+        kind = fcntl(*fd, F_SETFL, 0) == 0 ? NULL : kind; /* reads of a pipe may wait */
+    if (opened && known && kind == NULL)
+        return MDL_OK;
+    if (opened)
+        close(*fd);
+    *fd = -1;
+    return known ? mdl_fail(MDL_IO, "cannot read %s: it is %s, not a regular file", path, kind)
+                 : fail_errno("examine", path, error);
+}
+
+mdl_status mdl_file_open(const char *path, int *fd)
 {
     struct stat info;
-    if (fstat(fd, &info) != 0)
-        return fail_errno("examine", path, errno);
-    if (S_ISDIR(info.st_mode))
-        return mdl_fail(MDL_IO, "cannot read %s: it is a folder", path);
+    return open_readable(path, false, fd, &info);
+}
+
+/* *data may be set on failure too; the caller frees it. */
+static mdl_status read_all(int fd, const struct stat *info, const char *path, size_t limit,
+                           char **data, size_t *size)
+{
     /* The size is a hint only: it is 0 for pipes, and the file may grow while it is read. */
     size_t capacity = 4096;
-    if (S_ISREG(info.st_mode) && info.st_size > 0) {
-        if ((uintmax_t)info.st_size > limit)
+    if (S_ISREG(info->st_mode) && info->st_size > 0) {
+        if ((uintmax_t)info->st_size > limit)
             return fail_too_large(path, limit);
-        capacity = (size_t)info.st_size + 1; /* one more, so that the end is seen */
+        capacity = (size_t)info->st_size + 1; /* one more, so that the end is seen */
     }
     MDL_TRY(mdl_alloc(capacity + 1, 1, path, (void **)data));
     size_t used = 0;
@@ -72,12 +112,12 @@ static mdl_status read_all(int fd, const char *path, size_t limit, char **data, 
 
 mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *size)
 {
+    struct stat info;
+    int fd;
     *data = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno("open", path, errno);
-    mdl_status status = read_all(fd, path, limit > 0 ? limit : SIZE_MAX / 4, data, size);
+    MDL_TRY(open_readable(path, true, &fd, &info));
+    mdl_status status = read_all(fd, &info, path, limit > 0 ? limit : SIZE_MAX / 4, data, size);
     close(fd);
     if (status != MDL_OK) {
         mdl_free(*data);
@@ -148,6 +188,22 @@ static mdl_status open_temporary(const char *name, int *fd)
     return fail_errno("empty", name, error);
 }
 
+/* Open a device or pipe to write to; a pipe that nobody reads is not waited for. */
+static mdl_status open_direct(const char *path, int *fd)
+{
+    *fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*fd < 0 && errno == ENXIO)
+        return mdl_fail(MDL_IO, "cannot write %s: nobody reads at its other end", path);
+    if (*fd < 0)
+        return fail_errno("open", path, errno);
+    if (fcntl(*fd, F_SETFL, 0) == 0)
+        return MDL_OK;
+    int error = errno;
+    close(*fd);
+    *fd = -1;
+    return fail_errno("open", path, error);
+}
+
 mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out)
 {
     mdl_atomic_file *file;
@@ -158,9 +214,7 @@ mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out)
     if (status == MDL_OK && !file->direct) {
         status = open_temporary(file->temporary, &fd);
     } else if (status == MDL_OK) {
-        fd = open(file->path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-            status = fail_errno("open", path, errno);
+        status = open_direct(file->path, &fd);
     }
     if (status == MDL_OK) {
         file->stream = fdopen(fd, "wb");
@@ -212,8 +266,10 @@ static mdl_status flush_folder(const char *path)
     memcpy(folder, length > 0 ? path : ".", mdl_max_size(length, 1));
     folder[mdl_max_size(length, 1)] = '\0';
     int fd = open(folder, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 && errno == EACCES)
         return MDL_OK; /* one may write to folders that one may not read */
+    if (fd < 0)
+        return fail_errno("flush", folder, errno);
     mdl_status status = MDL_OK;
     if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: this file system cannot */
         status = fail_errno("flush", folder, errno);

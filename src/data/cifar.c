@@ -4,6 +4,7 @@
  * whole records. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/internal.h"
 
@@ -113,9 +114,13 @@ static mdl_status read_records(const cifar_set *kind, const char *path, FILE *fi
 static mdl_status read_file(const cifar_set *kind, const char *path, size_t first, size_t records,
                             mdl_dataset *set)
 {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return mdl_fail(MDL_IO, "cannot open %s: %s", path, strerror(errno));
+    int fd;
+    MDL_TRY(mdl_file_open(path, &fd));
+    FILE *file = fdopen(fd, "rb");
+    if (file == NULL) {
+        close(fd);
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: %s", path, strerror(errno));
+    }
     mdl_status status = read_records(kind, path, file, first, records, set);
     fclose(file);
     return status;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 #include <openssl/evp.h>
@@ -86,9 +87,13 @@ static mdl_status hash_stream(FILE *file, const char *path, char hex[HEX])
 
 static mdl_status hash_file(const char *path, char hex[HEX])
 {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return mdl_fail(MDL_IO, "cannot open %s: %s", path, strerror(errno));
+    int fd;
+    MDL_TRY(mdl_file_open(path, &fd));
+    FILE *file = fdopen(fd, "rb");
+    if (file == NULL) {
+        close(fd);
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: %s", path, strerror(errno));
+    }
     mdl_status status = hash_stream(file, path, hex);
     fclose(file);
     return status;

@@ -2,6 +2,7 @@
  * magic and sizes, then bytes.  Plain or gzip, with the published file names.  Images of bytes
  * only, one channel. */
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "data/internal.h"
@@ -89,13 +90,15 @@ static void idx_close(idx_file *file)
 /* Opens and reads the header.  The caller closes, also after a failure. */
 static mdl_status idx_open(const char *folder, bool test, bool images, idx_file *file)
 {
-    uint64_t size;
+    int fd;
     file->stream = NULL;
     MDL_TRY(find_file(folder, test, images, file->path, sizeof(file->path)));
-    MDL_TRY(mdl__file_size(file->path, &size)); /* a regular file */
-    file->stream = gzopen(file->path, "rb");
-    if (file->stream == NULL)
-        return mdl_fail(MDL_IO, "cannot open %s", file->path);
+    MDL_TRY(mdl_file_open(file->path, &fd));
+    file->stream = gzdopen(fd, "rb");
+    if (file->stream == NULL) {
+        close(fd);
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s", file->path);
+    }
     return read_header(file, images ? MAGIC_IMAGES : MAGIC_LABELS);
 }
 

@@ -53,7 +53,8 @@ extern const size_t mdl__digits_csv_gz_size;
 
 /* Height and width of a JPEG or PNG file, which is told by its first bytes, not by its name. */
 mdl_status mdl__image_info(const char *path, size_t *height, size_t *width) MDL_MUST_CHECK;
-/* Its pixels as [height, width, 3]; the file must have this size.  Transparency becomes black. */
+/* Its pixels as [height, width, 3]; the file must have this size.  They are those that Pillow's
+ * convert("RGB") gives: see image_png.c and image_jpeg.c. */
 mdl_status mdl__image_read(const char *path, size_t height, size_t width,
                            uint8_t *rgb) MDL_MUST_CHECK;
 
