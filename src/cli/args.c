@@ -232,7 +232,24 @@ static mdl_status check_unnamed(const mdl_config *config)
                   : MDL_OK;
 }
 
-mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data)
+/* Classes are matched by name with those of the checkpoint, where it has names. */
+static mdl_status match_classes(const char *checkpoint, const mdl_config *config, mdl_data *data)
+{
+    mdl_safetensors *file;
+    MDL_TRY(mdl_safetensors_read(checkpoint, &file));
+    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    if (text == NULL && data->class_names != NULL && data->classes < config->model.classes)
+        mdl_log(MDL_LOG_WARN,
+                "%s has %zu classes, the model %zu; %s has no names of classes: they are taken by "
+                "number (an empty folder holds the place of a class)",
+                config->data.source, data->classes, config->model.classes, checkpoint);
+    mdl_status status = mdl_data_match_classes(data, text, checkpoint);
+    mdl_safetensors_free(file);
+    return status;
+}
+
+mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **device,
+                    mdl_data **data)
 {
     if (data != NULL)
         MDL_TRY(check_unnamed(config));
@@ -242,6 +259,8 @@ mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data)
     if (data == NULL)
         return MDL_OK;
     MDL_TRY(mdl_data_open(&config->data, data));
+    if (checkpoint != NULL)
+        MDL_TRY(match_classes(checkpoint, config, *data));
     return mdl_config_use_data(config, *data);
 }
 

@@ -100,8 +100,10 @@ mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const cha
 /* The configuration of a command: defaults, then --config, then what `checkpoint` (may be NULL)
  * carries, then --set, --data and the other options; checked. */
 mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *config);
-/* Open the device and (data may be NULL) the data of a configuration, which takes its input. */
-mdl_status cli_open(mdl_config *config, mdl_device **device, mdl_data **data);
+/* Open the device and (data may be NULL) the data of a configuration, which takes its input.  The
+ * data's classes get the numbers they have in `checkpoint` (NULL: none), by name. */
+mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **device,
+                    mdl_data **data);
 /* What --backend takes for the first GPU that can be used; false: there is none. */
 bool cli_find_gpu(char *text, size_t size);
 /* "runs/<name of the file without its ending>", or runs/<otherwise>. */

@@ -31,7 +31,7 @@ static mdl_status align(alignment *a, const cli_args *args)
     bool with_data = a->method == MDL_ALIGN_ACTIVATIONS || cli_flag(args, "--data");
     const char *second = args->positional[1];
     MDL_TRY(cli_config(args, second, &a->config));
-    MDL_TRY(cli_open(&a->config, &a->device, with_data ? &a->data : NULL));
+    MDL_TRY(cli_open(&a->config, second, &a->device, with_data ? &a->data : NULL));
     if (!with_data && a->config.model.height == 0)
         MDL_TRY(mdl_config_assume_data(&a->config));
     MDL_TRY(mdl_config_model_text(&a->config, &a->text));

@@ -193,7 +193,7 @@ static mdl_status run(const cli_args *args)
     MDL_TRY(cli_config(args, NULL, &b.config));
     cli_view_open(&b.view, b.json);
     cli_install_log(&b.view);
-    mdl_status status = cli_open(&b.config, &b.device, NULL);
+    mdl_status status = cli_open(&b.config, NULL, &b.device, NULL);
     if (status == MDL_OK)
         status = mdl_config_assume_data(&b.config);
     if (status == MDL_OK)

@@ -33,7 +33,6 @@ static mdl_status fetch(const cli_args *args)
 
 static mdl_status classes_text(const mdl_data *data, json_t *list)
 {
-    const mdl_dataset *set = data->train;
     for (size_t c = 0; c < data->classes; c++) {
         size_t counts[3] = {0};
         for (int s = 0; s < 3; s++) {
@@ -44,7 +43,7 @@ static mdl_status classes_text(const mdl_data *data, json_t *list)
                 counts[s] += (size_t)labels[i] == c;
             mdl_free(labels);
         }
-        const char *name = set->class_names != NULL ? set->class_names[c] : "";
+        const char *name = data->class_names != NULL ? data->class_names[c] : "";
         if (list != NULL)
             json_array_append_new(list,
                                   json_pack("{s:s, s:I, s:I, s:I}", "name", name, "train",

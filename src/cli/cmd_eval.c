@@ -38,14 +38,36 @@ static mdl_status parse_split(const char *text, mdl_split *out)
                           text);
 }
 
-/* index, label, predicted class, raw logits with as many digits as tell all numbers apart. */
+/* A class by its name, in quotation marks where CSV needs them; nothing for outputs that no class
+ * of the data uses. */
+static mdl_status write_name(const evaluation *e, size_t class_number, mdl_atomic_file *file)
+{
+    char *name;
+    if (class_number >= e->data->classes)
+        return mdl_atomic_printf(file, ",");
+    MDL_TRY(mdl_text_escaped(e->data->class_names[class_number], MDL_TEXT_VISIBLE, &name));
+    bool quoted = strpbrk(name, ",\" ") != NULL;
+    mdl_status status = mdl_atomic_printf(file, quoted ? ",\"" : ",");
+    for (const char *at = name; *at != '\0' && status == MDL_OK; at++)
+        status = mdl_atomic_printf(file, *at == '"' ? "\"\"" : "%c", *at);
+    if (status == MDL_OK && quoted)
+        status = mdl_atomic_printf(file, "\"");
+    mdl_free(name);
+    return status;
+}
+
+/* index, label, predicted class, raw logits with as many digits as tell all numbers apart, and the
+ * names of the two classes where they are known. */
 static mdl_status write_rows(const evaluation *e, const int32_t *labels, mdl_atomic_file *file)
 {
     const mdl_scores *s = &e->scores;
     int digits = e->device->real == MDL_F64 ? 17 : 9;
+    char **names = e->data->class_names;
     MDL_TRY(mdl_atomic_printf(file, "index,label,predicted"));
     for (size_t c = 0; c < s->classes; c++)
         MDL_TRY(mdl_atomic_printf(file, ",logit_%zu", c));
+    if (names != NULL)
+        MDL_TRY(mdl_atomic_printf(file, ",label_name,predicted_name"));
     for (size_t i = 0; i < s->count; i++) {
         const double *logits = s->logits + i * s->classes;
         size_t best = 0;
@@ -55,6 +77,10 @@ static mdl_status write_rows(const evaluation *e, const int32_t *labels, mdl_ato
             mdl_atomic_printf(file, "\n%u,%d,%zu", e->data->index[e->split][i], labels[i], best));
         for (size_t c = 0; c < s->classes; c++)
             MDL_TRY(mdl_atomic_printf(file, ",%.*g", digits, logits[c]));
+        if (names != NULL)
+            MDL_TRY(write_name(e, (size_t)labels[i], file));
+        if (names != NULL)
+            MDL_TRY(write_name(e, best, file));
     }
     return mdl_atomic_printf(file, "\n");
 }
@@ -73,18 +99,6 @@ static mdl_status write_predictions(const evaluation *e, const char *path)
         return mdl_atomic_commit(file);
     mdl_atomic_abort(file);
     return status;
-}
-
-/* Folders are numbered in the order of their names: where some are missing, the others may be taken
- * for them. */
-static void warn_of_classes(const evaluation *e)
-{
-    size_t classes = e->config.model.classes;
-    if (mdl_data_set(e->data, e->split)->class_names != NULL && e->data->classes < classes)
-        mdl_log(MDL_LOG_WARN,
-                "%s has %zu classes, the model %zu; they are matched by number, not by name (an "
-                "empty folder holds the place of a class)",
-                e->config.data.source, e->data->classes, classes);
 }
 
 static mdl_status read_wishes(evaluation *e, const cli_args *args, cli_view *view)
@@ -129,8 +143,7 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
     /* The temperature needs held-out images, which lie on the train side. */
     e->config.data.test_only = e->split == MDL_SPLIT_TEST && !e->look.calibration;
-    MDL_TRY(cli_open(&e->config, &e->device, &e->data));
-    warn_of_classes(e);
+    MDL_TRY(cli_open(&e->config, e->checkpoint, &e->device, &e->data));
     MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &e->evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(e->evaluator);
     MDL_TRY(mdl_weights_create(graph, e->device, &e->weights));

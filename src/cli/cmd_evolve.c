@@ -100,7 +100,7 @@ static mdl_status evolve(evolution *e, const cli_args *args)
     char state[MDL_PATH_MAX];
     bool scratch = e->config.merge.from_scratch > 0;
     MDL_TRY(warn_of_parents(args));
-    MDL_TRY(cli_open(&e->config, &e->device, &e->data));
+    MDL_TRY(cli_open(&e->config, scratch ? NULL : args->positional[0], &e->device, &e->data));
     MDL_TRY(mdl_path(state, sizeof(state), e->out, "resume.state"));
     if (cli_flag(args, "--resume") && mdl_file_exists(state))
         MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out, true));

@@ -76,7 +76,7 @@ static mdl_status merge(const cli_args *args, merging *m)
 {
     bool with_data = m->method == GREEDY || m->method == ENSEMBLE || cli_flag(args, "--data");
     MDL_TRY(cli_config(args, args->positional[0], &m->config));
-    MDL_TRY(cli_open(&m->config, &m->device, with_data ? &m->data : NULL));
+    MDL_TRY(cli_open(&m->config, args->positional[0], &m->device, with_data ? &m->data : NULL));
     if (!with_data && m->config.model.height == 0)
         MDL_TRY(mdl_config_assume_data(&m->config));
     MDL_TRY(mdl_config_model_text(&m->config, &m->text));

@@ -19,7 +19,7 @@ static mdl_status walk(line *l, const cli_args *args)
     size_t points;
     MDL_TRY(cli_number(args, "--points", 2, 11, &points));
     MDL_TRY(cli_config(args, args->positional[0], &l->config));
-    MDL_TRY(cli_open(&l->config, &l->device, &l->data));
+    MDL_TRY(cli_open(&l->config, args->positional[0], &l->device, &l->data));
     MDL_TRY(mdl_config_model_text(&l->config, &l->text));
     mdl_merge_job job = {
         .model = &l->config.model,

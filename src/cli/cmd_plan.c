@@ -16,7 +16,7 @@ typedef struct planning { /* all that one run of the command holds */
 
 static mdl_status open_input(planning *p)
 {
-    MDL_TRY(cli_open(&p->config, &p->device, NULL));
+    MDL_TRY(cli_open(&p->config, NULL, &p->device, NULL));
     if (mdl_config_assume_data(&p->config) == MDL_OK)
         return MDL_OK;
     MDL_TRY(mdl_data_open(&p->config.data, &p->data));

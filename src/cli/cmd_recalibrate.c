@@ -13,7 +13,7 @@ static mdl_status recalibrate(recalibration *r, const cli_args *args, const char
     size_t images;
     MDL_TRY(cli_number(args, "--images", 1, 0, &images));
     MDL_TRY(cli_config(args, args->positional[0], &r->config));
-    MDL_TRY(cli_open(&r->config, &r->device, &r->data));
+    MDL_TRY(cli_open(&r->config, args->positional[0], &r->device, &r->data));
     MDL_TRY(mdl_config_model_text(&r->config, &r->text));
     mdl_merge_job job = {
         .model = &r->config.model,

@@ -90,7 +90,7 @@ static mdl_status train(training *t)
 {
     mdl_train_result result;
     char state[MDL_PATH_MAX];
-    MDL_TRY(cli_open(&t->config, &t->device, &t->data));
+    MDL_TRY(cli_open(&t->config, NULL, &t->device, &t->data));
     MDL_TRY(mdl_config_model_text(&t->config, &t->text));
     announce(t);
     MDL_TRY(mdl_path(state, sizeof(state), t->out, "resume.state"));

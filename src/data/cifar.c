@@ -150,9 +150,7 @@ static mdl_status read_names(const cifar_set *kind, const char *folder, mdl_data
         return status;
     mdl_log(MDL_LOG_WARN, "%s has %zu names, not %zu: classes go without", path, found,
             set->classes);
-    for (size_t i = 0; i < set->classes; i++)
-        mdl_free(set->class_names[i]);
-    mdl_free(set->class_names);
+    mdl__free_names(set->class_names, set->classes);
     set->class_names = NULL;
     return MDL_OK;
 }

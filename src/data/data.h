@@ -16,7 +16,9 @@ typedef struct mdl_dataset {
     size_t classes;
     uint8_t *pixels;        /* [count, height, width, channels] */
     int32_t *labels;        /* [count], 0 .. classes - 1 */
-    char **class_names;     /* [classes], may be NULL */
+    char **class_names;     /* [classes], as bytes; may be NULL */
+    size_t damaged;         /* image files that could not be read and are left out */
+    char *damage;           /* what is wrong with the first of them; NULL where there are none */
     double value_max;       /* the value that means full intensity: 255, or 16 for digits */
     double mean[4], std[4]; /* per channel, of values scaled to 0..1; published constants
                                where there are any, else measured on the training images */
@@ -46,6 +48,7 @@ typedef struct mdl_data_config {
     mdl_flip flip;
     size_t cutout;       /* side of the square set to zero (mean); 0: none */
     size_t digits_train; /* digits: the first so many train, the rest test, unshuffled; 1437 */
+    bool skip_damaged;   /* folder: leave out images that cannot be read; else they are refused */
     bool test_only;      /* leave the train side alone: the splits train and fitness are empty */
     /* With normalize dataset: what takes the place of the source's own constants, as a model was
      * trained with them; per channel of the model, of values scaled to 0..1. */
@@ -73,6 +76,8 @@ typedef struct mdl_data {
     uint32_t *index[3];        /* by mdl_split; owned */
     size_t count[3];
     size_t height, width, channels, classes; /* as the model sees them */
+    char **class_names; /* [classes], as bytes; NULL: not known; owned.  The sets have none */
+    uint64_t hash;      /* of pixels, labels, class names and constants: tells any change of them */
     /* Of a byte x in channel c it sees (x / value_max - mean[c]) / std[c]. */
     double value_max, mean[4], std[4];
     struct mdl__prepare *prepare; /* private: tables for mdl_prepare_image; owned */
@@ -86,6 +91,24 @@ size_t mdl_data_known_classes(const char *source);
 const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split); /* NULL: not read */
 /* Labels of a split in its order, count[split] of them, into labels. */
 void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
+
+/* ---- names of classes -------------------------------------------------------------------------
+ */
+
+/* The names as a checkpoint carries them: a JSON list, what is not UTF-8 escaped (mdl_text_escape).
+ * *out is NULL where the data has none; free it with mdl_free. */
+mdl_status mdl_classes_text(const mdl_data *data, char **out) MDL_MUST_CHECK;
+/* Turn the labels into the numbers that a checkpoint's classes have (`text`: its list, NULL: it has
+ * none; `path`: for messages), by name, so that another order is no error.  What differs is logged;
+ * a class with images that the checkpoint does not have is refused (MDL_SHAPE).  Where only one
+ * side has names, classes are taken by number: the data takes a checkpoint's names, and drops its
+ * own where the checkpoint has none. */
+mdl_status mdl_data_match_classes(mdl_data *data, const char *text,
+                                  const char *path) MDL_MUST_CHECK;
+/* Whether two checkpoints' lists (NULL: none, which fits all) are the same; MDL_SHAPE, with the
+ * differences, where they are not. */
+mdl_status mdl_classes_agree(const char *first, const char *first_path, const char *second,
+                             const char *second_path) MDL_MUST_CHECK;
 
 /* ---- loader --------------------------------------------------------------------------------- */
 

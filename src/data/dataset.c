@@ -81,9 +81,41 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_datas
     return status;
 }
 
-mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
+mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *train,
+                               const mdl_dataset *test)
+{
+    size_t damaged = 0, count = 0;
+    const char *first = NULL;
+    for (int i = 0; i < 2; i++) {
+        const mdl_dataset *set = i == 0 ? train : test;
+        if (set == NULL)
+            continue;
+        damaged += set->damaged;
+        count += set->count + set->damaged;
+        first = first != NULL ? first : set->damage;
+    }
+    if (damaged == 0 || config->skip_damaged)
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT,
+                    "data source '%s': %zu of %zu images cannot be read, the first because %s; "
+                    "repair or remove them, or leave them out with --set data.skip_damaged=true",
+                    config->source, damaged, count, first != NULL ? first : "it is damaged");
+}
+
+static mdl_status read_whole(const mdl_data_config *config, bool test, mdl_dataset **out)
 {
     MDL_TRY(mdl__dataset_read(config, test, out));
+    mdl_status status = mdl__refuse_damaged(config, *out, NULL);
+    if (status == MDL_OK)
+        return MDL_OK;
+    mdl_dataset_free(*out);
+    *out = NULL;
+    return status;
+}
+
+mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
+{
+    MDL_TRY(read_whole(config, test, out));
     if ((*out)->std[0] > 0.0)
         return MDL_OK;
     if (!test) {
@@ -91,7 +123,7 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
         return MDL_OK;
     }
     mdl_dataset *train;
-    mdl_status status = mdl__dataset_read(config, false, &train);
+    mdl_status status = read_whole(config, false, &train);
     if (status == MDL_OK && train->channels != (*out)->channels)
         status = mdl_fail(MDL_FORMAT, "%s: %zu channels to train on, %zu to test on",
                           config->source, train->channels, (*out)->channels);
@@ -109,14 +141,19 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
     return MDL_OK;
 }
 
+void mdl__free_names(char **names, size_t count)
+{
+    for (size_t i = 0; names != NULL && i < count; i++)
+        mdl_free(names[i]);
+    mdl_free(names);
+}
+
 void mdl_dataset_free(mdl_dataset *dataset)
 {
     if (dataset == NULL)
         return;
-    if (dataset->class_names != NULL)
-        for (size_t i = 0; i < dataset->classes; i++)
-            mdl_free(dataset->class_names[i]);
-    mdl_free(dataset->class_names);
+    mdl__free_names(dataset->class_names, dataset->classes);
+    mdl_free(dataset->damage);
     mdl_free(dataset->pixels);
     mdl_free(dataset->labels);
     mdl_free(dataset);

@@ -45,6 +45,7 @@ static mdl_status make(const mdl_data *from, mdl_split split, size_t limit, mdl_
     memset(data->count, 0, sizeof(data->count));
     data->train = data->test = NULL;
     data->prepare = NULL;
+    data->class_names = NULL;
     data->config.test_only = true;
     MDL_TRY(MDL_NEW(1, "dataset", &data->test));
     MDL_TRY(mdl__dataset_alloc(data->test, count, from->height, from->width, from->channels,

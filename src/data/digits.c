@@ -56,6 +56,16 @@ static mdl_status parse(const uint8_t *text, size_t size, size_t first, mdl_data
     return MDL_OK;
 }
 
+static mdl_status name_classes(mdl_dataset *set)
+{
+    MDL_TRY(mdl__dataset_alloc_names(set));
+    for (size_t c = 0; c < CLASSES; c++) {
+        const char name[2] = {(char)('0' + c), '\0'};
+        MDL_TRY(mdl_strdup(name, &set->class_names[c]));
+    }
+    return MDL_OK;
+}
+
 static mdl_status read_digits(const mdl_data_config *config, const char *argument, bool test,
                               mdl_dataset *set)
 {
@@ -65,6 +75,7 @@ static mdl_status read_digits(const mdl_data_config *config, const char *argumen
         return mdl_fail(MDL_CONFIG, "data.digits_train is %zu: expected 1 to %d", train,
                         IMAGES - 1);
     MDL_TRY(mdl__dataset_alloc(set, test ? IMAGES - train : train, SIDE, SIDE, 1, CLASSES));
+    MDL_TRY(name_classes(set));
     set->value_max = VALUE_MAX;
 
     uint8_t *text;

@@ -165,15 +165,27 @@ static mdl_status add_side_files(listing *list, const char *side)
     return status;
 }
 
+/* A failure that is one file's: it is not an image, not a whole one, or cannot be read. */
+static bool is_damage(mdl_status status)
+{
+    return status == MDL_FORMAT || status == MDL_IO || status == MDL_NOT_FOUND;
+}
+
+/* The common size of the files, of those that have one. */
 static mdl_status measure_files(listing *list)
 {
+    bool first = true;
     list->uniform = true;
     for (size_t i = 0; i < list->files.count; i++) {
         size_t height, width;
-        MDL_TRY(mdl__image_info(list->files.names[i], &height, &width));
-        if (i == 0) {
+        mdl_status status = mdl__image_info(list->files.names[i], &height, &width);
+        if (is_damage(status))
+            continue; /* reading it will say so */
+        MDL_TRY(status);
+        if (first) {
             list->height = height;
             list->width = width;
+            first = false;
         }
         list->uniform = list->uniform && height == list->height && width == list->width;
     }
@@ -282,23 +294,55 @@ static mdl_status read_resized(const char *path, size_t side, uint8_t *out)
     return status;
 }
 
-/* Images of one size stay as they are, unless the model will see them smaller anyway. */
-static mdl_status read_pixels(const mdl_data_config *config, const listing *list, mdl_dataset *set)
+/* Log what is wrong with a file, as the error's detail says it; of many only the first ones. */
+static mdl_status note_damage(mdl_dataset *set)
 {
-    size_t side = config->image_size;
-    bool keep = list->uniform &&
+    enum { NAMED = 100 };
+    if (set->damaged == 0)
+        MDL_TRY(mdl_strdup(mdl_error_detail(), &set->damage));
+    if (set->damaged++ < NAMED)
+        mdl_log(MDL_LOG_WARN, "damaged image: %s", mdl_error_detail());
+    else if (set->damaged == NAMED + 1)
+        mdl_log(MDL_LOG_WARN, "more damaged images are counted, not named");
+    return MDL_OK;
+}
+
+static mdl_status check_kept(const mdl_data_config *config, const mdl_dataset *set, bool test)
+{
+    if (set->count == 0)
+        return mdl_fail(MDL_FORMAT, "none of the %zu images to %s on can be read: %s", set->damaged,
+                        test ? "test" : "train", set->damage);
+    if (set->damaged > 0 && config->skip_damaged)
+        mdl_log(MDL_LOG_WARN, "%zu of %zu images to %s on are damaged and left out", set->damaged,
+                set->count + set->damaged, test ? "test" : "train");
+    return MDL_OK;
+}
+
+/* Images of one size stay as they are, unless the model will see them smaller anyway.  Those that
+ * cannot be read are counted and leave no gap. */
+static mdl_status read_pixels(const mdl_data_config *config, const listing *list, bool test,
+                              mdl_dataset *set)
+{
+    size_t side = config->image_size, kept = 0;
+    bool keep = list->uniform && list->height > 0 &&
                 (config->size == MDL_SIZE_NATIVE || (list->height <= side && list->width <= side));
     MDL_TRY(mdl__dataset_alloc(set, list->files.count, keep ? list->height : side,
                                keep ? list->width : side, CHANNELS, list->classes.count));
     size_t bytes = set->height * set->width * CHANNELS;
-    for (size_t i = 0; i < set->count; i++) {
+    for (size_t i = 0; i < list->files.count; i++) {
         const char *path = list->files.names[i];
-        uint8_t *out = set->pixels + i * bytes;
-        MDL_TRY(keep ? mdl__image_read(path, set->height, set->width, out)
-                     : read_resized(path, side, out));
-        set->labels[i] = list->labels[i];
+        uint8_t *out = set->pixels + kept * bytes;
+        mdl_status status = keep ? mdl__image_read(path, set->height, set->width, out)
+                                 : read_resized(path, side, out);
+        if (is_damage(status)) {
+            MDL_TRY(note_damage(set));
+            continue;
+        }
+        MDL_TRY(status);
+        set->labels[kept++] = list->labels[i];
     }
-    return MDL_OK;
+    set->count = kept;
+    return check_kept(config, set, test);
 }
 
 static mdl_status read_folder(const mdl_data_config *config, const char *argument, bool test,
@@ -307,7 +351,7 @@ static mdl_status read_folder(const mdl_data_config *config, const char *argumen
     listing list = {0};
     mdl_status status = list_side(config, argument, test, &list);
     if (status == MDL_OK)
-        status = read_pixels(config, &list, set);
+        status = read_pixels(config, &list, test, set);
     if (status == MDL_OK) {
         set->value_max = 255;
         /* The set takes the names. */

@@ -39,6 +39,13 @@ mdl_status mdl__dataset_alloc_names(mdl_dataset *set) MDL_MUST_CHECK;
 /* As mdl_dataset_read, but where no constants are published, std[0] stays 0. */
 mdl_status mdl__dataset_read(const mdl_data_config *config, bool test,
                              mdl_dataset **out) MDL_MUST_CHECK;
+void mdl__free_names(char **names, size_t count); /* NULL is allowed */
+/* Fail where images are damaged and are not to be left out.  test may be NULL. */
+mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *train,
+                               const mdl_dataset *test) MDL_MUST_CHECK;
+/* Take the names of the classes from the sets into data, and say which classes have no images. */
+mdl_status mdl__classes_take(mdl_data *data) MDL_MUST_CHECK;
+uint64_t mdl__data_hash(const mdl_data *data); /* for data->hash; data->hash is not looked at */
 /* Measure mean and std on the pixels of the set. */
 void mdl__dataset_measure(mdl_dataset *set);
 

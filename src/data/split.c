@@ -201,14 +201,22 @@ static bool needs_constants(const mdl_data_config *config)
     return config->normalize == MDL_NORMALIZE_DATASET && config->constants == 0;
 }
 
+static mdl_status read_test(mdl_data *data)
+{
+    if (needs_constants(&data->config))
+        return mdl_dataset_read(&data->config, true, &data->test);
+    MDL_TRY(mdl__dataset_read(&data->config, true, &data->test));
+    return mdl__refuse_damaged(&data->config, NULL, data->test);
+}
+
 static mdl_status read_sides(mdl_data *data)
 {
     const mdl_data_config *config = &data->config;
     if (config->test_only)
-        return needs_constants(config) ? mdl_dataset_read(config, true, &data->test)
-                                       : mdl__dataset_read(config, true, &data->test);
+        return read_test(data);
     MDL_TRY(mdl__dataset_read(config, false, &data->train));
-    MDL_TRY(mdl__dataset_read(config, true, &data->test));
+    MDL_TRY(mdl__dataset_read(config, true, &data->test)); /* names its damaged files, too */
+    MDL_TRY(mdl__refuse_damaged(config, data->train, data->test));
     if (data->train->std[0] > 0.0)
         return MDL_OK;
     mdl__dataset_measure(data->train);
@@ -246,9 +254,11 @@ static mdl_status open_sides(mdl_data *data)
     data->width = native ? side->width : data->config.image_size;
     data->channels = native ? side->channels : 3;
     data->classes = side->classes;
+    MDL_TRY(mdl__classes_take(data));
     MDL_TRY(set_values(data));
     MDL_TRY(check_augmentation(data));
     MDL_TRY(make_splits(data));
+    data->hash = mdl__data_hash(data);
     return mdl__prepare_create(data, &data->prepare);
 }
 
@@ -275,6 +285,7 @@ void mdl_data_close(mdl_data *data)
     mdl__prepare_destroy(data->prepare);
     for (size_t s = 0; s < 3; s++)
         mdl_free(data->index[s]);
+    mdl__free_names(data->class_names, data->classes);
     mdl_dataset_free(data->train);
     mdl_dataset_free(data->test);
     mdl_free(data);

@@ -6,14 +6,17 @@
 #include <string.h>
 
 static mdl_status evaluate_all(const mdl_merge_job *job, mdl_evaluator *evaluator,
-                               mdl_weights *weights, mdl_scores *scores, double **sum)
+                               mdl_weights *weights, mdl_scores *scores, double **sum,
+                               mdl__classes_seen *seen)
 {
     mdl_safetensors *file = NULL;
     const mdl_graph *graph = mdl_evaluator_graph(evaluator);
     MDL_TRY(mdl_weights_create(graph, job->device, weights));
     for (size_t p = 0; p < job->n_parents; p++) {
         MDL_TRY(mdl_safetensors_read(job->parents[p], &file));
-        mdl_status status = mdl_weights_load(file, job->parents[p], graph, weights);
+        mdl_status status = mdl__same_classes(seen, file, job->parents[p]);
+        if (status == MDL_OK)
+            status = mdl_weights_load(file, job->parents[p], graph, weights);
         mdl_safetensors_free(file);
         MDL_TRY(status);
         MDL_TRY(mdl_evaluator_run(evaluator, weights, scores));
@@ -54,16 +57,18 @@ mdl_status mdl_merge_ensemble(const mdl_merge_job *job, mdl_split split,
     mdl_scores scores = {0};
     double *sum = NULL;
     int32_t *labels = NULL;
+    mdl__classes_seen seen = {0};
     if (job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no checkpoints to evaluate");
     MDL_TRY(mdl_evaluator_create(job->model, job->data, job->device, &options, &evaluator));
     mdl_status status = MDL_NEW(job->data->count[split], "labels", &labels);
     if (status == MDL_OK)
-        status = evaluate_all(job, evaluator, &weights, &scores, &sum);
+        status = evaluate_all(job, evaluator, &weights, &scores, &sum, &seen);
     if (status == MDL_OK) {
         mdl_data_labels(job->data, split, labels);
         score_sum(sum, labels, scores.count, scores.classes, out);
     }
+    mdl__classes_forget(&seen);
     mdl_free(sum);
     mdl_free(labels);
     mdl_scores_free(&scores);

@@ -113,6 +113,15 @@ void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint
  * of them only at the end. */
 #define MDL__STATISTICS_IMAGES 4096
 
+typedef struct mdl__classes_seen { /* names of the classes of the first parent that has any */
+    char *text, *path;             /* its list and its file; NULL: none was seen */
+} mdl__classes_seen;
+/* Note the classes of a parent, or compare them with those noted: parents of other classes, or of
+ * the same in another order, have nothing in common that could be averaged. */
+mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_safetensors *file,
+                             const char *path) MDL_MUST_CHECK;
+void mdl__classes_forget(mdl__classes_seen *seen);
+
 typedef struct mdl__merger { /* one thread's tools: what makes and judges a genome */
     const mdl_merge_job *job;
     mdl_device *device; /* that of the job, or a twin of it */
@@ -121,6 +130,7 @@ typedef struct mdl__merger { /* one thread's tools: what makes and judges a geno
     mdl__genome genome;
     mdl_evaluator *evaluator;   /* NULL where nothing is evaluated */
     mdl_recalibrator *children; /* statistics of each child; NULL where they are interpolated */
+    mdl__classes_seen classes;  /* of what was loaded */
 } mdl__merger;
 /* device: the job's, or a twin of it. */
 mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,

@@ -96,6 +96,7 @@ mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out)
 
 void mdl__merger_destroy(mdl__merger *m)
 {
+    mdl__classes_forget(&m->classes);
     mdl_recalibrator_destroy(m->children);
     mdl_evaluator_destroy(m->evaluator);
     mdl__genome_destroy(&m->genome);
@@ -106,11 +107,31 @@ void mdl__merger_destroy(mdl__merger *m)
     memset(m, 0, sizeof *m);
 }
 
+mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_safetensors *file, const char *path)
+{
+    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    if (text == NULL)
+        return MDL_OK;
+    if (seen->text != NULL)
+        return mdl_classes_agree(seen->text, seen->path, text, path);
+    MDL_TRY(mdl_strdup(path, &seen->path));
+    return mdl_strdup(text, &seen->text);
+}
+
+void mdl__classes_forget(mdl__classes_seen *seen)
+{
+    mdl_free(seen->text);
+    mdl_free(seen->path);
+    *seen = (mdl__classes_seen){0};
+}
+
 mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
 {
     mdl_safetensors *file = NULL;
     MDL_TRY(mdl_safetensors_read(path, &file));
-    mdl_status status = mdl_weights_load(file, path, m->graph, out);
+    mdl_status status = mdl__same_classes(&m->classes, file, path);
+    if (status == MDL_OK)
+        status = mdl_weights_load(file, path, m->graph, out);
     mdl_safetensors_free(file);
     return status;
 }
@@ -173,15 +194,19 @@ mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
     mdl_image_metadata images;
     mdl_safetensors *file;
     if (m->job->data) {
-        mdl_image_metadata_make(m->job->data, &images);
-        return save(m, path, kind, images.keys, images.values, weights);
+        mdl_status made = mdl_image_metadata_make(m->job->data, &images);
+        if (made == MDL_OK)
+            made = save(m, path, kind, images.keys, images.values, weights);
+        mdl_image_metadata_free(&images);
+        return made;
     }
     /* Without data the first parent says how images are prepared, if it says so. */
     static const char *const keys[MDL_IMAGE_METADATA] = {MDL_IMAGE_METADATA_KEYS};
     const char *values[MDL_IMAGE_METADATA];
     MDL_TRY(mdl_safetensors_read(m->job->parents[0], &file));
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++)
-        values[i] = mdl_safetensors_metadata(file, keys[i]);
+        values[i] = strcmp(keys[i], MDL_CLASSES_KEY) == 0 ? m->classes.text
+                                                          : mdl_safetensors_metadata(file, keys[i]);
     mdl_status status = save(m, path, kind, keys, values, weights);
     mdl_safetensors_free(file);
     return status;

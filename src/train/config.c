@@ -87,7 +87,8 @@ void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *m)
 void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
 {
     const mdl_data_config *c = &data->config;
-    /* Without the folder: data may move.  The counts tell most other changes. */
+    /* Without the folder: data may move. */
+    fp->data = data->hash;
     mdl_fingerprint_add(fp, "data.source %.*s\n", (int)strcspn(c->source, ":"), c->source);
     mdl_fingerprint_add(fp, "data.images %zu+%zu+%zu\n", data->count[0], data->count[1],
                         data->count[2]);
@@ -118,7 +119,24 @@ mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *stat
     if (fp->used >= sizeof fp->text)
         return mdl_fail(MDL_INVALID, "the text of the settings is longer than %zu bytes",
                         sizeof fp->text);
-    return mdl_state_put(state, "settings", fp->text, fp->used + 1);
+    MDL_TRY(mdl_state_put(state, "settings", fp->text, fp->used + 1));
+    return mdl_state_put(state, "data", &fp->data, sizeof fp->data);
+}
+
+/* States of older versions do not say what their images were. */
+static mdl_status check_data(const mdl_fingerprint *fp, const mdl_state *state, const char *path)
+{
+    uint64_t saved = 0;
+    size_t size = 0;
+    const void *block = mdl_state_find(state, "data", &size);
+    if (block && size == sizeof saved)
+        memcpy(&saved, block, size);
+    if (saved == 0 || fp->data == 0 || saved == fp->data)
+        return MDL_OK;
+    return mdl_fail(MDL_CONFIG,
+                    "%s was saved with other images, labels or names of classes (their counts are "
+                    "the same): resume with the same data, or start a new run in another folder",
+                    path);
 }
 
 mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
@@ -129,7 +147,7 @@ mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *sta
     if (!saved || size == 0 || saved[size - 1] != 0)
         return mdl_fail(MDL_FORMAT, "%s: the block \"settings\" is missing or not a text", path);
     if (strcmp(saved, fp->text) == 0)
-        return MDL_OK;
+        return check_data(fp, state, path);
     char was[160], is[160];
     first_difference(saved, fp->text, was, is, sizeof was);
     return mdl_fail(MDL_CONFIG,

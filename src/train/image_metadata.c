@@ -17,8 +17,10 @@ static void list(char *text, size_t size, const double *values, size_t count)
             (size_t)snprintf(text + length, size - length, "%s%.17g", i ? " " : "", values[i]);
 }
 
-void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out)
+mdl_status mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out)
 {
+    enum { LISTS = MDL_COUNT(out->text) };
+    *out = (mdl_image_metadata){.count = LISTS};
     snprintf(out->text[0], sizeof out->text[0], "%zu %zu %zu", data->height, data->width,
              data->channels);
     snprintf(out->text[1], sizeof out->text[1], "%.17g", data->value_max);
@@ -26,8 +28,18 @@ void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out)
     list(out->text[3], sizeof out->text[3], data->std, data->channels);
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++) {
         out->keys[i] = names[i];
-        out->values[i] = out->text[i];
+        out->values[i] = i < LISTS ? out->text[i] : NULL;
     }
+    MDL_TRY(mdl_classes_text(data, &out->classes));
+    if (out->classes)
+        out->values[out->count++] = out->classes;
+    return MDL_OK;
+}
+
+void mdl_image_metadata_free(mdl_image_metadata *metadata)
+{
+    mdl_free(metadata->classes);
+    metadata->classes = NULL;
 }
 
 /* `count` numbers from a list in the metadata. */

@@ -105,6 +105,20 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl_free(t->history);
 }
 
+/* A start from other classes is a good start, but the last layer's rows are others'. */
+static mdl_status say_classes(const mdl_train_job *job, const char *text)
+{
+    char *own;
+    MDL_TRY(mdl_classes_text(job->data, &own));
+    mdl_status status = mdl_classes_agree(text, job->train->init, own, job->data->config.source);
+    mdl_free(own);
+    if (status != MDL_SHAPE)
+        return status;
+    mdl_log(MDL_LOG_WARN, "train.init: %s; the last layer learns the new ones from there",
+            mdl_error_detail());
+    return MDL_OK;
+}
+
 static mdl_status load_init(mdl__trainer *t)
 {
     const mdl_train_job *job = t->job;
@@ -114,6 +128,8 @@ static mdl_status load_init(mdl__trainer *t)
     mdl_safetensors *file = NULL;
     MDL_TRY(mdl_safetensors_read(path, &file));
     mdl_status status = mdl_weights_load(file, path, t->built.graph, &t->weights);
+    if (status == MDL_OK)
+        status = say_classes(job, mdl_safetensors_metadata(file, MDL_CLASSES_KEY));
     mdl_safetensors_free(file);
     return status;
 }

@@ -198,13 +198,17 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
 static mdl_status save_weights(const mdl__trainer *t, const char *path, const mdl_weights *weights)
 {
     mdl_image_metadata images;
-    mdl_image_metadata_make(t->job->data, &images);
-    mdl_checkpoint_info info = {.config = t->job->config_text,
-                                .steps = t->position.step,
-                                .keys = images.keys,
-                                .values = images.values,
-                                .n_extra = MDL_IMAGE_METADATA};
-    return mdl_weights_save(path, t->built.graph, weights, &info);
+    mdl_status status = mdl_image_metadata_make(t->job->data, &images);
+    if (status == MDL_OK) {
+        mdl_checkpoint_info info = {.config = t->job->config_text,
+                                    .steps = t->position.step,
+                                    .keys = images.keys,
+                                    .values = images.values,
+                                    .n_extra = images.count};
+        status = mdl_weights_save(path, t->built.graph, weights, &info);
+    }
+    mdl_image_metadata_free(&images);
+    return status;
 }
 
 mdl_status mdl__epoch_save(const mdl__trainer *t)

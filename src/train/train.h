@@ -215,14 +215,22 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_C
  */
 
 /* How the images were prepared, so that a checkpoint can be used without the data: "mendel.input"
- * (height, width, channels), "mendel.value_max", "mendel.mean", "mendel.std". */
-#define MDL_IMAGE_METADATA      4
-#define MDL_IMAGE_METADATA_KEYS "mendel.input", "mendel.value_max", "mendel.mean", "mendel.std"
+ * (height, width, channels), "mendel.value_max", "mendel.mean", "mendel.std", and the names of the
+ * classes where they are known: "mendel.classes" (mdl_classes_text). */
+#define MDL_IMAGE_METADATA 5
+#define MDL_IMAGE_METADATA_KEYS                                                                    \
+    "mendel.input", "mendel.value_max", "mendel.mean", "mendel.std", MDL_CLASSES_KEY
+#define MDL_CLASSES_KEY "mendel.classes"
 typedef struct mdl_image_metadata {
-    const char *keys[MDL_IMAGE_METADATA], *values[MDL_IMAGE_METADATA]; /* point into text */
-    char text[MDL_IMAGE_METADATA][128];
+    const char *keys[MDL_IMAGE_METADATA];
+    const char *values[MDL_IMAGE_METADATA]; /* NULL: not known, which only the last ones are */
+    size_t count;                           /* of those that are known */
+    char text[MDL_IMAGE_METADATA - 1][128]; /* what values points into, */
+    char *classes;                          /* and this; owned */
 } mdl_image_metadata;
-void mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out);
+/* Free with mdl_image_metadata_free, also after a failure. */
+mdl_status mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out) MDL_MUST_CHECK;
+void mdl_image_metadata_free(mdl_image_metadata *metadata);
 /* The same read back, checked: of a byte x in channel c the network sees
  * (x / value_max - mean[c]) / std[c].  MDL_CONFIG where the file, which is at `path`, has none. */
 typedef struct mdl_image_preparation {
@@ -288,7 +296,8 @@ mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result) MDL_MUS
  * others is refused, naming the file and the first setting that differs.  Zeroed at first. */
 typedef struct mdl_fingerprint {
     char text[4096];
-    size_t used; /* characters; more than there is room for where they did not fit */
+    size_t used;   /* characters; more than there is room for where they did not fit */
+    uint64_t data; /* mdl_data.hash; 0: not looked at */
 } mdl_fingerprint;
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...) MDL_PRINTF(2, 3);
 void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *model);
