@@ -221,11 +221,11 @@ void cli_install_log(cli_view *view)
 
 mdl_status cli_print_json(json_t *json, bool indent)
 {
-    char *text = json != NULL ? json_dumps(json, indent ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
+    char *text;
+    mdl_status status = mdl_json_text(json, indent ? JSON_INDENT(2) : JSON_COMPACT, &text);
     json_decref(json);
-    if (text == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "cannot make JSON");
+    MDL_TRY(status);
     bool written = puts(text) >= 0 && fflush(stdout) == 0;
-    free(text); /* jansson's own allocation */
+    mdl_free(text);
     return written ? MDL_OK : mdl_fail(MDL_IO, "cannot write to the standard output");
 }

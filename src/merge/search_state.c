@@ -2,6 +2,7 @@
  * that was killed goes on exactly where its last saved state stands. */
 #include "merge/merge_internal.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 /* ---- lineage.jsonl ------------------------------------------------------------------------------
@@ -51,11 +52,16 @@ mdl_status mdl__lineage_open(mdl__search *s)
     return s->lineage ? MDL_OK : mdl_fail(MDL_IO, "cannot append to %s", path);
 }
 
-static mdl_status write_line(mdl__search *s, const char *text, int length)
+static mdl_status add(mdl__search *s, const char *format, ...) MDL_PRINTF(2, 3);
+static mdl_status add(mdl__search *s, const char *format, ...)
 {
+    va_list args;
     if (!s->lineage)
         return MDL_OK;
-    if (length < 0 || fwrite(text, 1, (size_t)length, s->lineage) != (size_t)length)
+    va_start(args, format);
+    int length = vfprintf(s->lineage, format, args);
+    va_end(args);
+    if (length < 0)
         return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
     s->lineage_bytes += (uint64_t)length;
     return MDL_OK;
@@ -63,63 +69,41 @@ static mdl_status write_line(mdl__search *s, const char *text, int length)
 
 /* The end of every line: whether it got a place, its scores then, and who left the archive for it.
  * Those that got none may not have been judged to their end. */
-static void line_end(char *out, size_t size, const mdl__member *member, bool kept, uint64_t dropped)
+static mdl_status add_end(mdl__search *s, const mdl__member *member, bool kept, uint64_t dropped)
 {
-    char number[32] = "null";
-    if (!kept) {
-        snprintf(out, size, "\"kept\": false}\n");
-        return;
-    }
+    char left[32] = "null", top1[MDL_JSON_NUMBER], loss[MDL_JSON_NUMBER];
+    if (!kept)
+        return add(s, "\"kept\": false}\n");
     if (dropped != 0)
-        snprintf(number, sizeof number, "%llu", (unsigned long long)dropped);
-    snprintf(out, size, "\"kept\": true, \"top1\": %.9g, \"loss\": %.9g, \"dropped\": %s}\n",
-             member->top1, member->loss, number);
-}
-
-/* Without what JSON does not allow inside a string. */
-static void json_text(char *out, size_t size, const char *text)
-{
-    size_t n = 0;
-    for (; *text && n + 3 < size; text++) {
-        if (*text == '"' || *text == '\\')
-            out[n++] = '\\';
-        out[n++] = *text;
-        if ((unsigned char)*text < 0x20)
-            out[n - 1] = ' ';
-    }
-    out[n] = 0;
+        snprintf(left, sizeof left, "%llu", (unsigned long long)dropped);
+    return add(s, "\"kept\": true, \"top1\": %s, \"loss\": %s, \"dropped\": %s}\n",
+               mdl_json_number(member->top1, top1), mdl_json_number(member->loss, loss), left);
 }
 
 mdl_status mdl__lineage_start(mdl__search *s, const mdl__member *member, const char *source,
                               bool kept, uint64_t dropped)
 {
-    char text[1024], end[256], name[512];
-    json_text(name, sizeof name, source);
-    line_end(end, sizeof end, member, kept, dropped);
-    int n = snprintf(text, sizeof text, "{\"id\": %llu, \"source\": \"%s\", %s",
-                     (unsigned long long)member->id, name, end);
-    return write_line(s, text, n);
+    char *name;
+    MDL_TRY(mdl_json_quoted(source, &name));
+    mdl_status status =
+        add(s, "{\"id\": %llu, \"source\": %s, ", (unsigned long long)member->id, name);
+    mdl_free(name);
+    return status == MDL_OK ? add_end(s, member, kept, dropped) : status;
 }
 
 mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const mdl__cross *cross,
                               bool kept, uint64_t dropped)
 {
-    char text[512], end[256];
-    int n;
-    line_end(end, sizeof end, member, kept, dropped);
+    MDL_TRY(add(s, "{\"id\": %llu, ", (unsigned long long)member->id));
     if (cross->parents[1] != 0)
-        n = snprintf(
-            text, sizeof text,
-            "{\"id\": %llu, \"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, %s",
-            (unsigned long long)member->id, (unsigned long long)cross->parents[0],
-            (unsigned long long)cross->parents[1], cross->ratio, cross->split, end);
+        MDL_TRY(add(s, "\"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, ",
+                    (unsigned long long)cross->parents[0], (unsigned long long)cross->parents[1],
+                    cross->ratio, cross->split));
     else if (cross->parents[0] != 0)
-        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [%llu], %s",
-                     (unsigned long long)member->id, (unsigned long long)cross->parents[0], end);
+        MDL_TRY(add(s, "\"parents\": [%llu], ", (unsigned long long)cross->parents[0]));
     else
-        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [], %s",
-                     (unsigned long long)member->id, end);
-    return write_line(s, text, n);
+        MDL_TRY(add(s, "\"parents\": [], "));
+    return add_end(s, member, kept, dropped);
 }
 
 /* ---- resume.state -------------------------------------------------------------------------------
