@@ -2,6 +2,7 @@
  * that was killed goes on exactly where its last saved state stands. */
 #include "merge/merge_internal.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -214,6 +215,56 @@ mdl_status mdl__search_save(mdl__search *s)
     return mdl_state_commit(state);
 }
 
+enum { LINE_LEAST = 32 }; /* bytes of the shortest line of lineage.jsonl */
+
+/* Whether the counters can be those of a search: each model has a line in the lineage. */
+static mdl_status check_counters(const counters *saved)
+{
+    if (saved->next_id == 0 || saved->next_id - 1 > saved->lineage_bytes / LINE_LEAST)
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: the next model has the number %llu, which a lineage of %llu "
+                        "bytes cannot lead to",
+                        (unsigned long long)saved->next_id,
+                        (unsigned long long)saved->lineage_bytes);
+    if (!(saved->seconds >= 0) || !isfinite(saved->seconds) || !(saved->sigma >= 0) ||
+        !isfinite(saved->sigma))
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: %g seconds and a step size of %g are not those "
+                        "of a search",
+                        saved->seconds, saved->sigma);
+    return MDL_OK;
+}
+
+/* The member in place i: its number indexes the lineage, its scores choose who is a parent. */
+static mdl_status check_member(const mdl__archive *a, size_t i, uint64_t next_id)
+{
+    const mdl__member *member = &a->member[i];
+    if (member->id >= next_id)
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: member %zu has the number %llu, expected less than %llu", i,
+                        (unsigned long long)member->id, (unsigned long long)next_id);
+    if (!(member->top1 >= 0 && member->top1 <= 1) || isnan(member->loss))
+        return mdl_fail(MDL_FORMAT, "resume state: member %zu has the accuracy %g and the loss %g",
+                        i, member->top1, member->loss);
+    for (size_t j = 0; j < a->samples; j++)
+        if (!(a->scores[i][j] >= 0 && a->scores[i][j] <= 1))
+            return mdl_fail(MDL_FORMAT,
+                            "resume state: member %zu has the score %g at image %zu, expected 0 to "
+                            "1",
+                            i, (double)a->scores[i][j], j);
+    return MDL_OK;
+}
+
+static mdl_status check_origins(const mdl__search *s, uint64_t next_id)
+{
+    for (size_t i = 0; i < s->n_origins; i++)
+        if (s->origin_ids[i] >= next_id)
+            return mdl_fail(MDL_FORMAT,
+                            "resume state: origin %zu has the number %llu, expected less than %llu",
+                            i, (unsigned long long)s->origin_ids[i], (unsigned long long)next_id);
+    return MDL_OK;
+}
+
 /* The genomes are numbered anew: member i owns genome i, the others are spare. */
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
@@ -221,6 +272,7 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
     const mdl_graph *graph = s->merger->graph;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
+    MDL_TRY(check_counters(&saved));
     MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
     for (size_t i = 0; i < a->places; i++) {
         char name[64];
@@ -229,11 +281,13 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
             continue;
         snprintf(name, sizeof name, "scores %zu", i);
         MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
+        MDL_TRY(check_member(a, i, saved.next_id));
         MDL_TRY(mdl__search_genome(s, i));
         MDL_TRY(get_weights(state, "genome", i, graph, &s->genomes[i]));
     }
     MDL_TRY(
         mdl_state_get(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    MDL_TRY(check_origins(s, saved.next_id));
     for (size_t i = 0; i < s->n_origins; i++)
         MDL_TRY(get_weights(state, "origin", i, graph, &s->origins[i]));
     if (s->average.params)
