@@ -202,6 +202,30 @@ mdl_status mdl_json_read(const char *text, size_t size, size_t flags,
 mdl_status mdl_json_read_file(const char *path, size_t limit, size_t flags,
                               struct json_t **out) MDL_MUST_CHECK;
 
+/* ---- owning a folder ----------------------------------------------------------------------- */
+
+/* One owner at a time, over all processes and threads, until it is released or the process ends in
+ * whatever way.  FOLDER/mendel.lock says who it is (host, process, command, since when); without
+ * its owner that file means nothing.  Where the file system has no locks, which is warned of, the
+ * file itself counts as long as its process lives. */
+typedef struct mdl_lock mdl_lock;
+/* Own `folder`, which is made where it is missing; MDL_IO, with its owner named and nothing
+ * changed, where somebody else has it. */
+mdl_status mdl_lock_take(const char *folder, mdl_lock **out) MDL_MUST_CHECK;
+/* Make and own "<base>", "<base>-2" and so on, the first that does not exist; its name in `folder`.
+ * No two callers get the same one. */
+mdl_status mdl_lock_take_new(const char *base, char *folder, size_t size,
+                             mdl_lock **out) MDL_MUST_CHECK;
+/* Folders that were made for it go again as far as they are empty.  NULL is allowed. */
+void mdl_lock_release(mdl_lock *lock);
+/* Whether somebody owns the folder, this process included; who, in words, into `text`. */
+bool mdl_lock_holder(const char *folder, char *text, size_t size);
+#define MDL_HOLDER_SIZE 512 /* bytes that such a text may need */
+/* What this process is called in its locks, e.g. "mendel train"; `name` is kept, not copied. */
+void mdl_lock_program(const char *name);
+/* Test hook: go on as on a file system without locks. */
+void mdl_lock_without(bool without);
+
 /* ---- time, machine ------------------------------------------------------------------------- */
 
 double mdl_time(void);               /* seconds, monotonic */

@@ -13,13 +13,24 @@
 /* Seeds of a repeat begin so far from those of the last. */
 enum { REPEAT_SEED = 100 };
 
+/* Of the first repeat: the data is there, so the whole folder may change. */
+static mdl_status prepare_all(void *job)
+{
+    bool begun;
+    return mdl__prepare_folder(job, &begun);
+}
+
 static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_table *table)
 {
     const mdl_experiment_events *events = job->events;
     mdl_config config = *job->config;
     char folder[MDL_PATH_MAX], text[64];
-    mdl_experiment_job one = {
-        .config = &config, .out = folder, .revision = job->revision, .events = events};
+    mdl_experiment_job all = *job, one = *job;
+    one.config = &config;
+    one.out = folder;
+    one.lock = NULL;
+    one.prepare = number == 0 ? prepare_all : NULL;
+    one.prepare_user = &all;
     MDL_TRY(mdl_path(folder, sizeof(folder), job->out, "repeat-%zu", number + 1));
     snprintf(text, sizeof(text), "repeat %zu of %zu", number + 1, config.experiment.repeats);
     if (events != NULL && events->stage != NULL)
@@ -80,8 +91,6 @@ mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
     mdl_table *tables;
     memset(table, 0, sizeof(*table));
     MDL_TRY(mdl_config_check(job->config));
-    MDL_TRY(mdl__write_config(job));
-    MDL_TRY(mdl__remove_table(job->out));
     MDL_TRY(MDL_NEW(repeats, "tables", &tables));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < repeats && status == MDL_OK; i++)

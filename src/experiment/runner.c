@@ -264,7 +264,7 @@ static mdl_status run_branches(mdl__runner *r, mdl_table *table)
 
 static const char *const table_files[] = {"table.txt", "table.md", "table.csv", "table.json"};
 
-mdl_status mdl__remove_table(const char *folder)
+static mdl_status remove_table(const char *folder)
 {
     for (size_t i = 0; i < MDL_COUNT(table_files); i++) {
         char path[MDL_PATH_MAX];
@@ -287,32 +287,29 @@ mdl_status mdl__write_table(const char *folder, const mdl_table *table)
     return MDL_OK;
 }
 
-mdl_status mdl__write_config(const mdl_experiment_job *job)
+mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun)
 {
-    char path[MDL_PATH_MAX], *text;
-    MDL_TRY(mdl_make_folders(job->out));
+    char path[MDL_PATH_MAX];
+    if (job->prepare != NULL)
+        MDL_TRY(job->prepare(job->prepare_user));
     MDL_TRY(mdl_path(path, sizeof(path), job->out, "config.yaml"));
-    MDL_TRY(mdl_config_text(job->config, &text));
-    mdl_status status = mdl_file_write(path, text, strlen(text));
-    mdl_free(text);
-    return status;
+    *begun = mdl_file_exists(path);
+    MDL_TRY(mdl_run_write_config(job->out, MDL_RUN_EXPERIMENT, job->config));
+    return remove_table(job->out);
 }
 
 static mdl_status run(mdl__runner *r, mdl_table *table)
 {
     const mdl_config *config = r->job->config;
-    char path[MDL_PATH_MAX];
+    bool begun;
     MDL_TRY(mdl_config_check(config));
-    MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "config.yaml"));
-    bool begun = mdl_file_exists(path); /* its finished steps stay */
-    MDL_TRY(mdl__write_config(r->job));
     MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
                             mdl_precision_real(config->train.precision), &r->device));
-    MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl_data_open(&config->data, &r->data));
     MDL_TRY(mdl_config_use_data(&r->config, r->data));
+    MDL_TRY(mdl__prepare_folder(r->job, &begun));
+    MDL_TRY(mdl_tuning_use_in(r->device, config->run.tuning, r->job->out, begun));
     MDL_TRY(mdl__write_made(r, begun));
-    MDL_TRY(mdl__remove_table(r->job->out));
     if (config->merge.from_scratch > 0 || config->experiment.specialists)
         MDL_TRY(mdl__digits_run(r, table));
     else
@@ -320,12 +317,9 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     return mdl__write_table(r->job->out, table);
 }
 
-mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
+static mdl_status run_one(const mdl_experiment_job *job, mdl_table *table)
 {
     mdl__runner *r;
-    memset(table, 0, sizeof(*table));
-    if (job->config->experiment.repeats > 1)
-        return mdl__repeat(job, table);
     MDL_TRY(MDL_NEW(1, "experiment", &r));
     r->job = job;
     r->config = *job->config;
@@ -335,5 +329,17 @@ mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
     mdl_data_close(r->data);
     mdl_device_close(r->device);
     mdl_free(r);
+    return status;
+}
+
+mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
+{
+    mdl_lock *lock = NULL;
+    memset(table, 0, sizeof(*table));
+    if (job->lock == NULL)
+        MDL_TRY(mdl_lock_take(job->out, &lock));
+    mdl_status status =
+        job->config->experiment.repeats > 1 ? mdl__repeat(job, table) : run_one(job, table);
+    mdl_lock_release(lock);
     return status;
 }

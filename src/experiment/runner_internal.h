@@ -131,9 +131,9 @@ mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
 mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 /* made.json: version, machine and data; `begun`: the folder was there before. */
 mdl_status mdl__write_made(const mdl__runner *r, bool begun) MDL_MUST_CHECK;
-mdl_status mdl__write_config(const mdl_experiment_job *job) MDL_MUST_CHECK;
-/* A table whose steps are about to change may not stand beside them. */
-mdl_status mdl__remove_table(const char *folder) MDL_MUST_CHECK;
+/* The data was read: from here on the folder changes.  A table whose steps are about to change may
+ * not stand beside them.  `begun`: there are steps in it, which stay. */
+mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun) MDL_MUST_CHECK;
 mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
 /* Paths of the checkpoints whose midpoint and line the table has, of the first two trainings. */
 void mdl__first_two(const mdl__branch *branch, const char *pair[2]);

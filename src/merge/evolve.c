@@ -145,10 +145,7 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     MDL_TRY(MDL_NEW(samples, "bounds", &s->room));
     MDL_TRY(MDL_NEW(samples, "order of samples", &s->order));
     MDL_TRY(MDL_NEW(s->batch, "spare genomes", &s->spare));
-    MDL_TRY(create_genomes(s));
-    if (job->out && job->out[0] != 0)
-        MDL_TRY(mdl_make_folders(job->out));
-    return MDL_OK;
+    return create_genomes(s);
 }
 
 mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
@@ -380,13 +377,17 @@ static mdl_status run(mdl__search *s)
 mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result)
 {
     mdl__search s = {0};
+    mdl_lock *lock = NULL;
     memset(result, 0, sizeof *result);
     MDL_TRY(check_job(job));
+    if (job->out && job->out[0] != 0 && job->lock == NULL)
+        MDL_TRY(mdl_lock_take(job->out, &lock));
     mdl_status status = search_create(job, &s);
     if (status == MDL_OK)
         status = run(&s);
     if (status == MDL_OK)
         status = mdl__search_finish(&s, result);
     search_destroy(&s);
+    mdl_lock_release(lock);
     return status;
 }

@@ -94,6 +94,10 @@ typedef struct mdl_merge_job {
     size_t n_parents;
     const char
         *out; /* folder; writes merged.safetensors, lineage.jsonl, winner.json, resume.state */
+    const mdl_lock *lock; /* the caller's on `out`; NULL: a search takes it for its run */
+    mdl_status (*prepare)(void *user); /* before a new search (not a resumed one) changes anything
+                                          in `out`, when its parents were read; may be NULL */
+    void *prepare_user;
     const char *out_config; /* what a search writes to config.yaml there, and the device's tuning
                                table beside it; NULL: neither */
     bool resume;

@@ -33,6 +33,8 @@ mdl_status mdl__lineage_open(mdl__search *s)
     char path[MDL_PATH_MAX];
     if (!s->job->out || s->job->out[0] == 0)
         return MDL_OK;
+    if (s->lineage_bytes == 0 && s->job->prepare)
+        MDL_TRY(s->job->prepare(s->job->prepare_user));
     if (s->lineage_bytes == 0) { /* a new search: nothing of an older one may stay */
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
         MDL_TRY(mdl_remove_file(path));

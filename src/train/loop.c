@@ -145,6 +145,8 @@ static mdl_status begin(mdl__trainer *t, const mdl_state *state)
             MDL_TRY(mdl_weights_copy(&t->ema, &t->weights));
         if (t->stepwise)
             mdl__slots_fill(t);
+        if (t->job->prepare)
+            MDL_TRY(t->job->prepare(t->job->prepare_user));
         MDL_TRY(mdl__folder_prepare(t->job));
     }
     return mdl__metrics_write(t, t->n_history);
@@ -427,13 +429,11 @@ static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
     return MDL_OK;
 }
 
-mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
+static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl__trainer t = {.job = job};
     mdl__choice choice = {0};
     mdl_state *state = NULL;
-    memset(result, 0, sizeof *result);
-    MDL_TRY(check_job(job));
     MDL_TRY(mdl__state_open(job, &state, &choice));
     mdl_status status = state ? MDL_OK : choose(job, &choice);
     if (status == MDL_OK)
@@ -453,5 +453,17 @@ mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
     }
     result->stats = mdl_device_get_stats(job->device);
     mdl__trainer_destroy(&t);
+    return status;
+}
+
+mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
+{
+    mdl_lock *lock = NULL;
+    memset(result, 0, sizeof *result);
+    MDL_TRY(check_job(job));
+    if (mdl__writes(job) && job->lock == NULL)
+        MDL_TRY(mdl_lock_take(job->out, &lock));
+    mdl_status status = train_locked(job, result);
+    mdl_lock_release(lock);
     return status;
 }

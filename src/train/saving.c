@@ -2,6 +2,9 @@
  * under a temporary name and renamed, so a kill at any moment leaves the last good one. */
 #include "train/train_internal.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 bool mdl__writes(const mdl_train_job *job)
@@ -20,6 +23,30 @@ static mdl_status epoch_path(const mdl_train_job *job, char path[MDL_PATH_MAX], 
                     (unsigned long long)epoch);
 }
 
+/* Remove the checkpoints of epochs up to `last`, whichever run, longer or keeping more, left them.
+ */
+static mdl_status remove_epochs(const mdl_train_job *job, uint64_t last)
+{
+    DIR *folder = opendir(job->out);
+    if (folder == NULL)
+        return mdl_fail(MDL_IO, "cannot read the folder %s: %s", job->out, strerror(errno));
+    mdl_status status = MDL_OK;
+    for (struct dirent *e; status == MDL_OK && (e = readdir(folder)) != NULL;) {
+        char path[MDL_PATH_MAX], name[64];
+        uint64_t epoch;
+        if (sscanf(e->d_name, "epoch-%" SCNu64, &epoch) != 1 || epoch > last)
+            continue;
+        snprintf(name, sizeof name, "epoch-%03" PRIu64 ".safetensors", epoch);
+        if (strcmp(e->d_name, name) != 0)
+            continue; /* somebody else's */
+        status = out_path(job, path, name);
+        if (status == MDL_OK)
+            status = mdl_remove_file(path);
+    }
+    closedir(folder);
+    return status;
+}
+
 mdl_status mdl__folder_prepare(const mdl_train_job *job)
 {
     static const char *const names[] = {"resume.state", "final.safetensors", "ema.safetensors"};
@@ -31,11 +58,7 @@ mdl_status mdl__folder_prepare(const mdl_train_job *job)
         MDL_TRY(out_path(job, path, names[i]));
         MDL_TRY(mdl_remove_file(path));
     }
-    for (uint64_t epoch = 1; epoch <= job->train->epochs; epoch++) {
-        MDL_TRY(epoch_path(job, path, epoch));
-        MDL_TRY(mdl_remove_file(path));
-    }
-    return MDL_OK;
+    return remove_epochs(job, UINT64_MAX);
 }
 
 /* ---- resume.state --------------------------------------------------------------------------- */
@@ -219,10 +242,7 @@ mdl_status mdl__epoch_save(const mdl__trainer *t)
         return MDL_OK;
     MDL_TRY(epoch_path(t->job, path, epoch));
     MDL_TRY(save_weights(t, path, &t->weights));
-    if (epoch <= keep)
-        return MDL_OK;
-    MDL_TRY(epoch_path(t->job, path, epoch - keep));
-    return mdl_remove_file(path);
+    return epoch <= keep ? MDL_OK : remove_epochs(t->job, epoch - keep);
 }
 
 mdl_status mdl__final_save(const mdl__trainer *t)

@@ -266,7 +266,11 @@ typedef struct mdl_train_job {
     mdl_device *device;
     const mdl_comm *comm; /* NULL: single process */
     uint64_t seed;
-    const char *out;         /* folder; "" or NULL: nothing is written (benchmarks) */
+    const char *out;                   /* folder; "" or NULL: nothing is written (benchmarks) */
+    const mdl_lock *lock;              /* the caller's on it; NULL: it is taken for the run */
+    mdl_status (*prepare)(void *user); /* before a new training (not a resumed one) changes anything
+                                          in `out`, when all that it needs is there; may be NULL */
+    void *prepare_user;
     bool resume;             /* continue from out/resume.state where it exists */
     const char *config_text; /* YAML of the whole effective configuration, into checkpoints */
     size_t memory_limit;     /* bytes, 0: what the device has */

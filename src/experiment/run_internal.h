@@ -1,0 +1,12 @@
+/* Private to the folders of runs. */
+#ifndef MDL_RUN_INTERNAL_H
+#define MDL_RUN_INTERNAL_H
+
+#include "experiment/experiment.h"
+
+/* Remove the files of runs of `kinds` from a folder, or only look whether that can be done: what
+ * has a run's name and is no plain file is refused.  `count`: of the files. */
+mdl_status mdl__run_remove(const char *folder, unsigned kinds, bool look,
+                           size_t *count) MDL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,250 @@
+/* The names of all files that runs write into their folders, in one place: so that a run that is to
+ * be replaced goes whole, and nothing beside it.  Who lets a run write another file adds it here.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "experiment/run_internal.h"
+
+/* A row is a file, a folder with what is in it, or (without a name) another table's rows.  In a
+ * name # stands for a number and @ for the name of a method. */
+typedef struct entry {
+    const char *name;
+    const struct entry *inside; /* NULL: a file */
+} entry;
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
+
+static const entry any_run[] = {{"config.yaml", NULL}, {"tuning.json", NULL}, END};
+
+static const entry training[] = {
+    {NULL, any_run},
+    {"resume.state", NULL},
+    {"metrics.jsonl", NULL},
+    {"metrics.csv", NULL},
+    {"final.safetensors", NULL},
+    {"ema.safetensors", NULL},
+    {"epoch-#.safetensors", NULL},
+    END,
+};
+
+static const entry search[] = {
+    {NULL, any_run},       {"resume.state", NULL},       {"lineage.jsonl", NULL},
+    {"winner.json", NULL}, {"merged.safetensors", NULL}, END,
+};
+
+/* ---- parts of an experiment -------------------------------------------------------------------
+ */
+
+/* What a killed one leaves; that of the whole folder is held while these are looked at. */
+static const entry lock[] = {{"mendel.lock", NULL}, END};
+static const entry half[] = {{NULL, training}, {NULL, lock}, END};
+static const entry training_step[] = {{NULL, half}, {"step.json", NULL}, END};
+static const entry search_step[] = {{NULL, search}, {NULL, lock}, {"step.json", NULL}, END};
+
+static const entry fusion[] = {
+    {NULL, search_step},
+    {"search.json", NULL},
+    {"baselines.json", NULL},
+    {"others.json", NULL},
+    {"best-parent.safetensors", NULL},
+    {"average.safetensors", NULL},
+    {"soup.safetensors", NULL},
+    {"slerp.safetensors", NULL},
+    {"matched.safetensors", NULL},
+    {"child-#.safetensors", NULL},
+    {"independent-average.safetensors", NULL},
+    {"independent-#-aligned.safetensors", NULL},
+    {"independent-aligned-average.safetensors", NULL},
+    {"@", search_step},
+    END,
+};
+
+static const entry specialists[] = {{"step.json", NULL}, {"low", half}, {"high", half}, END};
+
+static const entry branches[] = {
+    {"A-seed#", training_step},
+    {"B-seed#", training_step},
+    {"A-trunk", training_step},
+    {"B-trunk", training_step},
+    {"A-child#", training_step},
+    {"B-child#", training_step},
+    {"A-matched", training_step},
+    {"B-matched", training_step},
+    {"A-MLPhead", training_step},
+    {"B-MLPhead", training_step},
+    {"A-norecursion", training_step},
+    {"B-norecursion", training_step},
+    {"A-gridtokens", training_step},
+    {"B-gridtokens", training_step},
+    {"A-pooledtokens", training_step},
+    {"B-pooledtokens", training_step},
+    {"C-baseline", fusion},
+    {"C-hybrid", fusion},
+    {"C-baseline-parents.json", NULL},
+    {"C-hybrid-parents.json", NULL},
+    {"specialists-seed#", specialists},
+    {"@-seed#", search_step},
+    END,
+};
+
+static const entry one_experiment[] = {
+    {NULL, any_run},           {NULL, branches},
+    {"made.json", NULL},       {"table.txt", NULL},
+    {"table.md", NULL},        {"table.csv", NULL},
+    {"table.json", NULL},      {"test.json", NULL},
+    {"evaluation.json", NULL}, {"paths.json", NULL},
+    {"results.json", NULL},    {"report.html", NULL},
+    {"report.md", NULL},       END,
+};
+
+static const entry repeat[] = {{NULL, one_experiment}, {NULL, lock}, END};
+static const entry experiment[] = {{NULL, one_experiment}, {"repeat-#", repeat}, END};
+
+static const entry *const tables[] = {training, search, experiment}; /* bit by bit of the kinds */
+
+/* ---- matching ---------------------------------------------------------------------------------
+ */
+
+/* Files are written under this ending first. */
+#define TEMPORARY ".mendel-tmp"
+
+static bool matches(const char *pattern, const char *name, size_t length);
+
+/* Behind the name of a method; those that are no search are made here. */
+static bool matches_method(const char *rest, const char *name, size_t length)
+{
+    static const char *const others[] = {"average", "ties", "dare"};
+    for (size_t i = 0; i < mdl_method_count + MDL_COUNT(others); i++) {
+        const char *method =
+            i < mdl_method_count ? mdl_methods[i].name : others[i - mdl_method_count];
+        size_t n = strlen(method);
+        if (n <= length && memcmp(method, name, n) == 0 && matches(rest, name + n, length - n))
+            return true;
+    }
+    return false;
+}
+
+static bool matches(const char *pattern, const char *name, size_t length)
+{
+    for (; *pattern != '\0'; pattern++) {
+        size_t digits = 0;
+        if (*pattern == '@')
+            return matches_method(pattern + 1, name, length);
+        while (*pattern == '#' && digits < length && isdigit((unsigned char)name[digits]))
+            digits++;
+        if (*pattern == '#' ? digits == 0 : length == 0 || *name != *pattern)
+            return false;
+        size_t step = *pattern == '#' ? digits : 1;
+        name += step;
+        length -= step;
+    }
+    return length == 0;
+}
+
+/* The row of a name of `length` bytes; NULL: there is none. */
+static const entry *find(const entry *table, const char *name, size_t length, bool folder)
+{
+    for (const entry *e = table; e->name != NULL || e->inside != NULL; e++) {
+        const entry *found = NULL;
+        if (e->name == NULL)
+            found = find(e->inside, name, length, folder);
+        else if ((e->inside != NULL) == folder && matches(e->name, name, length))
+            found = e;
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
+}
+
+static const entry *find_file(const entry *table, const char *name)
+{
+    size_t length = strlen(name), end = strlen(TEMPORARY);
+    if (length > end && strcmp(name + length - end, TEMPORARY) == 0)
+        length -= end;
+    return find(table, name, length, false);
+}
+
+static bool writes(const entry *table, const char *path)
+{
+    size_t length = strcspn(path, "/");
+    if (path[length] == '\0')
+        return find_file(table, path) != NULL || find(table, path, length, true) != NULL;
+    const entry *folder = find(table, path, length, true);
+    return folder != NULL && writes(folder->inside, path + length + 1);
+}
+
+bool mdl_run_writes(unsigned kinds, const char *path)
+{
+    for (size_t k = 0; k < MDL_COUNT(tables); k++)
+        if ((kinds & 1u << k) != 0 && writes(tables[k], path))
+            return true;
+    return false;
+}
+
+/* ---- removing ---------------------------------------------------------------------------------
+ */
+
+typedef struct removal { /* of a run's files from one folder */
+    bool look;           /* only look whether it can be done */
+    size_t count;        /* files */
+} removal;
+
+static mdl_status visit(const char *folder, const entry *table, removal *r);
+
+static mdl_status visit_one(const char *folder, const char *name, const entry *table, removal *r)
+{
+    char path[MDL_PATH_MAX];
+    struct stat info;
+    const entry *file = find_file(table, name);
+    const entry *inner = find(table, name, strlen(name), true);
+    if (file == NULL && inner == NULL)
+        return MDL_OK; /* somebody else's */
+    MDL_TRY(mdl_path(path, sizeof path, folder, "%s", name));
+    if (lstat(path, &info) != 0)
+        return errno == ENOENT ? MDL_OK
+                               : mdl_fail(MDL_IO, "cannot examine %s: %s", path, strerror(errno));
+    if (inner != NULL && S_ISDIR(info.st_mode)) {
+        MDL_TRY(visit(path, inner->inside, r));
+        if (!r->look)
+            rmdir(path); /* it stays where somebody else's files are in it */
+        return MDL_OK;
+    }
+    if (file == NULL || !S_ISREG(info.st_mode))
+        return mdl_fail(MDL_CONFIG,
+                        "%s has the name of what a run writes, but no run made it: move it, or "
+                        "choose another folder",
+                        path);
+    r->count++;
+    return r->look ? MDL_OK : mdl_remove_file(path);
+}
+
+static mdl_status visit(const char *folder, const entry *table, removal *r)
+{
+    DIR *list = opendir(folder);
+    if (list == NULL)
+        return errno == ENOENT
+                   ? MDL_OK
+                   : mdl_fail(MDL_IO, "cannot read the folder %s: %s", folder, strerror(errno));
+    mdl_status status = MDL_OK;
+    for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;)
+        status = visit_one(folder, e->d_name, table, r);
+    closedir(list);
+    return status;
+}
+
+mdl_status mdl__run_remove(const char *folder, unsigned kinds, bool look, size_t *count)
+{
+    removal r = {.look = look};
+    for (size_t k = 0; k < MDL_COUNT(tables); k++)
+        if ((kinds & 1u << k) != 0)
+            MDL_TRY(visit(folder, tables[k], &r));
+    *count = r.count;
+    return MDL_OK;
+}
