@@ -148,7 +148,7 @@ static bool write_file(const char *path, const header *h, const void *program)
     char temporary[MDL_PATH_MAX + 64];
     snprintf(temporary, sizeof temporary, "%s.%p-%.0f.tmp", path, (const void *)h,
              1e9 * mdl_time());
-    FILE *file = fopen(temporary, "wb");
+    FILE *file = fopen(temporary, "wbe");
     if (!file)
         return false;
     bool good = fwrite(h, sizeof *h, 1, file) == 1;

@@ -154,6 +154,10 @@ void mdl_atomic_abort(mdl_atomic_file *file); /* NULL is allowed */
 /* The three calls in one. */
 mdl_status mdl_file_write(const char *path, const void *data, size_t size) MDL_MUST_CHECK;
 
+/* Open descriptors 0 to 2 where they are closed, so that no file of ours becomes one of them; to be
+ * called before any file is opened.  Bit i of the result: descriptor i was open. */
+unsigned mdl_standard_descriptors(void);
+
 bool mdl_file_exists(const char *path);
 /* Whether both paths lead to one file, which exists. */
 bool mdl_same_file(const char *first, const char *second);
@@ -181,8 +185,6 @@ struct json_t *mdl_json_pack(const char *format, ...);
  * value is NULL, the whole becomes NULL. */
 void mdl_json_set(struct json_t **object, const char *key, struct json_t *value);
 void mdl_json_append(struct json_t **array, struct json_t *value);
-/* Put all members of another object, which is taken, likewise. */
-void mdl_json_update(struct json_t **object, struct json_t *other);
 /* The text of a borrowed value; `flags` are jansson's (JSON_INDENT(1)).  Free *out with mdl_free.
  */
 mdl_status mdl_json_text(const struct json_t *json, size_t flags, char **out) MDL_MUST_CHECK;
@@ -263,8 +265,10 @@ mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
  */
 
 /* Run argv (NULL at its end; the program is looked for in PATH) with `input` on its standard input;
- * its output, at most `limit` bytes, with a NUL behind it: free with mdl_free.  MDL_NOT_FOUND where
- * there is no such program; where it fails, the detail has what it said. */
+ * its output, at most `limit` bytes, with a NUL behind it: free with mdl_free.  The program sees
+ * nothing of the user's settings: a small environment with LC_ALL=C and no home.  MDL_NOT_FOUND
+ * where there is no such program; where it fails, or does not end within a minute, the detail has
+ * what it said.  A stop request ends it: MDL_CANCELLED. */
 mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size, size_t limit,
                         char **output, size_t *output_size) MDL_MUST_CHECK;
 
@@ -295,11 +299,19 @@ mdl_status mdl_pool_run(mdl_pool *pool, size_t count, mdl_pool_fn work, void *us
 
 /* ---- interruption -------------------------------------------------------------------------- */
 
-/* Set by the program (Ctrl-C); long work looks at it between steps, saves, and returns
- * MDL_CANCELLED. */
+/* Set by the program (Ctrl-C and other signals); long work looks at it well within a second, saves
+ * what can be saved, and returns MDL_CANCELLED. */
 void mdl_request_stop(void);
 bool mdl_stop_requested(void);
 void mdl_clear_stop(void);
+/* For loops: MDL_CANCELLED where a stop was requested and nobody defers it. */
+mdl_status mdl_stop_check(void) MDL_MUST_CHECK;
+/* Between defer and resume mdl_stop_check lets everybody go on, for work that is soon done and
+ * would be lost in the middle.  Calls nest, over all threads. */
+void mdl_stop_defer(void);
+void mdl_stop_resume(void);
+/* What takes longer than this in one piece is looked at in the middle. */
+#define MDL_STOP_SECONDS 0.25
 
 /* ---- communicator -------------------------------------------------------------------------- */
 

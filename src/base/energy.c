@@ -8,7 +8,7 @@
 
 static bool read_counter(const char *path, uint64_t *value)
 {
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen(path, "re");
     unsigned long long number = 0;
     if (file == NULL)
         return false;

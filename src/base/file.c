@@ -24,7 +24,25 @@ static mdl_status fail_errno(const char *action, const char *path, int error)
                     strerror(error), advice);
 }
 
+unsigned mdl_standard_descriptors(void)
+{
+    unsigned were_open = 0;
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            were_open |= 1u << fd;
+            continue;
+        }
+        /* The lowest free descriptor is this one.  Where there is no /dev/null, a folder serves:
+         * reading and writing fail as they would have. */
+        if (open("/dev/null", O_RDWR) < 0)
+            (void)!open("/", O_RDONLY);
+    }
+    return were_open;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
+
+enum { READ_PIECE = 1 << 24 }; /* bytes between looks at a stop request */
 
 static mdl_status fail_too_large(const char *path, size_t limit)
 {
@@ -94,7 +112,9 @@ static mdl_status read_all(int fd, const struct stat *info, const char *path, si
             MDL_TRY(mdl_grow(used, 2 * capacity + 1, 1, path, (void **)data));
             capacity *= 2;
         }
-        ssize_t got = read(fd, *data + used, capacity - used);
+        ssize_t got = read(fd, *data + used, mdl_min_size(capacity - used, READ_PIECE));
+        if (got == READ_PIECE) /* small files are read whole: what is read to be saved is small */
+            MDL_TRY(mdl_stop_check());
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

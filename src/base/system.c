@@ -54,7 +54,7 @@ int mdl_cpu_count(void)
  * large one's peak. */
 size_t mdl_peak_memory(void)
 {
-    FILE *status = fopen("/proc/self/status", "r");
+    FILE *status = fopen("/proc/self/status", "re");
     if (status == NULL)
         return 0;
     char line[256];

@@ -108,3 +108,22 @@ void mdl_clear_stop(void)
 {
     atomic_store(&stop_flag, false);
 }
+
+static atomic_int deferrals;
+
+void mdl_stop_defer(void)
+{
+    atomic_fetch_add(&deferrals, 1);
+}
+
+void mdl_stop_resume(void)
+{
+    atomic_fetch_sub(&deferrals, 1);
+}
+
+mdl_status mdl_stop_check(void)
+{
+    if (!mdl_stop_requested() || atomic_load(&deferrals) > 0)
+        return MDL_OK;
+    return mdl_fail(MDL_CANCELLED, "interrupted");
+}

@@ -23,6 +23,17 @@ enum cli_exit {
 };
 int cli_exit_code(mdl_status status);
 
+/* ---- the process --------------------------------------------------------------------------------
+ */
+
+/* Descriptors and signals, before anything else: the first signal that asks for an end is answered
+ * on the standard error and makes mdl_stop_requested true. */
+void cli_prepare_process(void);
+/* What was printed goes out; fails where some of it could not be written. */
+mdl_status cli_flush(void);
+/* Whether that is so because the reader of a pipe has gone, which is no failure of ours. */
+bool cli_nobody_reads(void);
+
 /* ---- commands and options ---------------------------------------------------------------------
  */
 
@@ -122,6 +133,7 @@ typedef struct cli_view {
     FILE *out;
     bool terminal; /* redraw; else lines */
     bool colour;
+    bool unread;  /* it was said that the standard output cannot be written to */
     size_t drawn; /* characters of the bar that stand on the line now */
     double last;  /* mdl_time of the last bar or line of progress */
 } cli_view;

@@ -1,5 +1,4 @@
 /* The entry: finds the command, catches Ctrl-C, turns a status into a message and an exit code. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,16 +49,6 @@ int cli_exit_code(mdl_status status)
     return CLI_EXIT_FAILURE;
 }
 
-/* The first Ctrl-C asks the work to save and stop, a second one ends the program at once.  The two
- * functions of base set and read one atomic flag, which is safe here. */
-static void on_signal(int number)
-{
-    if (mdl_stop_requested()) // NOLINT(bugprone-signal-handler)
-        _Exit(CLI_EXIT_INTERRUPTED);
-    mdl_request_stop(); // NOLINT(bugprone-signal-handler)
-    (void)signal(number, on_signal);
-}
-
 static int unknown_command(const char *name)
 {
     const char *nearest = NULL;
@@ -86,43 +75,42 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+/* The message and the exit code of a status; what was printed must have gone out. */
+static int finish(const char *name, mdl_status status)
+{
+    cli_install_log(NULL);
+    if (status == MDL_OK)
+        status = cli_flush();
+    if (status == MDL_OK || (status == MDL_IO && cli_nobody_reads()))
+        return CLI_EXIT_OK;
+    const char *detail = mdl_error_detail();
+    fprintf(stderr, "mendel %s: %s\n", name, detail[0] != '\0' ? detail : mdl_status_text(status));
+    return cli_exit_code(status);
+}
+
 static int run(const cli_command *command, int argc, char **argv)
 {
     static cli_args args;
     if (wants_help(argc, argv)) {
         cli_print_help(command);
-        return CLI_EXIT_OK;
+        return finish(command->name, MDL_OK);
     }
     mdl_status status = cli_parse(command, argc, argv, &args);
-    if (status == MDL_OK)
-        status = command->run(&args);
-    cli_install_log(NULL);
-    if (status == MDL_OK)
-        return CLI_EXIT_OK;
-    const char *detail = mdl_error_detail();
-    fprintf(stderr, "mendel %s: %s\n", command->name,
-            detail[0] != '\0' ? detail : mdl_status_text(status));
-    return cli_exit_code(status);
+    return finish(command->name, status == MDL_OK ? command->run(&args) : status);
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "help";
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-        printf("mendel %s\n", mdl_build_version());
-        return CLI_EXIT_OK;
-    }
+    cli_prepare_process();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("mendel %s\n", mdl_build_version());
+        return finish("--version", MDL_OK);
+    }
     const cli_command *command = cli_find_command(name);
     if (command == NULL)
         return unknown_command(name);
-    (void)signal(SIGINT, on_signal);
-    (void)signal(SIGTERM, on_signal);
-    int code = run(command, argc > 2 ? argc - 2 : 0, argv + 2);
-    if (fflush(stdout) != 0 && code == CLI_EXIT_OK) {
-        fprintf(stderr, "mendel %s: cannot write to the standard output\n", command->name);
-        code = CLI_EXIT_DATA;
-    }
-    return code;
+    return run(command, argc > 2 ? argc - 2 : 0, argv + 2);
 }

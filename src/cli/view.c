@@ -1,24 +1,29 @@
-/* What is seen while something runs.  On a terminal one line is redrawn at most ten times a second;
- * elsewhere a plain line now and then.  Colour only on a terminal, and not with NO_COLOR
- * (no-color.org). */
+/* What is seen while something runs.  On a terminal one line is redrawn at most ten times a second
+ * and fits it; elsewhere a plain line now and then.  Colour only on a terminal, and not with
+ * NO_COLOR (no-color.org). */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "cli/cli.h"
 
-enum { LINE = 160, BAR_MIN = 6, BAR_MAX = 40 };
+enum { LINE = 240, BAR_MIN = 6, BAR_MAX = 40, MAX_PARTS = 6 };
 static const double redraw_seconds = 0.1, line_seconds = 20;
 
-static size_t columns(void)
+/* Of the terminal, as it is now; COLUMNS only where it does not say. */
+static size_t columns(const cli_view *view)
 {
+    struct winsize size;
+    if (ioctl(fileno(view->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return mdl_min_size(size.ws_col, LINE);
     const char *text = getenv("COLUMNS");
     long value = text != NULL ? strtol(text, NULL, 10) : 0;
-    return value >= 40 && value < LINE ? (size_t)value : 80;
+    return value >= 1 && value < LINE ? (size_t)value : 80;
 }
 
 void cli_view_open(cli_view *view, bool json)
@@ -30,10 +35,20 @@ void cli_view_open(cli_view *view, bool json)
     view->last = mdl_time();
 }
 
+/* Work whose results are files goes on without a reader, which is said once. */
+static void flush(cli_view *view)
+{
+    if (fflush(view->out) == 0 || view->out == stderr || view->unread)
+        return;
+    view->unread = true;
+    fprintf(stderr,
+            "warning: the standard output cannot be written to any more; the work goes on\n");
+}
+
 static void clear(cli_view *view)
 {
-    if (view->drawn > 0)
-        fprintf(view->out, "\r%*s\r", (int)view->drawn, "");
+    if (view->drawn > 0) /* a terminal that became narrower has wrapped it already */
+        fprintf(view->out, "\r%*s\r", (int)mdl_min_size(view->drawn, columns(view) - 1), "");
     view->drawn = 0;
 }
 
@@ -45,7 +60,7 @@ void cli_view_line(cli_view *view, const char *format, ...)
     vfprintf(view->out, format, args);
     va_end(args);
     fprintf(view->out, "\n");
-    fflush(view->out);
+    flush(view);
     view->last = mdl_time();
 }
 
@@ -63,7 +78,7 @@ void cli_view_heading(cli_view *view, const char *format, ...)
 void cli_view_close(cli_view *view)
 {
     clear(view);
-    fflush(view->out);
+    flush(view);
 }
 
 /* Whether it is time to show progress; `done` always is on a terminal. */
@@ -72,30 +87,58 @@ static bool due(cli_view *view)
     return mdl_time() - view->last >= (view->terminal ? redraw_seconds : line_seconds);
 }
 
-/* "<front> [=====>    ] <back>", as wide as the terminal; without a bar elsewhere. */
-static void draw(cli_view *view, const char *front, double part, const char *back)
+/* Two spaces and the next part, for each. */
+static void join(const char *const *parts, size_t n, char *text, size_t size)
 {
-    char bar[BAR_MAX + 1], line[LINE + 1];
-    view->last = mdl_time();
-    if (!view->terminal) {
-        fprintf(view->out, "%s  %3.0f %%  %s\n", front, 100 * part, back);
-        fflush(view->out);
-        return;
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < n && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? "  " : "", parts[i]);
+}
+
+/* A line of at most `most` characters: first the last parts are left out, then the bar. */
+static size_t compose(const char *front, double part, const char *const *parts, size_t n,
+                      size_t most, char line[LINE + 1])
+{
+    char bar[BAR_MAX + 1], back[LINE - 80];
+    size_t bars = strlen(front) + 4, room = 0;
+    for (;; n--) {
+        join(parts, n, back, sizeof(back));
+        if (bars + strlen(back) + BAR_MIN <= most || n <= 1)
+            break;
     }
-    size_t others = strlen(front) + strlen(back) + 6, width = columns();
-    size_t room = width > others + BAR_MIN ? width - others : BAR_MIN;
-    room = mdl_min_size(room, BAR_MAX);
+    if (bars + strlen(back) + BAR_MIN <= most)
+        room = mdl_min_size(most - bars - strlen(back), BAR_MAX);
     size_t full = (size_t)(fmin(fmax(part, 0), 1) * (double)room);
     memset(bar, '.', room);
     memset(bar, '#', full);
     bar[room] = '\0';
-    int length = snprintf(line, mdl_min_size(width, sizeof(line)), "%s [%s] %s", front, bar, back);
-    size_t shown = mdl_min_size((size_t)(length > 0 ? length : 0), width - 1);
-    fprintf(view->out, "\r%s", line);
-    if (view->drawn > shown)
-        fprintf(view->out, "%*s", (int)(view->drawn - shown), "");
-    view->drawn = mdl_max_size(shown, view->drawn);
-    fflush(view->out);
+    if (room > 0)
+        snprintf(line, LINE + 1, "%s [%s] %s", front, bar, back);
+    else
+        snprintf(line, LINE + 1, "%s  %s", front, back);
+    if (strlen(line) > most) /* there is no room for any part */
+        snprintf(line, most + 1, "%s", front);
+    return strlen(line);
+}
+
+/* "<front> [####....] <part>  <part>...", as wide as the terminal; without a bar elsewhere.  What
+ * is less important comes later: where there is little room it is left out. */
+static void draw(cli_view *view, const char *front, double part, const char *const *parts, size_t n)
+{
+    char line[LINE + 1];
+    view->last = mdl_time();
+    if (!view->terminal) {
+        join(parts, n, line, sizeof(line));
+        fprintf(view->out, "%s  %3.0f %%  %s\n", front, 100 * part, line);
+        flush(view);
+        return;
+    }
+    size_t most = columns(view) - 1, shown = compose(front, part, parts, n, most, line);
+    size_t before = mdl_min_size(view->drawn, most);
+    fprintf(view->out, "\r%s%*s", line, (int)(before > shown ? before - shown : 0), "");
+    view->drawn = shown;
+    flush(view);
 }
 
 const char *cli_duration(double seconds, char *text, size_t size)
@@ -126,14 +169,18 @@ static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t bat
                        double seconds_left)
 {
     cli_view *view = user;
-    char front[64], back[128], left[32];
+    char front[64], fields[4][48], left[32];
+    const char *parts[] = {fields[0], fields[1], fields[2], fields[3]};
     if (!due(view))
         return;
     snprintf(front, sizeof(front), "epoch %llu/%llu", (unsigned long long)epoch,
              (unsigned long long)epochs);
-    snprintf(back, sizeof(back), "loss %.3f  %4.1f %%  %.0f img/s  %s left", loss, 100 * top1,
-             images_per_second, cli_duration(seconds_left, left, sizeof(left)));
-    draw(view, front, (double)batch / (double)batches, back);
+    snprintf(fields[0], sizeof(fields[0]), "loss %.3f", loss);
+    snprintf(fields[1], sizeof(fields[1]), "%4.1f %%", 100 * top1);
+    snprintf(fields[2], sizeof(fields[2]), "%s left",
+             cli_duration(seconds_left, left, sizeof(left)));
+    snprintf(fields[3], sizeof(fields[3]), "%.0f img/s", images_per_second);
+    draw(view, front, (double)batch / (double)batches, parts, MDL_COUNT(parts));
 }
 
 static void train_epoch(void *user, const mdl_epoch_metrics *m)
@@ -164,16 +211,23 @@ mdl_train_events cli_train_events(cli_view *view)
 void cli_merge_progress(void *user, const mdl_merge_progress *p)
 {
     cli_view *view = user;
-    char front[64], back[160], left[32];
+    char front[64], fields[MAX_PARTS][48], left[32];
+    const char *parts[MAX_PARTS];
     if (!due(view) && p->evaluations < p->total)
         return;
+    for (size_t i = 0; i < MAX_PARTS; i++)
+        parts[i] = fields[i];
     snprintf(front, sizeof(front), "child %zu/%zu", p->evaluations, p->total);
-    snprintf(back, sizeof(back),
-             "best %.2f %%  archive %zu, mean %.2f %%  niches %.1f %%  %.4g/s, %zu cut short  %s "
-             "left",
-             100 * p->best_top1, p->members, 100 * p->mean_top1, 100 * p->niches, p->per_second,
-             p->abandoned, cli_duration(p->seconds_left, left, sizeof(left)));
-    draw(view, front, p->total > 0 ? (double)p->evaluations / (double)p->total : 1, back);
+    snprintf(fields[0], sizeof(fields[0]), "best %.2f %%", 100 * p->best_top1);
+    snprintf(fields[1], sizeof(fields[1]), "%s left",
+             cli_duration(p->seconds_left, left, sizeof(left)));
+    snprintf(fields[2], sizeof(fields[2]), "archive %zu, mean %.2f %%", p->members,
+             100 * p->mean_top1);
+    snprintf(fields[3], sizeof(fields[3]), "niches %.1f %%", 100 * p->niches);
+    snprintf(fields[4], sizeof(fields[4]), "%.4g/s", p->per_second);
+    snprintf(fields[5], sizeof(fields[5]), "%zu cut short", p->abandoned);
+    draw(view, front, p->total > 0 ? (double)p->evaluations / (double)p->total : 1, parts,
+         MAX_PARTS);
     if (p->evaluations >= p->total)
         cli_view_close(view);
 }
@@ -182,6 +236,7 @@ void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
 {
     cli_view *view = user;
     char so_far[32], all[32], back[80];
+    const char *parts[] = {back};
     if (!due(view))
         return;
     cli_bytes((double)done, so_far, sizeof(so_far));
@@ -190,13 +245,13 @@ void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
                  cli_bytes((double)total, all, sizeof(all)));
     else
         snprintf(back, sizeof(back), "%s", so_far);
-    draw(view, "downloading", total > 0 ? (double)done / (double)total : 0, back);
+    draw(view, "download", total > 0 ? (double)done / (double)total : 0, parts, 1);
 }
 
 void cli_progress(cli_view *view, const char *front, double part, const char *back)
 {
     if (due(view))
-        draw(view, front, part, back);
+        draw(view, front, part, &back, 1);
 }
 
 void cli_assess_progress(void *user, const char *what, size_t done, size_t total)
@@ -221,11 +276,11 @@ void cli_install_log(cli_view *view)
 
 mdl_status cli_print_json(json_t *json, bool indent)
 {
-    char *text;
-    mdl_status status = mdl_json_text(json, indent ? JSON_INDENT(2) : JSON_COMPACT, &text);
+    char *text = json != NULL ? json_dumps(json, indent ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
     json_decref(json);
-    MDL_TRY(status);
-    bool written = puts(text) >= 0 && fflush(stdout) == 0;
-    mdl_free(text);
-    return written ? MDL_OK : mdl_fail(MDL_IO, "cannot write to the standard output");
+    if (text == NULL)
+        return mdl_fail(MDL_NO_MEMORY, "cannot make JSON");
+    (void)puts(text); /* a failure stays with the stream */
+    free(text);       /* jansson's own allocation */
+    return cli_flush();
 }

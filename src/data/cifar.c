@@ -94,6 +94,7 @@ static mdl_status read_records(const cifar_set *kind, const char *path, FILE *fi
     uint8_t record[2 + IMAGE];
     size_t size = kind->labels + IMAGE;
     for (size_t i = 0; i < records; i++) {
+        MDL_TRY(mdl_stop_check());
         if (fread(record, 1, size, file) != size)
             return mdl_fail(MDL_IO, "cannot read %s at offset %zu: %s", path, i * size,
                             ferror(file) != 0 ? strerror(errno) : "it has become shorter");

@@ -18,6 +18,7 @@ static mdl_status fill(const mdl_data *from, mdl_split split, mdl_image_change c
     double full = mdl_data_set(from, split)->value_max;
     size_t values = set->height * set->width * set->channels;
     for (size_t i = 0; i < set->count; i++) {
+        MDL_TRY(mdl_stop_check());
         uint32_t position = (uint32_t)(i * from->count[split] / set->count);
         uint8_t *out = set->pixels + i * values;
         mdl_prepare_image(from, &options, 0, position, pixels, &set->labels[i]);

@@ -70,12 +70,13 @@ static mdl_status hash_stream(FILE *file, const char *path, char hex[HEX])
     unsigned length = 0;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context != NULL && EVP_DigestInit_ex(context, EVP_md5(), NULL) == 1;
-    for (size_t got = 1; good && got > 0;) {
+    for (size_t got = 1; good && got > 0 && mdl_stop_check() == MDL_OK;) {
         got = fread(piece, 1, sizeof(piece), file);
         good = EVP_DigestUpdate(context, piece, got) == 1;
     }
     good = good && EVP_DigestFinal_ex(context, digest, &length) == 1;
     EVP_MD_CTX_free(context);
+    MDL_TRY(mdl_stop_check());
     if (ferror(file) != 0)
         return mdl_fail(MDL_IO, "cannot read %s: %s", path, strerror(errno));
     if (!good || length != (HEX - 1) / 2)
@@ -200,7 +201,7 @@ static mdl_status download(const fetch_job *job, uint64_t start, bool *unusable)
     CURL *curl = curl_easy_init();
     if (curl == NULL)
         return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start");
-    now.file = fopen(job->part, "ab");
+    now.file = fopen(job->part, "abe");
     if (now.file == NULL) {
         curl_easy_cleanup(curl);
         return mdl_fail(MDL_IO, "cannot write %s: %s", job->part, strerror(errno));

@@ -71,6 +71,7 @@ static mdl_status add_entries(DIR *folder, const char *path, bool folders, name_
             return mdl_fail(MDL_IO, "cannot read the folder %s: %s", path, strerror(errno));
         if (entry == NULL)
             break;
+        MDL_TRY(mdl_stop_check()); /* a million files on a slow disk */
         if (entry->d_name[0] == '.')
             continue;
         MDL_TRY(mdl_path(full, sizeof(full), path, "%s", entry->d_name));
@@ -178,6 +179,7 @@ static mdl_status measure_files(listing *list)
     list->uniform = true;
     for (size_t i = 0; i < list->files.count; i++) {
         size_t height, width;
+        MDL_TRY(mdl_stop_check());
         mdl_status status = mdl__image_info(list->files.names[i], &height, &width);
         if (is_damage(status))
             continue; /* reading it will say so */
@@ -331,6 +333,7 @@ static mdl_status read_pixels(const mdl_data_config *config, const listing *list
     size_t bytes = set->height * set->width * CHANNELS;
     for (size_t i = 0; i < list->files.count; i++) {
         const char *path = list->files.names[i];
+        MDL_TRY(mdl_stop_check());
         uint8_t *out = set->pixels + kept * bytes;
         mdl_status status = keep ? mdl__image_read(path, set->height, set->width, out)
                                  : read_resized(path, side, out);

@@ -108,6 +108,7 @@ static mdl_status read_content(idx_file *file, uint8_t *out)
     const size_t piece = 1U << 20; /* gzread counts in int */
     for (size_t done = 0; done < file->bytes;) {
         size_t want = mdl_min_size(piece, file->bytes - done);
+        MDL_TRY(mdl_stop_check());
         if (gzread(file->stream, out + done, (unsigned)want) != (int)want)
             return fail_short(file, "the content");
         done += want;

@@ -16,7 +16,7 @@
 typedef struct jpeg_failure {
     struct jpeg_error_mgr base; /* first: libjpeg's own part */
     jmp_buf back;               /* libjpeg must not return from an error */
-    bool no_memory;
+    bool no_memory, stopped;
     char text[JMSG_LENGTH_MAX]; /* what libjpeg said */
 } jpeg_failure;
 
@@ -37,11 +37,15 @@ static void jpeg_message(j_common_ptr info, int level)
         jpeg_fail(info);
 }
 
-/* A small progressive file can have thousands of scans, each a pass over the whole image. */
+/* Called for every row or so; a small progressive file can have thousands of scans, each a pass
+ * over the whole image. */
 static void jpeg_watch(j_common_ptr info)
 {
     enum { MAX_SCANS = 1000 };
     jpeg_failure *failure = (jpeg_failure *)info->err;
+    failure->stopped = mdl_stop_check() != MDL_OK;
+    if (failure->stopped)
+        longjmp(failure->back, 1);
     if (((j_decompress_ptr)info)->input_scan_number <= MAX_SCANS)
         return;
     snprintf(failure->text, sizeof(failure->text), "it has more than %d scans", MAX_SCANS);
@@ -107,6 +111,8 @@ mdl_status mdl__jpeg_read(const char *path, const unsigned char *data, size_t by
     failure.base.emit_message = jpeg_message;
     if (setjmp(failure.back) != 0) {
         jpeg_destroy_decompress(&info);
+        if (failure.stopped)
+            return MDL_CANCELLED; /* with the detail of mdl_stop_check */
         return mdl_fail(failure.no_memory ? MDL_NO_MEMORY : MDL_FORMAT, "%s: %s", path,
                         failure.text);
     }

@@ -18,7 +18,7 @@ typedef struct png_job {
     mdl__image_size *size;
     uint8_t *rgb; /* NULL: only the size is wanted */
     mdl_status status;
-    bool no_memory;
+    bool no_memory, stopped;
     char text[200]; /* what libpng said */
     jmp_buf back;   /* libpng must not return from an error */
 } png_job;
@@ -60,7 +60,7 @@ static void png_bytes(png_structp png, png_bytep out, size_t size)
     job->at += size;
 }
 
-static void png_pixels(png_structp png, png_infop info, const png_job *job)
+static void png_pixels(png_structp png, png_infop info, png_job *job)
 {
     png_set_strip_16(png);
     png_set_palette_to_rgb(png);
@@ -73,8 +73,12 @@ static void png_pixels(png_structp png, png_infop info, const png_job *job)
     if (png_get_rowbytes(png, info) != row)
         png_error(png, "its pixels cannot become RGB");
     for (int pass = 0; pass < passes; pass++)
-        for (size_t y = 0; y < job->size->height; y++)
+        for (size_t y = 0; y < job->size->height; y++) {
+            job->stopped = mdl_stop_check() != MDL_OK;
+            if (job->stopped)
+                png_error(png, "interrupted");
             png_read_row(png, job->rgb + y * row, NULL);
+        }
     png_read_end(png, NULL);
 }
 
@@ -98,8 +102,9 @@ static void png_decode(png_structp png, png_infop info, png_job *job)
 static mdl_status png_run(png_job *job, png_structp *png, png_infop *info)
 {
     if (setjmp(job->back) != 0)
-        return mdl_fail(job->no_memory ? MDL_NO_MEMORY : MDL_FORMAT, "%s: %s", job->path,
-                        job->text);
+        return job->stopped ? MDL_CANCELLED
+                            : mdl_fail(job->no_memory ? MDL_NO_MEMORY : MDL_FORMAT, "%s: %s",
+                                       job->path, job->text);
     *png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, png_fail, png_message, job,
                                     png_take, png_give);
     if (*png != NULL)

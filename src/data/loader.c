@@ -38,6 +38,7 @@ struct mdl_loader {
     bool busy;    /* the thread is filling a slot */
     bool held;    /* the caller has slot `released` */
     bool quit;    /* the thread shall end */
+    bool stopped; /* a stop request came while a slot was filled, which is not made */
 };
 
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
@@ -53,12 +54,14 @@ void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, ui
     mdl_rng_shuffle(&rng, order, count);
 }
 
-static void fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
+/* Fails on a stop request. */
+static mdl_status fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
 {
     const mdl_loader_options *options = &loader->options;
     size_t count = loader->data->count[options->split], start = batch * options->batch;
     slot->count = mdl_min_size(options->batch, count - start);
     for (size_t i = 0; i < slot->count; i++) {
+        MDL_TRY(mdl_stop_check());
         uint32_t position = loader->order[start + i];
         uint8_t *image = slot->images + i * loader->image;
         slot->order[i] = position;
@@ -74,11 +77,12 @@ static void fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
     memset(slot->images + slot->count * loader->image, 0, padding * loader->image);
     for (size_t i = slot->count; i < options->batch; i++)
         slot->labels[i] = -1;
+    return MDL_OK;
 }
 
 static bool work_to_do(const mdl_loader *loader)
 {
-    return loader->running && loader->first + loader->made < loader->batches &&
+    return loader->running && !loader->stopped && loader->first + loader->made < loader->batches &&
            loader->made < loader->released + RING;
 }
 
@@ -94,10 +98,13 @@ static void run(void *user)
         size_t number = loader->made;
         loader->busy = true;
         mdl_monitor_unlock(loader->monitor);
-        fill(loader, loader->first + number, &loader->slots[number % RING]);
+        mdl_status status = fill(loader, loader->first + number, &loader->slots[number % RING]);
         mdl_monitor_lock(loader->monitor);
         loader->busy = false;
-        loader->made++;
+        if (status == MDL_OK)
+            loader->made++;
+        else
+            loader->stopped = true;
         mdl_monitor_notify(loader->monitor);
     }
     mdl_monitor_unlock(loader->monitor);
@@ -121,9 +128,11 @@ static mdl_status fill_cache(mdl_loader *loader, size_t count)
         return mdl_fail(MDL_NO_MEMORY, "loader: %zu images are too many to keep", count);
     MDL_TRY(MDL_NEW(count * loader->image, "images kept in memory", &loader->cache));
     MDL_TRY(MDL_NEW(count, "labels kept in memory", &loader->cache_labels));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        MDL_TRY(mdl_stop_check());
         mdl_prepare_image(loader->data, &loader->options, 0, (uint32_t)i,
                           loader->cache + i * loader->image, &loader->cache_labels[i]);
+    }
     return MDL_OK;
 }
 
@@ -207,7 +216,7 @@ mdl_status mdl_loader_start(mdl_loader *loader, uint64_t epoch, size_t first_bat
     loader->epoch = epoch;
     loader->first = first_batch;
     loader->made = loader->released = 0;
-    loader->held = false;
+    loader->held = loader->stopped = false;
     mdl_epoch_order(loader->data, &loader->options, epoch, loader->order);
     loader->running = true;
     mdl_monitor_notify(loader->monitor);
@@ -229,8 +238,12 @@ mdl_status mdl_loader_next(mdl_loader *loader, mdl_batch *batch)
         mdl_monitor_notify(loader->monitor);
     }
     if (loader->first + loader->released < loader->batches) {
-        while (loader->made == loader->released)
+        while (loader->made == loader->released && !loader->stopped)
             mdl_monitor_wait(loader->monitor);
+        if (loader->made == loader->released) {
+            mdl_monitor_unlock(loader->monitor);
+            return mdl_fail(MDL_CANCELLED, "interrupted");
+        }
         loader->held = true;
         const loader_slot *slot = &loader->slots[loader->released % RING];
         *batch = (mdl_batch){slot->count, slot->images, slot->labels, slot->order};

@@ -64,6 +64,7 @@ static mdl_status read_synthetic(const mdl_data_config *config, const char *argu
     MDL_TRY(mdl__dataset_alloc(set, count, side, side, CHANNELS, CLASSES));
     set->value_max = 255;
     for (size_t i = 0; i < count; i++) {
+        MDL_TRY(mdl_stop_check());
         set->labels[i] = (int32_t)(i % CLASSES);
         paint((uint64_t)test << 32 | i, side, set->labels[i],
               set->pixels + i * side * side * CHANNELS);

@@ -62,6 +62,7 @@ static mdl_status check_entry(const unpacking *job, struct archive_entry *entry)
 static mdl_status copy_content(unpacking *job, const char *name, mdl_atomic_file *file)
 {
     for (;;) {
+        MDL_TRY(mdl_stop_check());
         la_ssize_t got = archive_read_data(job->archive, job->buffer, sizeof(job->buffer));
         if (got < 0)
             return fail_archive(job);

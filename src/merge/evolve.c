@@ -92,6 +92,7 @@ static void search_destroy(mdl__search *s)
     mdl_free(s->order);
     mdl_free(s->spare);
     mdl__archive_destroy(&s->archive);
+    mdl__before_free(&s->before);
     mdl__crew_destroy(&s->crew);
 }
 
@@ -356,12 +357,16 @@ static mdl_status run(mdl__search *s)
     s->session_start = s->evaluations;
     while (s->evaluations < s->total) {
         uint64_t left = s->total - s->evaluations;
-        MDL_TRY(run_batch(s, mdl_min_size(s->batch, (size_t)left)));
+        MDL_TRY(mdl__search_keep(s));
+        mdl_status status = run_batch(s, mdl_min_size(s->batch, (size_t)left));
+        status = mdl__search_leave(s, status);
+        if (status != MDL_OK && status != MDL_CANCELLED)
+            return status;
         double now = mdl_time();
         s->seconds += now - s->mark;
         s->mark = now;
         tell(s);
-        if (mdl_stop_requested()) {
+        if (status == MDL_CANCELLED || mdl_stop_requested()) {
             MDL_TRY(mdl__search_save(s));
             return mdl_fail(MDL_CANCELLED,
                             "the search was interrupted after %llu of %llu children%s",

@@ -210,6 +210,16 @@ typedef struct mdl__crew { /* the threads that judge, each with its tools */
 mdl_status mdl__crew_create(const mdl_merge_job *job, size_t batch, mdl__crew *out) MDL_MUST_CHECK;
 void mdl__crew_destroy(mdl__crew *crew);
 
+typedef struct mdl__before { /* a batch, so that it can be left in the middle: leave.c */
+    bool quick;              /* the last batch took little time */
+    bool kept;               /* this one may be left; the archive's rows and the counters then: */
+    mdl__member *member;     /* [K + 1] */
+    float *scores;           /* [K + 1, samples] */
+    uint64_t *spare;         /* [batch] */
+    uint64_t next_id, lineage_bytes, given_up;
+    double begun; /* mdl_time */
+} mdl__before;
+
 struct mdl__search {
     const mdl_merge_job *job;
     const mdl_merge_config *config;
@@ -243,6 +253,7 @@ struct mdl__search {
     uint64_t evaluations;   /* children judged so far */
     uint64_t total;         /* children in all */
     uint64_t given_up;      /* of this session's children: abandoned */
+    mdl__before before;     /* the batch that is under way */
     double seconds;         /* over all resumed parts */
     double mark;            /* mdl_time up to which `seconds` counts */
     double saved;           /* mdl_time of the last save */
@@ -272,6 +283,11 @@ mdl_status mdl__lineage_start(mdl__search *s, const mdl__member *member, const c
                               bool kept, uint64_t dropped) MDL_MUST_CHECK;
 mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const mdl__cross *cross,
                               bool kept, uint64_t dropped) MDL_MUST_CHECK;
+/* Around a batch.  Where MDL_CANCELLED comes out of it, the search is as before it, but for lines
+ * of lineage.jsonl behind `lineage_bytes`. */
+mdl_status mdl__search_keep(mdl__search *s) MDL_MUST_CHECK;
+mdl_status mdl__search_leave(mdl__search *s, mdl_status status) MDL_MUST_CHECK;
+void mdl__before_free(mdl__before *before);
 /* resume.state */
 mdl_status mdl__search_save(mdl__search *s) MDL_MUST_CHECK;
 /* *found: whether there was one to continue from. */

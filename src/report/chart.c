@@ -275,20 +275,31 @@ static void put_svg(FILE *out, const char *svg, size_t figure, const char *label
     }
 }
 
+/* Nothing but an SVG, with or without XML's first line: a program of that name could say anything.
+ */
+static bool is_picture(const char *text)
+{
+    return (begins(text, "<?xml") > 0 || begins(text, "<svg") > 0) &&
+           strstr(text, "</svg>") != NULL;
+}
+
 static void draw(mdl__page *page, const char *const *argv, const char *package, const char *script,
                  size_t size, const char *title, const char *class)
 {
     char *svg = NULL;
     size_t svg_size = 0;
     page->figures++;
-    mdl_status status = mdl_tool_run(argv, script, size, SVG_LIMIT, &svg, &svg_size);
+    mdl_status status = page->status; /* after a failure no page is written: not one more run */
+    if (status == MDL_OK)
+        status = mdl_tool_run(argv, script, size, SVG_LIMIT, &svg, &svg_size);
     if (status == MDL_NOT_FOUND)
         status = mdl_fail(status,
                           "%s, which draws the report, is not installed; on Debian and "
                           "Ubuntu: apt-get install %s",
                           argv[0], package);
-    if (status != MDL_OK)
-        page->status = status;
+    if (status == MDL_OK && !is_picture(svg))
+        status = mdl_fail(MDL_FORMAT, "%s drew no picture, but said: %.200s", argv[0], svg);
+    page->status = status;
     fprintf(page->html, "<figure class=\"%s\">\n<h3>", class);
     mdl__put_html(page->html, title);
     fputs("</h3>\n<div class=\"plot\">", page->html);
@@ -394,7 +405,7 @@ static bool has_numbers(const mdl__chart *chart, const mdl__series *series)
 
 static void put_numbers(mdl__page *page, const mdl__chart *chart)
 {
-    json_t *heads = mdl_json_pack("[]"), *rows = mdl_json_pack("[]");
+    json_t *heads = json_array(), *rows = json_array();
     double *keys = NULL;
     size_t n = 0, unique = 0;
     bool named = chart->n_categories > 0;
@@ -403,12 +414,12 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
     if (page->status == MDL_OK)
         page->status = MDL_NEW(n + 1, "numbers", &keys);
     n = 0;
-    mdl_json_append(&heads, mdl__cell("%s", named ? "" : chart->x));
+    json_array_append_new(heads, mdl__cell("%s", named ? "" : chart->x));
     for (size_t i = 0; i < chart->n_series; i++) {
         const mdl__series *s = &chart->series[i];
         if (!has_numbers(chart, s))
             continue;
-        mdl_json_append(&heads, mdl__cell("%s", s->name));
+        json_array_append_new(heads, mdl__cell("%s", s->name));
         for (size_t k = 0; keys != NULL && k < s->n; k++)
             keys[n++] = named ? s->points[k].y : s->points[k].x;
     }
@@ -418,14 +429,14 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
         if (i == 0 || keys[i] != keys[i - 1])
             keys[unique++] = keys[i];
     for (size_t i = 0; i < unique; i++) {
-        json_t *row = mdl_json_pack("[]");
+        json_t *row = json_array();
         size_t category = named ? mdl_min_size((size_t)keys[i], chart->n_categories - 1) : 0;
-        mdl_json_append(&row, named ? mdl__cell("%s", chart->categories[category])
-                                    : mdl__cell("%.6g", keys[i]));
+        json_array_append_new(row, named ? mdl__cell("%s", chart->categories[category])
+                                         : mdl__cell("%.6g", keys[i]));
         for (size_t s = 0; s < chart->n_series; s++)
             if (has_numbers(chart, &chart->series[s]))
-                mdl_json_append(&row, value_at(chart, &chart->series[s], keys[i]));
-        mdl_json_append(&rows, row);
+                json_array_append_new(row, value_at(chart, &chart->series[s], keys[i]));
+        json_array_append_new(rows, row);
     }
     fputs("<details><summary>The numbers</summary>\n", page->html);
     mdl__page_table(page, heads, rows);
@@ -444,7 +455,7 @@ static void put_caption(mdl__page *page, const char *caption)
 
 void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...)
 {
-    static const char *const gnuplot[] = {"gnuplot", "-", NULL};
+    static const char *const gnuplot[] = {"gnuplot", "-d", "-", NULL};
     char caption[2048], *script = NULL;
     size_t size = 0, points = 0;
     va_list args;

@@ -102,6 +102,7 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl__built_destroy(&t->built);
     mdl_free(t->segments);
     mdl__pending_destroy(&t->pending);
+    mdl__leave_free(&t->leave);
     mdl_free(t->history);
 }
 
@@ -188,8 +189,7 @@ static double learning_rate(const mdl__trainer *t)
                              c->epochs * s->samples, s->samples);
 }
 
-/* One optimizer step with a batch of the loader (NULL where stepwise). */
-static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
+static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
 {
     MDL_TRY(mdl__gradients_clear(t));
     for (size_t m = 0; m < t->accumulate; m++) {
@@ -198,6 +198,14 @@ static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
         if (!batch)
             MDL_TRY(mdl__slots_collect(t, m));
     }
+    return MDL_OK;
+}
+
+/* One optimizer step with a batch of the loader (NULL where stepwise). */
+static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
+{
+    MDL_TRY(mdl__leave_prepare(t));
+    MDL_TRY(mdl__leave_finish(t, add_gradients(t, batch)));
     t->position.lr = learning_rate(t);
     MDL_TRY(mdl__optimizer_step(t, t->position.lr));
     t->position.step++;
@@ -267,6 +275,33 @@ static void tell_step(const mdl__trainer *t)
                  gained > 0 ? spent * fmax(1 - done, 0) / gained : 0);
 }
 
+static bool epoch_is_complete(const mdl__trainer *t)
+{
+    return t->stepwise ? mdl__slots_epoch_drawn(t) : t->position.batch == t->batches;
+}
+
+static mdl_status stop(mdl__trainer *t)
+{
+    count_energy(t);
+    MDL_TRY(mdl__state_save(t));
+    return mdl_fail(MDL_CANCELLED, "training was interrupted after step %llu%s",
+                    (unsigned long long)t->position.step,
+                    mdl__writes(t->job) ? "; it is saved and can be resumed" : "");
+}
+
+static mdl_status stop_if_asked(mdl__trainer *t)
+{
+    return mdl_stop_requested() ? stop(t) : MDL_OK;
+}
+
+/* A batch or a step was not begun or not ended: what was done before is read, counted and saved. */
+static mdl_status stop_before_step(mdl__trainer *t)
+{
+    MDL_TRY(mdl__pending_read(t));
+    count_time(t);
+    return stop(t);
+}
+
 /* The epoch is complete: its line, its checkpoint, the saved state. */
 static mdl_status finish_epoch(mdl__trainer *t)
 {
@@ -277,7 +312,10 @@ static mdl_status finish_epoch(mdl__trainer *t)
     bool evaluate = last || (c->evaluate_every > 0 && number % c->evaluate_every == 0);
     mdl_epoch_metrics *line = &t->history[t->n_history];
     count_energy(t);
-    MDL_TRY(mdl__metrics_line(t, evaluate, line));
+    mdl_status status = mdl__metrics_line(t, evaluate, line);
+    if (status == MDL_CANCELLED)
+        return stop(t); /* all steps are done, the rest of the epoch is done when it is resumed */
+    MDL_TRY(status);
     t->n_history++;
     t->mark = mdl_time(); /* evaluating and saving is not training */
     t->position.epoch = number;
@@ -299,17 +337,6 @@ static bool reached_max_steps(const mdl__trainer *t)
     return most > 0 && t->position.step >= most;
 }
 
-static mdl_status stop_if_asked(mdl__trainer *t)
-{
-    if (!mdl_stop_requested())
-        return MDL_OK;
-    count_energy(t);
-    MDL_TRY(mdl__state_save(t));
-    return mdl_fail(MDL_CANCELLED, "training was interrupted after step %llu%s",
-                    (unsigned long long)t->position.step,
-                    mdl__writes(t->job) ? "; it is saved and can be resumed" : "");
-}
-
 /* From where the position is to the end of the epoch or to max_steps. */
 static mdl_status run_epoch(mdl__trainer *t)
 {
@@ -318,10 +345,13 @@ static mdl_status run_epoch(mdl__trainer *t)
     if (!t->stepwise)
         MDL_TRY(mdl_loader_start(t->loader, t->position.epoch, (size_t)t->position.batch));
     while (!reached_max_steps(t)) {
-        if (!t->stepwise)
-            MDL_TRY(mdl_loader_next(t->loader, &batch));
-        MDL_TRY(step(t, t->stepwise ? NULL : &batch));
-        bool last = t->stepwise ? mdl__slots_epoch_drawn(t) : t->position.batch == t->batches;
+        mdl_status status = t->stepwise ? MDL_OK : mdl_loader_next(t->loader, &batch);
+        if (status == MDL_OK)
+            status = step(t, t->stepwise ? NULL : &batch);
+        if (status == MDL_CANCELLED)
+            return stop_before_step(t);
+        MDL_TRY(status);
+        bool last = epoch_is_complete(t);
         bool save = every > 0 && t->position.step % every == 0;
         /* What is saved was seen to be finite. */
         bool read = last || save || reached_max_steps(t) || mdl_stop_requested();
@@ -352,7 +382,10 @@ static mdl_status finish_part(mdl__trainer *t)
     const mdl_train_events *events = t->job->events;
     mdl_epoch_metrics *line = &t->history[t->n_history];
     count_energy(t);
-    MDL_TRY(mdl__metrics_line(t, true, line));
+    mdl_status status = mdl__metrics_line(t, true, line);
+    if (status == MDL_CANCELLED)
+        return stop(t);
+    MDL_TRY(status);
     MDL_TRY(mdl__metrics_write(t, t->n_history + 1));
     MDL_TRY(mdl__state_save(t));
     if (events && events->epoch)
@@ -365,6 +398,8 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
+    if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was judged */
+        MDL_TRY(finish_epoch(t));
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
         mdl_status status = run_epoch(t);
         if (status == MDL_DEVICE || status == MDL_NO_MEMORY)

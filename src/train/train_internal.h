@@ -88,6 +88,15 @@ typedef struct mdl__pending { /* results of micro-batches that are still on the 
     double read;              /* mdl_time of the last reading */
 } mdl__pending;
 
+typedef struct mdl__leave { /* for leaving a step in the middle: leave.c */
+    bool quick;             /* the last step took little time */
+    bool kept;              /* this one may be left */
+    double begun;           /* mdl_time when it began */
+    void *buffers, *y, *z;  /* what it changes, as it was; NULL: there is none, or not yet */
+    uint64_t micro;         /* position.micro then */
+    size_t pending;         /* pending.count then */
+} mdl__leave;
+
 typedef struct mdl__trainer {
     const mdl_train_job *job;
     mdl__choice choice;
@@ -109,6 +118,7 @@ typedef struct mdl__trainer {
     bool stepwise;
     mdl__slots slots;
     mdl__pending pending;
+    mdl__leave leave;
     mdl_evaluator *evaluator; /* NULL where there is no fitness split */
     mdl_scores scores;
     mdl__position position;
@@ -141,6 +151,11 @@ bool mdl__pending_due(const mdl__trainer *t);
 /* Add all that is kept to the position's sums; MDL_NUMERIC, naming the step, where a number is not
  * finite. */
 mdl_status mdl__pending_read(mdl__trainer *t) MDL_MUST_CHECK;
+
+/* Around a step up to its optimizer.  Where MDL_CANCELLED comes out of it, all is as before it. */
+mdl_status mdl__leave_prepare(mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__leave_finish(mdl__trainer *t, mdl_status status) MDL_MUST_CHECK;
+void mdl__leave_free(mdl__leave *leave);
 
 /* A view of a flat arena. */
 mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);

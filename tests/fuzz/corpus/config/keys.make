@@ -1,1 +1,0 @@
-20000 train.epochs: 1\n
