@@ -185,6 +185,8 @@ struct json_t *mdl_json_pack(const char *format, ...);
  * value is NULL, the whole becomes NULL. */
 void mdl_json_set(struct json_t **object, const char *key, struct json_t *value);
 void mdl_json_append(struct json_t **array, struct json_t *value);
+/* Put all members of another object, which is taken, likewise. */
+void mdl_json_update(struct json_t **object, struct json_t *other);
 /* The text of a borrowed value; `flags` are jansson's (JSON_INDENT(1)).  Free *out with mdl_free.
  */
 mdl_status mdl_json_text(const struct json_t *json, size_t flags, char **out) MDL_MUST_CHECK;

@@ -54,6 +54,24 @@ void mdl_json_append(json_t **array, json_t *value)
     }
 }
 
+void mdl_json_update(json_t **object, json_t *other)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(other, key, value)
+    {
+        if (*object != NULL && json_object_set_nocheck(*object, key, value) != 0) {
+            json_decref(*object);
+            *object = NULL;
+        }
+    }
+    if (other == NULL) {
+        json_decref(*object);
+        *object = NULL;
+    }
+    json_decref(other);
+}
+
 /* ---- from a format --------------------------------------------------------------------------- */
 
 typedef struct packer {

@@ -208,12 +208,11 @@ static mdl_status parse(mdl_safetensors *file)
     const char *text = file->memory + LENGTH_BYTES;
     if (length == 0 || text[0] != '{')
         return mdl_fail(MDL_FORMAT, "the header does not begin with '{': no safetensors file");
-    json_error_t error;
-    json_t *header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (header == NULL)
-        return mdl_fail(MDL_FORMAT, "header, byte %d: %s", error.position, error.text);
-    mdl_status status =
-        read_header(header, text + length, file->size - LENGTH_BYTES - (size_t)length, file);
+    json_t *header;
+    mdl_status status = mdl_json_read(text, (size_t)length, JSON_REJECT_DUPLICATES, &header);
+    if (status != MDL_OK)
+        return mdl_fail_context(status, "header");
+    status = read_header(header, text + length, file->size - LENGTH_BYTES - (size_t)length, file);
     json_decref(header);
     return status;
 }
@@ -346,40 +345,44 @@ static mdl_status measure(const mdl_file_tensor *tensor, size_t *bytes)
     return MDL_OK;
 }
 
-/* Put `value` (taken over) under a key that must be new. */
-static mdl_status put_new(json_t *object, const char *key, json_t *value)
+/* Put `value` (taken over) under a key that must be new, and UTF-8: it must be found again. */
+static mdl_status put_new(json_t **object, const char *key, json_t *value)
 {
-    if (json_object_get(object, key) != NULL) {
+    const char *fault = json_object_get(*object, key) != NULL ? "occurs twice"
+                        : !mdl_text_is_utf8(key)              ? "is no UTF-8"
+                                                              : NULL;
+    if (fault != NULL) {
         json_decref(value);
-        return mdl_fail(MDL_INVALID, "the name %s occurs twice", key);
+        return mdl_fail(MDL_INVALID, "the name %s %s", key, fault);
     }
-    if (json_object_set_new(object, key, value) != 0) /* NULL value, or a key that is no UTF-8 */
-        return mdl_fail(MDL_INVALID, "%s: name or text is no valid UTF-8, or memory ran out", key);
+    mdl_json_set(object, key, value);
     return MDL_OK;
 }
 
 static mdl_status describe(const mdl_file_tensor *tensor, size_t begin, size_t bytes,
-                           json_t *header)
+                           json_t **header)
 {
     size_t end = begin + bytes;
-    json_t *shape = json_array();
+    json_t *shape = mdl_json_pack("[]");
     for (int i = 0; i < tensor->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)tensor->dim[i]));
+        mdl_json_append(&shape, mdl_json_pack("I", (json_int_t)tensor->dim[i]));
     return put_new(header, tensor->name,
-                   json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape",
-                             shape, "data_offsets", (json_int_t)begin, (json_int_t)end));
+                   mdl_json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape",
+                                 shape, "data_offsets", (json_int_t)begin, (json_int_t)end));
 }
 
 static mdl_status fill_header(const mdl_file_tensor *tensors, size_t n_tensors,
                               const char *const *keys, const char *const *values, size_t n_metadata,
-                              json_t *header)
+                              json_t **header)
 {
-    if (n_metadata > 0) {
-        json_t *metadata = json_object();
-        MDL_TRY(put_new(header, "__metadata__", metadata)); /* the header owns it now */
-        for (size_t i = 0; i < n_metadata; i++)
-            MDL_TRY(put_new(metadata, keys[i], json_string(values[i])));
-    }
+    mdl_status status = MDL_OK;
+    json_t *metadata = mdl_json_pack("{}");
+    for (size_t i = 0; i < n_metadata && status == MDL_OK; i++)
+        status = put_new(&metadata, keys[i], mdl_json_pack("s", values[i]));
+    if (status == MDL_OK && n_metadata > 0)
+        status = put_new(header, "__metadata__", json_incref(metadata));
+    json_decref(metadata);
+    MDL_TRY(status);
     size_t begin = 0;
     for (size_t i = 0; i < n_tensors; i++) {
         size_t bytes = 0;
@@ -394,14 +397,13 @@ static mdl_status fill_header(const mdl_file_tensor *tensors, size_t n_tensors,
  * with mdl_free. */
 static mdl_status header_text(const json_t *header, char **out, size_t *length)
 {
-    size_t used = json_dumpb(header, NULL, 0, JSON_COMPACT);
+    MDL_TRY(mdl_json_text(header, JSON_COMPACT, out));
+    size_t used = strlen(*out);
     *length = mdl_round_up(used, LENGTH_BYTES);
-    if (used == 0 || *length > HEADER_LIMIT)
+    if (*length > HEADER_LIMIT)
         return mdl_fail(MDL_INVALID, "the header of %zu bytes cannot be written", used);
-    MDL_TRY(MDL_NEW(*length, "checkpoint header", out));
-    memset(*out, ' ', *length);
-    if (json_dumpb(header, *out, *length, JSON_COMPACT) != used)
-        return mdl_fail(MDL_NO_MEMORY, "checkpoint header");
+    MDL_TRY(mdl_grow(used, *length, 1, "checkpoint header", (void **)out));
+    memset(*out + used, ' ', *length - used);
     return MDL_OK;
 }
 
@@ -433,10 +435,8 @@ mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensor
 {
     char *text = NULL;
     size_t length = 0;
-    json_t *header = json_object();
-    if (header == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "checkpoint header");
-    mdl_status status = fill_header(tensors, n_tensors, keys, values, n_metadata, header);
+    json_t *header = mdl_json_pack("{}");
+    mdl_status status = fill_header(tensors, n_tensors, keys, values, n_metadata, &header);
     if (status == MDL_OK)
         status = header_text(header, &text, &length);
     if (status != MDL_OK)

@@ -63,11 +63,11 @@ static mdl_status print_line(const bench *b, const bench_work *work, const bench
     double reached = l->seconds > 0 ? least / l->seconds : 0;
     if (b->json)
         return cli_print_json(
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "op", l->name, "model",
-                      work->name, "work", work->train ? "train" : "infer", "batch",
-                      (json_int_t)work->batch, "calls", (json_int_t)l->calls, "seconds", l->seconds,
-                      "share", l->seconds / total, "gflops", l->flops * rate, "gbytes",
-                      l->bytes * rate, "of_roofline", reached),
+            mdl_json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "op", l->name,
+                          "model", work->name, "work", work->train ? "train" : "infer", "batch",
+                          (json_int_t)work->batch, "calls", (json_int_t)l->calls, "seconds",
+                          l->seconds, "share", l->seconds / total, "gflops", l->flops * rate,
+                          "gbytes", l->bytes * rate, "of_roofline", reached),
             false);
     printf("  %-*s %6zu %10.3f %6.1f%% %9.1f %8.1f %8.0f%%\n", b->layers ? 64 : 24, l->name,
            l->calls, 1e3 * l->seconds, 100 * l->seconds / total, l->flops * rate, l->bytes * rate,

@@ -301,8 +301,8 @@ static mdl_status choose_set(tuner *t)
         }
         const char *name = set > 0 ? t->sets[set] : "the backend's own";
         if (t->b->json)
-            MDL_TRY(
-                cli_print_json(json_pack("{s:s, s:f}", "parameters", name, "best_s", sum), false));
+            MDL_TRY(cli_print_json(mdl_json_pack("{s:s, s:f}", "parameters", name, "best_s", sum),
+                                   false));
         else
             cli_view_line(&t->b->view, "parameters %s: calls that depend on them take %.3f ms",
                           name, 1e3 * sum);
@@ -415,9 +415,9 @@ static mdl_status print_call(const tuner *t, const tuned *c, size_t best)
     double seconds = seconds_of(t, c, best), gain = seconds > 0 ? c->seconds[0] / seconds - 1 : 0;
     const char *name = best > 0 ? c->variants[best] : "default";
     if (t->b->json)
-        return cli_print_json(json_pack("{s:s, s:f, s:f, s:s, s:f}", "call", c->name, "default_s",
-                                        c->seconds[0], "best_s", seconds, "best", name, "gain",
-                                        gain),
+        return cli_print_json(mdl_json_pack("{s:s, s:f, s:f, s:s, s:f}", "call", c->name,
+                                            "default_s", c->seconds[0], "best_s", seconds, "best",
+                                            name, "gain", gain),
                               false);
     printf("  %9.4f %9.4f %6.1f%%  %-16s %s\n", 1e3 * c->seconds[0], 1e3 * seconds, 100 * gain,
            name, c->name);

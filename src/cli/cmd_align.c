@@ -53,11 +53,11 @@ static mdl_status report(const alignment *a, bool json)
     const mdl_align_result *r = &a->result;
     if (json)
         return cli_print_json(
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "out", a->out, "method",
-                      a->method == MDL_ALIGN_WEIGHTS ? "weights" : "activations", "groups",
-                      (json_int_t)r->groups, "places", (json_int_t)r->places, "moved",
-                      (json_int_t)r->moved, "sweeps", (json_int_t)r->sweeps, "cosine_before",
-                      r->cosine_before, "cosine_after", r->cosine_after),
+            mdl_json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "out", a->out, "method",
+                          a->method == MDL_ALIGN_WEIGHTS ? "weights" : "activations", "groups",
+                          (json_int_t)r->groups, "places", (json_int_t)r->places, "moved",
+                          (json_int_t)r->moved, "sweeps", (json_int_t)r->sweeps, "cosine_before",
+                          r->cosine_before, "cosine_after", r->cosine_after),
             false);
     printf("%zu of %zu channels in %zu groups renumbered; cosine of the weights %.4f -> %.4f\n",
            r->moved, r->places, r->groups, r->cosine_before, r->cosine_after);

@@ -13,11 +13,11 @@ enum { WARM_UP = 3 };
 static mdl_status report_roofline(const bench *b, const bench_roofline *r)
 {
     if (b->json)
-        return cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:f, s:f}", "roofline", "here",
-                                        "device", b->device->backend->name, "threads",
-                                        b->device->threads, "gflops", 1e-9 * r->flops,
-                                        "memory_gbytes", 1e-9 * r->memory, "cache_gbytes",
-                                        1e-9 * r->cache),
+        return cli_print_json(mdl_json_pack("{s:s, s:s, s:i, s:f, s:f, s:f}", "roofline", "here",
+                                            "device", b->device->backend->name, "threads",
+                                            b->device->threads, "gflops", 1e-9 * r->flops,
+                                            "memory_gbytes", 1e-9 * r->memory, "cache_gbytes",
+                                            1e-9 * r->cache),
                               false);
     printf(
         "here, with %d threads: %.0f GFLOP/s in a product, %.0f GB/s from memory, %.0f GB/s from "
@@ -30,13 +30,15 @@ static mdl_status report(const bench *b, const char *model, const char *work, si
                          double median)
 {
     double rate = (double)batch / median;
+    char peer[64];
+    snprintf(peer, sizeof(peer), "mendel %s", mdl_build_version());
     if (b->json)
-        return cli_print_json(json_pack("{s:s+, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:I}",
-                                        "peer", "mendel ", mdl_build_version(), "device",
-                                        b->device->backend->name, "model", model, "layout", "nhwc",
-                                        "work", work, "batch", (json_int_t)batch, "threads",
-                                        b->device->threads, "median_s", median, "images_per_s",
-                                        rate, "peak_bytes", (json_int_t)mdl_peak_memory()),
+        return cli_print_json(mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:I}",
+                                            "peer", peer, "device", b->device->backend->name,
+                                            "model", model, "layout", "nhwc", "work", work, "batch",
+                                            (json_int_t)batch, "threads", b->device->threads,
+                                            "median_s", median, "images_per_s", rate, "peak_bytes",
+                                            (json_int_t)mdl_peak_memory()),
                               false);
     char peak[32];
     printf("%-9s %-6s batch %4zu  %d threads  %9.2f ms  %9.1f images/s  peak %s\n", model, work,
@@ -65,13 +67,13 @@ static mdl_status report_profile(const bench *b, const char *model, const char *
                                  const bench_profile *p)
 {
     if (b->json)
-        return cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
-                                        "profile", "per step", "device", b->device->backend->name,
-                                        "model", model, "work", work, "batch", (json_int_t)batch,
-                                        "calls", p->calls, "launches", p->launches, "host_s",
-                                        p->host, "device_s", p->device, "bytes_up", p->up,
-                                        "bytes_down", p->down),
-                              false);
+        return cli_print_json(
+            mdl_json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "profile",
+                          "per step", "device", b->device->backend->name, "model", model, "work",
+                          work, "batch", (json_int_t)batch, "calls", p->calls, "launches",
+                          p->launches, "host_s", p->host, "device_s", p->device, "bytes_up", p->up,
+                          "bytes_down", p->down),
+            false);
     printf("  a step: %.0f calls, %.0f launches, host %.3f ms, device %.3f ms, %.0f bytes up, "
            "%.0f down\n",
            p->calls, p->launches, 1e3 * p->host, 1e3 * p->device, p->up, p->down);

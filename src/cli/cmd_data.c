@@ -24,14 +24,14 @@ static mdl_status fetch(const cli_args *args)
     cli_view_close(&view);
     MDL_TRY(status);
     if (cli_flag(args, "--json"))
-        return cli_print_json(json_pack("{s:s, s:s}", "name", args->positional[1], "folder", found),
-                              false);
+        return cli_print_json(
+            mdl_json_pack("{s:s, s:s}", "name", args->positional[1], "folder", found), false);
     printf("%s is in %s; use --data %s:%s\n", args->positional[1], found, args->positional[1],
            found);
     return MDL_OK;
 }
 
-static mdl_status classes_text(const mdl_data *data, json_t *list)
+static mdl_status classes_text(const mdl_data *data, json_t **list)
 {
     for (size_t c = 0; c < data->classes; c++) {
         size_t counts[3] = {0};
@@ -45,10 +45,10 @@ static mdl_status classes_text(const mdl_data *data, json_t *list)
         }
         const char *name = data->class_names != NULL ? data->class_names[c] : "";
         if (list != NULL)
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:I, s:I, s:I}", "name", name, "train",
-                                            (json_int_t)counts[0], "fitness", (json_int_t)counts[1],
-                                            "test", (json_int_t)counts[2]));
+            mdl_json_append(list,
+                            mdl_json_pack("{s:s, s:I, s:I, s:I}", "name", name, "train",
+                                          (json_int_t)counts[0], "fitness", (json_int_t)counts[1],
+                                          "test", (json_int_t)counts[2]));
         else
             printf("  %3zu  %-24s %8zu %8zu %8zu\n", c, name, counts[0], counts[1], counts[2]);
     }
@@ -59,19 +59,19 @@ static mdl_status print_info(const mdl_data *data, const char *source, bool json
 {
     const mdl_dataset *set = data->train;
     if (json) {
-        json_t *classes = json_array();
-        mdl_status status = classes_text(data, classes);
+        json_t *classes = mdl_json_pack("[]");
+        mdl_status status = classes_text(data, &classes);
         if (status != MDL_OK) {
             json_decref(classes);
             return status;
         }
         return cli_print_json(
-            json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:o}", "source", source, "image",
-                      (json_int_t)set->height, (json_int_t)set->width, (json_int_t)set->channels,
-                      "input", (json_int_t)data->height, (json_int_t)data->width,
-                      (json_int_t)data->channels, "train", (json_int_t)data->count[0], "fitness",
-                      (json_int_t)data->count[1], "test", (json_int_t)data->count[2], "classes",
-                      classes),
+            mdl_json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:o}", "source", source,
+                          "image", (json_int_t)set->height, (json_int_t)set->width,
+                          (json_int_t)set->channels, "input", (json_int_t)data->height,
+                          (json_int_t)data->width, (json_int_t)data->channels, "train",
+                          (json_int_t)data->count[0], "fitness", (json_int_t)data->count[1], "test",
+                          (json_int_t)data->count[2], "classes", classes),
             true);
     }
     printf("%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,

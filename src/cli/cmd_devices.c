@@ -7,10 +7,10 @@ enum { MAX_DEVICES = 32 };
 
 static json_t *device_json(const mdl_backend *backend, const mdl_device_info *info)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:s}", "backend", backend->name, "name",
-                     info->name, "driver", info->driver, "selector", info->selector, "memory",
-                     (json_int_t)info->memory, "units", info->units, "usable", info->usable,
-                     "reason", info->reason);
+    return mdl_json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:s}", "backend", backend->name,
+                         "name", info->name, "driver", info->driver, "selector", info->selector,
+                         "memory", (json_int_t)info->memory, "units", info->units, "usable",
+                         info->usable, "reason", info->reason);
 }
 
 static void print_device(const mdl_backend *backend, const mdl_device_info *info)
@@ -43,14 +43,14 @@ static mdl_status run(const cli_args *args)
 {
     bool json = cli_flag(args, "--json");
     char gpu[96];
-    json_t *list = json_array();
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
+    json_t *list = mdl_json_pack("[]");
     for (int b = 0; b < mdl_backend_count(); b++) {
         const mdl_backend *backend = mdl_backend_at(b);
         mdl_device_info infos[MAX_DEVICES] = {0};
         int count = backend->devices(infos, MAX_DEVICES);
         for (int i = 0; i < count && i < MAX_DEVICES; i++) {
-            json_array_append_new(list, device_json(backend, &infos[i]));
+            mdl_json_append(&list, device_json(backend, &infos[i]));
             if (!json)
                 print_device(backend, &infos[i]);
         }

@@ -223,17 +223,15 @@ static mdl_status report(const evaluation *e, bool json)
     const mdl_scores *s = &e->scores;
     mdl_interval interval = mdl_stat_wilson((size_t)(s->top1 * (double)s->count + 0.5), s->count);
     if (json) {
-        json_t *steps = json_array();
+        json_t *steps = mdl_json_pack("[]");
         for (size_t i = 0; i < s->n_steps; i++)
-            json_array_append_new(steps, json_real(s->step_top1[i]));
-        json_t *out = json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "checkpoint",
-                                e->checkpoint, "data", e->config.data.source, "split",
-                                split_names[e->split], "images", (json_int_t)s->count, "top1",
-                                s->top1, "low", interval.low, "high", interval.high, "loss",
-                                s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
-        json_t *look = mdl_assessment_json(&e->look, &e->seen);
-        json_object_update(out, look);
-        json_decref(look);
+            mdl_json_append(&steps, mdl_json_pack("f", s->step_top1[i]));
+        json_t *out = mdl_json_pack(
+            "{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "checkpoint", e->checkpoint,
+            "data", e->config.data.source, "split", split_names[e->split], "images",
+            (json_int_t)s->count, "top1", s->top1, "low", interval.low, "high", interval.high,
+            "loss", s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
+        mdl_json_update(&out, mdl_assessment_json(&e->look, &e->seen));
         return cli_print_json(out, false);
     }
     printf("%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,

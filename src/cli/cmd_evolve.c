@@ -50,12 +50,12 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
     MDL_TRY(test_winner(e, &top1));
     if (e->json)
         return cli_print_json(
-            json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->out,
-                      "evaluations", (json_int_t)result->evaluations, "fitness_top1",
-                      result->fitness_top1, "fitness_loss", result->fitness_loss, "is_average",
-                      result->is_average, "seconds", result->seconds, "test_top1", top1,
-                      "test_images", (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
-                      (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
+            mdl_json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->out,
+                          "evaluations", (json_int_t)result->evaluations, "fitness_top1",
+                          result->fitness_top1, "fitness_loss", result->fitness_loss, "is_average",
+                          result->is_average, "seconds", result->seconds, "test_top1", top1,
+                          "test_images", (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
+                          (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
             false);
     cli_view_line(
         &e->view,

@@ -87,15 +87,15 @@ static void print_ops(const planning *p)
 
 static json_t *ops_json(const planning *p)
 {
-    json_t *list = json_array();
+    json_t *list = mdl_json_pack("[]");
     for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++) {
         const mdl_call *call = mdl_plan_step(p->step.plan, i);
         mdl_cost cost = cli_call_cost(call);
-        json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:b}", "op",
-                                              mdl_op_get(call->op)->name, "backward",
-                                              mdl_plan_step_is_backward(p->step.plan, i), "flops",
-                                              cost.flops, "bytes", cost.bytes, "fallback",
-                                              mdl_dispatch_is_fallback(p->device, call)));
+        mdl_json_append(&list,
+                        mdl_json_pack("{s:s, s:b, s:f, s:f, s:b}", "op", mdl_op_get(call->op)->name,
+                                      "backward", mdl_plan_step_is_backward(p->step.plan, i),
+                                      "flops", cost.flops, "bytes", cost.bytes, "fallback",
+                                      mdl_dispatch_is_fallback(p->device, call)));
     }
     return list;
 }
@@ -105,7 +105,7 @@ static mdl_status report(const planning *p)
     const mdl_memory_plan *m = &p->memory;
     size_t parameters = count_parameters(p->step.graph);
     if (p->json) {
-        json_t *json = json_pack(
+        json_t *json = mdl_json_pack(
             "{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:I, s:I}",
             "parameters", (json_int_t)parameters, "multiply_adds", p->step.multiply_adds, "arena",
             (json_int_t)m->arena, "params", (json_int_t)m->params, "buffers",
@@ -116,7 +116,7 @@ static mdl_status report(const planning *p)
             "steps", (json_int_t)mdl_plan_step_count(p->step.plan), "fallbacks",
             (json_int_t)count_fallbacks(p));
         if (p->ops)
-            json_object_set_new(json, "ops", ops_json(p));
+            mdl_json_set(&json, "ops", ops_json(p));
         MDL_TRY(cli_print_json(json, p->ops));
     } else {
         printf("%zu parameters, %.2f M multiply-adds an image, batch %zu, backend %s\n\n",

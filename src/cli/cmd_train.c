@@ -1,5 +1,4 @@
 /* mendel train: one training, from random weights or a checkpoint, new or resumed. */
-#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -56,27 +55,21 @@ static void announce(training *t)
         cli_view_line(&t->view, "there is a GPU: --backend %s trains on it", gpu);
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static mdl_status report(training *t, const mdl_train_result *result)
 {
     char time[32], memory[32];
     if (t->json)
         return cli_print_json(
-            json_pack("{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
-                      "out", t->out, "epochs", (json_int_t)result->last.epoch, "steps",
-                      (json_int_t)result->steps, "seconds", result->seconds, "parameters",
-                      (json_int_t)result->parameters, "multiply_adds", result->multiply_adds,
-                      "planned_bytes", (json_int_t)result->planned_bytes, "allocated_bytes",
-                      (json_int_t)result->stats.peak, "bytes_up", (json_int_t)result->stats.up,
-                      "bytes_down", (json_int_t)result->stats.down, "train_loss",
-                      number(result->last.train_loss), "train_top1",
-                      number(result->last.train_top1), "fitness_loss",
-                      number(result->last.fitness_loss), "fitness_top1",
-                      number(result->last.fitness_top1)),
+            mdl_json_pack("{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
+                          "out", t->out, "epochs", (json_int_t)result->last.epoch, "steps",
+                          (json_int_t)result->steps, "seconds", result->seconds, "parameters",
+                          (json_int_t)result->parameters, "multiply_adds", result->multiply_adds,
+                          "planned_bytes", (json_int_t)result->planned_bytes, "allocated_bytes",
+                          (json_int_t)result->stats.peak, "bytes_up", (json_int_t)result->stats.up,
+                          "bytes_down", (json_int_t)result->stats.down, "train_loss",
+                          result->last.train_loss, "train_top1", result->last.train_top1,
+                          "fitness_loss", result->last.fitness_loss, "fitness_top1",
+                          result->last.fitness_top1),
             false);
     cli_view_line(&t->view,
                   "%zu parameters, %llu steps in %s, %s planned; see %s/final.safetensors",

@@ -276,11 +276,11 @@ void cli_install_log(cli_view *view)
 
 mdl_status cli_print_json(json_t *json, bool indent)
 {
-    char *text = json != NULL ? json_dumps(json, indent ? JSON_INDENT(2) : JSON_COMPACT) : NULL;
+    char *text;
+    mdl_status status = mdl_json_text(json, indent ? JSON_INDENT(2) : JSON_COMPACT, &text);
     json_decref(json);
-    if (text == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "cannot make JSON");
+    MDL_TRY(status);
     (void)puts(text); /* a failure stays with the stream */
-    free(text);       /* jansson's own allocation */
+    mdl_free(text);
     return cli_flush();
 }

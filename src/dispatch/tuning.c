@@ -24,7 +24,7 @@ struct mdl_tuning {
 mdl_status mdl_tuning_create(mdl_tuning **out)
 {
     MDL_TRY(MDL_NEW(1, "tuning", out));
-    (*out)->calls = json_object();
+    (*out)->calls = mdl_json_pack("{}");
     if ((*out)->calls)
         return MDL_OK;
     mdl_tuning_destroy(*out);
@@ -36,7 +36,8 @@ mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
 {
     MDL_TRY(mdl_tuning_create(out));
     memcpy((*out)->parameters, from->parameters, sizeof from->parameters);
-    if (json_object_update((*out)->calls, from->calls) == 0)
+    mdl_json_update(&(*out)->calls, json_incref(from->calls));
+    if ((*out)->calls)
         return MDL_OK;
     mdl_tuning_destroy(*out);
     *out = NULL;
@@ -63,7 +64,10 @@ const char *mdl_tuning_find(const mdl_tuning *tuning, const char *call)
 
 mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *variant)
 {
-    if (json_object_set_new(tuning->calls, call, json_string(variant)) != 0)
+    json_t *calls = json_incref(tuning->calls); /* the table stays as it is where this fails */
+    mdl_json_set(&calls, call, mdl_json_pack("s", variant));
+    json_decref(calls);
+    if (calls == NULL)
         return mdl_fail(MDL_NO_MEMORY, "tuning: '%.100s' = '%.100s'", call, variant);
     return MDL_OK;
 }
@@ -166,15 +170,14 @@ mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, 
 {
     char text[DEVICE_TEXT];
     identify(device, text);
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:O}", "format", FORMAT, "version",
-                             mdl_build_version(), "backend", device->backend->name, "device", text,
-                             "parameters", mdl_tuning_parameters(tuning), "calls", tuning->calls);
-    char *dump = root ? json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+    const char *parameters = mdl_tuning_parameters(tuning);
+    json_t *root =
+        mdl_json_pack("{s:s, s:s, s:s, s:s, s:O}", "format", FORMAT, "version", mdl_build_version(),
+                      "backend", device->backend->name, "device", text, "calls", tuning->calls);
+    if (parameters)
+        mdl_json_set(&root, "parameters", mdl_json_pack("s", parameters));
+    mdl_status status = mdl_json_write(path, root, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(root);
-    if (!dump)
-        return mdl_fail(MDL_NO_MEMORY, "tuning table for %s", path);
-    mdl_status status = mdl_file_write(path, dump, strlen(dump));
-    free(dump); /* jansson's */
     return status;
 }
 
@@ -228,15 +231,9 @@ static mdl_status check_table(json_t *root, const mdl_device *device)
 
 mdl_status mdl_tuning_read(const char *path, const mdl_device *device, mdl_tuning **out)
 {
-    char *data = NULL;
-    size_t size;
-    json_error_t error;
+    json_t *root;
     *out = NULL;
-    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &data, &size));
-    json_t *root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &error);
-    mdl_free(data);
-    if (!root)
-        return mdl_fail(MDL_FORMAT, "%s:%d: no tuning table: %s", path, error.line, error.text);
+    MDL_TRY(mdl_json_read_file(path, FILE_LIMIT, JSON_REJECT_DUPLICATES, &root));
     mdl_tuning *tuning = NULL;
     mdl_status status = check_table(root, device);
     if (status == MDL_OK)

@@ -5,78 +5,72 @@
 
 #include "experiment/runner_internal.h"
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *calibration_json(const mdl_calibration *c)
 {
-    json_t *bins = json_array();
+    json_t *bins = mdl_json_pack("[]");
     for (size_t b = 0; b < MDL_CALIBRATION_BINS; b++)
-        json_array_append_new(
-            bins, json_pack("{s:I, s:f, s:f}", "count", (json_int_t)c->bin[b].count, "confidence",
-                            c->bin[b].confidence, "accuracy", c->bin[b].accuracy));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "temperature", number(c->temperature), "ece",
-                     number(c->ece), "brier", number(c->brier), "loss", number(c->loss), "bins",
-                     bins);
+        mdl_json_append(&bins, mdl_json_pack("{s:I, s:f, s:f}", "count",
+                                             (json_int_t)c->bin[b].count, "confidence",
+                                             c->bin[b].confidence, "accuracy", c->bin[b].accuracy));
+    return mdl_json_pack("{s:f, s:f, s:f, s:f, s:o}", "temperature", c->temperature, "ece", c->ece,
+                         "brier", c->brier, "loss", c->loss, "bins", bins);
 }
 
 static json_t *robustness_json(const mdl_assessment *a)
 {
-    json_t *kinds = json_array();
+    json_t *kinds = mdl_json_pack("[]");
     for (size_t k = 0; k < MDL_CORRUPTIONS; k++) {
-        json_t *cells = json_array();
+        json_t *cells = mdl_json_pack("[]");
         for (size_t s = 0; s < MDL_SEVERITIES; s++)
-            json_array_append_new(cells, number(a->corrupted[k][s]));
-        json_array_append_new(kinds, json_pack("{s:s, s:s, s:o}", "name", mdl_corruption_name(k),
-                                               "group", mdl_corruption_group(k), "top1", cells));
+            mdl_json_append(&cells, mdl_json_pack("f", a->corrupted[k][s]));
+        mdl_json_append(&kinds, mdl_json_pack("{s:s, s:s, s:o}", "name", mdl_corruption_name(k),
+                                              "group", mdl_corruption_group(k), "top1", cells));
     }
-    return json_pack("{s:I, s:o, s:o, s:o, s:s}", "images", (json_int_t)a->corrupt_images, "clean",
-                     number(a->clean), "mean", number(a->corrupted_mean), "kinds", kinds, "note",
-                     "procedural corruptions; not comparable with published tables");
+    return mdl_json_pack("{s:I, s:f, s:f, s:o, s:s}", "images", (json_int_t)a->corrupt_images,
+                         "clean", a->clean, "mean", a->corrupted_mean, "kinds", kinds, "note",
+                         "procedural corruptions; not comparable with published tables");
 }
 
 static json_t *latency_json(const mdl_assessment *a)
 {
     static const char *const batches[MDL_LATENCY_BATCHES] = {"1", "64"};
-    json_t *out = json_object();
+    json_t *out = mdl_json_pack("{}");
     for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++)
-        json_object_set_new(
-            out, batches[i],
-            json_pack("{s:o, s:o, s:I, s:o}", "median_s", number(a->latency[i].median), "p95_s",
-                      number(a->latency[i].p95), "runs", (json_int_t)a->latency[i].runs,
-                      "joules_per_image", number(a->latency[i].joules)));
+        mdl_json_set(&out, batches[i],
+                     mdl_json_pack("{s:f, s:f, s:I, s:f}", "median_s", a->latency[i].median,
+                                   "p95_s", a->latency[i].p95, "runs",
+                                   (json_int_t)a->latency[i].runs, "joules_per_image",
+                                   a->latency[i].joules));
     return out;
 }
 
 json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *a)
 {
-    json_t *out = json_object();
+    json_t *out = mdl_json_pack("{}");
     if (job->calibration)
-        json_object_set_new(out, "calibration",
-                            json_pack("{s:I, s:I, s:o, s:o}", "images", (json_int_t)a->images,
-                                      "held_out_images", (json_int_t)a->fitted, "plain",
-                                      calibration_json(&a->calibration), "scaled",
-                                      a->fitted > 0 ? calibration_json(&a->scaled) : json_null()));
+        mdl_json_set(
+            &out, "calibration",
+            mdl_json_pack("{s:I, s:I, s:o, s:o}", "images", (json_int_t)a->images,
+                          "held_out_images", (json_int_t)a->fitted, "plain",
+                          calibration_json(&a->calibration), "scaled",
+                          a->fitted > 0 ? calibration_json(&a->scaled) : mdl_json_pack("n")));
     if (job->robustness)
-        json_object_set_new(out, "robustness", robustness_json(a));
+        mdl_json_set(&out, "robustness", robustness_json(a));
     if (job->tta)
-        json_object_set_new(
-            out, "tta",
-            json_pack("{s:I, s:o, s:o, s:o, s:o}", "images", (json_int_t)a->tta_images, "plain",
-                      number(a->tta_plain), "flip", number(a->tta[MDL_TTA_FLIP]), "shifts",
-                      number(a->tta[MDL_TTA_SHIFTS]), "both", number(a->tta[MDL_TTA_BOTH])));
+        mdl_json_set(&out, "tta",
+                     mdl_json_pack("{s:I, s:f, s:f, s:f, s:f}", "images", (json_int_t)a->tta_images,
+                                   "plain", a->tta_plain, "flip", a->tta[MDL_TTA_FLIP], "shifts",
+                                   a->tta[MDL_TTA_SHIFTS], "both", a->tta[MDL_TTA_BOTH]));
     if (job->steps && a->n_steps > 0) {
-        json_t *steps = json_array();
+        json_t *steps = mdl_json_pack("[]");
         for (size_t i = 0; i < a->n_steps; i++)
-            json_array_append_new(steps, number(a->step_top1[i]));
-        json_object_set_new(
-            out, "steps",
-            json_pack("{s:I, s:o}", "trained", (json_int_t)job->model->trm.n_sup, "top1", steps));
+            mdl_json_append(&steps, mdl_json_pack("f", a->step_top1[i]));
+        mdl_json_set(&out, "steps",
+                     mdl_json_pack("{s:I, s:o}", "trained", (json_int_t)job->model->trm.n_sup,
+                                   "top1", steps));
     }
     if (job->latency)
-        json_object_set_new(out, "latency", latency_json(a));
+        mdl_json_set(&out, "latency", latency_json(a));
     return out;
 }
 
@@ -106,7 +100,7 @@ static void progress(void *user, const char *what, size_t done, size_t total)
 }
 
 static mdl_status assess(mdl__runner *r, mdl__branch *branch, const char *name,
-                         const mdl__model *model, mdl__checkpoints *c, json_t *models)
+                         const mdl__model *model, mdl__checkpoints *c, mdl__record *record)
 {
     const mdl_experiment_config *e = &r->config.experiment;
     mdl_assessment *out;
@@ -139,15 +133,16 @@ static mdl_status assess(mdl__runner *r, mdl__branch *branch, const char *name,
     status = mdl_assess(&job, out);
     if (status == MDL_OK) {
         json_t *json = mdl_assessment_json(&job, out);
-        json_object_set_new(json, "name", json_string(name));
-        json_array_append_new(models, json);
+        mdl_json_set(&json, "name", mdl_json_pack("s", name));
+        mdl__record_append(record, "models", json);
     }
     mdl_free(out);
     return status;
 }
 
-static bool is_there(const json_t *models, const char *name)
+static bool is_there(const mdl__record *record, const char *name)
 {
+    const json_t *models = json_object_get(record->json, "models");
     for (size_t i = 0; i < json_array_size(models); i++) {
         const char *other = json_string_value(json_object_get(json_array_get(models, i), "name"));
         if (other != NULL && strcmp(other, name) == 0)
@@ -156,8 +151,7 @@ static bool is_there(const json_t *models, const char *name)
     return false;
 }
 
-static mdl_status assess_branch(mdl__runner *r, mdl__branch *branch, mdl__record *record,
-                                json_t *models)
+static mdl_status assess_branch(mdl__runner *r, mdl__branch *branch, mdl__record *record)
 {
     static const struct {
         int which;
@@ -172,9 +166,9 @@ static mdl_status assess_branch(mdl__runner *r, mdl__branch *branch, mdl__record
         const mdl__model *model = &branch->merged[rows[i].which];
         char name[64];
         snprintf(name, sizeof(name), rows[i].format, branch->name);
-        if (model->path[0] == '\0' || is_there(models, name))
+        if (model->path[0] == '\0' || is_there(record, name))
             continue;
-        status = assess(r, branch, name, model, &c, models);
+        status = assess(r, branch, name, model, &c, record);
         if (status == MDL_OK)
             status = mdl__record_begin(record); /* so far */
     }
@@ -192,10 +186,9 @@ mdl_status mdl__assess_all(mdl__runner *r)
     mdl_free(text);
     MDL_TRY(status);
     if (!json_is_array(json_object_get(record.json, "models")))
-        mdl__record_set(&record, "models", json_array());
-    json_t *models = json_object_get(record.json, "models");
+        mdl__record_set(&record, "models", mdl_json_pack("[]"));
     for (size_t b = r->n_branches; b-- > 0 && !record.done && status == MDL_OK;)
-        status = assess_branch(r, &r->branch[b], &record, models);
+        status = assess_branch(r, &r->branch[b], &record);
     if (status == MDL_OK && !record.done)
         status = mdl__record_finish(&record);
     mdl__record_close(&record);

@@ -169,8 +169,8 @@ static json_t *model_json(const mdl__branch *branch, const char *kind, const cha
     for (size_t i = 0; i < images; i++)
         digits[i] = model->correct[i] > 0.5f ? '1' : '0';
     json_t *out =
-        json_pack("{s:s, s:s, s:s, s:f, s:f, s:s}", "arm", branch->name, "kind", kind, "name", name,
-                  "top1", model->top1, "loss", model->loss, "correct", digits);
+        mdl_json_pack("{s:s, s:s, s:s, s:f, s:f, s:s}", "arm", branch->name, "kind", kind, "name",
+                      name, "top1", model->top1, "loss", model->loss, "correct", digits);
     mdl_free(digits);
     return out;
 }
@@ -200,7 +200,8 @@ static void store_branch(mdl__record *record, mdl__branch *branch, size_t images
     mdl__record_set(record, key,
                     model_json(branch, "ensemble", "logit ensemble", &branch->ensemble, images));
     snprintf(key, sizeof(key), "%s latency", branch->name);
-    mdl__record_set(record, key, json_pack("[f, f]", branch->latency.median, branch->latency.p95));
+    mdl__record_set(record, key,
+                    mdl_json_pack("[f, f]", branch->latency.median, branch->latency.p95));
 }
 
 static mdl_status load_branch(const mdl__record *record, mdl__branch *branch, size_t images)

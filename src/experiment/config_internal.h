@@ -80,6 +80,9 @@ typedef struct mdl__text {
 void mdl__text_add(mdl__text *text, const char *format, ...) MDL_PRINTF(2, 3);
 /* Add the value of a key as YAML. */
 void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t key);
+/* A value (borrowed) and a newline; `flags` are jansson's. */
+struct json_t;
+void mdl__text_add_json(mdl__text *text, const struct json_t *json, size_t flags);
 /* Hand over the string (free with mdl_free); NULL on failure. */
 mdl_status mdl__text_take(mdl__text *text, char **out) MDL_MUST_CHECK;
 

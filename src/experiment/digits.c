@@ -116,8 +116,8 @@ static mdl_status test_winner(const mdl__runner *r, const char *path, mdl__recor
     MDL_TRY(mdl__checkpoints_open(r, &r->config.model, MDL_SPLIT_TEST, false, &c));
     mdl_status status = mdl__checkpoints_run(&c, path);
     if (status == MDL_OK) {
-        mdl__record_set(record, "test_top1", json_real(c.scores.top1));
-        mdl__record_set(record, "test_loss", json_real(c.scores.loss));
+        mdl__record_set(record, "test_top1", mdl_json_pack("f", c.scores.top1));
+        mdl__record_set(record, "test_loss", mdl_json_pack("f", c.scores.loss));
     }
     mdl__checkpoints_close(&c);
     return status;
@@ -164,9 +164,9 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
     mdl_free(text);
     MDL_TRY(status);
     MDL_TRY(test_winner(r, path, record));
-    mdl__record_set(record, "evaluations", json_integer((json_int_t)result.evaluations));
-    mdl__record_set(record, "fitness_top1", json_real(result.fitness_top1));
-    mdl__record_set(record, "seconds", json_real(result.seconds));
+    mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
+    mdl__record_set(record, "fitness_top1", mdl_json_pack("f", result.fitness_top1));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
     return mdl__record_finish(record);
 }
 

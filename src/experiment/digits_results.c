@@ -1,7 +1,6 @@
 /* What comes of the runs of the paper's experiment: progress while they run, then the table and
  * results.json with the published values beside ours. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiment/digits.h"
@@ -85,16 +84,11 @@ static mdl_t_test test_of(const mdl__digits *all, const outcome *x, const outcom
     return mdl_stat_paired_t(x->top1, y->top1, all->r->config.experiment.seeds);
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *numbers(const double *values, size_t n)
 {
-    json_t *list = json_array();
+    json_t *list = mdl_json_pack("[]");
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, number(values[i]));
+        mdl_json_append(&list, mdl_json_pack("f", values[i]));
     return list;
 }
 
@@ -104,15 +98,15 @@ static json_t *method_json(const mdl__digits *all, size_t m, const outcome *o, c
     size_t seeds = all->r->config.experiment.seeds;
     mdl_t_test t = test_of(all, first, o);
     double evaluations = (double)all->tasks[m].total;
-    json_t *json = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", method->folder, "title", method->title,
-        "published", number(method->published / 100), "mean", number(o->mean), "sd", number(o->sd),
-        "top1", numbers(o->top1, seeds), "fitness_top1", numbers(o->fitness, seeds),
-        "evaluations_per_second", number(o->seconds > 0 ? evaluations / o->seconds : (double)NAN));
+    json_t *json = mdl_json_pack(
+        "{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:f}", "name", method->folder, "title", method->title,
+        "published", method->published / 100, "mean", o->mean, "sd", o->sd, "top1",
+        numbers(o->top1, seeds), "fitness_top1", numbers(o->fitness, seeds),
+        "evaluations_per_second", o->seconds > 0 ? evaluations / o->seconds : (double)NAN);
     if (json != NULL && m > 0)
-        json_object_set_new(json, "m2n2_ahead",
-                            json_pack("{s:o, s:o, s:o, s:o}", "difference", number(t.difference),
-                                      "t", number(t.t), "df", number(t.df), "p", number(t.p)));
+        mdl_json_set(&json, "m2n2_ahead",
+                     mdl_json_pack("{s:f, s:f, s:f, s:f}", "difference", t.difference, "t", t.t,
+                                   "df", t.df, "p", t.p));
     return json;
 }
 
@@ -120,7 +114,7 @@ static json_t *method_json(const mdl__digits *all, size_t m, const outcome *o, c
  * order. */
 static json_t *order_json(const mdl__digits *all, const outcome *o, size_t *same, size_t *pairs)
 {
-    json_t *list = json_array();
+    json_t *list = mdl_json_pack("[]");
     for (size_t a = 0; a < all->n_methods; a++)
         for (size_t b = 0; b < all->n_methods; b++) {
             double gap = all->methods[a].published - all->methods[b].published;
@@ -129,10 +123,10 @@ static json_t *order_json(const mdl__digits *all, const outcome *o, size_t *same
             bool holds = o[a].mean > o[b].mean;
             *same += holds;
             ++*pairs;
-            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:b}", "better",
-                                                  all->methods[a].folder, "worse",
-                                                  all->methods[b].folder, "published", gap / 100,
-                                                  "ours", o[a].mean - o[b].mean, "same", holds));
+            mdl_json_append(&list, mdl_json_pack("{s:s, s:s, s:f, s:f, s:b}", "better",
+                                                 all->methods[a].folder, "worse",
+                                                 all->methods[b].folder, "published", gap / 100,
+                                                 "ours", o[a].mean - o[b].mean, "same", holds));
         }
     return list;
 }
@@ -142,23 +136,19 @@ static mdl_status write_results(const mdl__digits *all, const outcome *o, const 
 {
     const mdl_config *config = &all->r->config;
     char path[MDL_PATH_MAX];
-    json_t *methods = json_array();
-    for (size_t m = 0; m < all->n_methods; m++)
-        json_array_append_new(methods, method_json(all, m, &o[m], &o[0]));
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "title", table->title,
-                  "setting", config->experiment.specialists ? "specialists" : "scratch", "source",
-                  "arXiv 2508.16204", "evaluations", (json_int_t)all->tasks[0].total, "runs",
-                  (json_int_t)config->experiment.seeds, "first_seed", (json_int_t)config->run.seed,
-                  "images", (json_int_t)table->images, "test", "paired t", "methods", methods,
-                  "order", order_json(all, o, same, pairs));
     MDL_TRY(mdl_path(path, sizeof(path), all->r->job->out, "results.json"));
-    char *text = root != NULL ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    json_t *methods = mdl_json_pack("[]");
+    for (size_t m = 0; m < all->n_methods; m++)
+        mdl_json_append(&methods, method_json(all, m, &o[m], &o[0]));
+    json_t *root =
+        mdl_json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "title", table->title,
+                      "setting", config->experiment.specialists ? "specialists" : "scratch",
+                      "source", "arXiv 2508.16204", "evaluations", (json_int_t)all->tasks[0].total,
+                      "runs", (json_int_t)config->experiment.seeds, "first_seed",
+                      (json_int_t)config->run.seed, "images", (json_int_t)table->images, "test",
+                      "paired t", "methods", methods, "order", order_json(all, o, same, pairs));
+    mdl_status status = mdl_json_write(path, root, JSON_INDENT(1));
     json_decref(root);
-    if (text == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", path);
-    mdl_status status = mdl_file_write(path, text, strlen(text));
-    free(text); /* jansson's own allocation */
     return status;
 }
 

@@ -128,14 +128,14 @@ static void choose_best(mdl__branch *branch)
 static mdl_status score(mdl__runner *r, mdl__branch *branch, mdl__record *record)
 {
     mdl__checkpoints c;
-    json_t *list = json_array();
+    json_t *list = mdl_json_pack("[]");
     mdl__stage(r, "C, %s: %zu checkpoints on the held-out images", branch->name, branch->n_parents);
     mdl_status status =
         mdl__checkpoints_open(r, &branch->config.model, MDL_SPLIT_FITNESS, false, &c);
     for (size_t i = 0; i < branch->n_parents && status == MDL_OK; i++) {
         status = mdl__checkpoints_run(&c, branch->parents[i].path);
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "name", branch->parents[i].name,
-                                              "top1", c.scores.top1, "loss", c.scores.loss));
+        mdl_json_append(&list, mdl_json_pack("{s:s, s:f, s:f}", "name", branch->parents[i].name,
+                                             "top1", c.scores.top1, "loss", c.scores.loss));
     }
     mdl__checkpoints_close(&c);
     mdl__record_set(record, "parents", list);
@@ -186,11 +186,11 @@ static mdl_status evolve(fusion *f, mdl__record *record)
     f->job.begins_again = true;
     MDL_TRY(mdl__record_begin(record));
     MDL_TRY(mdl_evolve(&f->job, &result));
-    mdl__record_set(record, "evaluations", json_integer((json_int_t)result.evaluations));
-    mdl__record_set(record, "is_average", json_boolean(result.is_average));
-    mdl__record_set(record, "fitness_top1", json_real(result.fitness_top1));
-    mdl__record_set(record, "fitness_loss", json_real(result.fitness_loss));
-    mdl__record_set(record, "seconds", json_real(result.seconds));
+    mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
+    mdl__record_set(record, "is_average", mdl_json_pack("b", result.is_average));
+    mdl__record_set(record, "fitness_top1", mdl_json_pack("f", result.fitness_top1));
+    mdl__record_set(record, "fitness_loss", mdl_json_pack("f", result.fitness_loss));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
     return mdl__record_finish(record);
 }
 
@@ -230,9 +230,9 @@ static mdl_status merge_simply(fusion *f, mdl__record *record)
         spent[i] = mdl_time() - start;
         start = mdl_time();
     }
-    json_t *seconds = json_array();
+    json_t *seconds = mdl_json_pack("[]");
     for (int i = 0; i < MDL__MERGED_COUNT; i++)
-        json_array_append_new(seconds, json_real(spent[i]));
+        mdl_json_append(&seconds, mdl_json_pack("f", spent[i]));
     mdl__record_set(record, "seconds", seconds);
     return mdl__record_finish(record);
 }

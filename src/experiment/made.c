@@ -2,7 +2,6 @@
  * change, so that a folder which several versions or machines worked on says so:
  * {"by": [{"version", "revision", "compiler", "backend", "device", "threads", "tuned", "data"}]},
  * an empty entry where the folder is older than this record. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiment/runner_internal.h"
@@ -40,37 +39,33 @@ static mdl_status describe(const mdl__runner *r, json_t **out)
     MDL_TRY(hash_data(r->data, hash));
     if (device->backend->identify != NULL)
         device->backend->identify(device, name, sizeof(name));
-    json_t *data = json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", r->config.data.source, "train",
-                             (json_int_t)r->data->count[MDL_SPLIT_TRAIN], "held_out",
-                             (json_int_t)r->data->count[MDL_SPLIT_FITNESS], "test",
-                             (json_int_t)r->data->count[MDL_SPLIT_TEST], "sha256", hash);
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
-                     "revision", revision, "compiler", compiler, "backend", device->backend->name,
-                     "device", name, "threads", device->threads, "tuned", device->tuning != NULL,
-                     "data", data);
-    return *out != NULL ? MDL_OK
-                        : mdl_fail(MDL_NO_MEMORY, "made.json: cannot make JSON (is the data "
-                                                  "source UTF-8?)");
+    json_t *data = mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", r->config.data.source,
+                                 "train", (json_int_t)r->data->count[MDL_SPLIT_TRAIN], "held_out",
+                                 (json_int_t)r->data->count[MDL_SPLIT_FITNESS], "test",
+                                 (json_int_t)r->data->count[MDL_SPLIT_TEST], "sha256", hash);
+    *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
+                         "revision", revision, "compiler", compiler, "backend",
+                         device->backend->name, "device", name, "threads", device->threads, "tuned",
+                         device->tuning != NULL, "data", data);
+    return *out != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "made.json: out of memory");
 }
 
 /* The entries so far; what is no such file is begun anew. */
 static mdl_status read_entries(const char *path, bool begun, json_t **entries)
 {
-    char *text = NULL;
-    size_t size = 0;
     json_t *file = NULL;
-    if (mdl_file_exists(path)) {
-        MDL_TRY(mdl_file_read(path, (size_t)1 << 20, &text, &size));
-        file = json_loadb(text, size, 0, NULL);
-        mdl_free(text);
-    }
+    mdl_status status = MDL_OK;
+    if (mdl_file_exists(path))
+        status = mdl_json_read_file(path, (size_t)1 << 20, 0, &file);
+    if (status != MDL_OK && status != MDL_FORMAT)
+        return status;
     *entries = json_incref(json_object_get(file, "by"));
     json_decref(file);
     if (!json_is_array(*entries)) {
         json_decref(*entries);
-        *entries = json_array();
+        *entries = mdl_json_pack("[]");
         if (begun)
-            json_array_append_new(*entries, json_object());
+            mdl_json_append(entries, mdl_json_pack("{}"));
     }
     return *entries != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
 }
@@ -84,13 +79,10 @@ mdl_status mdl__write_made(const mdl__runner *r, bool begun)
     mdl_status status = describe(r, &now);
     size_t n = json_array_size(entries);
     if (status == MDL_OK && (n == 0 || !json_equal(json_array_get(entries, n - 1), now))) {
-        json_array_append(entries, now);
-        json_t *file = json_pack("{s:O}", "by", entries);
-        char *text = file != NULL ? json_dumps(file, JSON_INDENT(1)) : NULL;
+        mdl_json_append(&entries, json_incref(now));
+        json_t *file = mdl_json_pack("{s:O}", "by", entries);
+        status = mdl_json_write(path, file, JSON_INDENT(1));
         json_decref(file);
-        status = text != NULL ? mdl_file_write(path, text, strlen(text))
-                              : mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", path);
-        free(text); /* jansson's own allocation */
     }
     json_decref(now);
     json_decref(entries);

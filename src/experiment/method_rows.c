@@ -52,9 +52,9 @@ static mdl_status make(maker *m, const char *name, const char *folder, const cha
         MDL_TRY(mdl_method_apply(name, &config.merge));
         MDL_TRY(mdl_evolve(&job, &result));
     }
-    mdl__record_set(record, "evaluations", json_integer((json_int_t)result.evaluations));
-    mdl__record_set(record, "is_average", json_boolean(result.is_average));
-    mdl__record_set(record, "seconds", json_real(result.seconds));
+    mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
+    mdl__record_set(record, "is_average", mdl_json_pack("b", result.is_average));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
     return mdl__record_finish(record);
 }
 

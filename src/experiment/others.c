@@ -106,7 +106,7 @@ typedef struct maker { /* one call's worth of it */
     char *config_text;
     mdl_merge_job job;
     mdl__record record;
-    json_t *chosen; /* names of files, by extra */
+    json_t *chosen; /* names of files, by extra; owned */
 } maker;
 
 /* final.safetensors or ema.safetensors, whichever is better on the held-out images. */
@@ -161,7 +161,7 @@ static mdl_status note_made(maker *m, const char *leaf)
 {
     if (m->record.done) /* the file was missing, that is all */
         return MDL_OK;
-    mdl__record_set(&m->record, leaf, json_true());
+    mdl__record_set(&m->record, leaf, mdl_json_pack("b", 1));
     return mdl__record_begin(&m->record);
 }
 
@@ -219,7 +219,7 @@ static mdl_status file_of(maker *m, size_t i, char path[MDL_PATH_MAX])
     if (leaf == NULL)
         MDL_TRY(choose_file(m, t, &leaf));
     if (!m->record.done)
-        json_array_append_new(m->chosen, json_string(leaf));
+        mdl_json_append(&m->chosen, mdl_json_pack("s", leaf));
     return mdl_path(path, MDL_PATH_MAX, t->folder, "%s", leaf);
 }
 
@@ -324,7 +324,8 @@ mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch)
     MDL_TRY(open_record(&m));
     mdl__stage(r, "C, %s: parents, matched run and controls%s", branch->name,
                m.record.done ? " (finished before)" : "");
-    m.chosen = m.record.done ? json_object_get(m.record.json, "files") : json_array();
+    m.chosen =
+        m.record.done ? json_incref(json_object_get(m.record.json, "files")) : mdl_json_pack("[]");
     mdl_status status = mdl_config_model_text(&branch->config, &m.config_text);
     m.job = (mdl_merge_job){.model = &branch->config.model,
                             .merge = &branch->config.merge,
@@ -334,11 +335,11 @@ mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch)
                             .config_text = m.config_text};
     if (status == MDL_OK)
         status = make_all(&m);
-    if (!m.record.done) {
-        mdl__record_set(&m.record, "files", m.chosen);
-        if (status == MDL_OK)
-            status = mdl__record_finish(&m.record);
+    if (!m.record.done && status == MDL_OK) {
+        mdl__record_set(&m.record, "files", json_incref(m.chosen));
+        status = mdl__record_finish(&m.record);
     }
+    json_decref(m.chosen);
     mdl__record_close(&m.record);
     mdl_free(m.config_text);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "C, %s", branch->name);

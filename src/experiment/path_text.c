@@ -1,31 +1,31 @@
 /* The line between two checkpoints as JSON; the format is in src/README.md. */
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "experiment/runner_internal.h"
 
 static json_t *numbers(const double *values, size_t count)
 {
-    json_t *out = json_array();
+    json_t *out = mdl_json_pack("[]");
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(out, json_real(values[i]));
+        mdl_json_append(&out, mdl_json_pack("f", values[i]));
     return out;
 }
 
 json_t *mdl__path_json(const mdl_path_result *path, const char *first, const char *second)
 {
-    json_t *lines = json_array();
+    json_t *lines = mdl_json_pack("[]");
     for (size_t i = 0; i < MDL_PATH_LINES; i++) {
         const mdl_path_line *line = &path->line[i];
-        json_array_append_new(
-            lines, json_pack("{s:b, s:b, s:o, s:o, s:f}", "aligned", line->aligned, "recalibrated",
-                             line->recalibrated, "top1", numbers(line->top1, path->points), "loss",
-                             numbers(line->loss, path->points), "barrier", line->barrier));
+        mdl_json_append(&lines,
+                        mdl_json_pack("{s:b, s:b, s:o, s:o, s:f}", "aligned", line->aligned,
+                                      "recalibrated", line->recalibrated, "top1",
+                                      numbers(line->top1, path->points), "loss",
+                                      numbers(line->loss, path->points), "barrier", line->barrier));
     }
-    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:o, s:o}", "first", first, "second", second,
-                     "images", (json_int_t)path->images, "cosine", path->align.cosine_before,
-                     "cosine_aligned", path->align.cosine_after, "t",
-                     numbers(path->t, path->points), "lines", lines);
+    return mdl_json_pack("{s:s, s:s, s:I, s:f, s:f, s:o, s:o}", "first", first, "second", second,
+                         "images", (json_int_t)path->images, "cosine", path->align.cosine_before,
+                         "cosine_aligned", path->align.cosine_after, "t",
+                         numbers(path->t, path->points), "lines", lines);
 }
 
 mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
@@ -33,12 +33,7 @@ mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const c
 {
     mdl__text out = {0};
     json_t *json = mdl__path_json(path, first, second);
-    char *dump = json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
-    if (dump != NULL)
-        mdl__text_add(&out, "%s\n", dump);
-    else
-        out.status = mdl_fail(MDL_NO_MEMORY, "path: cannot make JSON");
-    free(dump); /* jansson's own allocation */
+    mdl__text_add_json(&out, json, JSON_INDENT(1));
     json_decref(json);
     return mdl__text_take(&out, text);
 }

@@ -5,7 +5,7 @@
 #include "experiment/runner_internal.h"
 
 static mdl_status walk(mdl__runner *r, const mdl__branch *branch, const char *between,
-                       const mdl__training *first, const mdl__training *second, json_t *paths)
+                       const mdl__training *first, const mdl__training *second, json_t **paths)
 {
     char file[2][MDL_PATH_MAX];
     const char *parents[2] = {file[0], file[1]};
@@ -25,17 +25,15 @@ static mdl_status walk(mdl__runner *r, const mdl__branch *branch, const char *be
         mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, branch->config.experiment.path_points, path);
     if (status == MDL_OK) {
         json_t *line = mdl__path_json(path, first->name, second->name);
-        if (line != NULL) {
-            json_object_set_new(line, "arm", json_string(branch->name));
-            json_object_set_new(line, "between", json_string(between));
-        }
-        json_array_append_new(paths, line);
+        mdl_json_set(&line, "arm", mdl_json_pack("s", branch->name));
+        mdl_json_set(&line, "between", mdl_json_pack("s", between));
+        mdl_json_append(paths, line);
     }
     mdl_free(path);
     return status;
 }
 
-static mdl_status walk_all(mdl__runner *r, const mdl__branch *branch, json_t *paths)
+static mdl_status walk_all(mdl__runner *r, const mdl__branch *branch, json_t **paths)
 {
     const mdl__training *independent[2] = {NULL, NULL};
     for (size_t i = 0, n = 0; i < branch->n_extras && n < 2; i++) {
@@ -72,8 +70,8 @@ mdl_status mdl__walk_paths(mdl__runner *r)
     mdl_free(text);
     MDL_TRY(status);
     if (!record.done) {
-        json_t *paths = json_array();
-        status = walk_all(r, branch, paths);
+        json_t *paths = mdl_json_pack("[]");
+        status = walk_all(r, branch, &paths);
         mdl__record_set(&record, "paths", paths);
         if (status == MDL_OK)
             status = mdl__record_finish(&record);

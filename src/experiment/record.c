@@ -1,7 +1,6 @@
 /* Records of the experiment's steps: what a step depends on as a hash, whether it is done, and its
  * results, as one JSON file that is replaced atomically. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiment/runner_internal.h"
@@ -11,17 +10,15 @@
 
 mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *out)
 {
-    char *text = NULL;
-    size_t size;
-    json_error_t error;
     memset(out, 0, sizeof(*out));
     snprintf(out->path, sizeof(out->path), "%s", path);
     MDL_TRY(mdl_sha256_hex(depends, strlen(depends), out->hash));
     if (mdl_file_exists(path)) {
-        MDL_TRY(mdl_file_read(path, RECORD_LIMIT, &text, &size));
-        json_t *json = json_loadb(text, size, 0, &error);
+        json_t *json;
+        mdl_status status = mdl_json_read_file(path, RECORD_LIMIT, 0, &json);
+        if (status != MDL_OK && status != MDL_FORMAT) /* what is no record is made anew */
+            return status;
         const char *hash = json_string_value(json_object_get(json, "depends"));
-        mdl_free(text);
         if (hash != NULL && strcmp(hash, out->hash) == 0) { /* else: made from something else */
             out->begun = true;
             out->done = json_is_true(json_object_get(json, "done"));
@@ -30,7 +27,7 @@ mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *
         }
         json_decref(json);
     }
-    out->json = json_pack("{s:s, s:b}", "depends", out->hash, "done", 0);
+    out->json = mdl_json_pack("{s:s, s:b}", "depends", out->hash, "done", 0);
     return out->json != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
 }
 
@@ -42,30 +39,32 @@ void mdl__record_close(mdl__record *record)
 
 static mdl_status save(mdl__record *record)
 {
-    char *text = json_dumps(record->json, JSON_INDENT(1));
-    if (text == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "%s: cannot make JSON", record->path);
-    mdl_status status = mdl_file_write(record->path, text, strlen(text));
-    free(text); /* jansson's own allocation */
-    return status;
+    return mdl_json_write(record->path, record->json, JSON_INDENT(1));
 }
 
 mdl_status mdl__record_begin(mdl__record *record)
 {
-    mdl__record_set(record, "done", json_false());
+    mdl__record_set(record, "done", mdl_json_pack("b", 0));
     return save(record);
 }
 
 mdl_status mdl__record_finish(mdl__record *record)
 {
-    mdl__record_set(record, "done", json_true());
+    mdl__record_set(record, "done", mdl_json_pack("b", 1));
     record->done = true;
     return save(record);
 }
 
 void mdl__record_set(mdl__record *record, const char *key, json_t *value)
 {
-    json_object_set_new(record->json, key, value != NULL ? value : json_null());
+    mdl_json_set(&record->json, key, value);
+}
+
+void mdl__record_append(mdl__record *record, const char *key, json_t *value)
+{
+    json_t *list = json_incref(json_object_get(record->json, key));
+    mdl_json_append(&list, value);
+    mdl__record_set(record, key, list);
 }
 
 double mdl__json_number(const json_t *object, const char *key)

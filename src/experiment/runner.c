@@ -94,15 +94,15 @@ static mdl_status train(mdl__runner *r, const mdl__branch *branch, mdl__training
     if (status != MDL_OK)
         return mdl_fail_context(status, "%c, %s, training the %s", branch->letter, t->label,
                                 branch->name);
-    mdl__record_set(record, "role", json_string(t->role));
-    mdl__record_set(record, "name", json_string(t->name));
-    mdl__record_set(record, "seed", json_integer((json_int_t)t->seed));
-    mdl__record_set(record, "epochs", json_integer((json_int_t)config.epochs));
-    mdl__record_set(record, "seconds", json_real(result.seconds));
-    mdl__record_set(record, "steps", json_integer((json_int_t)result.steps));
-    mdl__record_set(record, "parameters", json_integer((json_int_t)result.parameters));
-    mdl__record_set(record, "multiply_adds", json_real(result.multiply_adds));
-    mdl__record_set(record, "planned_bytes", json_integer((json_int_t)result.planned_bytes));
+    mdl__record_set(record, "role", mdl_json_pack("s", t->role));
+    mdl__record_set(record, "name", mdl_json_pack("s", t->name));
+    mdl__record_set(record, "seed", mdl_json_pack("I", (json_int_t)t->seed));
+    mdl__record_set(record, "epochs", mdl_json_pack("I", (json_int_t)config.epochs));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
+    mdl__record_set(record, "steps", mdl_json_pack("I", (json_int_t)result.steps));
+    mdl__record_set(record, "parameters", mdl_json_pack("I", (json_int_t)result.parameters));
+    mdl__record_set(record, "multiply_adds", mdl_json_pack("f", result.multiply_adds));
+    mdl__record_set(record, "planned_bytes", mdl_json_pack("I", (json_int_t)result.planned_bytes));
     return mdl__record_finish(record);
 }
 

@@ -25,8 +25,11 @@ mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *
 void mdl__record_close(mdl__record *record);
 mdl_status mdl__record_begin(mdl__record *record) MDL_MUST_CHECK;  /* before the work */
 mdl_status mdl__record_finish(mdl__record *record) MDL_MUST_CHECK; /* with the results in json */
-void mdl__record_set(mdl__record *record, const char *key, json_t *value); /* takes value */
-double mdl__json_number(const json_t *object, const char *key);        /* NAN where there is none */
+double mdl__json_number(const json_t *object, const char *key);    /* NAN where there is none */
+/* Both take `value`; what could not be made (NULL) lets the saving fail.  The second adds it to a
+ * list that is there. */
+void mdl__record_set(mdl__record *record, const char *key, json_t *value);
+void mdl__record_append(mdl__record *record, const char *key, json_t *value);
 double mdl__record_number(const mdl__record *record, const char *key); /* NAN where absent */
 
 /* ---- the runner --------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
  * exact numbers; the other two are rounded for people. */
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiment/config_internal.h"
@@ -243,11 +242,6 @@ static void csv(mdl__text *out, const mdl_table *table)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 const char *mdl__row_kind_name(mdl_row_kind kind)
 {
     static const char *const kinds[] = {
@@ -264,55 +258,48 @@ const char *mdl__row_kind_name(mdl_row_kind kind)
 
 static json_t *row_json(const mdl_row *row)
 {
-    json_t *seeds = json_array();
+    json_t *seeds = mdl_json_pack("[]");
     for (size_t i = 0; i < row->n_seeds; i++)
-        json_array_append_new(seeds, number(row->seed_top1[i]));
-    return json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "arm",
-        row->arm, "kind", mdl__row_kind_name(row->kind), "name", row->name, "top1",
-        number(row->top1), "low", number(row->low), "high", number(row->high), "loss",
-        number(row->loss), "parameters", (json_int_t)row->parameters, "multiply_adds",
-        number(row->multiply_adds), "train_seconds", number(row->train_seconds), "latency_median_s",
-        number(row->latency), "latency_p95_s", number(row->latency_p95), "seed_top1", seeds, "note",
-        row->note, "published", number(row->published > 0 ? row->published : (double)NAN));
+        mdl_json_append(&seeds, mdl_json_pack("f", row->seed_top1[i]));
+    return mdl_json_pack(
+        "{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:o, s:s, s:f}", "arm",
+        row->arm, "kind", mdl__row_kind_name(row->kind), "name", row->name, "top1", row->top1,
+        "low", row->low, "high", row->high, "loss", row->loss, "parameters",
+        (json_int_t)row->parameters, "multiply_adds", row->multiply_adds, "train_seconds",
+        row->train_seconds, "latency_median_s", row->latency, "latency_p95_s", row->latency_p95,
+        "seed_top1", seeds, "note", row->note, "published",
+        row->published > 0 ? row->published : (double)NAN);
 }
 
 static json_t *comparison_json(const mdl_comparison *c)
 {
     if (c->paired)
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "test", "mcnemar",
-                         "first", c->first, "second", c->second, "difference",
-                         number(c->difference), "low", number(c->low), "high", number(c->high), "b",
-                         (json_int_t)c->only_first, "c", (json_int_t)c->only_second, "p",
-                         number(c->p));
+        return mdl_json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:f}", "test", "mcnemar",
+                             "first", c->first, "second", c->second, "difference", c->difference,
+                             "low", c->low, "high", c->high, "b", (json_int_t)c->only_first, "c",
+                             (json_int_t)c->only_second, "p", c->p);
     if (c->repeats)
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:[I, I], s:o, s:o}", "test", "paired",
-                         "first", c->first, "second", c->second, "difference",
-                         number(c->difference), "t", number(c->t), "df", number(c->df), "seeds",
-                         (json_int_t)c->seeds[0], (json_int_t)c->seeds[1], "p", number(c->p),
-                         "sign_flip_p", number(c->sign_flip_p));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:[I, I], s:o}", "test", "welch", "first",
-                     c->first, "second", c->second, "difference", number(c->difference), "t",
-                     number(c->t), "df", number(c->df), "seeds", (json_int_t)c->seeds[0],
-                     (json_int_t)c->seeds[1], "p", number(c->p));
+        return mdl_json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:[I, I], s:f, s:f}", "test", "paired",
+                             "first", c->first, "second", c->second, "difference", c->difference,
+                             "t", c->t, "df", c->df, "seeds", (json_int_t)c->seeds[0],
+                             (json_int_t)c->seeds[1], "p", c->p, "sign_flip_p", c->sign_flip_p);
+    return mdl_json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:[I, I], s:f}", "test", "welch", "first",
+                         c->first, "second", c->second, "difference", c->difference, "t", c->t,
+                         "df", c->df, "seeds", (json_int_t)c->seeds[0], (json_int_t)c->seeds[1],
+                         "p", c->p);
 }
 
 static void json(mdl__text *out, const mdl_table *table)
 {
-    json_t *rows = json_array(), *tests = json_array();
+    json_t *rows = mdl_json_pack("[]"), *tests = mdl_json_pack("[]");
     for (size_t i = 0; i < table->n_rows; i++)
-        json_array_append_new(rows, row_json(&table->rows[i]));
+        mdl_json_append(&rows, row_json(&table->rows[i]));
     for (size_t i = 0; i < table->n_comparisons; i++)
-        json_array_append_new(tests, comparison_json(&table->comparisons[i]));
-    json_t *root = json_pack("{s:s, s:I, s:o, s:o, s:s}", "title", table->title, "images",
-                             (json_int_t)table->images, "rows", rows, "tests", tests, "verdict",
-                             table->verdict);
-    char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    if (text != NULL)
-        mdl__text_add(out, "%s\n", text);
-    else
-        out->status = mdl_fail(MDL_NO_MEMORY, "table: cannot make JSON");
-    free(text); /* jansson's own allocation */
+        mdl_json_append(&tests, comparison_json(&table->comparisons[i]));
+    json_t *root = mdl_json_pack("{s:s, s:I, s:o, s:o, s:s}", "title", table->title, "images",
+                                 (json_int_t)table->images, "rows", rows, "tests", tests, "verdict",
+                                 table->verdict);
+    mdl__text_add_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 

@@ -2,6 +2,8 @@
  * that was killed goes on exactly where its last saved state stands. */
 #include "merge/merge_internal.h"
 
+#include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* ---- lineage.jsonl ------------------------------------------------------------------------------
@@ -53,11 +55,16 @@ mdl_status mdl__lineage_open(mdl__search *s)
     return s->lineage ? MDL_OK : mdl_fail(MDL_IO, "cannot append to %s", path);
 }
 
-static mdl_status write_line(mdl__search *s, const char *text, int length)
+static mdl_status add(mdl__search *s, const char *format, ...) MDL_PRINTF(2, 3);
+static mdl_status add(mdl__search *s, const char *format, ...)
 {
+    va_list args;
     if (!s->lineage)
         return MDL_OK;
-    if (length < 0 || fwrite(text, 1, (size_t)length, s->lineage) != (size_t)length)
+    va_start(args, format);
+    int length = vfprintf(s->lineage, format, args);
+    va_end(args);
+    if (length < 0)
         return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
     s->lineage_bytes += (uint64_t)length;
     return MDL_OK;
@@ -65,63 +72,41 @@ static mdl_status write_line(mdl__search *s, const char *text, int length)
 
 /* The end of every line: whether it got a place, its scores then, and who left the archive for it.
  * Those that got none may not have been judged to their end. */
-static void line_end(char *out, size_t size, const mdl__member *member, bool kept, uint64_t dropped)
+static mdl_status add_end(mdl__search *s, const mdl__member *member, bool kept, uint64_t dropped)
 {
-    char number[32] = "null";
-    if (!kept) {
-        snprintf(out, size, "\"kept\": false}\n");
-        return;
-    }
+    char left[32] = "null", top1[MDL_JSON_NUMBER], loss[MDL_JSON_NUMBER];
+    if (!kept)
+        return add(s, "\"kept\": false}\n");
     if (dropped != 0)
-        snprintf(number, sizeof number, "%llu", (unsigned long long)dropped);
-    snprintf(out, size, "\"kept\": true, \"top1\": %.9g, \"loss\": %.9g, \"dropped\": %s}\n",
-             member->top1, member->loss, number);
-}
-
-/* Without what JSON does not allow inside a string. */
-static void json_text(char *out, size_t size, const char *text)
-{
-    size_t n = 0;
-    for (; *text && n + 3 < size; text++) {
-        if (*text == '"' || *text == '\\')
-            out[n++] = '\\';
-        out[n++] = *text;
-        if ((unsigned char)*text < 0x20)
-            out[n - 1] = ' ';
-    }
-    out[n] = 0;
+        snprintf(left, sizeof left, "%llu", (unsigned long long)dropped);
+    return add(s, "\"kept\": true, \"top1\": %s, \"loss\": %s, \"dropped\": %s}\n",
+               mdl_json_number(member->top1, top1), mdl_json_number(member->loss, loss), left);
 }
 
 mdl_status mdl__lineage_start(mdl__search *s, const mdl__member *member, const char *source,
                               bool kept, uint64_t dropped)
 {
-    char text[1024], end[256], name[512];
-    json_text(name, sizeof name, source);
-    line_end(end, sizeof end, member, kept, dropped);
-    int n = snprintf(text, sizeof text, "{\"id\": %llu, \"source\": \"%s\", %s",
-                     (unsigned long long)member->id, name, end);
-    return write_line(s, text, n);
+    char *name;
+    MDL_TRY(mdl_json_quoted(source, &name));
+    mdl_status status =
+        add(s, "{\"id\": %llu, \"source\": %s, ", (unsigned long long)member->id, name);
+    mdl_free(name);
+    return status == MDL_OK ? add_end(s, member, kept, dropped) : status;
 }
 
 mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const mdl__cross *cross,
                               bool kept, uint64_t dropped)
 {
-    char text[512], end[256];
-    int n;
-    line_end(end, sizeof end, member, kept, dropped);
+    MDL_TRY(add(s, "{\"id\": %llu, ", (unsigned long long)member->id));
     if (cross->parents[1] != 0)
-        n = snprintf(
-            text, sizeof text,
-            "{\"id\": %llu, \"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, %s",
-            (unsigned long long)member->id, (unsigned long long)cross->parents[0],
-            (unsigned long long)cross->parents[1], cross->ratio, cross->split, end);
+        MDL_TRY(add(s, "\"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, ",
+                    (unsigned long long)cross->parents[0], (unsigned long long)cross->parents[1],
+                    cross->ratio, cross->split));
     else if (cross->parents[0] != 0)
-        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [%llu], %s",
-                     (unsigned long long)member->id, (unsigned long long)cross->parents[0], end);
+        MDL_TRY(add(s, "\"parents\": [%llu], ", (unsigned long long)cross->parents[0]));
     else
-        n = snprintf(text, sizeof text, "{\"id\": %llu, \"parents\": [], %s",
-                     (unsigned long long)member->id, end);
-    return write_line(s, text, n);
+        MDL_TRY(add(s, "\"parents\": [], "));
+    return add_end(s, member, kept, dropped);
 }
 
 /* ---- resume.state -------------------------------------------------------------------------------
@@ -232,6 +217,56 @@ mdl_status mdl__search_save(mdl__search *s)
     return mdl_state_commit(state);
 }
 
+enum { LINE_LEAST = 32 }; /* bytes of the shortest line of lineage.jsonl */
+
+/* Whether the counters can be those of a search: each model has a line in the lineage. */
+static mdl_status check_counters(const counters *saved)
+{
+    if (saved->next_id == 0 || saved->next_id - 1 > saved->lineage_bytes / LINE_LEAST)
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: the next model has the number %llu, which a lineage of %llu "
+                        "bytes cannot lead to",
+                        (unsigned long long)saved->next_id,
+                        (unsigned long long)saved->lineage_bytes);
+    if (!(saved->seconds >= 0) || !isfinite(saved->seconds) || !(saved->sigma >= 0) ||
+        !isfinite(saved->sigma))
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: %g seconds and a step size of %g are not those "
+                        "of a search",
+                        saved->seconds, saved->sigma);
+    return MDL_OK;
+}
+
+/* The member in place i: its number indexes the lineage, its scores choose who is a parent. */
+static mdl_status check_member(const mdl__archive *a, size_t i, uint64_t next_id)
+{
+    const mdl__member *member = &a->member[i];
+    if (member->id >= next_id)
+        return mdl_fail(MDL_FORMAT,
+                        "resume state: member %zu has the number %llu, expected less than %llu", i,
+                        (unsigned long long)member->id, (unsigned long long)next_id);
+    if (!(member->top1 >= 0 && member->top1 <= 1) || isnan(member->loss))
+        return mdl_fail(MDL_FORMAT, "resume state: member %zu has the accuracy %g and the loss %g",
+                        i, member->top1, member->loss);
+    for (size_t j = 0; j < a->samples; j++)
+        if (!(a->scores[i][j] >= 0 && a->scores[i][j] <= 1))
+            return mdl_fail(MDL_FORMAT,
+                            "resume state: member %zu has the score %g at image %zu, expected 0 to "
+                            "1",
+                            i, (double)a->scores[i][j], j);
+    return MDL_OK;
+}
+
+static mdl_status check_origins(const mdl__search *s, uint64_t next_id)
+{
+    for (size_t i = 0; i < s->n_origins; i++)
+        if (s->origin_ids[i] >= next_id)
+            return mdl_fail(MDL_FORMAT,
+                            "resume state: origin %zu has the number %llu, expected less than %llu",
+                            i, (unsigned long long)s->origin_ids[i], (unsigned long long)next_id);
+    return MDL_OK;
+}
+
 /* The genomes are numbered anew: member i owns genome i, the others are spare. */
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
@@ -239,6 +274,7 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
     const mdl_graph *graph = s->merger->graph;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
+    MDL_TRY(check_counters(&saved));
     MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
     for (size_t i = 0; i < a->places; i++) {
         char name[64];
@@ -247,11 +283,13 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
             continue;
         snprintf(name, sizeof name, "scores %zu", i);
         MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
+        MDL_TRY(check_member(a, i, saved.next_id));
         MDL_TRY(mdl__search_genome(s, i));
         MDL_TRY(get_weights(state, "genome", i, graph, &s->genomes[i]));
     }
     MDL_TRY(
         mdl_state_get(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    MDL_TRY(check_origins(s, saved.next_id));
     for (size_t i = 0; i < s->n_origins; i++)
         MDL_TRY(get_weights(state, "origin", i, graph, &s->origins[i]));
     if (s->average.params)

@@ -33,17 +33,19 @@ static mdl_status write_members(const mdl__archive *a, mdl_atomic_file *file)
     bool first = true;
     for (size_t i = 0; i < a->places; i++) {
         const mdl__member *m = &a->member[i];
+        char top1[MDL_JSON_NUMBER], loss[MDL_JSON_NUMBER], fitness[MDL_JSON_NUMBER];
         size_t owns = 0;
         if (m->id == 0)
             continue;
         for (size_t j = 0; j < a->samples; j++)
             owns += owner_of(a, j) == i;
         MDL_TRY(mdl_atomic_printf(file,
-                                  "%s\n  {\"id\": %llu, \"top1\": %.9g, \"loss\": %.9g, "
-                                  "\"fitness\": %.9g, \"owns\": %zu, "
+                                  "%s\n  {\"id\": %llu, \"top1\": %s, \"loss\": %s, "
+                                  "\"fitness\": %s, \"owns\": %zu, "
                                   "\"right\": \"",
-                                  first ? "" : ",", (unsigned long long)m->id, m->top1, m->loss,
-                                  a->fitness[i], owns));
+                                  first ? "" : ",", (unsigned long long)m->id,
+                                  mdl_json_number(m->top1, top1), mdl_json_number(m->loss, loss),
+                                  mdl_json_number(a->fitness[i], fitness), owns));
         for (size_t j = 0; j < a->samples; j++)
             MDL_TRY(mdl_atomic_write(file, a->scores[i][j] > 0.5F ? "1" : "0", 1));
         MDL_TRY(mdl_atomic_printf(file, "\"}"));

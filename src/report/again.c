@@ -185,7 +185,7 @@ static json_t *whole(double value)
 
 static void put_steps(mdl__page *page)
 {
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t r = 0; r < mdl_max_size(1, page->n_repeats); r++)
         for (int arm = 0; arm < 2; arm++) {
             char **names = NULL;
@@ -194,7 +194,7 @@ static void put_steps(mdl__page *page)
             for (size_t i = 0; i < n; i++) {
                 json_t *step = mdl__page_json(page, "%s/%s/step.json", below, names[i]);
                 double seconds = mdl__number(step, "seconds");
-                mdl__row(cells, 6,
+                mdl__row(&cells, 6,
                          mdl__cell("%s%s%s", page->n_repeats > 0 ? below : "",
                                    page->n_repeats > 0 ? "/" : "", names[i]),
                          whole(mdl__number(step, "seed")), whole(mdl__number(step, "epochs")),
@@ -210,8 +210,8 @@ static void put_steps(mdl__page *page)
         return;
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s]", "training", "seed", "epochs", "steps", "seconds",
-                              "hash of its inputs"),
+                    mdl_json_pack("[s,s,s,s,s,s]", "training", "seed", "epochs", "steps", "seconds",
+                                  "hash of its inputs"),
                     cells);
 }
 

@@ -405,7 +405,7 @@ static bool has_numbers(const mdl__chart *chart, const mdl__series *series)
 
 static void put_numbers(mdl__page *page, const mdl__chart *chart)
 {
-    json_t *heads = json_array(), *rows = json_array();
+    json_t *heads = mdl_json_pack("[]"), *rows = mdl_json_pack("[]");
     double *keys = NULL;
     size_t n = 0, unique = 0;
     bool named = chart->n_categories > 0;
@@ -414,12 +414,12 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
     if (page->status == MDL_OK)
         page->status = MDL_NEW(n + 1, "numbers", &keys);
     n = 0;
-    json_array_append_new(heads, mdl__cell("%s", named ? "" : chart->x));
+    mdl_json_append(&heads, mdl__cell("%s", named ? "" : chart->x));
     for (size_t i = 0; i < chart->n_series; i++) {
         const mdl__series *s = &chart->series[i];
         if (!has_numbers(chart, s))
             continue;
-        json_array_append_new(heads, mdl__cell("%s", s->name));
+        mdl_json_append(&heads, mdl__cell("%s", s->name));
         for (size_t k = 0; keys != NULL && k < s->n; k++)
             keys[n++] = named ? s->points[k].y : s->points[k].x;
     }
@@ -429,14 +429,14 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
         if (i == 0 || keys[i] != keys[i - 1])
             keys[unique++] = keys[i];
     for (size_t i = 0; i < unique; i++) {
-        json_t *row = json_array();
+        json_t *row = mdl_json_pack("[]");
         size_t category = named ? mdl_min_size((size_t)keys[i], chart->n_categories - 1) : 0;
-        json_array_append_new(row, named ? mdl__cell("%s", chart->categories[category])
-                                         : mdl__cell("%.6g", keys[i]));
+        mdl_json_append(&row, named ? mdl__cell("%s", chart->categories[category])
+                                    : mdl__cell("%.6g", keys[i]));
         for (size_t s = 0; s < chart->n_series; s++)
             if (has_numbers(chart, &chart->series[s]))
-                json_array_append_new(row, value_at(chart, &chart->series[s], keys[i]));
-        json_array_append_new(rows, row);
+                mdl_json_append(&row, value_at(chart, &chart->series[s], keys[i]));
+        mdl_json_append(&rows, row);
     }
     fputs("<details><summary>The numbers</summary>\n", page->html);
     mdl__page_table(page, heads, rows);

@@ -11,9 +11,8 @@ enum { FILE_LIMIT = 1 << 28 }; /* bytes of a JSON file */
 
 json_t *mdl__page_json(mdl__page *page, const char *format, ...)
 {
-    char name[MDL_PATH_MAX], path[MDL_PATH_MAX], *text = NULL;
-    size_t size = 0;
-    json_error_t error;
+    char name[MDL_PATH_MAX], path[MDL_PATH_MAX];
+    json_t *json = NULL;
     va_list args;
     va_start(args, format);
     vsnprintf(name, sizeof(name), format, args);
@@ -23,13 +22,16 @@ json_t *mdl__page_json(mdl__page *page, const char *format, ...)
     page->status = mdl_path(path, sizeof(path), page->folder, "%s", name);
     if (page->status != MDL_OK || !mdl_file_exists(path))
         return NULL;
-    page->status = mdl_file_read(path, FILE_LIMIT, &text, &size);
-    if (page->status != MDL_OK)
-        return NULL;
-    json_t *json = json_loadb(text, size, 0, &error);
-    if (json == NULL)
-        page->status = mdl_fail(MDL_FORMAT, "%s:%d: %s", path, error.line, error.text);
-    mdl_free(text);
+    page->status = mdl_json_read_file(path, FILE_LIMIT, 0, &json);
+    return json;
+}
+
+json_t *mdl__line_json(mdl__page *page, const char *line, size_t length)
+{
+    json_t *json;
+    mdl_status status = mdl_json_read(line, length, 0, &json);
+    if (status != MDL_OK && status != MDL_FORMAT && page->status == MDL_OK)
+        page->status = status;
     return json;
 }
 

@@ -73,7 +73,7 @@ static void read_sources(mdl__page *page, const char *folder, search *s)
 {
     char path[MDL_PATH_MAX], *text = NULL, key[32];
     size_t size = 0;
-    s->sources = json_object();
+    s->sources = mdl_json_pack("{}");
     if (page->status != MDL_OK ||
         mdl_path(path, sizeof(path), page->folder, "%s/lineage.jsonl", folder) != MDL_OK ||
         !mdl_file_exists(path))
@@ -85,14 +85,17 @@ static void read_sources(mdl__page *page, const char *folder, search *s)
         if (word == NULL) /* none from here on */
             break;
         if (word < at + length) {
-            json_t *line = json_loadb(at, length, 0, NULL);
+            json_t *line = mdl__line_json(page, at, length);
             snprintf(key, sizeof(key), "%.0f", mdl__number(line, "id"));
-            json_object_set(s->sources, key, json_object_get(line, "source"));
+            if (json_is_string(json_object_get(line, "source")))
+                mdl_json_set(&s->sources, key, json_incref(json_object_get(line, "source")));
             json_decref(line);
         }
         at += length + (at[length] == '\n');
     }
     mdl_free(text);
+    if (s->sources == NULL && page->status == MDL_OK)
+        page->status = mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
 }
 
 /* ---- niches
@@ -328,7 +331,7 @@ static void close_search(search *s)
 /* The runs of the paper's experiment as lines, since one of them is drawn. */
 static void put_runs(mdl__page *page, char **names, size_t n)
 {
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t i = 0; i < n; i++) {
         search s;
         if (strncmp(names[i], "m2n2-", 5) != 0)
@@ -344,7 +347,7 @@ static void put_runs(mdl__page *page, char **names, size_t n)
             owned += owns > 0 ? owns : 0;
         }
         mdl__row(
-            cells, 6, mdl__cell("%s", s.title), mdl__cell("%.2f", 100 * mdl__number(best, "top1")),
+            &cells, 6, mdl__cell("%s", s.title), mdl__cell("%.2f", 100 * mdl__number(best, "top1")),
             mdl__cell("%zu",
                       mdl_max_size(json_array_size(json_object_get(s.winner, "ancestors")), 1) - 1),
             mdl__cell("%zu of %zu", owners, json_array_size(members)), mdl__cell("%.0f", owned),
@@ -352,8 +355,9 @@ static void put_runs(mdl__page *page, char **names, size_t n)
         close_search(&s);
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s]", "search", "winner's accuracy in it, %",
-                              "its ancestors", "members that own images", "images owned", "images"),
+                    mdl_json_pack("[s,s,s,s,s,s]", "search", "winner's accuracy in it, %",
+                                  "its ancestors", "members that own images", "images owned",
+                                  "images"),
                     cells);
 }
 

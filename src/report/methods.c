@@ -176,12 +176,13 @@ static json_t *p_cell(double p)
 
 static void put_rivals(mdl__page *page, const rival *rivals, size_t n)
 {
-    json_t *cells = json_array();
-    json_t *heads = json_pack("[s,s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
-                              "paired t (df)", "p", "p, Holm", "p, sign flips");
+    json_t *cells = mdl_json_pack("[]");
+    json_t *heads =
+        mdl_json_pack("[s,s,s,s,s,s,s]", "M2N2 against", "points ahead", "95 % interval",
+                      "paired t (df)", "p", "p, Holm", "p, sign flips");
     for (size_t i = 0; i < n; i++) {
         const mdl_t_test *t = &rivals[i].test;
-        mdl__row(cells, 7, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
+        mdl__row(&cells, 7, mdl__cell("%s", mdl__text_of(rivals[i].json, "title")),
                  mdl__cell("%+.2f", 100 * t->difference),
                  isfinite(t->low) ? mdl__cell("%+.2f to %+.2f", 100 * t->low, 100 * t->high)
                                   : mdl__cell("%s", ""),
@@ -204,10 +205,10 @@ static const char *title_of(const mdl__page *page, const char *name)
 static void put_order(mdl__page *page)
 {
     const json_t *order = json_object_get(page->results, "order");
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t i = 0; i < json_array_size(order); i++) {
         const json_t *pair = json_array_get(order, i);
-        mdl__row(cells, 4,
+        mdl__row(&cells, 4,
                  mdl__cell("%s above %s", title_of(page, mdl__text_of(pair, "better")),
                            title_of(page, mdl__text_of(pair, "worse"))),
                  mdl__cell("%+.2f", 100 * mdl__number(pair, "published")),
@@ -216,8 +217,8 @@ static void put_order(mdl__page *page)
     }
     if (json_array_size(cells) > 0)
         mdl__page_table(page,
-                        json_pack("[s,s,s,s]", "order in print (more than 3 points)",
-                                  "published, points", "ours, points", "holds"),
+                        mdl_json_pack("[s,s,s,s]", "order in print (more than 3 points)",
+                                      "published, points", "ours, points", "holds"),
                         cells);
     else
         json_decref(cells);

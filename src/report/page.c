@@ -164,6 +164,8 @@ static void put_cells(mdl__page *page, const json_t *cells, const char *tag)
 
 void mdl__page_table(mdl__page *page, json_t *heads, json_t *rows)
 {
+    if ((heads == NULL || rows == NULL) && page->status == MDL_OK)
+        page->status = mdl_fail(MDL_NO_MEMORY, "a table of the report: out of memory");
     fputs("<div class=\"scroll\"><table>\n<thead>", page->html);
     put_cells(page, heads, "th");
     fputs("</thead>\n<tbody>\n", page->html);
@@ -186,17 +188,17 @@ json_t *mdl__cell(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    json_t *cell = json_string_nocheck(text); /* it may have been cut within a character */
-    return cell != NULL ? cell : json_string("");
+    /* As it is: it may have escapes already, and may have been cut within a character. */
+    return json_string_nocheck(text);
 }
 
-void mdl__row(json_t *rows, size_t count, ...)
+void mdl__row(json_t **rows, size_t count, ...)
 {
-    json_t *row = json_array();
+    json_t *row = mdl_json_pack("[]");
     va_list cells;
     va_start(cells, count);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(row, va_arg(cells, json_t *));
+        mdl_json_append(&row, va_arg(cells, json_t *));
     va_end(cells);
-    json_array_append_new(rows, row);
+    mdl_json_append(rows, row);
 }

@@ -65,12 +65,11 @@ static void draw_path(mdl__page *page, const json_t *paths, size_t number)
 
 static void put_barriers(mdl__page *page, const json_t *paths)
 {
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t p = 0; p < json_array_size(paths); p++) {
         const json_t *path = json_array_get(paths, p), *lines = json_object_get(path, "lines");
-        json_t *row = json_array();
-        json_array_append_new(row,
-                              mdl__cell("%.80s to %.80s\n%.40s, %.40s", mdl__text_of(path, "first"),
+        json_t *row = mdl_json_pack("[]");
+        mdl_json_append(&row, mdl__cell("%.80s to %.80s\n%.40s, %.40s", mdl__text_of(path, "first"),
                                         mdl__text_of(path, "second"), mdl__text_of(path, "arm"),
                                         mdl__text_of(path, "between")));
         for (int look = 0; look < 4; look++) {
@@ -78,14 +77,14 @@ static void put_barriers(mdl__page *page, const json_t *paths)
             for (size_t i = 0; i < json_array_size(lines); i++)
                 if (look_of(json_array_get(lines, i)) == look)
                     barrier = mdl__number(json_array_get(lines, i), "barrier");
-            json_array_append_new(row, isfinite(barrier) ? mdl__cell("%.3f", barrier)
-                                                         : mdl__cell("%s", ""));
+            mdl_json_append(&row,
+                            isfinite(barrier) ? mdl__cell("%.3f", barrier) : mdl__cell("%s", ""));
         }
-        json_array_append_new(cells, row);
+        mdl_json_append(&cells, row);
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s]", "barrier of the loss, nats", words[0], words[1],
-                              words[2], words[3]),
+                    mdl_json_pack("[s,s,s,s,s]", "barrier of the loss, nats", words[0], words[1],
+                                  words[2], words[3]),
                     cells);
     mdl__page_text(page, "Barrier: how far the highest loss of the line lies above the straight "
                          "line between the losses of its ends; 0 is none. Between "

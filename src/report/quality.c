@@ -124,7 +124,7 @@ void mdl__report_calibration(mdl__page *page)
                              .diagonal = true,
                              .unit = true,
                              .height = 400}};
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     double held_out = 0, images = 0;
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *model = json_array_get(models, i);
@@ -141,7 +141,7 @@ void mdl__report_calibration(mdl__page *page)
                 add_bins(page, series_of(&charts[way], MDL__LINE, model),
                          json_object_get(look, words[way]));
         bool fitted = json_is_object(scaled);
-        mdl__row(cells, 8, mdl__cell("%s", mdl__text_of(model, "name")),
+        mdl__row(&cells, 8, mdl__cell("%s", mdl__text_of(model, "name")),
                  mdl__cell("%.4f", -mdl__number(plain, "loss")),
                  mdl__cell("%.2f", 100 * mdl__number(plain, "ece")),
                  mdl__cell("%.4f", mdl__number(plain, "brier")),
@@ -170,9 +170,9 @@ void mdl__report_calibration(mdl__page *page)
                     held_out);
     fputs("</div>\n", page->html);
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s,s]", "model", "log-likelihood, nats", "ECE %",
-                              "Brier", "temperature", "then log-likelihood", "then ECE %",
-                              "then Brier"),
+                    mdl_json_pack("[s,s,s,s,s,s,s,s]", "model", "log-likelihood, nats", "ECE %",
+                                  "Brier", "temperature", "then log-likelihood", "then ECE %",
+                                  "then Brier"),
                     cells);
     mdl__page_text(page,
                    "ECE: expected calibration error over 15 bins of equal width. Brier: summed "
@@ -185,7 +185,7 @@ void mdl__report_calibration(mdl__page *page)
 
 static void put_corruption_table(mdl__page *page, const json_t *models)
 {
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *look = json_object_get(json_array_get(models, i), "robustness");
         const json_t *kinds = json_object_get(look, "kinds");
@@ -199,18 +199,17 @@ static void put_corruption_table(mdl__page *page, const json_t *models)
                             json_array_get(json_object_get(json_array_get(kinds, k), "top1"), s));
         if (look == NULL)
             continue;
-        json_t *row = json_array();
-        json_array_append_new(row,
-                              mdl__cell("%s", mdl__text_of(json_array_get(models, i), "name")));
-        json_array_append_new(row, mdl__cell("%.2f", 100 * mdl__number(look, "clean")));
+        json_t *row = mdl_json_pack("[]");
+        mdl_json_append(&row, mdl__cell("%s", mdl__text_of(json_array_get(models, i), "name")));
+        mdl_json_append(&row, mdl__cell("%.2f", 100 * mdl__number(look, "clean")));
         for (size_t g = 0; g < 4; g++)
-            json_array_append_new(row, mdl__cell("%.2f", 100 * sum[g] / fmax(1, count[g])));
-        json_array_append_new(row, mdl__cell("%.2f", 100 * mdl__number(look, "mean")));
-        json_array_append_new(cells, row);
+            mdl_json_append(&row, mdl__cell("%.2f", 100 * sum[g] / fmax(1, count[g])));
+        mdl_json_append(&row, mdl__cell("%.2f", 100 * mdl__number(look, "mean")));
+        mdl_json_append(&cells, row);
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s]", "model, top-1 %", "clean", "noise", "blur",
-                              "weather", "digital", "mean of all"),
+                    mdl_json_pack("[s,s,s,s,s,s,s]", "model, top-1 %", "clean", "noise", "blur",
+                                  "weather", "digital", "mean of all"),
                     cells);
 }
 
@@ -267,14 +266,14 @@ static void draw_corruptions(mdl__page *page, const json_t *models)
 
 static void put_augmentation(mdl__page *page, const json_t *models)
 {
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     double images = 0;
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *look = json_object_get(json_array_get(models, i), "tta");
         if (look == NULL)
             continue;
         images = mdl__number(look, "images");
-        mdl__row(cells, 5, mdl__cell("%s", mdl__text_of(json_array_get(models, i), "name")),
+        mdl__row(&cells, 5, mdl__cell("%s", mdl__text_of(json_array_get(models, i), "name")),
                  mdl__cell("%.2f", 100 * mdl__number(look, "plain")),
                  mdl__cell("%.2f", 100 * mdl__number(look, "flip")),
                  mdl__cell("%.2f", 100 * mdl__number(look, "shifts")),
@@ -288,7 +287,7 @@ static void put_augmentation(mdl__page *page, const json_t *models)
     }
     mdl__page_section(page, "tta", "Test-time augmentation");
     mdl__page_table(
-        page, json_pack("[s,s,s,s,s]", "model, top-1 %", "as it is", "flip", "shifts", "both"),
+        page, mdl_json_pack("[s,s,s,s,s]", "model, top-1 %", "as it is", "flip", "shifts", "both"),
         cells);
     mdl__page_text(page,
                    "Mean probabilities of 2, 5 and 10 views of each of %.0f test images: mirrored, "

@@ -41,30 +41,30 @@ static void collect(mdl__page *page, const char *arm, outcomes *out)
 /* A line for each repeat: its values, and how far its fused model leads two of them. */
 static void put_values(mdl__page *page, const char *arm, const outcomes *all)
 {
-    json_t *heads = json_pack("[s]", "repeat"), *rows = json_array();
+    json_t *heads = mdl_json_pack("[s]", "repeat"), *rows = mdl_json_pack("[]");
     for (size_t k = 0; k < KINDS; k++)
         if (all->any[k])
-            json_array_append_new(heads, mdl__cell("%s %%", kinds[k].label));
-    json_array_append_new(heads, json_string("M2N2 over best parent"));
-    json_array_append_new(heads, json_string("M2N2 over average"));
+            mdl_json_append(&heads, mdl__cell("%s %%", kinds[k].label));
+    mdl_json_append(&heads, mdl_json_pack("s", "M2N2 over best parent"));
+    mdl_json_append(&heads, mdl_json_pack("s", "M2N2 over average"));
     for (size_t r = 0; r < page->n_repeats; r++) {
         const double *value = all->value[r];
         json_t *search = mdl__page_json(page, "%s/C-%s/search.json", page->repeat[r], arm);
-        json_t *row = json_array();
+        json_t *row = mdl_json_pack("[]");
         bool average = json_is_true(json_object_get(search, "is_average"));
-        json_array_append_new(row, mdl__cell("%s%s", page->repeat[r],
-                                             !isfinite(value[0]) ? "\nnot finished"
-                                             : average           ? "\nM2N2 kept the average"
-                                                                 : ""));
+        mdl_json_append(&row, mdl__cell("%s%s", page->repeat[r],
+                                        !isfinite(value[0]) ? "\nnot finished"
+                                        : average           ? "\nM2N2 kept the average"
+                                                            : ""));
         for (size_t k = 0; k < KINDS; k++)
             if (all->any[k])
-                json_array_append_new(row, isfinite(value[k]) ? mdl__cell("%.2f", value[k])
-                                                              : mdl__cell("%s", ""));
+                mdl_json_append(&row, isfinite(value[k]) ? mdl__cell("%.2f", value[k])
+                                                         : mdl__cell("%s", ""));
         for (size_t k = 1; k <= 2; k++)
-            json_array_append_new(row, isfinite(value[0] - value[k])
-                                           ? mdl__cell("%+.2f", value[0] - value[k])
-                                           : mdl__cell("%s", ""));
-        json_array_append_new(rows, row);
+            mdl_json_append(&row, isfinite(value[0] - value[k])
+                                      ? mdl__cell("%+.2f", value[0] - value[k])
+                                      : mdl__cell("%s", ""));
+        mdl_json_append(&rows, row);
         json_decref(search);
     }
     mdl__page_table(page, heads, rows);

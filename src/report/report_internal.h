@@ -36,11 +36,13 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text); /* ti
 /* Rows: arrays of strings, the first left, the others right; what follows a line break in a cell is
  * a remark on it.  Takes both. */
 void mdl__page_table(mdl__page *page, json_t *heads, json_t *rows);
-json_t *mdl__cell(const char *format, ...) MDL_PRINTF(1, 2); /* a string; "" where out of memory */
-void mdl__row(json_t *rows, size_t count, ...);              /* json_t * cells, taken */
+json_t *mdl__cell(const char *format, ...) MDL_PRINTF(1, 2); /* a string; NULL: out of memory */
+void mdl__row(json_t **rows, size_t count, ...);             /* json_t * cells, taken */
 
 /* FOLDER/<name> as JSON; NULL where there is none.  A broken file is a failure of the page. */
 json_t *mdl__page_json(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
+/* A line of a file of such; NULL where it is none, which lack of memory alone makes a failure. */
+json_t *mdl__line_json(mdl__page *page, const char *line, size_t length);
 double mdl__number(const json_t *object, const char *key);       /* NAN where there is none */
 const char *mdl__text_of(const json_t *object, const char *key); /* "" where there is none */
 /* Names of the entries of FOLDER/<below> that begin with `prefix` and hold `file`, sorted as people

@@ -66,27 +66,31 @@ static void put_rows(mdl__page *page)
                    {"computing", "train_seconds", "time", 1},
                    {"latency, ms", "latency_median_s", "", 1e3}};
     const json_t *rows = json_object_get(page->table, "rows");
-    json_t *cells = json_array(), *heads = json_array();
-    json_array_append_new(heads, json_string("model"));
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        mdl__row(cells, 1, name_cell(json_array_get(rows, i)));
+    json_t *cells = mdl_json_pack("[]"), *heads = mdl_json_pack("[]");
+    mdl_json_append(&heads, mdl_json_pack("s", "model"));
+    bool any[MDL_COUNT(columns)]; /* else a column that nobody fills */
     for (size_t c = 0; c < MDL_COUNT(columns); c++) {
-        bool any = columns[c].key == NULL;
-        for (size_t i = 0; i < json_array_size(rows) && !any; i++)
-            any = mdl__number(json_array_get(rows, i), columns[c].key) > 0;
-        if (!any) /* a column that nobody fills */
-            continue;
-        json_array_append_new(heads, json_string(columns[c].head));
-        for (size_t i = 0; i < json_array_size(rows); i++) {
-            const json_t *row = json_array_get(rows, i);
-            mdl_interval interval = mdl__row_interval(row);
+        any[c] = columns[c].key == NULL;
+        for (size_t i = 0; i < json_array_size(rows) && !any[c]; i++)
+            any[c] = mdl__number(json_array_get(rows, i), columns[c].key) > 0;
+        if (any[c])
+            mdl_json_append(&heads, mdl_json_pack("s", columns[c].head));
+    }
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        mdl_interval interval = mdl__row_interval(row);
+        json_t *line = mdl_json_pack("[o]", name_cell(row));
+        for (size_t c = 0; c < MDL_COUNT(columns); c++) {
+            if (!any[c])
+                continue;
             json_t *cell = columns[c].key != NULL ? optional(mdl__number(row, columns[c].key),
                                                              columns[c].format, columns[c].scale)
                            : isfinite(interval.low)
                                ? mdl__cell("%.2f to %.2f", 100 * interval.low, 100 * interval.high)
                                : mdl__cell("%s", "");
-            json_array_append_new(json_array_get(cells, i), cell);
+            mdl_json_append(&line, cell);
         }
+        mdl_json_append(&cells, line);
     }
     mdl__page_table(page, heads, cells);
 }
@@ -120,7 +124,7 @@ static void say_intervals(mdl__page *page, char *out, size_t size)
 static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
 {
     const json_t *rows = json_object_get(page->table, "rows");
-    json_t *near = json_array();
+    json_t *near = mdl_json_pack("[]");
     double best = 0;
     size_t used = 0;
     left_out[0] = '\0';
@@ -130,7 +134,7 @@ static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
         json_t *row = json_array_get(rows, i);
         double top1 = mdl__number(row, "top1");
         if (!(top1 < best / 4))
-            json_array_append(near, row);
+            mdl_json_append(&near, json_incref(row));
         else if (used < size)
             used += (size_t)snprintf(left_out + used, size - used, "%s%s (%.2f %%)",
                                      used > 0 ? ", " : " Not drawn, since far below: ",
@@ -233,14 +237,14 @@ static void put_tests(mdl__page *page, const json_t *tests)
     static const char *const words[] = {"alike", "not shown", "better", "worse"};
     double p[MDL_MAX_COMPARISONS], holm[MDL_MAX_COMPARISONS];
     size_t n = mdl_min_size(json_array_size(tests), MDL_MAX_COMPARISONS);
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     for (size_t i = 0; i < n; i++)
         p[i] = mdl__number(json_array_get(tests, i), "p");
     mdl_stat_holm(p, n, holm);
     for (size_t i = 0; i < n; i++) {
         const json_t *t = json_array_get(tests, i);
         mdl_interval interval = mdl__test_interval(page, t);
-        mdl__row(cells, 7,
+        mdl__row(&cells, 7,
                  mdl__cell("%s against %s", mdl__text_of(t, "first"), mdl__text_of(t, "second")),
                  mdl__cell("%+.2f", 100 * mdl__number(t, "difference")),
                  isfinite(interval.low) ? mdl__cell("%+.2f to %+.2f", interval.low, interval.high)
@@ -250,8 +254,8 @@ static void put_tests(mdl__page *page, const json_t *tests)
                  mdl__cell("%s", words[mdl__judge(t)]));
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s,s]", "compared", "points", "95 % interval", "test", "p",
-                              "p, Holm", "first is"),
+                    mdl_json_pack("[s,s,s,s,s,s,s]", "compared", "points", "95 % interval", "test",
+                                  "p", "p, Holm", "first is"),
                     cells);
     mdl__page_text(page,
                    "First is: better or worse where p is below 0.05 for this test alone. Holm's p "

@@ -19,7 +19,7 @@ size_t mdl__add_curve(mdl__page *page, const char *name, double first, mdl__seri
         page->status = mdl_file_read(path, (size_t)1 << 26, &text, &size);
     for (char *at = text; at != NULL && *at != '\0'; lines++) {
         size_t length = strcspn(at, "\n");
-        json_t *line = json_loadb(at, length, 0, NULL);
+        json_t *line = mdl__line_json(page, at, length);
         mdl__point point = {.low = (double)NAN, .high = (double)NAN};
         point.x = first + mdl__number(line, "epoch");
         point.y = 100 * mdl__number(line, "fitness_top1");
@@ -172,7 +172,7 @@ static json_t *energy_cell(double joules)
 static void put_latency(mdl__page *page)
 {
     const json_t *models = json_object_get(page->evaluation, "models");
-    json_t *cells = json_array();
+    json_t *cells = mdl_json_pack("[]");
     double runs = (double)NAN;
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *model = json_array_get(models, i);
@@ -181,7 +181,7 @@ static void put_latency(mdl__page *page)
         if (one == NULL || many == NULL)
             continue;
         runs = mdl__number(many, "runs");
-        mdl__row(cells, 6, mdl__cell("%s", mdl__text_of(model, "name")),
+        mdl__row(&cells, 6, mdl__cell("%s", mdl__text_of(model, "name")),
                  mdl__cell("%.3f", 1e3 * mdl__number(one, "median_s")),
                  mdl__cell("%.3f", 1e3 * mdl__number(one, "p95_s")),
                  mdl__cell("%.2f", 1e3 * mdl__number(many, "median_s")),
@@ -193,11 +193,11 @@ static void put_latency(mdl__page *page)
         return;
     }
     mdl__page_table(page,
-                    json_pack("[s,s,s,s,s,s]", "model", "1 image, median ms",
-                              "1 image, 95th "
-                              "percentile",
-                              "64 images, median ms", "64 images, 95th percentile",
-                              "J an image (of 64)"),
+                    mdl_json_pack("[s,s,s,s,s,s]", "model", "1 image, median ms",
+                                  "1 image, 95th "
+                                  "percentile",
+                                  "64 images, median ms", "64 images, 95th percentile",
+                                  "J an image (of 64)"),
                     cells);
     if (runs > 0)
         mdl__page_text(page,
@@ -222,7 +222,7 @@ static void put_energy(mdl__page *page)
                 continue;
             for (char *at = text; *at != '\0';) {
                 size_t length = strcspn(at, "\n");
-                json_t *line = json_loadb(at, length, 0, NULL);
+                json_t *line = mdl__line_json(page, at, length);
                 double j = mdl__number(line, "joules");
                 known = known && isfinite(j);
                 joules += isfinite(j) ? j : 0;

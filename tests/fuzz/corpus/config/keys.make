@@ -1,0 +1,1 @@
+20000 train.epochs: 1\n

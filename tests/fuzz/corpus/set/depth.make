@@ -1,0 +1,2 @@
+1 model.strides=
+4000 [

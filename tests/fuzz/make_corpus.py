@@ -1,0 +1,326 @@
+#!/usr/bin/env python3
+"""Writes the corpora of the fuzz targets.
+
+    python3 tests/fuzz/make_corpus.py build/mendel
+
+Good files come from the program itself (a tiny experiment, a tiny training), the hostile ones are
+those that once cost somebody time.  Files that are there and are not made here stay.  JPEG needs
+Pillow and is left as it is without.  A file NAME.make is a recipe for replay.c: lines COUNT TEXT.
+"""
+import gzip, io, json, os, struct, subprocess, sys, tarfile, tempfile, zlib
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+
+
+def put(target, name, data):
+    folder = os.path.join(HERE, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# ---- configuration ----------------------------------------------------------------------------
+
+TINY = """data: {source: digits, size: native, limit: 60}
+model: {kind: hybrid, width: 0.1, depth: 0.1, stem_stride: 1, strides: [1, 1, 1, 1, 1, 1, 1]}
+trm: {dim: 4, n: 1, t: 1, n_sup: 2}
+train: {epochs: 1, batch: 16, ema: 0}
+merge: {archive: 4, evaluations: 4, batch: 1}
+experiment: {seeds: 2, trunk_epochs: 1, children: 2, child_epochs: 1, matched: true,
+  path_points: 3, latency_runs: 2, corrupt_images: 2, tta_images: 2, baseline: false}
+run: {threads: 1}
+"""
+
+
+def config():
+    put("config", "tiny.yaml", TINY)
+    put("config", "dotted.yaml", "data.source: \"idx:/a b\"\ntrain.epochs: 3\noptim.lr: 1e-3\n")
+    put("config", "anchors.yaml", "data: &a {flip: random}\nmodel: {strides: [&s 1, *s, 2, 2, 1, 2, 1]}\n")
+    put("config", "augment.yaml", "data:\n  augment: [crop, flip, cutout]\n  crop_padding: 4\n")
+    put("config", "bytes.yaml", "run:\n  memory_limit: 1.5 GiB\n  backend: \"opencl:1:0\"\n  seed: 18446744073709551615\n")
+    put("config", "text.yaml", "data:\n  source: \"folder:/\\u00e4 \\x07 \\\"\\\\ # %\"\n")
+    put("config", "block.yaml", "data:\n  source: |\n    two\n    lines\n")
+    put("config", "second.yaml", "a: 1\n---\nb: 2\n")
+    put("config", "latin1.yaml", b"data: {source: \"idx:/x\x81\"}\n")
+    put("config", "utf16.yaml", "\ufeffdata: {source: digits}\n".encode("utf-16-le"))
+    put("config", "depth.make", "100000 [\n")
+    put("config", "depth-map.make", "50000 {a: \n")
+    put("config", "depth-dash.make", "30000 - \n")
+    put("config", "aliases.make", "1 a: &a [x,x]\\n\n20000 ? *a\\n\n")
+    put("config", "keys.make", "20000 train.epochs: 1\\n\n")
+    put("config", "lines.make", "300000 \\n\n")
+    for i, line in enumerate(
+            ["train.epochs=5", "optim.lr=3e-4", "data.source=\"idx:/x\\x81\"", "data.source=\"a\\0b\"",
+             "data.augment=[crop, flip]", "run.memory_limit=2GiB", "model.strides=[1,1,2,2,1,2,1]",
+             "experiment.methods=\"ties, dare\"", "run.seed=18446744073709551615", "data.source=' x '",
+             "data.source=\"\\u2028\\ufeff\\ud800\"", "data.source=!!int 5", "optim.lr=-0", "trm.halt=on",
+             "data.crop_padding=3\ndata.augment=none", "data.source=~", "run.tuning=\"tab\\there\""]):
+        put("set", "%02d" % i, line)
+    put("set", "depth.make", "1 model.strides=\n4000 [\n")
+
+
+# ---- checkpoints ------------------------------------------------------------------------------
+
+def safetensors(header, data):
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(kind, shape, begin, end):
+    return {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+
+
+def checkpoints(work):
+    header = {"__metadata__": {"format": "pt", "mendel.images.input": "8 8 1", "mendel.config": TINY},
+              "conv.weight": tensor("F32", [2, 3, 1, 2], 0, 48),
+              "bn.running_mean": tensor("F32", [2], 48, 56),
+              "fc.weight": tensor("F16", [2, 3], 56, 68),
+              "fc.bias": tensor("BF16", [2], 68, 72),
+              "bn.num_batches_tracked": tensor("I64", [], 72, 80)}
+    good = safetensors(header, struct.pack("<20f", *[i / 8 for i in range(20)]))
+    put("safetensors", "model.safetensors", good)
+    put("safetensors", "nan.safetensors", safetensors(header, struct.pack("<20f", *[float("nan")] * 20)))
+    put("safetensors", "cut.safetensors", good[:-7])
+    put("safetensors", "empty.safetensors", safetensors({}, b""))
+    put("safetensors", "null-metadata.safetensors", safetensors({"__metadata__": None, "a": tensor("U8", [1], 0, 1)}, b"a"))
+    put("safetensors", "hole.safetensors", safetensors({"a": tensor("U8", [1], 1, 2)}, b"ab"))
+    put("safetensors", "overlap.safetensors", safetensors({"a": tensor("U8", [2], 0, 2), "b": tensor("U8", [2], 1, 3)}, b"abc"))
+    put("safetensors", "overflow.safetensors", safetensors({"a": tensor("F64", [2 ** 32, 2 ** 32, 2], 0, 8)}, b"a" * 8))
+    put("safetensors", "zero.safetensors", safetensors({"a": tensor("F64", [2 ** 62, 0, 2 ** 62], 0, 0)}, b""))
+    put("safetensors", "long.safetensors", struct.pack("<Q", 2 ** 63) + b"{}")
+    put("safetensors", "lfs.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    put("safetensors", "page.safetensors", "<!DOCTYPE html><html><title>404</title></html>\n")
+    put("safetensors", "zip.safetensors", b"PK\x03\x04" + b"\0" * 40)
+    put("safetensors", "depth.make", "1 \\x40\\x9c\\x00\\x00\\x00\\x00\\x00\\x00{\"a\":\n39995 [\n")
+    put("safetensors", "tensors.safetensors", safetensors({"t%d" % i: tensor("U8", [0], 0, 0) for i in range(100)}, b""))
+    subprocess.run([MENDEL, "train", "--data", "digits", "--set", "data.size=native", "--set", "model.kind=mlp",
+                    "--set", "model.hidden=1", "--set", "data.limit=20", "--set", "train.max_steps=1", "--set",
+                    "train.epochs=1", "--set", "train.batch=4", "--out", work + "/mlp"], check=True, stdout=subprocess.DEVNULL)
+    put("safetensors", "mlp.safetensors", read(work + "/mlp/final.safetensors"))
+
+
+# ---- resume states ----------------------------------------------------------------------------
+
+def block(name, data):
+    return struct.pack("<IQ", len(name), len(data)) + name.encode() + data
+
+
+def u64(*values):
+    return struct.pack("<%dQ" % len(values), *values)
+
+
+def states():
+    put("state", "two", block("a", b"12345678") + block("b", b""))
+    put("state", "twice", block("a", b"1") + block("a", b"2"))
+    put("state", "long-name", block("n" * 255, b"x"))
+    put("state", "beyond", struct.pack("<IQ", 1, 2 ** 63) + b"a")
+    put("state", "nul-name", block("a\0b", b"1") + block("a", b"2"))
+    put("state", "damaged", b"!MDLSTAT1" + b"\0" * 36)
+    put("state", "many.make", "200000 \\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00a\n")
+    position = struct.pack("<5Q6d", 1, 0, 3, 3, 0, 0, 0, 0.1, 0, 1, float("nan"))
+    put("resume", "position", b"\0" + block("position", position))
+    put("resume", "position-far", b"\0" + block("position", struct.pack("<5Q6d", 2 ** 64 - 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
+    put("resume", "batch-far", b"\0" + block("position", struct.pack("<5Q6d", 0, 2 ** 32, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
+    put("resume", "choice", b"\0" + block("choice", u64(0, 2)))
+    put("resume", "choice-zero", b"\0" + block("choice", u64(2 ** 63, 0)))
+    put("resume", "machine", b"\0" + block("machine", b"x" * 96))
+    put("resume", "sampler", b"\1" + block("sampler", u64(2 ** 64 - 1, 7)))
+    put("resume", "slots", b"\1" + block("slots", b"".join(struct.pack("<QII", 0, i, 1) for i in range(4))))
+    put("resume", "slots-far", b"\1" + block("slots", b"".join(struct.pack("<QII", 0, 2 ** 32 - 1 - i, 9) for i in range(4))))
+    def counters(next_id, evaluations, bytes_, seconds, sigma):
+        return block("counters", struct.pack("<3Q2d", next_id, evaluations, bytes_, seconds, sigma))
+    def members(*rows):
+        return block("members", b"".join(struct.pack("<2Q2d", *row) for row in rows))
+    line = "{\"id\": %d, \"parents\": [%d, %d], \"kept\": true, \"top1\": 0.5, \"loss\": 1, \"dropped\": null}\n"
+    put("search", "as-it-is", b"")
+    put("search", "winner", b"===\n" + b"".join((line % (i, i - 2, i - 1)).encode() for i in range(1, 4)))
+    put("search", "next-id", counters(2 ** 64 - 1, 1, 10, 1, 1) + b"===\n" + (line % (1, 0, 0)).encode())
+    put("search", "next-zero", counters(0, 1, 10, 1, 1) + b"===\n" + (line % (1, 0, 0)).encode())
+    put("search", "far-id", members((2 ** 40, 0, 0.5, 1), (2, 1, 0.5, 1), (3, 2, .5, 1)) + b"===\n" + (line % (3, 1, 2)).encode())
+    put("search", "nan-members", members((1, 2 ** 60, float("nan"), float("nan")), (0, 9, 0, 0), (3, 2, float("inf"), 1)))
+    put("search", "nan-scores", block("scores 0", struct.pack("<6f", *[float("nan")] * 6)))
+    put("search", "negative-scores", block("scores 1", struct.pack("<6f", -1, -1e30, 1e30, 2, 0, 1)))
+    put("search", "ids-alike", members((1, 0, .5, 1), (1, 1, .5, 1), (1, 2, .5, 1)))
+    put("search", "lines.make", "1 ===\\n\n200000 \\n\n")
+
+
+# ---- data -------------------------------------------------------------------------------------
+
+def idx(magic, sizes, data):
+    return struct.pack(">I%dI" % len(sizes), magic, *sizes) + data
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, depth, colour, rows, extra=b"", interlace=0):
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", width, height, depth, colour, 0, 0, interlace)) +
+            extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def jpegs():
+    try:
+        from PIL import Image
+    except ImportError:
+        print("no Pillow: corpus/jpeg stays as it is")
+        return
+    pixels = bytes((x * 31 + y * 17 + c * 80) % 256 for y in range(9) for x in range(11) for c in range(4))
+    cmyk = Image.frombytes("CMYK", (11, 9), pixels)
+    rgb = Image.frombytes("RGB", (11, 9), pixels[:297])
+    for name, image, options in [("rgb", rgb, {}), ("progressive", rgb, {"progressive": True, "subsampling": 2}),
+                                 ("grey", rgb.convert("L"), {}), ("cmyk", cmyk, {}), ("444", rgb, {"subsampling": 0, "quality": 20}),
+                                 ("exif", rgb, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"})]:
+        out = io.BytesIO()
+        image.save(out, "JPEG", **options)
+        put("jpeg", name + ".jpg", out.getvalue())
+    cut = io.BytesIO()
+    rgb.save(cut, "JPEG")
+    put("jpeg", "cut.jpg", cut.getvalue()[:-40])
+
+
+def data():
+    labels, images = idx(0x801, [3], b"\0\1\2"), idx(0x803, [3, 2, 2], bytes(range(12)))
+    put("idx", "plain", b"\1" + labels + b"==" + images)
+    put("idx", "test", b"\0" + labels + b"==" + images)
+    put("idx", "gzip", b"\1" + gzip.compress(labels, mtime=0) + b"==" + gzip.compress(images, mtime=0))
+    put("idx", "huge", b"\1" + labels + b"==" + idx(0x803, [3, 2 ** 31, 2 ** 31], bytes(12)))
+    put("idx", "more", b"\1" + idx(0x801, [2 ** 32 - 1], b"\0") + b"==" + images)
+    put("idx", "label", b"\1" + idx(0x801, [3], b"\0\xff\2") + b"==" + images + b"x")
+    put("idx", "floats", b"\1" + idx(0xd01, [1], bytes(4)) + b"==" + images)
+    put("cifar", "ten", b"\0\0\0\1\x09==" + b"\n".join(b"name%d" % i for i in range(10)) + b"\n")
+    put("cifar", "hundred", b"\1\0\0\1\x13\x63==" + b"".join(b"fine %d\r\n" % i for i in range(100)))
+    put("cifar", "cut", b"\0\x05\0\1==few\nnames\n")
+    put("cifar", "label", b"\0\0\x0a==\n\n\n")
+    put("cifar", "nothing", b"\0\0==")
+    put("cifar", "lines.make", "1 \\x00\\x00\\x01==\n60000 \\n\n")
+    grey = b"".join(b"\0" + bytes(range(4)) for _ in range(3))
+    put("png", "grey.png", png(4, 3, 8, 0, grey))
+    put("png", "rgb.png", png(2, 2, 8, 2, b"\0abcdef\1ghijkl"))
+    put("png", "rgba.png", png(2, 1, 8, 6, b"\0abc\0def\x80"))
+    put("png", "rgb16.png", png(1, 2, 16, 2, b"\0abcdef\2ghijkl"))
+    put("png", "grey16-gamma.png", png(2, 1, 16, 0, b"\0abcd", chunk(b"gAMA", struct.pack(">I", 45455))))
+    put("png", "palette.png", png(3, 1, 2, 3, b"\0\x18", chunk(b"PLTE", b"abcdefghi") + chunk(b"tRNS", b"\0\x80")))
+    put("png", "interlaced.png", png(3, 3, 8, 0, b"".join(b"\0" + bytes(n) for n in (1, 1, 2, 2, 1, 3)), interlace=1))
+    put("png", "grey-transparent.png", png(2, 1, 1, 0, b"\0\x40", chunk(b"tRNS", b"\0\1")))
+    put("png", "text.png", png(1, 1, 8, 0, b"\0a", chunk(b"tEXt", b"a\0b") + chunk(b"iCCP", b"x\0\0" + zlib.compress(b"p" * 200))))
+    put("png", "huge.png", png(2 ** 31 - 1, 2 ** 31 - 1, 8, 2, b""))
+    put("png", "short.png", png(100, 100, 8, 2, b"\0a"))
+    put("png", "raw-magic.png", b"!\xff\xd8\xff\xe0")
+    jpegs()
+
+
+# ---- archives ---------------------------------------------------------------------------------
+
+def tar(entries, compress=False):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content, changes in entries:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            for key, value in changes.items():
+                setattr(info, key, value)
+            archive.addfile(info, io.BytesIO(content) if info.isreg() else None)
+    whole = out.getvalue().rstrip(b"\0") + b"\0" * 1024  # without the padding to 10 kB
+    whole += b"\0" * (-len(whole) % 512)
+    return gzip.compress(whole, mtime=0) if compress else whole
+
+
+def archives():
+    put("archive", "good.tar", tar([("x/a.bin", b"aaa", {}), ("x/other", b"o", {}), ("x/b.bin", b"bb", {})]))
+    put("archive", "good.tar.gz", tar([("a.bin", b"aaa" * 100, {})], True))
+    put("archive", "bomb.tar.gz", tar([("a.bin", b"\0" * (3 << 20), {})], True))
+    put("archive", "climbs.tar", tar([("x/../../a.bin", b"a", {})]))
+    put("archive", "absolute.tar", tar([("/a.bin", b"a", {})]))
+    put("archive", "twice.tar", tar([("a.bin", b"a", {}), ("y/a.bin", b"b", {})]))
+    put("archive", "symlink.tar", tar([("a.bin", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})]))
+    put("archive", "hardlink.tar", tar([("b.bin", b"", {"type": tarfile.LNKTYPE, "linkname": "a.bin"})]))
+    put("archive", "device.tar", tar([("a.bin", b"", {"type": tarfile.CHRTYPE})]))
+    put("archive", "long-name.tar", tar([("d" * 300 + "/a.bin", b"a", {})]))
+    put("archive", "pax.tar", tar([("pax", b"30 path=x/../../../etc/a.bin..\n", {"type": tarfile.XHDTYPE})]))
+    huge = bytearray(tar([("a.bin", b"a", {})]))
+    huge[124:136] = b"77777777777\0"
+    put("archive", "huge.tar", bytes(huge))
+
+
+# ---- JSON -------------------------------------------------------------------------------------
+
+def page(**files):
+    text = b""
+    for name, content in [("config.yaml", b"model:\n  kind: hybrid\n")] + list(files.items()):
+        text += b"=== " + name.encode() + b"\n" + content.strip() + b"\n"
+    return text
+
+
+def pages(work):
+    with open(work + "/c.yaml", "w") as file:
+        file.write(TINY)
+    subprocess.run([MENDEL, "experiment", work + "/c.yaml", "--out", work + "/e"], check=True, stdout=subprocess.DEVNULL)
+    def of(*names):
+        return {name: compact(read(work + "/e/" + name), name) for name in names}
+    def compact(content, name):
+        return json.dumps(json.loads(content), separators=(",", ":")).encode() if name.endswith(".json") else content
+    table = of("table.json")
+    put("report", "table", page(**table))
+    put("report", "search", page(**of("C-hybrid/search.json", "C-hybrid/winner.json", "C-hybrid/lineage.jsonl")))
+    put("report", "training", page(**of("table.json", "B-trunk/step.json", "B-trunk/metrics.jsonl", "B-child1/step.json",
+                                              "B-child1/metrics.jsonl", "made.json")))
+    put("report", "paths", page(**of("paths.json")))
+    evaluation = json.loads(read(work + "/e/evaluation.json"))
+    evaluation["models"] = evaluation["models"][:1]
+    put("report", "evaluation", page(**table, **{"evaluation.json": json.dumps(evaluation, separators=(",", ":")).encode()}))
+    put("report", "repeats", page(**{"repeat-1/config.yaml": b"{}", "repeat-2/config.yaml": b"{}", "repeat-1/table.json": table["table.json"],
+                                           "repeat-2/table.json": table["table.json"], "table.json": table["table.json"]}))
+    methods = [{"name": n, "title": n.upper(), "published": p, "mean": p - .01, "sd": .01, "top1": [p, p - .02, p], "fitness_top1": [p, p, p],
+                "evaluations_per_second": 10, "m2n2_ahead": {"difference": .1, "t": 2, "df": 2, "p": .1}} for n, p in [("m2n2", .9), ("ga", .8), ("cma-es", .5)]]
+    results = {"setting": "scratch", "evaluations": 100, "runs": 3, "test": 360, "methods": methods, "order": {"pairs": 2, "same": 2}}
+    put("report", "results", page(**{"results.json": json.dumps(results).encode()}, **table))
+    put("report", "empty", page())
+    put("report", "far-number", page(**{"C-hybrid/winner.json": b"{\"winner\":1e300,\"images\":1e300,\"members\":[{\"id\":-1,\"right\":\"01\",\"owns\":1e300}],\"owner\":[1e300],\"ancestors\":[{\"id\":1e300,\"parents\":[-5,1e300]}]}"}))
+    put("report", "nan-index", page(**{"C-hybrid/winner.json": b"{\"winner\":null,\"images\":2,\"members\":[{\"id\":\"x\",\"right\":\"01\",\"owns\":null}],\"owner\":[null,\"1\"],\"ancestors\":[1,null,{\"id\":null,\"parents\":[null]}]}",
+                                              "C-hybrid/lineage.jsonl": b"{\"id\":null,\"source\":null}\nnot json\n{\"id\":1,\"source\":\"a\"}"}))
+    put("report", "wrong-types", page(**{"table.json": b"{\"title\":7,\"images\":-1,\"verdict\":[],\"rows\":[null,{\"name\":1,\"top1\":\"x\",\"seed_top1\":[null,\"a\"]},[]],\"tests\":{}}",
+                                               "evaluation.json": b"{\"models\":[{\"name\":null,\"calibration\":{\"plain\":{\"bins\":[[],{}]}},\"robustness\":{\"kinds\":[{\"top1\":1e300}]}}]}",
+                                               "paths.json": b"{\"paths\":[{\"t\":[0,1],\"lines\":[{\"top1\":[1e300]}]}]}"}))
+    put("report", "lines.make", "1 === config.yaml\\n{}\\n=== C-hybrid/winner.json\\n{\"winner\":1,\"images\":1,\"members\":[{\"id\":1,\"right\":\"1\",\"owns\":1}],\"owner\":[1],\"ancestors\":[{\"id\":1,\"parents\":[]}]}\\n=== C-hybrid/lineage.jsonl\\n\n1500000 \\n\n1 {\"id\":1,\"source\":\"a\"}\n")
+    put("report", "curve.make", "1 === config.yaml\\n{}\\n=== B-child1/metrics.jsonl\\n\n300000 \\n\n")
+    put("report", "images.make", "1 === config.yaml\\n{}\\n=== C-hybrid/winner.json\\n{\"winner\":1,\"images\":200000,\"members\":[{\"id\":1,\"owns\":1,\"right\":\"\n200000 1\n1 \"},{\"id\":2,\"owns\":1,\"right\":\"\n200000 0\n1 \"}],\"owner\":[],\"ancestors\":[]}\n")
+    put("record", "step", b"\0" + read(work + "/e/B-child1/step.json").replace(json.loads(read(work + "/e/B-child1/step.json"))["depends"].encode(), b"@@@@"))
+    put("record", "search", b"\0" + b"{\"depends\":\"@@@@\",\"done\":true,\"seconds\":1e999,\"evaluations\":\"4\"}")
+    put("record", "other", b"\0" + b"{\"depends\":\"\",\"done\":true}")
+    put("record", "list", b"\0[\"@@@@\"]")
+    put("record", "made", b"\1" + read(work + "/e/made.json"))
+    put("record", "made-list", b"\1{\"by\":[1,null,{\"version\":[]}]}")
+    put("record", "made-damaged", b"\1{\"by\":")
+    put("record", "depth.make", "1 \\x00\n50000 [\n")
+
+
+def tables():
+    put("tuning", "table.json", "{\"format\":\"mendel tuning 1\",\"version\":\"0.1.0\",\"backend\":\"cpu\",\"device\":\"\",\"calls\":{\"LINEAR f32 [64, 32] [32, 10]\":\"openblas\"}}")
+    put("tuning", "parameters.json", "{\"format\":\"mendel tuning 1\",\"version\":\"0.1.0\",\"backend\":\"opencl\",\"device\":\"x\",\"calls\":{},\"parameters\":\"WGD=32 MDIMCD=8\"}")
+    put("tuning", "twice.json", "{\"format\":\"mendel tuning 1\",\"calls\":{\"a\":\"b\",\"a\":\"c\"}}")
+    put("tuning", "types.json", "{\"format\":1,\"calls\":{\"a\":null},\"parameters\":[]}")
+    put("tuning", "depth.make", "50000 [\n")
+    put("text", "plain", "a name")
+    put("text", "latin1", b"caf\xe9 \\x41 \\x5C \xf0\x9f\x98\x80 \xed\xa0\x80 \xc0\x80 \n\x1b[31m")
+    put("text", "escapes", "\\x00\\xZZ\\x4\\\\x41\\x")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    MENDEL = os.path.abspath(sys.argv[1])
+    config()
+    states()
+    data()
+    archives()
+    tables()
+    with tempfile.TemporaryDirectory() as work:
+        checkpoints(work)
+        pages(work)
