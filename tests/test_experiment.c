@@ -69,6 +69,7 @@ static mdl_status run(mdl_table *out)
     mdl_experiment_events events = {.stage = note_stage, .user = &count};
     mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
     stages[0] = '\0';
+    mdl_table_free(out);
     return mdl_experiment_run(&job, out);
 }
 
@@ -156,7 +157,7 @@ static void the_table_has_its_rows(void **state)
     assert_int_equal(count_lines("train the"), 4);
     assert_int_equal(count_lines("(finished before)"), 8);
     assert_int_equal(count_lines("test split"), 0);
-    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    assert_string_equal(table.verdict, again.verdict);
     for (size_t i = 0; i < table.n_rows; i++)
         assert_true(table.rows[i].top1 == again.rows[i].top1 &&
                     table.rows[i].train_seconds == again.rows[i].train_seconds);
@@ -365,7 +366,7 @@ static void trunk_and_branches(void **state)
     assert_int_equal(count_lines("train the"), count_lines("train the hybrid (finished before)"));
     assert_int_equal(count_lines("test split"), 0);
     assert_int_equal(count_lines("the line between"), 0);
-    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    assert_string_equal(table.verdict, again.verdict);
     for (size_t i = 0; i < table.n_rows; i++)
         assert_true(table.rows[i].top1 == again.rows[i].top1);
     /* Another restart: the children again, the trunk not. */
@@ -569,7 +570,7 @@ static void repeats_are_paired(void **state)
     assert_true(exists("repeat-3/table.json") && exists("table.json") && exists("config.yaml"));
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("test split"), 0);
-    assert_memory_equal(table.verdict, again.verdict, sizeof(table.verdict));
+    assert_string_equal(table.verdict, again.verdict);
     char *text;
     expect(mdl_table_text(&table, MDL_TABLE_JSON, &text), MDL_OK);
     assert_non_null(strstr(text, "\"sign_flip_p\""));

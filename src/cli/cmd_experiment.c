@@ -31,20 +31,19 @@ static mdl_status experiment(const mdl_config *config, const char *out, bool jso
                                     .user = view};
     mdl_experiment_job job = {
         .config = config, .out = out, .revision = CLI_REVISION, .events = &events};
-    mdl_table *table;
+    mdl_table table = {.title = ""};
     char *text = NULL;
-    MDL_TRY(MDL_NEW(1, "table", &table));
-    mdl_status status = mdl_experiment_run(&job, table);
+    mdl_status status = mdl_experiment_run(&job, &table);
     cli_view_close(view);
     if (status == MDL_OK)
-        status = mdl_table_text(table, json ? MDL_TABLE_JSON : MDL_TABLE_TERMINAL, &text);
+        status = mdl_table_text(&table, json ? MDL_TABLE_JSON : MDL_TABLE_TERMINAL, &text);
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
         cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
         write_report(out, view);
     }
     mdl_free(text);
-    mdl_free(table);
+    mdl_table_free(&table);
     return status;
 }
 

@@ -15,8 +15,6 @@ typedef struct slot { /* a model that is evaluated */
     bool in_ensemble;
 } slot;
 
-enum { MAX_SLOTS = MDL__MAX_SEEDS + MDL__MERGED_COUNT + MDL__MAX_OTHERS };
-
 /* What stands for each training, the best parent where C did not write it anew, all merged, all
  * others. */
 static const char *const merged_names[MDL__MERGED_COUNT] = {
@@ -32,9 +30,13 @@ static const mdl_row_kind merged_rows[MDL__MERGED_COUNT] = {
     [MDL__SLERP] = MDL_ROW_SLERP,
 };
 
-static size_t list_slots(mdl__branch *branch, slot *slots)
+/* *out is owned by the caller. */
+static mdl_status list_slots(mdl__branch *branch, slot **out, size_t *count)
 {
+    slot *slots;
     size_t n = 0;
+    MDL_TRY(MDL_NEW(branch->n_trainings + MDL__MERGED_COUNT + branch->n_others,
+                    "models of the test split", &slots));
     for (size_t i = 0; i < branch->n_trainings; i++)
         slots[n++] = (slot){.model = &branch->parents[branch->training[i].best],
                             .name = branch->training[i].name,
@@ -59,7 +61,9 @@ static size_t list_slots(mdl__branch *branch, slot *slots)
     }
     for (size_t i = 0; i < n; i++)
         snprintf(slots[i].key, sizeof(slots[i].key), "%s %zu", branch->name, i);
-    return n;
+    *out = slots;
+    *count = n;
+    return MDL_OK;
 }
 
 static mdl_status keep_correct(mdl__model *model, const float *correct, size_t images)
@@ -128,11 +132,12 @@ static mdl_status evaluate_slots(mdl__branch *branch, mdl__checkpoints *c, slot 
 
 static mdl_status evaluate_branch(mdl__runner *r, mdl__branch *branch)
 {
-    slot slots[MAX_SLOTS];
-    size_t n = list_slots(branch, slots), images = r->data->count[MDL_SPLIT_TEST];
+    slot *slots;
+    size_t n, images = r->data->count[MDL_SPLIT_TEST];
     mdl__checkpoints c = {0};
     double *sum = NULL;
     int32_t *labels = NULL;
+    MDL_TRY(list_slots(branch, &slots, &n));
     mdl__stage(r, "test split: %zu models of the %s", n, branch->name);
     mdl_status status = MDL_NEW(images * branch->config.model.classes, "sum of logits", &sum);
     if (status == MDL_OK)
@@ -154,6 +159,7 @@ end:
     mdl__checkpoints_close(&c);
     mdl_free(sum);
     mdl_free(labels);
+    mdl_free(slots);
     return status;
 }
 
@@ -188,11 +194,12 @@ static mdl_status model_from_json(const json_t *json, size_t images, mdl__model 
     return MDL_OK;
 }
 
-static void store_branch(mdl__record *record, mdl__branch *branch, size_t images)
+static mdl_status store_branch(mdl__record *record, mdl__branch *branch, size_t images)
 {
-    slot slots[MAX_SLOTS];
-    size_t n = list_slots(branch, slots);
+    slot *slots;
+    size_t n;
     char key[96];
+    MDL_TRY(list_slots(branch, &slots, &n));
     for (size_t i = 0; i < n; i++)
         mdl__record_set(record, slots[i].key,
                         model_json(branch, slots[i].kind, slots[i].name, slots[i].model, images));
@@ -202,16 +209,22 @@ static void store_branch(mdl__record *record, mdl__branch *branch, size_t images
     snprintf(key, sizeof(key), "%s latency", branch->name);
     mdl__record_set(record, key,
                     mdl_json_pack("[f, f]", branch->latency.median, branch->latency.p95));
+    mdl_free(slots);
+    return MDL_OK;
 }
 
 static mdl_status load_branch(const mdl__record *record, mdl__branch *branch, size_t images)
 {
-    slot slots[MAX_SLOTS];
-    size_t n = list_slots(branch, slots);
+    slot *slots;
+    size_t n;
     char key[96];
-    for (size_t i = 0; i < n; i++)
-        MDL_TRY(
-            model_from_json(json_object_get(record->json, slots[i].key), images, slots[i].model));
+    MDL_TRY(list_slots(branch, &slots, &n));
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < n && status == MDL_OK; i++)
+        status =
+            model_from_json(json_object_get(record->json, slots[i].key), images, slots[i].model);
+    mdl_free(slots);
+    MDL_TRY(status);
     snprintf(key, sizeof(key), "%s ensemble", branch->name);
     MDL_TRY(model_from_json(json_object_get(record->json, key), images, &branch->ensemble));
     snprintf(key, sizeof(key), "%s latency", branch->name);
@@ -253,7 +266,7 @@ static mdl_status test_all(mdl__runner *r)
         }
         status = evaluate_branch(r, branch);
         if (status == MDL_OK)
-            store_branch(&record, branch, images);
+            status = store_branch(&record, branch, images);
     }
     if (status == MDL_OK && !record.done)
         status = mdl__record_finish(&record);
@@ -272,119 +285,121 @@ static double training_seconds(const mdl__branch *branch)
     return sum;
 }
 
-static mdl_row *add_row(mdl_table *table, const mdl__branch *branch, mdl_row_kind kind,
-                        const mdl__model *model)
+static mdl_row row_of(const mdl__branch *branch, mdl_row_kind kind, const mdl__model *model)
 {
-    mdl_row *row = &table->rows[table->n_rows++];
-    *row = (mdl_row){.kind = kind,
-                     .top1 = model->top1,
-                     .loss = model->loss,
-                     .parameters = branch->parameters,
-                     .multiply_adds = branch->multiply_adds,
-                     .train_seconds = training_seconds(branch),
-                     .latency = branch->latency.median,
-                     .latency_p95 = branch->latency.p95};
-    snprintf(row->arm, sizeof(row->arm), "%s", branch->name);
+    mdl_row row = {.kind = kind,
+                   .top1 = model->top1,
+                   .loss = model->loss,
+                   .parameters = branch->parameters,
+                   .multiply_adds = branch->multiply_adds,
+                   .train_seconds = training_seconds(branch),
+                   .latency = branch->latency.median,
+                   .latency_p95 = branch->latency.p95};
+    snprintf(row.arm, sizeof(row.arm), "%s", branch->name);
     return row;
 }
 
-static void add_mean(mdl_table *table, const mdl__branch *branch)
+static mdl_status add_mean(mdl_table *table, const mdl__branch *branch)
 {
     size_t seeds = branch->n_trainings, ema = 0;
     mdl__model mean = {0};
-    mdl_row *row =
-        add_row(table, branch, branch->letter == 'A' ? MDL_ROW_BASELINE : MDL_ROW_HYBRID, &mean);
+    mdl_row row = row_of(branch, branch->letter == 'A' ? MDL_ROW_BASELINE : MDL_ROW_HYBRID, &mean);
     for (size_t i = 0; i < seeds; i++) {
         const mdl__model *model = &branch->parents[branch->training[i].best];
-        row->top1 += model->top1 / (double)seeds;
-        row->loss += model->loss / (double)seeds;
-        row->seed_top1[i] = model->top1;
+        row.top1 += model->top1 / (double)seeds;
+        row.loss += model->loss / (double)seeds;
+        row.seed_top1[i] = model->top1;
         ema += strstr(model->name, "EMA") != NULL;
     }
-    row->n_seeds = seeds;
+    row.n_seeds = seeds;
     if (!branch->has_trunk)
-        row->train_seconds /= (double)seeds;
-    snprintf(row->name, sizeof(row->name), "%s", branch->name);
-    snprintf(row->note, sizeof(row->note), "mean over %zu %s%s, as trained%s", seeds,
+        row.train_seconds /= (double)seeds;
+    snprintf(row.name, sizeof(row.name), "%s", branch->name);
+    snprintf(row.note, sizeof(row.note), "mean over %zu %s%s, as trained%s", seeds,
              branch->has_trunk ? "children of one trunk"
              : seeds == 1      ? "seed"
                                : "seeds",
              branch->has_trunk ? " (not independent)" : "",
              ema > 0 ? ", EMA where it is better on held-out images" : "");
     if (branch->has_trunk) /* children of one trunk are no sample */
-        row->low = row->high = (double)NAN;
+        row.low = row.high = (double)NAN;
     else
-        mdl_table_interval(table, row);
+        mdl_table_interval(table, &row);
+    return mdl_table_add_row(table, &row);
 }
 
-static void add_merged(mdl_table *table, const mdl__branch *branch, int which)
+static mdl_status add_merged(mdl_table *table, const mdl__branch *branch, int which)
 {
     const mdl__model *model = &branch->merged[which];
     if (model->correct == NULL)
-        return;
-    mdl_row *row = add_row(table, branch, merged_rows[which], model);
-    row->train_seconds += branch->merge_seconds[which];
-    mdl_table_interval(table, row);
-    snprintf(row->name, sizeof(row->name), which == MDL__FUSED ? "%s + %s" : "%s: %s", branch->name,
+        return MDL_OK;
+    mdl_row row = row_of(branch, merged_rows[which], model);
+    row.train_seconds += branch->merge_seconds[which];
+    mdl_table_interval(table, &row);
+    snprintf(row.name, sizeof(row.name), which == MDL__FUSED ? "%s + %s" : "%s: %s", branch->name,
              merged_names[which]);
     if (which == MDL__BEST_PARENT)
-        snprintf(row->note, sizeof(row->note), "%s: best of %zu on held-out images%s",
+        snprintf(row.note, sizeof(row.note), "%s: best of %zu on held-out images%s",
                  branch->parents[branch->best].name, branch->n_parents,
                  branch->merges ? ", BatchNorm re-estimated like the merged" : "");
     else if (which == MDL__FUSED)
-        snprintf(row->note, sizeof(row->note), "%zu parents%s, %zu crossings%s", branch->n_parents,
+        snprintf(row.note, sizeof(row.note), "%zu parents%s, %zu crossings%s", branch->n_parents,
                  branch->has_trunk ? " of one trunk" : "", branch->evaluations,
                  branch->is_average ? "; no child beat the uniform average, which stays" : "");
     else if (which == MDL__AVERAGE)
-        snprintf(row->note, sizeof(row->note), "of all %zu parents", branch->n_parents);
+        snprintf(row.note, sizeof(row.note), "of all %zu parents", branch->n_parents);
     else if (which == MDL__SLERP)
-        snprintf(row->note, sizeof(row->note), "%s and %s", branch->training[0].name,
+        snprintf(row.note, sizeof(row.note), "%s and %s", branch->training[0].name,
                  branch->training[1].name);
+    return mdl_table_add_row(table, &row);
 }
 
-static void add_ensemble(mdl_table *table, const mdl__branch *branch)
+static mdl_status add_ensemble(mdl_table *table, const mdl__branch *branch)
 {
     size_t seeds = branch->n_trainings;
     if (seeds < 2)
-        return;
-    mdl_row *row = add_row(table, branch, MDL_ROW_ENSEMBLE, &branch->ensemble);
+        return MDL_OK;
+    mdl_row row = row_of(branch, MDL_ROW_ENSEMBLE, &branch->ensemble);
     double n = (double)seeds;
-    row->parameters *= seeds;
-    row->multiply_adds *= n;
-    row->latency *= n;
-    row->latency_p95 *= n;
-    mdl_table_interval(table, row);
-    snprintf(row->name, sizeof(row->name), "%s: logit ensemble", branch->name);
-    snprintf(row->note, sizeof(row->note), "all %zu %s run for each image", seeds,
+    row.parameters *= seeds;
+    row.multiply_adds *= n;
+    row.latency *= n;
+    row.latency_p95 *= n;
+    mdl_table_interval(table, &row);
+    snprintf(row.name, sizeof(row.name), "%s: logit ensemble", branch->name);
+    snprintf(row.note, sizeof(row.note), "all %zu %s run for each image", seeds,
              branch->has_trunk ? "children" : "seeds");
+    return mdl_table_add_row(table, &row);
 }
 
-static void add_other(mdl_table *table, const mdl__branch *branch, const mdl__other *other)
+static mdl_status add_other(mdl_table *table, const mdl__branch *branch, const mdl__other *other)
 {
-    mdl_row *row = add_row(table, branch, other->kind, &other->model);
-    mdl_table_interval(table, row);
-    snprintf(row->name, sizeof(row->name), "%s", other->model.name);
-    snprintf(row->note, sizeof(row->note), "%s", other->note);
-    row->train_seconds = other->seconds + (other->kind == MDL_ROW_OTHER ? row->train_seconds : 0);
+    mdl_row row = row_of(branch, other->kind, &other->model);
+    mdl_table_interval(table, &row);
+    snprintf(row.name, sizeof(row.name), "%s", other->model.name);
+    snprintf(row.note, sizeof(row.note), "%s", other->note);
+    row.train_seconds = other->seconds + (other->kind == MDL_ROW_OTHER ? row.train_seconds : 0);
     if (other->training != NULL) {
-        row->parameters = other->training->parameters;
-        row->multiply_adds = other->training->multiply_adds;
+        row.parameters = other->training->parameters;
+        row.multiply_adds = other->training->multiply_adds;
     }
     if (other->kind == MDL_ROW_CONTROL) /* not measured */
-        row->latency = row->latency_p95 = 0;
+        row.latency = row.latency_p95 = 0;
+    return mdl_table_add_row(table, &row);
 }
 
-static void compare(mdl_table *table, const char *first_name, const mdl__model *first,
-                    const char *second_name, const mdl__model *second)
+static mdl_status compare(mdl_table *table, const char *first_name, const mdl__model *first,
+                          const char *second_name, const mdl__model *second)
 {
-    if (first->correct != NULL && second->correct != NULL)
-        mdl_table_compare_models(table, first_name, second_name, first->correct, second->correct,
-                                 table->images);
+    if (first->correct == NULL || second->correct == NULL)
+        return MDL_OK;
+    return mdl_table_compare_models(table, first_name, second_name, first->correct, second->correct,
+                                    table->images);
 }
 
 /* The fused against each parent (the best one was compared before) and the matched run; each
  * control against the same training of the hybrid. */
-static void compare_others(mdl_table *table, const mdl__branch *branch, const char *fused)
+static mdl_status compare_others(mdl_table *table, const mdl__branch *branch, const char *fused)
 {
     const mdl__model *seed = NULL;
     const char *seed_name = NULL;
@@ -398,76 +413,83 @@ static void compare_others(mdl_table *table, const mdl__branch *branch, const ch
             continue;
         if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED ||
             other->kind == MDL_ROW_OTHER)
-            compare(table, fused, &branch->merged[MDL__FUSED], other->model.name, &other->model);
+            MDL_TRY(compare(table, fused, &branch->merged[MDL__FUSED], other->model.name,
+                            &other->model));
         if (other->kind == MDL_ROW_INDEPENDENT && seed == NULL) {
             seed = &other->model;
             seed_name = other->model.name;
         }
         if (other->kind == MDL_ROW_CONTROL && seed != NULL)
-            compare(table, seed_name, seed, other->model.name, &other->model);
+            MDL_TRY(compare(table, seed_name, seed, other->model.name, &other->model));
     }
+    return MDL_OK;
 }
 
-static void compare_branches(mdl__runner *r, mdl_table *table)
+static mdl_status compare_branches(mdl__runner *r, mdl_table *table)
 {
     const mdl__branch *hybrid = &r->branch[r->n_branches - 1];
     const mdl__model *baseline = r->branch[0].merged;
     if (r->n_branches == 2 && !hybrid->has_trunk) /* children of one trunk are no sample */
-        mdl_table_compare_seeds(table, &table->rows[1], &table->rows[0]);
+        MDL_TRY(mdl_table_compare_seeds(table, &table->rows[1], &table->rows[0]));
     for (size_t b = r->n_branches; b-- > 0;) {
         const mdl__branch *branch = &r->branch[b];
         char fused[64], parent[64], average[64];
         snprintf(fused, sizeof(fused), "%s + M2N2", branch->name);
         snprintf(parent, sizeof(parent), "%s: best parent", branch->name);
         snprintf(average, sizeof(average), "%s: uniform average", branch->name);
-        compare(table, fused, &branch->merged[MDL__FUSED], parent,
-                &branch->merged[MDL__BEST_PARENT]);
-        compare(table, fused, &branch->merged[MDL__FUSED], average, &branch->merged[MDL__AVERAGE]);
+        MDL_TRY(compare(table, fused, &branch->merged[MDL__FUSED], parent,
+                        &branch->merged[MDL__BEST_PARENT]));
+        MDL_TRY(compare(table, fused, &branch->merged[MDL__FUSED], average,
+                        &branch->merged[MDL__AVERAGE]));
         if (branch->n_trainings > 1) {
             snprintf(average, sizeof(average), "%s: logit ensemble", branch->name);
-            compare(table, fused, &branch->merged[MDL__FUSED], average, &branch->ensemble);
+            MDL_TRY(compare(table, fused, &branch->merged[MDL__FUSED], average, &branch->ensemble));
         }
-        compare_others(table, branch, fused);
+        MDL_TRY(compare_others(table, branch, fused));
     }
     if (r->n_branches == 2 && hybrid->has_trunk) {
-        compare(table, "hybrid: best parent", &hybrid->merged[MDL__BEST_PARENT],
-                "baseline: best parent", &baseline[MDL__BEST_PARENT]);
-        compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline + M2N2",
-                &baseline[MDL__FUSED]);
+        MDL_TRY(compare(table, "hybrid: best parent", &hybrid->merged[MDL__BEST_PARENT],
+                        "baseline: best parent", &baseline[MDL__BEST_PARENT]));
+        MDL_TRY(compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline + M2N2",
+                        &baseline[MDL__FUSED]));
     }
     if (r->n_branches == 2)
-        compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline: best parent",
-                &baseline[MDL__BEST_PARENT]);
+        return compare(table, "hybrid + M2N2", &hybrid->merged[MDL__FUSED], "baseline: best parent",
+                       &baseline[MDL__BEST_PARENT]);
+    return MDL_OK;
+}
+
+static mdl_status add_rows(const mdl__runner *r, mdl_table *table)
+{
+    static const int order[] = {MDL__BEST_PARENT, MDL__AVERAGE, MDL__SOUP, MDL__SLERP};
+    for (size_t b = 0; b < r->n_branches; b++)
+        MDL_TRY(add_mean(table, &r->branch[b]));
+    for (size_t b = r->n_branches; b-- > 0;)
+        MDL_TRY(add_merged(table, &r->branch[b], MDL__FUSED));
+    for (size_t b = r->n_branches; b-- > 0;) {
+        for (size_t i = 0; i < MDL_COUNT(order); i++)
+            MDL_TRY(add_merged(table, &r->branch[b], order[i]));
+        MDL_TRY(add_ensemble(table, &r->branch[b]));
+        for (size_t i = 0; i < r->branch[b].n_others; i++)
+            MDL_TRY(add_other(table, &r->branch[b], &r->branch[b].other[i]));
+    }
+    return MDL_OK;
 }
 
 mdl_status mdl__conclude(mdl__runner *r, mdl_table *table)
 {
-    static const int order[] = {MDL__BEST_PARENT, MDL__AVERAGE, MDL__SOUP, MDL__SLERP};
+    char more[160] = "";
     table->images = r->data->count[MDL_SPLIT_TEST];
     snprintf(table->title, sizeof(table->title), "Experiment on %.*s",
-             (int)strcspn(r->config.data.source, ":"), r->config.data.source);
+             (int)mdl_min_size(strcspn(r->config.data.source, ":"), 100), r->config.data.source);
     MDL_TRY(test_all(r));
     MDL_TRY(mdl__assess_all(r));
-    for (size_t b = 0; b < r->n_branches; b++)
-        add_mean(table, &r->branch[b]);
-    for (size_t b = r->n_branches; b-- > 0;)
-        add_merged(table, &r->branch[b], MDL__FUSED);
-    for (size_t b = r->n_branches; b-- > 0;) {
-        for (size_t i = 0; i < MDL_COUNT(order); i++)
-            add_merged(table, &r->branch[b], order[i]);
-        add_ensemble(table, &r->branch[b]);
-        for (size_t i = 0; i < r->branch[b].n_others; i++)
-            add_other(table, &r->branch[b], &r->branch[b].other[i]);
-    }
-    compare_branches(r, table);
-    mdl_table_judge(table);
-    if (r->branch[0].has_trunk) {
-        size_t used = strlen(table->verdict);
-        snprintf(
-            table->verdict + used, sizeof(table->verdict) - used,
-            "\nThe parents of M2N2 share a trunk of %zu epochs, which every one of them and the "
-            "fused model contain.",
-            r->config.experiment.trunk_epochs);
-    }
-    return MDL_OK;
+    MDL_TRY(add_rows(r, table));
+    MDL_TRY(compare_branches(r, table));
+    if (r->branch[0].has_trunk)
+        snprintf(more, sizeof(more),
+                 "The parents of M2N2 share a trunk of %zu epochs, which every one of them and the "
+                 "fused model contain.",
+                 r->config.experiment.trunk_epochs);
+    return mdl_table_judge(table, more[0] != '\0' ? more : NULL);
 }

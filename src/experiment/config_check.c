@@ -67,6 +67,16 @@ static mdl_status check_data(const mdl_config *config)
     return MDL_OK;
 }
 
+/* Whether `name` is among the names of a list that begin before `end`. */
+static bool is_listed(const char *list, const char *end, const char *name)
+{
+    char other[64];
+    while (mdl__next_name(&list, other, sizeof(other)) && list <= end)
+        if (strcmp(other, name) == 0)
+            return true;
+    return false;
+}
+
 /* Whoever misspells a method learns it now, not after hours of training. */
 static mdl_status check_methods(const mdl_config *config)
 {
@@ -80,6 +90,8 @@ static mdl_status check_methods(const mdl_config *config)
             "expected nothing here: merge.from_scratch and experiment.specialists run all "
             "methods by themselves");
     while (mdl__next_name(&list, name, sizeof(name))) {
+        if (is_listed(config->experiment.methods, list - strlen(name), name))
+            return refuse(config, key, "%.60s is there twice", name);
         bool mutates = strcmp(name, "no-crossover") == 0 || strcmp(name, "ga-no-crossover") == 0;
         if (strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0)
             continue;

@@ -254,15 +254,17 @@ static void destroy(mdl__digits *all)
     }
     mdl_free(all->runners);
     mdl_free(all->tasks);
+    mdl_free(all->methods);
     mdl_monitor_destroy(all->monitor);
     mdl_free(all);
 }
 
 /* The methods of this setting: those whose figures were published, and what they are to be
  * measured against. */
-static void list_methods(mdl__digits *all)
+static mdl_status list_methods(mdl__digits *all)
 {
     bool specialists = all->r->config.experiment.specialists;
+    MDL_TRY(MDL_NEW(mdl_method_count + 1, "methods", &all->methods));
     for (size_t i = 0; i < mdl_method_count; i++) {
         const mdl_method *m = &mdl_methods[i];
         bool mutates = strcmp(m->name, "no-crossover") == 0 ||
@@ -278,6 +280,7 @@ static void list_methods(mdl__digits *all)
     if (specialists)
         all->methods[all->n_methods++] = (mdl__digits_method){
             .folder = "average", .title = "uniform average", .published = (double)NAN};
+    return MDL_OK;
 }
 
 static mdl_status run_all(mdl__digits *all)
@@ -287,7 +290,7 @@ static mdl_status run_all(mdl__digits *all)
     MDL_TRY(mdl_monitor_create(&all->monitor));
     MDL_TRY(mdl_pool_create((size_t)all->r->device->threads, &all->pool));
     MDL_TRY(open_workers(all));
-    list_methods(all);
+    MDL_TRY(list_methods(all));
     all->n_tasks = all->n_methods * seeds;
     MDL_TRY(MDL_NEW(all->n_tasks, "runs", &all->tasks));
     size_t each = config->merge.evaluations > 0 ? config->merge.evaluations

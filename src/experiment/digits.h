@@ -24,9 +24,9 @@ typedef struct mdl__digits_task { /* one run of one method */
 typedef struct mdl__digits {
     mdl__runner *r;
     mdl_pool *pool;
-    mdl__runner **runners; /* [workers], each with a device of its own */
-    mdl_monitor *monitor;  /* guards the counts below and whoever watches */
-    mdl__digits_method methods[16];
+    mdl__runner **runners;       /* [workers], each with a device of its own */
+    mdl_monitor *monitor;        /* guards the counts below and whoever watches */
+    mdl__digits_method *methods; /* owned */
     size_t n_methods;
     mdl__digits_task *tasks; /* [n_methods * seeds], run by run; owned */
     size_t n_tasks;

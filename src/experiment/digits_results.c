@@ -55,7 +55,7 @@ void mdl__digits_done(mdl__digits *all, mdl__digits_task *task)
  */
 
 typedef struct outcome { /* of a method */
-    double top1[16], fitness[16];
+    double top1[MDL_MAX_REPEATS], fitness[MDL_MAX_REPEATS];
     double mean, sd, loss, seconds;
 } outcome;
 
@@ -181,27 +181,32 @@ static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const o
 mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
 {
     const mdl_config *config = &all->r->config;
-    outcome o[MDL_COUNT(all->methods)];
+    outcome *o;
     size_t same = 0, pairs = 0;
+    char more[160] = "";
+    MDL_TRY(MDL_NEW(all->n_methods, "outcomes", &o));
+    mdl_status status = MDL_OK;
     table->images = all->r->data->count[MDL_SPLIT_TEST];
     snprintf(table->title, sizeof(table->title), "M2N2 from %s on %.*s, %zu evaluations",
              config->experiment.specialists ? "specialists" : "random models",
-             (int)strcspn(config->data.source, ":"), config->data.source, all->tasks[0].total);
-    for (size_t m = 0; m < all->n_methods; m++) {
-        mdl_row *row = &table->rows[table->n_rows++];
+             (int)mdl_min_size(strcspn(config->data.source, ":"), 40), config->data.source,
+             all->tasks[0].total);
+    for (size_t m = 0; m < all->n_methods && status == MDL_OK; m++) {
+        mdl_row row = {.name = ""};
         o[m] = outcome_of(all, m);
-        fill_row(all, m, &o[m], &o[0], row);
-        mdl_table_interval(table, row);
-        if (m > 0)
-            mdl_table_compare_repeats(table, &table->rows[0], row);
+        fill_row(all, m, &o[m], &o[0], &row);
+        mdl_table_interval(table, &row);
+        status = mdl_table_add_row(table, &row);
+        if (status == MDL_OK && m > 0)
+            status = mdl_table_compare_repeats(table, &table->rows[0], &row);
     }
-    MDL_TRY(write_results(all, o, table, &same, &pairs));
-    mdl_table_judge(table);
-    size_t used = strlen(table->verdict);
+    if (status == MDL_OK)
+        status = write_results(all, o, table, &same, &pairs);
     if (pairs > 0)
-        snprintf(table->verdict + used, sizeof(table->verdict) - used,
-                 "%sOf %zu pairs of methods that are more than 3 points apart in print, %zu are in "
+        snprintf(more, sizeof(more),
+                 "Of %zu pairs of methods that are more than 3 points apart in print, %zu are in "
                  "the same order here.\n",
-                 used > 0 && table->verdict[used - 1] != '\n' ? "\n" : "", pairs, same);
-    return MDL_OK;
+                 pairs, same);
+    mdl_free(o);
+    return status == MDL_OK ? mdl_table_judge(table, pairs > 0 ? more : NULL) : status;
 }

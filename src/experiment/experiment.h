@@ -17,7 +17,7 @@ typedef struct mdl_run_config {
 } mdl_run_config;
 
 typedef struct mdl_experiment_config {
-    size_t seeds;          /* models of each kind (x2 seeds: 2) */
+    size_t seeds;          /* models of each kind (x2 seeds: 2), at most MDL_MAX_REPEATS */
     bool baseline, hybrid; /* A, B */
     bool merge_baseline;   /* C on A's checkpoints too, for comparison */
     size_t epochs_merged;  /* how many late epoch checkpoints of each seed join the archive */
@@ -195,9 +195,6 @@ typedef struct mdl_experiment_job {
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 
-#define MDL_MAX_ROWS        64
-#define MDL_MAX_COMPARISONS 48
-
 /* what a row is, for the verdict */
 typedef enum mdl_row_kind {
     MDL_ROW_BASELINE,    /* mean over seeds */
@@ -224,10 +221,10 @@ typedef struct mdl_row { /* a row of the table; numbers that are not known are N
     double top1, low, high; /* on test; mdl_table_interval */
     double loss;            /* on test */
     size_t parameters;
-    double multiply_adds;        /* for an image */
-    double train_seconds;        /* all computing that went into it */
-    double latency, latency_p95; /* seconds at batch 1 */
-    double seed_top1[16];        /* where it is a mean over seeds */
+    double multiply_adds;              /* for an image */
+    double train_seconds;              /* all computing that went into it */
+    double latency, latency_p95;       /* seconds at batch 1 */
+    double seed_top1[MDL_MAX_REPEATS]; /* where it is a mean over seeds */
     size_t n_seeds;
     double published; /* the same figure in print; 0: none */
 } mdl_row;
@@ -245,30 +242,37 @@ typedef struct mdl_comparison {     /* a test of one row against another */
     size_t only_first, only_second; /* paired: images that only one of them gets right (b, c) */
 } mdl_comparison;
 
-typedef struct mdl_table {
+typedef struct mdl_table { /* all zeros is an empty one; it grows as it is filled */
     char title[128];
     size_t images; /* of the test split */
-    mdl_row rows[MDL_MAX_ROWS];
+    mdl_row *rows;
     size_t n_rows;
-    mdl_comparison comparisons[MDL_MAX_COMPARISONS];
+    mdl_comparison *comparisons;
     size_t n_comparisons;
-    char verdict[16384]; /* in plain words, a sentence a line: what is and what is not shown */
+    char *verdict; /* in plain words, a sentence a line: what is and what is not shown; or NULL */
 } mdl_table;
 
+/* Frees what the table holds, and empties it. */
+void mdl_table_free(mdl_table *table);
+/* A copy of the row behind those that are there; pointers to them end here. */
+mdl_status mdl_table_add_row(mdl_table *table, const mdl_row *row) MDL_MUST_CHECK;
 /* Tests of two models on the same images (correct: 1 or 0 for each) and of two recipes (accuracy of
- * each seed), added to the table.  Silently nothing where it is full. */
-void mdl_table_compare_models(mdl_table *table, const char *first, const char *second,
-                              const float *first_correct, const float *second_correct,
-                              size_t images);
-void mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second);
+ * each seed), added to the table. */
+mdl_status mdl_table_compare_models(mdl_table *table, const char *first, const char *second,
+                                    const float *first_correct, const float *second_correct,
+                                    size_t images) MDL_MUST_CHECK;
+mdl_status mdl_table_compare_seeds(mdl_table *table, const mdl_row *first,
+                                   const mdl_row *second) MDL_MUST_CHECK;
 /* The same seeds on both sides: row values are pairs. */
-void mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, const mdl_row *second);
+mdl_status mdl_table_compare_repeats(mdl_table *table, const mdl_row *first,
+                                     const mdl_row *second) MDL_MUST_CHECK;
 /* The 95 % interval of a row: of one model Wilson's for the table's images, of a mean over n_seeds
  * Student's, within 0 .. 1. */
 void mdl_table_interval(const mdl_table *table, mdl_row *row);
-/* Write table->verdict from rows and comparisons. */
-void mdl_table_judge(mdl_table *table);
+/* Write table->verdict from rows and comparisons, and `more` (NULL: nothing) as its last line. */
+mdl_status mdl_table_judge(mdl_table *table, const char *more) MDL_MUST_CHECK;
 
+/* What was in *table before is not looked at; free it with mdl_table_free, also on failure. */
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 
 /* What was asked for of an assessment, as in evaluation.json; a new reference. */

@@ -11,7 +11,7 @@ typedef struct maker { /* one branch's rows */
     char folder[MDL_PATH_MAX]; /* C-<branch> */
     char *depends, *config_text;
     const char **paths; /* [n_parents] */
-    char hashes[2048];  /* of the rows */
+    mdl__text hashes;   /* of the rows */
 } maker;
 
 /* One method, into the folder of `record`; its model is to be at `path` there. */
@@ -98,8 +98,6 @@ static mdl_status add_row(maker *m, const char *name)
         mdl__stage(m->r, "C, %s: a line needs two trainings; left out", branch->name);
         return MDL_OK;
     }
-    if (branch->n_others == MDL__MAX_OTHERS)
-        return mdl_fail(MDL_CONFIG, "experiment.methods: too many rows");
     if (!vectors && method == NULL) /* mdl_config_check knows them all */
         return mdl_fail(MDL_INVALID, "no method '%.60s'", name);
     const char *title = vectors ? (strcmp(name, "ties") == 0 ? "TIES" : "DARE") : method->title;
@@ -112,13 +110,12 @@ static mdl_status add_row(maker *m, const char *name)
     mdl__stage(m->r, "C, %s: %s%s", branch->name, title, record.done ? " (finished before)" : "");
     if (status == MDL_OK && !record.done)
         status = make(m, name, folder, path, &record);
+    mdl__other *other = NULL;
+    if (status == MDL_OK)
+        status = mdl__add_other(branch, MDL_ROW_OTHER, title, &other);
     if (status == MDL_OK) {
-        mdl__other *other = &branch->other[branch->n_others++];
-        size_t used = strlen(m->hashes);
-        *other = (mdl__other){.kind = MDL_ROW_OTHER};
-        snprintf(other->model.name, sizeof(other->model.name), "%s: %s", branch->name, title);
         describe(branch, &record, name, other);
-        snprintf(m->hashes + used, sizeof(m->hashes) - used, "%s %s\n", name, record.hash);
+        mdl__text_add(&m->hashes, "%s %s\n", name, record.hash);
         snprintf(other->model.path, sizeof(other->model.path), "%s", path);
     }
     mdl__record_close(&record);
@@ -143,11 +140,14 @@ static mdl_status add_rows(maker *m)
     if (branch->has_trunk)
         mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
     MDL_TRY(mdl__text_take(&depends, &m->depends));
-    snprintf(m->hashes, sizeof(m->hashes), "%s\n", branch->others_hash);
+    mdl__text_add(&m->hashes, "%s\n", branch->others_hash);
     for (const char *at = branch->config.experiment.methods;
          mdl__next_name(&at, name, sizeof(name));)
         MDL_TRY(add_row(m, name));
-    return mdl_sha256_hex(m->hashes, strlen(m->hashes), branch->others_hash);
+    MDL_TRY(mdl__text_take(&m->hashes, &text));
+    mdl_status status = mdl_sha256_hex(text, strlen(text), branch->others_hash);
+    mdl_free(text);
+    return status;
 }
 
 mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch)
@@ -164,6 +164,7 @@ mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch)
     mdl_free((void *)m->paths);
     mdl_free(m->depends);
     mdl_free(m->config_text);
+    mdl_free(m->hashes.data);
     mdl_free(m);
     return status;
 }

@@ -136,17 +136,16 @@ static mdl_status choose_file(maker *m, const mdl__training *t, const char **lea
     return status;
 }
 
-static mdl__other *MDL_PRINTF(3, 4) add(maker *m, mdl_row_kind kind, const char *format, ...)
+mdl_status mdl__add_other(mdl__branch *branch, mdl_row_kind kind, const char *name,
+                          mdl__other **out)
 {
-    mdl__other *other = &m->branch->other[m->branch->n_others++];
-    char name[48];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof(name), format, args);
-    va_end(args);
-    *other = (mdl__other){.kind = kind};
-    snprintf(other->model.name, sizeof(other->model.name), "%s: %s", m->branch->name, name);
-    return other;
+    *out = NULL;
+    MDL_TRY(mdl_grow(branch->n_others, branch->n_others + 1, sizeof(*branch->other),
+                     "models of the table", (void **)&branch->other));
+    *out = &branch->other[branch->n_others++];
+    **out = (mdl__other){.kind = kind};
+    snprintf((*out)->model.name, sizeof((*out)->model.name), "%s: %s", branch->name, name);
+    return MDL_OK;
 }
 
 /* Whether a file was made before, of the same: by a call that finished, or by one that was cut off
@@ -192,7 +191,8 @@ static mdl_status add_children(maker *m)
         const mdl__model *best = &branch->parents[t->best];
         const char *path = best->path;
         char leaf[32];
-        mdl__other *other = add(m, MDL_ROW_PARENT, "%s", t->name);
+        mdl__other *other;
+        MDL_TRY(mdl__add_other(branch, MDL_ROW_PARENT, t->name, &other));
         snprintf(leaf, sizeof(leaf), "child-%zu", i + 1);
         snprintf(other->note, sizeof(other->note), "%.60s; BatchNorm re-estimated like the merged",
                  best->name);
@@ -200,7 +200,8 @@ static mdl_status add_children(maker *m)
         other->seconds = t->seconds + trunk->seconds;
         MDL_TRY(average(m, &path, 1, other, leaf));
     }
-    mdl__other *other = add(m, MDL_ROW_TRUNK, "trunk");
+    mdl__other *other;
+    MDL_TRY(mdl__add_other(branch, MDL_ROW_TRUNK, "trunk", &other));
     other->training = trunk;
     other->seconds = trunk->seconds;
     snprintf(other->note, sizeof(other->note), "%zu epochs, its learning rate not yet down",
@@ -225,11 +226,16 @@ static mdl_status file_of(maker *m, size_t i, char path[MDL_PATH_MAX])
 
 static mdl_status add_extra(maker *m, const mdl__training *t, const char *path)
 {
-    bool matched = strcmp(t->role, "matched") == 0;
-    mdl__other *other = matched ? add(m, MDL_ROW_MATCHED, "compute-matched")
-                        : strcmp(t->role, "control") == 0
-                            ? add(m, MDL_ROW_CONTROL, "%s", t->name)
-                            : add(m, MDL_ROW_INDEPENDENT, "independent %s", t->name);
+    bool matched = strcmp(t->role, "matched") == 0, control = strcmp(t->role, "control") == 0;
+    char name[48];
+    mdl__other *other;
+    snprintf(name, sizeof(name), "%s%s", matched || control ? "" : "independent ",
+             matched ? "compute-matched" : t->name);
+    MDL_TRY(mdl__add_other(m->branch,
+                           matched   ? MDL_ROW_MATCHED
+                           : control ? MDL_ROW_CONTROL
+                                     : MDL_ROW_INDEPENDENT,
+                           name, &other));
     other->training = t;
     other->seconds = t->seconds;
     snprintf(other->note, sizeof(other->note), "one training of %zu epochs%s",
@@ -248,7 +254,8 @@ static mdl_status add_independent_averages(maker *m, char (*paths)[MDL_PATH_MAX]
     mdl_align_result result;
     for (size_t i = 0; i < n; i++)
         parents[i] = paths[i];
-    mdl__other *plain = add(m, MDL_ROW_INDEPENDENT, "independent average");
+    mdl__other *plain, *other;
+    MDL_TRY(mdl__add_other(m->branch, MDL_ROW_INDEPENDENT, "independent average", &plain));
     snprintf(plain->note, sizeof(plain->note), "of %zu independent seeds; the negative control", n);
     MDL_TRY(average(m, parents, n, plain, "independent-average"));
     mdl_merge_job job = m->job;
@@ -265,7 +272,7 @@ static mdl_status add_independent_averages(maker *m, char (*paths)[MDL_PATH_MAX]
         }
         memcpy(paths[i], aligned, sizeof(aligned));
     }
-    mdl__other *other = add(m, MDL_ROW_INDEPENDENT, "independent aligned average");
+    MDL_TRY(mdl__add_other(m->branch, MDL_ROW_INDEPENDENT, "independent aligned average", &other));
     snprintf(other->note, sizeof(other->note), "the same, aligned by weights before");
     return average(m, parents, n, other, "independent-aligned-average");
 }

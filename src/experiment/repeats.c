@@ -51,17 +51,17 @@ static const mdl_row *find_row(const mdl_table *table, const char *name)
 }
 
 /* The mean of a row over the repeats, where all have it. */
-static void add_row(mdl_table *out, const mdl_table *tables, size_t repeats, const mdl_row *like)
+static mdl_status add_row(mdl_table *out, const mdl_table *tables, size_t repeats,
+                          const mdl_row *like)
 {
-    mdl_row *row = &out->rows[out->n_rows];
+    mdl_row mean = *like, *row = &mean;
     double n = (double)repeats, squares = 0;
-    *row = *like;
     row->top1 = row->loss = row->train_seconds = row->latency = row->latency_p95 = 0;
     row->n_seeds = repeats;
     for (size_t i = 0; i < repeats; i++) {
         const mdl_row *one = find_row(&tables[i], like->name);
         if (one == NULL)
-            return;
+            return MDL_OK;
         row->seed_top1[i] = one->top1;
         row->top1 += one->top1 / n;
         row->loss += one->loss / n;
@@ -74,15 +74,25 @@ static void add_row(mdl_table *out, const mdl_table *tables, size_t repeats, con
     snprintf(row->note, sizeof(row->note), "mean over %zu repeats, standard deviation %.2f points",
              repeats, 100 * sqrt(squares / (n - 1)));
     mdl_table_interval(out, row);
-    out->n_rows++;
+    return mdl_table_add_row(out, row);
 }
 
-static void add_comparison(mdl_table *out, const mdl_comparison *like)
+static mdl_status add_comparison(mdl_table *out, const mdl_comparison *like)
 {
     const mdl_row *first = find_row(out, like->first), *second = find_row(out, like->second);
     /* Children of a trunk have no order among repeats; the best of them has. */
     if (like->paired && first != NULL && second != NULL && second->kind != MDL_ROW_PARENT)
-        mdl_table_compare_repeats(out, first, second);
+        return mdl_table_compare_repeats(out, first, second);
+    return MDL_OK;
+}
+
+static mdl_status fill(mdl_table *table, const mdl_table *tables, size_t repeats)
+{
+    for (size_t i = 0; i < tables[0].n_rows; i++)
+        MDL_TRY(add_row(table, tables, repeats, &tables[0].rows[i]));
+    for (size_t i = 0; i < tables[0].n_comparisons; i++)
+        MDL_TRY(add_comparison(table, &tables[0].comparisons[i]));
+    return mdl_table_judge(table, NULL);
 }
 
 mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
@@ -99,13 +109,12 @@ mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
         table->images = tables[0].images;
         snprintf(table->title, sizeof(table->title), "%.90s, %zu repeats", tables[0].title,
                  repeats);
-        for (size_t i = 0; i < tables[0].n_rows; i++)
-            add_row(table, tables, repeats, &tables[0].rows[i]);
-        for (size_t i = 0; i < tables[0].n_comparisons; i++)
-            add_comparison(table, &tables[0].comparisons[i]);
-        mdl_table_judge(table);
-        status = mdl__write_table(job->out, table);
+        status = fill(table, tables, repeats);
     }
+    if (status == MDL_OK)
+        status = mdl__write_table(job->out, table);
+    for (size_t i = 0; i < repeats; i++)
+        mdl_table_free(&tables[i]);
     mdl_free(tables);
     return status;
 }

@@ -229,7 +229,6 @@ static mdl_status add_branch(mdl__runner *r, char letter, const char *name, mdl_
     branch->merges = merges;
     branch->config = r->config;
     branch->config.model.kind = kind;
-    MDL_TRY(MDL_NEW(MDL__MAX_OTHERS, "models of the table", &branch->other));
     /* The last epoch is final.safetensors, those before it must still be there. */
     size_t keep = r->config.experiment.epochs_merged + 1;
     branch->config.train.keep = mdl_max_size(branch->config.train.keep, keep);

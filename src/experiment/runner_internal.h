@@ -35,7 +35,7 @@ double mdl__record_number(const mdl__record *record, const char *key); /* NAN wh
 /* ---- the runner --------------------------------------------------------------------------------
  */
 
-#define MDL__MAX_SEEDS 16
+#define MDL__MAX_SEEDS MDL_MAX_REPEATS /* of experiment.seeds; children and extras are fewer */
 
 typedef struct mdl__model { /* a checkpoint and what is known of it */
     char name[64];          /* "seed 1, epoch 39" */
@@ -61,7 +61,6 @@ typedef struct mdl__training {
     size_t best; /* of its parents: which stands for this training (final or EMA) */
 } mdl__training;
 
-#define MDL__MAX_OTHERS (2 * MDL__MAX_SEEDS + 8)
 typedef struct mdl__other { /* a model of the table that is not made by C */
     mdl__model model;       /* its name is the row's */
     mdl_row_kind kind;
@@ -81,7 +80,7 @@ typedef struct mdl__branch {                /* A or B, and C on it */
     mdl__training extra[MDL__MAX_SEEDS]; /* trunk, matched run, independent seeds, controls */
     size_t n_extras;
     bool has_trunk;    /* it is extra[0] */
-    mdl__other *other; /* [MDL__MAX_OTHERS]; owned */
+    mdl__other *other; /* owned */
     size_t n_others;
     char others_hash[65];
     mdl__model *parents; /* candidates for merging; owned */
@@ -123,6 +122,9 @@ mdl_status mdl__name_training(const mdl__runner *r, const mdl__branch *branch, m
 /* The models of the table that C does not make: parents and the matched run with statistics
  * re-estimated like those of the merged, averages of independent seeds, controls. */
 mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
+/* A model of the table named "<branch>: <name>"; *out is good until the next. */
+mdl_status mdl__add_other(mdl__branch *branch, mdl_row_kind kind, const char *name,
+                          mdl__other **out) MDL_MUST_CHECK;
 /* experiment.methods: other searches on the same parents, TIES, DARE. */
 mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 /* paths.json: lines between parents. */

@@ -93,10 +93,15 @@ static void add_comparison(mdl__text *out, const mdl_comparison *c)
                       c->seeds[0], c->seeds[1], c->t, c->df, c->p);
 }
 
+static const char *verdict_of(const mdl_table *table)
+{
+    return table->verdict != NULL ? table->verdict : "";
+}
+
 /* The verdict, each line behind `prefix`. */
 static void add_verdict(mdl__text *out, const mdl_table *table, const char *prefix)
 {
-    for (const char *line = table->verdict; *line != '\0';) {
+    for (const char *line = verdict_of(table); *line != '\0';) {
         size_t length = strcspn(line, "\n");
         mdl__text_add(out, "%s%.*s\n", prefix, (int)length, line);
         line += length + (line[length] == '\n');
@@ -298,7 +303,7 @@ static void json(mdl__text *out, const mdl_table *table)
         mdl_json_append(&tests, comparison_json(&table->comparisons[i]));
     json_t *root = mdl_json_pack("{s:s, s:I, s:o, s:o, s:s}", "title", table->title, "images",
                                  (json_int_t)table->images, "rows", rows, "tests", tests, "verdict",
-                                 table->verdict);
+                                 verdict_of(table));
     mdl__text_add_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }

@@ -235,8 +235,13 @@ static json_t *test_cell(const json_t *t)
 static void put_tests(mdl__page *page, const json_t *tests)
 {
     static const char *const words[] = {"alike", "not shown", "better", "worse"};
-    double p[MDL_MAX_COMPARISONS], holm[MDL_MAX_COMPARISONS];
-    size_t n = mdl_min_size(json_array_size(tests), MDL_MAX_COMPARISONS);
+    double *p = NULL, *holm;
+    size_t n = json_array_size(tests);
+    if (page->status == MDL_OK)
+        page->status = MDL_NEW(2 * n + 1, "tests", &p);
+    if (p == NULL)
+        return;
+    holm = p + n;
     json_t *cells = mdl_json_pack("[]");
     for (size_t i = 0; i < n; i++)
         p[i] = mdl__number(json_array_get(tests, i), "p");
@@ -262,19 +267,22 @@ static void put_tests(mdl__page *page, const json_t *tests)
                    "is adjusted for all %zu tests of the table. McNemar's numbers are the images "
                    "that only the first, and only the second model gets right.",
                    n);
+    mdl_free(p);
 }
 
 /* Differences with their intervals, those of the fused models. */
 static void draw_tests(mdl__page *page, const json_t *tests)
 {
-    enum { MOST = 32 };
-    static char categories[MOST][96];
     static const char *const arms[] = {"hybrid", "baseline"};
     mdl__chart chart = {.title = "What fusing gains and loses",
                         .x = "difference, points",
-                        .categories = categories,
                         .width = 540,
                         .lined = true};
+    if (page->status == MDL_OK)
+        page->status =
+            MDL_NEW(MDL_COUNT(arms) * json_array_size(tests) + 1, "categories", &chart.categories);
+    if (chart.categories == NULL)
+        return;
     for (size_t a = 0; a < MDL_COUNT(arms); a++) {
         const json_t *fused = mdl__find_row(page, "fused", arms[a]);
         size_t arm = strlen(arms[a]);
@@ -284,12 +292,12 @@ static void draw_tests(mdl__page *page, const json_t *tests)
             const json_t *t = json_array_get(tests, i);
             mdl_interval interval = mdl__test_interval(page, t);
             const char *second = mdl__text_of(t, "second");
-            if (strcmp(mdl__text_of(t, "first"), mdl__text_of(fused, "name")) != 0 ||
-                chart.n_categories == MOST)
+            if (strcmp(mdl__text_of(t, "first"), mdl__text_of(fused, "name")) != 0)
                 continue;
             if (strncmp(second, arms[a], arm) == 0 && strncmp(second + arm, ": ", 2) == 0)
                 second += arm + 2; /* its colour says it */
-            snprintf(categories[chart.n_categories], sizeof(categories[0]), "against %s", second);
+            snprintf(chart.categories[chart.n_categories], sizeof(chart.categories[0]),
+                     "against %s", second);
             mdl__chart_add(page, series,
                            (mdl__point){100 * mdl__number(t, "difference"),
                                         (double)chart.n_categories++, interval.low, interval.high});
@@ -303,15 +311,20 @@ static void draw_tests(mdl__page *page, const json_t *tests)
                         ? "Intervals are Student's over the differences within each repeat."
                         : "Intervals are of a bootstrap over the test images, for these very "
                           "models, not for the recipes that made them.");
+    mdl_free(chart.categories);
 }
 
 /* Lines that the table of tests does not tell already: those that do not name both sides of one. */
 static void put_verdict(mdl__page *page, const json_t *tests)
 {
-    char text[16384], line[4096];
-    size_t used = 0;
-    text[0] = '\0';
-    for (const char *at = mdl__text_of(page->table, "verdict"); *at != '\0';) {
+    const char *verdict = mdl__text_of(page->table, "verdict");
+    char *text = NULL, line[4096];
+    size_t used = 0, size = strlen(verdict) + 2;
+    if (page->status == MDL_OK)
+        page->status = mdl_alloc(size, 1, "verdict", (void **)&text);
+    if (text == NULL)
+        return;
+    for (const char *at = verdict; *at != '\0';) {
         size_t length = strcspn(at, "\n");
         bool told = length == 0 || strncmp(at, "p is not corrected", 18) == 0; /* Holm's is there */
         snprintf(line, sizeof(line), "%.*s", (int)mdl_min_size(length, sizeof(line) - 1), at);
@@ -319,11 +332,12 @@ static void put_verdict(mdl__page *page, const json_t *tests)
         for (size_t i = 0; i < json_array_size(tests) && !told; i++)
             told = strstr(line, mdl__text_of(json_array_get(tests, i), "first")) != NULL &&
                    strstr(line, mdl__text_of(json_array_get(tests, i), "second")) != NULL;
-        if (!told && used + strlen(line) + 2 < sizeof(text))
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\n", line);
+        if (!told && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s\n", line);
     }
     if (used > 0)
         mdl__page_list(page, text);
+    mdl_free(text);
 }
 
 void mdl__report_tests(mdl__page *page)
