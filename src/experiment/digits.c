@@ -283,6 +283,16 @@ static mdl_status list_methods(mdl__digits *all)
     return MDL_OK;
 }
 
+static mdl_status check_methods(const mdl__digits *all)
+{
+    const mdl_config *config = &all->r->config;
+    for (size_t m = 0; m < all->n_methods; m++)
+        if (all->methods[m].method != NULL)
+            MDL_TRY(mdl__check_search(config, all->methods[m].method->name,
+                                      config->experiment.specialists ? 2 : 0));
+    return MDL_OK;
+}
+
 static mdl_status run_all(mdl__digits *all)
 {
     const mdl_config *config = &all->r->config;
@@ -291,6 +301,7 @@ static mdl_status run_all(mdl__digits *all)
     MDL_TRY(mdl_pool_create((size_t)all->r->device->threads, &all->pool));
     MDL_TRY(open_workers(all));
     MDL_TRY(list_methods(all));
+    MDL_TRY(check_methods(all));
     all->n_tasks = all->n_methods * seeds;
     MDL_TRY(MDL_NEW(all->n_tasks, "runs", &all->tasks));
     size_t each = config->merge.evaluations > 0 ? config->merge.evaluations

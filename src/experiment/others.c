@@ -39,12 +39,46 @@ static mdl_status use_mlp_head(mdl_model_config *model)
     return MDL_OK;
 }
 
-static mdl_status train_control(mdl__runner *r, mdl__branch *branch, uint64_t seed,
-                                const char *name, mdl__training **out)
+enum { MLP_HEAD, NO_RECURSION, OTHER_TOKENS, CONTROLS };
+
+static bool is_wanted(const mdl_experiment_config *e, int control)
 {
-    mdl__training *t = *out = &branch->extra[branch->n_extras++];
-    MDL_TRY(mdl__name_training(r, branch, t, "control", seed, "%s", name));
-    snprintf(t->label, sizeof(t->label), "control, %s", name);
+    return control == MLP_HEAD       ? e->control_mlp_head
+           : control == NO_RECURSION ? e->control_no_recursion
+                                     : e->control_tokens;
+}
+
+/* The name of a control, and *model, the hybrid's, made into its model. */
+static mdl_status make_control(int control, mdl_model_config *model, const char **name)
+{
+    bool grid = model->trm.tokens == MDL_TOKENS_GRID;
+    if (control == MLP_HEAD) {
+        *name = "MLP head";
+        return use_mlp_head(model);
+    }
+    if (control == NO_RECURSION) {
+        *name = "no recursion";
+        model->trm.n = model->trm.t = model->trm.n_sup = 1;
+        return MDL_OK;
+    }
+    *name = grid ? "pooled tokens" : "grid tokens";
+    model->trm.tokens = grid ? MDL_TOKENS_POOLED : MDL_TOKENS_GRID;
+    return MDL_OK;
+}
+
+mdl_status mdl__check_controls(const mdl__branch *branch)
+{
+    const char *name;
+    for (int i = 0; i < CONTROLS; i++) {
+        mdl_model_config model = branch->config.model;
+        if (model.kind != MDL_MODEL_HYBRID || !is_wanted(&branch->config.experiment, i))
+            continue;
+        mdl_status status = make_control(i, &model, &name);
+        if (status == MDL_OK)
+            status = mdl_model_check(&model);
+        if (status != MDL_OK)
+            return mdl_fail_context(status, "the control \"%s\" of the experiment", name);
+    }
     return MDL_OK;
 }
 
@@ -52,22 +86,16 @@ static mdl_status train_control(mdl__runner *r, mdl__branch *branch, uint64_t se
  * only. */
 static mdl_status train_controls(mdl__runner *r, mdl__branch *branch, uint64_t seed)
 {
-    const mdl_experiment_config *e = &branch->config.experiment;
-    mdl__training *t;
-    if (e->control_mlp_head) {
-        MDL_TRY(train_control(r, branch, seed, "MLP head", &t));
-        MDL_TRY(use_mlp_head(&t->config.model));
-        MDL_TRY(mdl__train_one(r, branch, t));
-    }
-    if (e->control_no_recursion) {
-        MDL_TRY(train_control(r, branch, seed, "no recursion", &t));
-        t->config.model.trm.n = t->config.model.trm.t = t->config.model.trm.n_sup = 1;
-        MDL_TRY(mdl__train_one(r, branch, t));
-    }
-    if (e->control_tokens) {
-        bool grid = branch->config.model.trm.tokens == MDL_TOKENS_GRID;
-        MDL_TRY(train_control(r, branch, seed, grid ? "pooled tokens" : "grid tokens", &t));
-        t->config.model.trm.tokens = grid ? MDL_TOKENS_POOLED : MDL_TOKENS_GRID;
+    for (int i = 0; i < CONTROLS; i++) {
+        mdl_model_config model = branch->config.model;
+        const char *name;
+        if (!is_wanted(&branch->config.experiment, i))
+            continue;
+        mdl__training *t = &branch->extra[branch->n_extras++];
+        MDL_TRY(make_control(i, &model, &name));
+        MDL_TRY(mdl__name_training(r, branch, t, "control", seed, "%s", name));
+        snprintf(t->label, sizeof(t->label), "control, %s", name);
+        t->config.model = model;
         MDL_TRY(mdl__train_one(r, branch, t));
     }
     return MDL_OK;

@@ -249,6 +249,8 @@ static mdl_status run_branches(mdl__runner *r, mdl_table *table)
     if (e->hybrid)
         MDL_TRY(add_branch(r, 'B', "hybrid", MDL_MODEL_HYBRID, true));
     for (size_t b = 0; b < r->n_branches; b++)
+        MDL_TRY(mdl__check_branch(&r->branch[b]));
+    for (size_t b = 0; b < r->n_branches; b++)
         MDL_TRY(train_parents(r, &r->branch[b]));
     /* The hybrid is the main matter: what stands beside C is trained for it alone. */
     MDL_TRY(mdl__train_extras(r, &r->branch[r->n_branches - 1]));

@@ -112,6 +112,13 @@ void mdl__stage(const mdl__runner *r, const char *format, ...) MDL_PRINTF(2, 3);
 /* Text of the keys that a training, or a search, depends on.  Free with mdl_free. */
 mdl_status mdl__depends_training(const mdl_config *config, char **text) MDL_MUST_CHECK;
 mdl_status mdl__depends_merge(const mdl_config *config, char **text) MDL_MUST_CHECK;
+/* Whether C's search, or `method` in its place, can run from so many parents (0: none are given).
+ */
+mdl_status mdl__check_search(const mdl_config *config, const char *method,
+                             size_t parents) MDL_MUST_CHECK;
+/* Whether what comes after a branch's trainings can be done. */
+mdl_status mdl__check_branch(const mdl__branch *branch) MDL_MUST_CHECK;
+mdl_status mdl__check_controls(const mdl__branch *branch) MDL_MUST_CHECK;
 /* Train what has no part in C: matched run, independent seeds, controls. */
 mdl_status mdl__train_extras(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 mdl_status mdl__train_one(mdl__runner *r, mdl__branch *branch, mdl__training *t) MDL_MUST_CHECK;

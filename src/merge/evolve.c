@@ -25,7 +25,7 @@ const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
 /* ---- setting up -------------------------------------------------------------------------------
  */
 
-static mdl_status check_job(const mdl_merge_job *job)
+mdl_status mdl_merge_check(const mdl_merge_job *job)
 {
     const mdl_merge_config *c = job->merge;
     const mdl__strategy *strategy = mdl__strategy_of(c->search);
@@ -384,7 +384,7 @@ mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result)
     mdl__search s = {0};
     mdl_lock *lock = NULL;
     memset(result, 0, sizeof *result);
-    MDL_TRY(check_job(job));
+    MDL_TRY(mdl_merge_check(job));
     if (job->out && job->out[0] != 0 && job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));
     mdl_status status = search_create(job, &s);

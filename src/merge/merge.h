@@ -118,6 +118,8 @@ typedef struct mdl_merge_result {
     size_t workers; /* children judged at the same time */
 } mdl_merge_result;
 
+/* What can be said of a search before it begins: job's merge, and how many parents it has. */
+mdl_status mdl_merge_check(const mdl_merge_job *job) MDL_MUST_CHECK;
 /* Run the search to its end; MDL_CANCELLED after saving on a stop request. */
 mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
 
