@@ -138,9 +138,11 @@ def states():
     def members(*rows):
         return block("members", b"".join(struct.pack("<2Q2d", *row) for row in rows))
     line = "{\"id\": %d, \"parents\": [%d, %d], \"kept\": true, \"top1\": 0.5, \"loss\": 1, \"dropped\": null}\n"
+    lines = b"".join((line % (i, max(i - 2, 0), i - 1)).encode() for i in range(1, 4))
     put("search", "as-it-is", b"")
-    put("search", "winner", b"===\n" + b"".join((line % (i, i - 2, i - 1)).encode() for i in range(1, 4)))
+    put("search", "winner", counters(4, 1, len(lines), 1, 1) + b"===\n" + lines)
     put("search", "next-id", counters(2 ** 64 - 1, 1, 10, 1, 1) + b"===\n" + (line % (1, 0, 0)).encode())
+    put("search", "far-lineage", counters(2 ** 40, 1, 2 ** 46, 1, 1) + b"===\n" + (line % (1, 0, 0)).encode())
     put("search", "next-zero", counters(0, 1, 10, 1, 1) + b"===\n" + (line % (1, 0, 0)).encode())
     put("search", "far-id", members((2 ** 40, 0, 0.5, 1), (2, 1, 0.5, 1), (3, 2, .5, 1)) + b"===\n" + (line % (3, 1, 2)).encode())
     put("search", "nan-members", members((1, 2 ** 60, float("nan"), float("nan")), (0, 9, 0, 0), (3, 2, float("inf"), 1)))

@@ -25,7 +25,7 @@ case ${1:-} in
     ;;
 esac
 targets=$*
-[ -n "$targets" ] || targets=$(cd tests/fuzz && ls fuzz_*.c | sed 's/^fuzz_\(.*\)\.c$/\1/')
+[ -n "$targets" ] || targets=$(find tests/fuzz -name 'fuzz_*.c' | sed 's/.*fuzz_\(.*\)\.c$/\1/' | sort)
 for target in $targets; do
     [ -f "tests/fuzz/fuzz_$target.c" ] || {
         echo "run.sh: there is no target $target (tests/fuzz/fuzz_$target.c)" >&2
@@ -68,6 +68,13 @@ stat_of() { # name, file
 }
 
 mkdir -p "$build/corpus" "$build/crashes" "$build/logs"
+# Files of the targets lie in memory; a crash leaves them behind.
+memory=/dev/shm
+[ -w $memory ] || memory=${TMPDIR:-/tmp}
+TMPDIR=$(mktemp -d "$memory/mendel-fuzz-XXXXXX") || exit 1
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' INT TERM
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 export ASAN_OPTIONS="quarantine_size_mb=16:allocator_may_return_null=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
@@ -75,12 +82,12 @@ failures=0
 printf '%-12s %12s %8s %9s %8s\n' target inputs inputs/s coverage failures
 for target in $targets; do
     log=$build/logs/$target.log
-    dictionary=tests/fuzz/$target.dict
+    set --
+    [ ! -f "tests/fuzz/$target.dict" ] || set -- "-dict=tests/fuzz/$target.dict"
     mkdir -p "$build/corpus/$target"
     "$build/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2000 \
         -max_len="$(length_of "$target")" -print_final_stats=1 \
-        -artifact_prefix="$build/crashes/$target-" $([ ! -f "$dictionary" ] || echo "-dict=$dictionary") \
-        "$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1
+        -artifact_prefix="$build/crashes/$target-" "$@" "$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1
     code=$?
     [ $code -eq 0 ] || failures=$((failures + 1))
     printf '%-12s %12s %8s %9s %8s\n' "$target" "$(stat_of number_of_executed_units "$log")" \
