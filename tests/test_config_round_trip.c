@@ -44,6 +44,8 @@ static size_t field_size(const mdl__key *key)
         return sizeof(int);
     case MDL__KEY_STRIDES:
         return 7 * sizeof(size_t);
+    case MDL__KEY_CHANNELS:
+        return sizeof(mdl_channel_values);
     case MDL__KEY_AUGMENT:
         return 0;
     }

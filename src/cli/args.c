@@ -197,8 +197,10 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
         if (strcmp(args->items[i].name, "--set") == 0)
             MDL_TRY(mdl_config_set(config, args->items[i].value));
     }
-    if (config->origin.line[mdl_key_find("data.normalize")] == MDL_ORIGIN_SET)
-        config->data.constants = 0; /* a wish of one's own: by the data at hand */
+    static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
+    for (size_t i = 0; i < MDL_COUNT(wishes); i++)
+        if (config->origin.line[mdl_key_find(wishes[i])] == MDL_ORIGIN_SET)
+            config->data.constants = 0; /* they go before what the checkpoint says */
     for (size_t i = 0; i < MDL_COUNT(shortcuts); i++) {
         const char *value = cli_value(args, shortcuts[i].option);
         if (value != NULL)
@@ -215,7 +217,7 @@ static mdl_status check_unnamed(const mdl_config *config)
     mdl_data *data = NULL;
     if (config->data.trained_max == 0 || config->origin.line[mdl_key_find("data.source")] != 0)
         return MDL_OK;
-    own.constants = 0;
+    own.constants = own.given_mean.count = own.given_std.count = 0;
     own.normalize = MDL_NORMALIZE_DATASET;
     own.test_only = false;
     MDL_TRY(mdl_data_open(&own, &data));

@@ -33,6 +33,11 @@ typedef enum mdl_normalize {
 } mdl_normalize;
 typedef enum mdl_flip { MDL_FLIP_NONE, MDL_FLIP_RANDOM, MDL_FLIP_ALTERNATING } mdl_flip;
 
+typedef struct mdl_channel_values { /* a number for each channel */
+    size_t count;                   /* 0: none are given; 1: it serves for all channels */
+    double value[4];
+} mdl_channel_values;
+
 typedef struct mdl_data_config {
     char source[MDL_PATH_MAX +
                 16];   /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
@@ -50,9 +55,11 @@ typedef struct mdl_data_config {
     size_t digits_train; /* digits: the first so many train, the rest test, unshuffled; 1437 */
     bool skip_damaged;   /* folder: leave out images that cannot be read; else they are refused */
     bool test_only;      /* leave the train side alone: the splits train and fitness are empty */
-    /* With normalize dataset: what takes the place of the source's own constants, as a model was
-     * trained with them; per channel of the model, of values scaled to 0..1. */
-    size_t constants; /* channels that mean and std are given for; 0: the source's own */
+    /* With normalize dataset: in place of the source's own constants, of values scaled to 0..1;
+     * both or neither. */
+    mdl_channel_values given_mean, given_std;
+    /* The same, and before those: as a model was trained with them, per channel of the model. */
+    size_t constants; /* channels that mean and std are given for; 0: none */
     double mean[4], std[4];
     double trained_max; /* full intensity of the images a model was trained on; 0: not known.  Only
                            tells other images apart */
@@ -77,7 +84,7 @@ typedef struct mdl_data {
     size_t count[3];
     size_t height, width, channels, classes; /* as the model sees them */
     char **class_names; /* [classes], as bytes; NULL: not known; owned.  The sets have none */
-    uint64_t hash;      /* of pixels, labels, class names and constants: tells any change of them */
+    uint64_t hash;      /* of pixels, labels and class names: tells any change of them */
     /* Of a byte x in channel c it sees (x / value_max - mean[c]) / std[c]. */
     double value_max, mean[4], std[4];
     struct mdl__prepare *prepare; /* private: tables for mdl_prepare_image; owned */

@@ -47,8 +47,5 @@ uint64_t mdl__data_hash(const mdl_data *data)
     uint64_t hash = add_set(add_set(SECOND, data->train), data->test);
     for (size_t i = 0; data->class_names != NULL && i < data->classes; i++)
         hash = add_bytes(hash, data->class_names[i], strlen(data->class_names[i]));
-    if (data->config.constants == 0) /* they follow from the pixels, up to rounding */
-        return hash;
-    hash = add_bytes(hash, data->mean, data->channels * sizeof(*data->mean));
-    return add_bytes(hash, data->std, data->channels * sizeof(*data->std));
+    return hash;
 }

@@ -198,7 +198,8 @@ static mdl_status make_splits(mdl_data *data)
 /* Constants of the source are needed: none are given, and they are used. */
 static bool needs_constants(const mdl_data_config *config)
 {
-    return config->normalize == MDL_NORMALIZE_DATASET && config->constants == 0;
+    return config->normalize == MDL_NORMALIZE_DATASET && config->constants == 0 &&
+           config->given_mean.count == 0;
 }
 
 static mdl_status read_test(mdl_data *data)
@@ -225,21 +226,44 @@ static mdl_status read_sides(mdl_data *data)
     return MDL_OK;
 }
 
+static mdl_status check_given(const mdl_data *data, const mdl_channel_values *given,
+                              const char *key)
+{
+    if (given->count <= 1 || given->count == data->channels)
+        return MDL_OK;
+    return mdl_fail(MDL_CONFIG, "%s: %zu numbers are given, but the images of %s have %zu channels",
+                    key, given->count, data->config.source, data->channels);
+}
+
+static double given_value(const mdl_channel_values *given, size_t channel)
+{
+    return given->value[given->count == 1 ? 0 : channel];
+}
+
 /* What a byte becomes. */
 static mdl_status set_values(mdl_data *data)
 {
     const mdl_data_config *config = &data->config;
     const mdl_dataset *set = main_side(data);
     bool dataset = config->normalize == MDL_NORMALIZE_DATASET, own = needs_constants(config);
-    if (dataset && !own && config->constants != data->channels)
+    bool given = config->constants == 0;
+    MDL_TRY(check_given(data, &config->given_mean, "data.mean"));
+    MDL_TRY(check_given(data, &config->given_std, "data.std"));
+    if (dataset && !own && !given && config->constants != data->channels)
         return mdl_fail(MDL_SHAPE,
                         "%s: images of %zu channels, but mean and deviation are given for %zu",
                         config->source, data->channels, config->constants);
     data->value_max = config->normalize == MDL_NORMALIZE_NONE ? 1.0 : set->value_max;
     for (size_t c = 0; c < data->channels; c++) {
         size_t from = mdl_min_size(c, set->channels - 1); /* grey stands for all three */
-        data->mean[c] = !dataset ? 0.0 : own ? set->mean[from] : config->mean[c];
-        data->std[c] = !dataset ? 1.0 : own ? set->std[from] : config->std[c];
+        data->mean[c] = !dataset ? 0.0
+                        : own    ? set->mean[from]
+                        : given  ? given_value(&config->given_mean, c)
+                                 : config->mean[c];
+        data->std[c] = !dataset ? 1.0
+                       : own    ? set->std[from]
+                       : given  ? given_value(&config->given_std, c)
+                                : config->std[c];
     }
     return MDL_OK;
 }

@@ -51,9 +51,22 @@ static mdl_status check_training(const mdl_config *config)
     return MDL_OK;
 }
 
+static mdl_status check_constants(const mdl_config *config)
+{
+    const mdl_data_config *data = &config->data;
+    bool mean = data->given_mean.count > 0, std = data->given_std.count > 0;
+    const char *key = mean ? "data.mean" : "data.std";
+    if (mean != std)
+        return refuse(config, key, "expected %s beside it", mean ? "data.std" : "data.mean");
+    if (mean && data->normalize != MDL_NORMALIZE_DATASET)
+        return refuse(config, key, "expected data.normalize: dataset, since nothing else uses it");
+    return MDL_OK;
+}
+
 static mdl_status check_data(const mdl_config *config)
 {
     const mdl_data_config *data = &config->data;
+    MDL_TRY(check_constants(config));
     if (data->size == MDL_SIZE_MODEL && data->crop_padding >= data->image_size &&
         data->crop_reflect)
         return refuse(

@@ -8,15 +8,16 @@
 #include "experiment/experiment.h"
 
 typedef enum mdl__key_type {
-    MDL__KEY_SIZE,    /* size_t */
-    MDL__KEY_U64,     /* uint64_t, the whole range */
-    MDL__KEY_REAL,    /* double */
-    MDL__KEY_TEXT,    /* char[], `max` bytes with the NUL */
-    MDL__KEY_FLAG,    /* bool, two choices */
-    MDL__KEY_CHOICE,  /* enum, its values count the choices */
-    MDL__KEY_BYTES,   /* size_t with an optional unit */
-    MDL__KEY_STRIDES, /* size_t[7] */
-    MDL__KEY_AUGMENT  /* list; a view of data.crop_padding, data.flip, data.cutout */
+    MDL__KEY_SIZE,     /* size_t */
+    MDL__KEY_U64,      /* uint64_t, the whole range */
+    MDL__KEY_REAL,     /* double */
+    MDL__KEY_TEXT,     /* char[], `max` bytes with the NUL */
+    MDL__KEY_FLAG,     /* bool, two choices */
+    MDL__KEY_CHOICE,   /* enum, its values count the choices */
+    MDL__KEY_BYTES,    /* size_t with an optional unit */
+    MDL__KEY_STRIDES,  /* size_t[7] */
+    MDL__KEY_CHANNELS, /* mdl_channel_values */
+    MDL__KEY_AUGMENT   /* list; a view of data.crop_padding, data.flip, data.cutout */
 } mdl__key_type;
 
 enum {

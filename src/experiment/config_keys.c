@@ -63,6 +63,9 @@ const mdl__key mdl__keys[] = {
     SIZE("data.image_size", CKPT, data.image_size, 1, 1024, "side of the images with size: model"),
     CHOICE("data.resize", CKPT, data.resize, "bilinear|pad", "how smaller images become larger"),
     CHOICE("data.normalize", CKPT, data.normalize, "dataset|unit|none", "mean 0 and deviation 1, or 0 to 1, or as in the file"),
+    {"data.mean", MDL__KEY_CHANNELS, 0, AT(data.given_mean), -1000, 1000, NULL, "normalize: dataset: subtracted from pixels of 0 to 1, one number or one a channel; []: the data's own"},
+    {"data.std", MDL__KEY_CHANNELS, 0, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this"},
+    FLAG("data.skip_damaged", 0, data.skip_damaged, "leave out image files that cannot be read; false: refuse them"),
     SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
     REAL("data.fitness_fraction", CKPT, data.fitness_fraction, 0, 0.9, "part of the training images held out to choose and to merge"),
     {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of that split"},
@@ -219,6 +222,7 @@ mdl_key mdl_key_at(size_t index)
         [MDL__KEY_TEXT] = "text",
         [MDL__KEY_BYTES] = "size in bytes",
         [MDL__KEY_STRIDES] = "list of seven integers",
+        [MDL__KEY_CHANNELS] = "list of one to four numbers",
         [MDL__KEY_AUGMENT] = "none, or a list of crop, flip, cutout, normalize",
         [MDL__KEY_CHOICE] = NULL,
     };

@@ -106,6 +106,17 @@ static void add_strides(mdl__text *out, const size_t *strides)
     mdl__text_add(out, "]");
 }
 
+static void add_channels(mdl__text *out, const mdl_channel_values *values)
+{
+    char number[64];
+    mdl__text_add(out, "[");
+    for (size_t i = 0; i < values->count; i++) {
+        print_real(values->value[i], number, sizeof(number));
+        mdl__text_add(out, "%s%s", i == 0 ? "" : ", ", number);
+    }
+    mdl__text_add(out, "]");
+}
+
 void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index)
 {
     const mdl__key *key = &mdl__keys[index];
@@ -139,6 +150,9 @@ void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index
         return;
     case MDL__KEY_STRIDES:
         add_strides(text, field);
+        return;
+    case MDL__KEY_CHANNELS:
+        add_channels(text, field);
         return;
     case MDL__KEY_AUGMENT:
         add_augment(text, config);

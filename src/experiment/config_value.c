@@ -232,6 +232,28 @@ static mdl_status read_strides(const mdl__key *key, yaml_document_t *document,
     return MDL_OK;
 }
 
+static mdl_status read_channels(const mdl__key *key, yaml_document_t *document,
+                                const yaml_node_t *node, mdl_channel_values *out)
+{
+    mdl_channel_values values = {.count = 1};
+    if (node->type == YAML_SCALAR_NODE) {
+        MDL_TRY(read_real(key, node, &values.value[0])); /* a number is a list of one */
+        *out = values;
+        return MDL_OK;
+    }
+    if (node->type != YAML_SEQUENCE_NODE)
+        return unexpected("a number, or a list of them", node);
+    const yaml_node_item_t *item = node->data.sequence.items.start;
+    values.count = (size_t)(node->data.sequence.items.top - item);
+    if (values.count > MDL_COUNT(values.value))
+        return mdl_fail(MDL_CONFIG, "expected at most %zu numbers, got %zu",
+                        MDL_COUNT(values.value), values.count);
+    for (size_t i = 0; i < values.count; i++)
+        MDL_TRY(read_real(key, yaml_document_get_node(document, item[i]), &values.value[i]));
+    *out = values;
+    return MDL_OK;
+}
+
 unsigned mdl__augment_of(const mdl_config *config)
 {
     return (config->data.crop_padding > 0 ? CROP : 0u) |
@@ -305,6 +327,8 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
         return mdl_parse_bytes(node_text(node), field);
     case MDL__KEY_STRIDES:
         return read_strides(key, document, node, field);
+    case MDL__KEY_CHANNELS:
+        return read_channels(key, document, node, field);
     case MDL__KEY_AUGMENT:
         return read_augment(key, document, node, &config->data);
     }

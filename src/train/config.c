@@ -84,6 +84,13 @@ void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *m)
                         (int)r->stablemax, r->halt_weight);
 }
 
+static void add_values(mdl_fingerprint *fp, const char *key, const mdl_channel_values *values)
+{
+    for (size_t i = 0; i < values->count; i++)
+        mdl_fingerprint_add(fp, "%s %.17g%s", i == 0 ? key : "", values->value[i],
+                            i + 1 == values->count ? "\n" : "");
+}
+
 void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
 {
     const mdl_data_config *c = &data->config;
@@ -98,6 +105,8 @@ void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
     mdl_fingerprint_add(fp, "data.crop_padding %zu\ndata.crop_reflect %d\n", c->crop_padding,
                         (int)c->crop_reflect);
     mdl_fingerprint_add(fp, "data.flip %d\ndata.cutout %zu\n", (int)c->flip, c->cutout);
+    add_values(fp, "data.mean", &c->given_mean);
+    add_values(fp, "data.std", &c->given_std);
 }
 
 /* The first line in which two texts differ, without its newline. */
