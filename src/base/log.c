@@ -19,7 +19,7 @@ void mdl_log_set_sink(mdl_log_fn sink, void *user)
 
 void mdl_log(mdl_log_level level, const char *format, ...)
 {
-    char text[2048];
+    char text[3 * MDL_PATH_MAX]; /* as long as an error's detail */
     va_list args;
     va_start(args, format);
     int length = vsnprintf(text, sizeof(text), format, args);

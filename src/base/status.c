@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 
-enum { DETAIL_MAX = 1024 };
+enum { DETAIL_MAX = 3 * MDL_PATH_MAX }; /* a message names two files at most */
 
 static _Thread_local char detail[DETAIL_MAX];
 

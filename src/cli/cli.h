@@ -3,6 +3,8 @@
 #ifndef MENDEL_CLI_H
 #define MENDEL_CLI_H
 
+#include <stdarg.h>
+
 #include "experiment/experiment.h"
 
 /* ---- exit codes ------------------------------------------------------------------------------ */
@@ -127,6 +129,13 @@ mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
 
 /* ---- output
  * ---------------------------------------------------------------------------------------- */
+
+/* printf of text that has names in it: they cannot send a terminal commands, since all that is not
+ * plain text is shown as \xHH, but for the ends of lines. */
+void cli_print(FILE *out, const char *format, ...) MDL_PRINTF(2, 3);
+void cli_vprint(FILE *out, const char *format, va_list args);
+/* A line on standard error, `text` escaped with the ends of lines in it. */
+void cli_print_message(const char *before, const char *text);
 
 /* What is seen while something runs: a bar that is redrawn on a terminal, plain lines elsewhere. */
 typedef struct cli_view {

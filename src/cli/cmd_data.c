@@ -26,8 +26,17 @@ static mdl_status fetch(const cli_args *args)
     if (cli_flag(args, "--json"))
         return cli_print_json(
             mdl_json_pack("{s:s, s:s}", "name", args->positional[1], "folder", found), false);
-    printf("%s is in %s; use --data %s:%s\n", args->positional[1], found, args->positional[1],
-           found);
+    cli_print(stdout, "%s is in %s; use --data %s:%s\n", args->positional[1], found,
+              args->positional[1], found);
+    return MDL_OK;
+}
+
+static mdl_status print_class(size_t number, const char *name, const size_t counts[3])
+{
+    char *shown;
+    MDL_TRY(mdl_text_escaped(name, MDL_TEXT_VISIBLE, &shown));
+    printf("  %3zu  %-24s %8zu %8zu %8zu\n", number, shown, counts[0], counts[1], counts[2]);
+    mdl_free(shown);
     return MDL_OK;
 }
 
@@ -50,7 +59,7 @@ static mdl_status classes_text(const mdl_data *data, json_t **list)
                                           (json_int_t)counts[0], "fitness", (json_int_t)counts[1],
                                           "test", (json_int_t)counts[2]));
         else
-            printf("  %3zu  %-24s %8zu %8zu %8zu\n", c, name, counts[0], counts[1], counts[2]);
+            MDL_TRY(print_class(c, name, counts));
     }
     return MDL_OK;
 }
@@ -74,11 +83,14 @@ static mdl_status print_info(const mdl_data *data, const char *source, bool json
                           (json_int_t)data->count[2], "classes", classes),
             true);
     }
-    printf("%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,
-           set->width, set->channels, data->height, data->width, data->channels);
+    cli_print(stdout, "%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,
+              set->width, set->channels, data->height, data->width, data->channels);
     printf("\n%-31s %8s %8s %8s\n", "class", "train", "held out", "test");
     MDL_TRY(classes_text(data, NULL));
     printf("%-31s %8zu %8zu %8zu\n", "all", data->count[0], data->count[1], data->count[2]);
+    if (set->damaged + data->test->damaged > 0)
+        printf("damaged and left out: %zu to train on, %zu to test on\n", set->damaged,
+               data->test->damaged);
     for (size_t c = 0; c < set->channels; c++)
         printf("channel %zu: mean %.4f, deviation %.4f (of 0 to 1)\n", c, (double)set->mean[c],
                (double)set->std[c]);

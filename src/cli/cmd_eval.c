@@ -234,8 +234,8 @@ static mdl_status report(const evaluation *e, bool json)
         mdl_json_update(&out, mdl_assessment_json(&e->look, &e->seen));
         return cli_print_json(out, false);
     }
-    printf("%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,
-           split_names[e->split], s->count);
+    cli_print(stdout, "%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,
+              split_names[e->split], s->count);
     printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * s->top1, 100 * interval.low,
            100 * interval.high);
     if (e->sound == MDL_OK)

@@ -28,9 +28,9 @@ static mdl_status run(const cli_args *args)
     }
     MDL_TRY(mdl_report_write(&job));
     if (job.html != NULL)
-        printf("The report is in %s and %s.\n", job.html, markdown);
+        cli_print(stdout, "The report is in %s and %s.\n", job.html, markdown);
     else
-        printf("The report is in %s/report.html and report.md.\n", job.folder);
+        cli_print(stdout, "The report is in %s/report.html and report.md.\n", job.folder);
     return MDL_OK;
 }
 

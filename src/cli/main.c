@@ -84,7 +84,8 @@ static int finish(const char *name, mdl_status status)
     if (status == MDL_OK || (status == MDL_IO && cli_nobody_reads()))
         return CLI_EXIT_OK;
     const char *detail = mdl_error_detail();
-    fprintf(stderr, "mendel %s: %s\n", name, detail[0] != '\0' ? detail : mdl_status_text(status));
+    fprintf(stderr, "mendel %s: ", name);
+    cli_print_message("", detail[0] != '\0' ? detail : mdl_status_text(status));
     return cli_exit_code(status);
 }
 

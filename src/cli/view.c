@@ -57,7 +57,7 @@ void cli_view_line(cli_view *view, const char *format, ...)
     va_list args;
     clear(view);
     va_start(args, format);
-    vfprintf(view->out, format, args);
+    cli_vprint(view->out, format, args);
     va_end(args);
     fprintf(view->out, "\n");
     flush(view);
@@ -66,13 +66,16 @@ void cli_view_line(cli_view *view, const char *format, ...)
 
 void cli_view_heading(cli_view *view, const char *format, ...)
 {
-    char text[600];
+    char text[2 * MDL_PATH_MAX];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    cli_view_line(view, "%s%s%s", view->colour ? "\033[1m" : "", text,
-                  view->colour ? "\033[0m" : "");
+    clear(view);
+    fprintf(view->out, "%s", view->colour ? "\033[1m" : "");
+    cli_print(view->out, "%s", text);
+    fprintf(view->out, "%s", view->colour ? "\033[0m" : "");
+    cli_view_line(view, "%s", "");
 }
 
 void cli_view_close(cli_view *view)
@@ -266,7 +269,7 @@ static void log_line(void *user, mdl_log_level level, const char *text)
     if (level == MDL_LOG_DEBUG)
         return;
     clear(user);
-    fprintf(stderr, "%s%s\n", level == MDL_LOG_WARN ? "warning: " : "", text);
+    cli_print_message(level == MDL_LOG_WARN ? "warning: " : "", text);
 }
 
 void cli_install_log(cli_view *view)

@@ -21,12 +21,10 @@ typedef struct naming { /* "cat, dog and 3 more" */
 
 static void add_to_message(naming *n, const char *name)
 {
-    char shown[80];
     if (n->count++ >= NAMED)
         return;
-    mdl_text_escape(name, MDL_TEXT_VISIBLE, shown, sizeof(shown));
-    n->used += (size_t)snprintf(n->text + n->used, sizeof(n->text) - n->used, "%s%s",
-                                n->used > 0 ? ", " : "", shown);
+    n->used += (size_t)snprintf(n->text + n->used, sizeof(n->text) - n->used, "%s%.79s",
+                                n->used > 0 ? ", " : "", name);
 }
 
 static const char *message(naming *n)
@@ -124,16 +122,43 @@ static mdl_status read_list(const char *text, const char *path, class_list *list
     return status;
 }
 
+/* The backslashes of a JSON text as \u005c: a header escapes "\x" in its values, which so never
+ * comes. */
+static mdl_status spell_backslashes(const char *text, char **out)
+{
+    static const char spelt[] = "\\u005c";
+    size_t size = strlen(text) + 1, used = 0;
+    for (const char *at = text; *at != '\0'; at++)
+        size += *at == '\\' ? sizeof(spelt) : 0;
+    MDL_TRY(mdl_alloc(size, 1, "class names", (void **)out));
+    for (const char *at = text; *at != '\0'; at++) {
+        if (at[0] == '\\' && at[1] == '\\') {
+            memcpy(*out + used, spelt, sizeof(spelt) - 1);
+            used += sizeof(spelt) - 1;
+            at++;
+            continue;
+        }
+        (*out)[used++] = *at;
+        if (*at == '\\')
+            (*out)[used++] = *++at;
+    }
+    return MDL_OK;
+}
+
 mdl_status mdl_classes_text(const mdl_data *data, char **out)
 {
+    char *text;
     *out = NULL;
     if (data->class_names == NULL)
         return MDL_OK;
     json_t *list = mdl_json_pack("[]");
     for (size_t i = 0; i < data->classes; i++)
         mdl_json_append(&list, mdl_json_pack("s", data->class_names[i]));
-    mdl_status status = mdl_json_text(list, JSON_COMPACT, out);
+    mdl_status status = mdl_json_text(list, JSON_COMPACT, &text);
     json_decref(list);
+    MDL_TRY(status);
+    status = spell_backslashes(text, out);
+    mdl_free(text);
     if (status == MDL_OK && strlen(*out) > TEXT_LIMIT) {
         mdl_log(MDL_LOG_WARN, "the names of the classes are too long for a checkpoint: it gets "
                               "none");
