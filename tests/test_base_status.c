@@ -43,7 +43,7 @@ static void detail_is_kept(void **state)
 static void long_detail_is_cut(void **state)
 {
     (void)state;
-    static char text[5000];
+    static char text[20000];
     memset(text, 'x', sizeof(text) - 1);
     assert_int_equal(mdl_fail(MDL_IO, "%s", text), MDL_IO);
     size_t length = strlen(mdl_error_detail());
