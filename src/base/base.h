@@ -158,7 +158,13 @@ mdl_status mdl_file_write(const char *path, const void *data, size_t size) MDL_M
  * called before any file is opened.  Bit i of the result: descriptor i was open. */
 unsigned mdl_standard_descriptors(void);
 
+/* A file to which is appended; close it with fclose.  After the flush its bytes are on the disk: to
+ * be called before anything else there counts on them. */
+mdl_status mdl_append_open(const char *path, FILE **out) MDL_MUST_CHECK;
+mdl_status mdl_append_flush(FILE *file, const char *path) MDL_MUST_CHECK;
+
 bool mdl_file_exists(const char *path);
+mdl_status mdl_file_size(const char *path, uint64_t *bytes) MDL_MUST_CHECK;
 /* Whether both paths lead to one file, which exists. */
 bool mdl_same_file(const char *first, const char *second);
 mdl_status mdl_make_folders(const char *path) MDL_MUST_CHECK; /* like mkdir -p */

@@ -20,8 +20,11 @@ static mdl_status fail_errno(const char *action, const char *path, int error)
         advice = "; raise the limit on file sizes (ulimit -f)";
     else if (error == EACCES || error == EPERM || error == EROFS)
         advice = "; choose a place that you may use, or change its permissions";
-    return mdl_fail(error == ENOENT ? MDL_NOT_FOUND : MDL_IO, "cannot %s %s: %s%s", action, path,
-                    strerror(error), advice);
+    return mdl_fail(error == ENOENT   ? MDL_NOT_FOUND
+                    : error == ENOMEM ? MDL_NO_MEMORY
+                                      : MDL_IO,
+                    "cannot %s %s: %s%s", action, path,
+                    error == ENOMEM ? "out of memory" : strerror(error), advice);
 }
 
 unsigned mdl_standard_descriptors(void)
@@ -163,6 +166,8 @@ struct mdl_atomic_file {
 static mdl_status resolve(const char *path, mdl_atomic_file *file)
 {
     char *real = realpath(path, NULL);
+    if (real == NULL && errno == ENOMEM) /* not that a link would be replaced */
+        return fail_errno("find", path, ENOMEM);
     mdl_status status =
         mdl_path(file->path, sizeof(file->path), "", "%s", real != NULL ? real : path);
     free(real);
@@ -346,12 +351,43 @@ mdl_status mdl_file_write(const char *path, const void *data, size_t size)
     return mdl_atomic_commit(file);
 }
 
+/* ---- files that grow ------------------------------------------------------------------------- */
+
+mdl_status mdl_append_open(const char *path, FILE **out)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    *out = fd >= 0 ? fdopen(fd, "ab") : NULL;
+    if (*out != NULL)
+        return MDL_OK;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    return fail_errno("append to", path, error);
+}
+
+mdl_status mdl_append_flush(FILE *file, const char *path)
+{
+    if (fflush(file) != 0 || fsync(fileno(file)) != 0)
+        return fail_errno("write", path, errno);
+    return MDL_OK;
+}
+
 /* ---- folders and paths --------------------------------------------------------------------- */
 
 bool mdl_file_exists(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0;
+}
+
+mdl_status mdl_file_size(const char *path, uint64_t *bytes)
+{
+    struct stat info;
+    *bytes = 0;
+    if (stat(path, &info) != 0)
+        return fail_errno("examine", path, errno);
+    *bytes = (uint64_t)info.st_size;
+    return MDL_OK;
 }
 
 bool mdl_same_file(const char *first, const char *second)

@@ -2,6 +2,8 @@
  * change, so that a folder which several versions or machines worked on says so:
  * {"by": [{"version", "revision", "compiler", "backend", "device", "threads", "tuned", "data"}]},
  * an empty entry where the folder is older than this record. */
+#include <dirent.h>
+#include <errno.h>
 #include <string.h>
 
 #include "experiment/runner_internal.h"
@@ -68,6 +70,23 @@ static mdl_status read_entries(const char *path, bool begun, json_t **entries)
             mdl_json_append(entries, mdl_json_pack("{}"));
     }
     return *entries != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
+}
+
+mdl_status mdl__has_begun(const char *folder, bool *begun)
+{
+    char path[MDL_PATH_MAX];
+    *begun = false;
+    DIR *list = opendir(folder);
+    if (list == NULL && errno == ENOENT)
+        return MDL_OK;
+    if (list == NULL)
+        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO, "cannot read the folder %s: %s",
+                        folder, strerror(errno));
+    for (const struct dirent *entry; !*begun && (entry = readdir(list)) != NULL;)
+        *begun = mdl_path(path, sizeof(path), folder, "%s/step.json", entry->d_name) == MDL_OK &&
+                 mdl_file_exists(path);
+    closedir(list);
+    return MDL_OK;
 }
 
 mdl_status mdl__write_made(const mdl__runner *r, bool begun)

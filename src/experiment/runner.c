@@ -290,11 +290,9 @@ mdl_status mdl__write_table(const char *folder, const mdl_table *table)
 
 mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun)
 {
-    char path[MDL_PATH_MAX];
     if (job->prepare != NULL)
         MDL_TRY(job->prepare(job->prepare_user));
-    MDL_TRY(mdl_path(path, sizeof(path), job->out, "config.yaml"));
-    *begun = mdl_file_exists(path);
+    MDL_TRY(mdl__has_begun(job->out, begun));
     MDL_TRY(mdl_run_write_config(job->out, MDL_RUN_EXPERIMENT, job->config));
     return remove_table(job->out);
 }

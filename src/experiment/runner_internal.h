@@ -138,7 +138,11 @@ mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch) MDL_MUST_C
 mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
 /* experiment.repeats: whole experiments with other seeds, and the table over them. */
 mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
-/* made.json: version, machine and data; `begun`: the folder was there before. */
+/* Whether a step of an experiment was begun in the folder.  What comes before the first step
+ * (config.yaml, tuning.json, made.json) is written anew until then: a kill between those files
+ * leaves no folder that looks older than it is. */
+mdl_status mdl__has_begun(const char *folder, bool *begun) MDL_MUST_CHECK;
+/* made.json: version, machine and data; `begun`: a step was begun in the folder before. */
 mdl_status mdl__write_made(const mdl__runner *r, bool begun) MDL_MUST_CHECK;
 /* The data was read: from here on the folder changes.  A table whose steps are about to change may
  * not stand beside them.  `begun`: there are steps in it, which stay. */

@@ -98,8 +98,8 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     mdl_scores_free(&average);
     if (status != MDL_OK || !s->lineage)
         return status;
-    if (fflush(s->lineage) != 0)
-        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_append_flush(s->lineage, path));
     MDL_TRY(mdl__write_winner(s, place, result->is_average));
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
     return mdl__merger_save(m, path, result->is_average ? "average" : "m2n2", winner);

@@ -102,7 +102,8 @@ typedef struct mdl_merge_job {
                                table beside it; NULL: neither */
     bool resume;
     bool begins_again; /* with resume: what another search saved (of other parents, by an older
-                          version) is replaced, with a warning; else it is refused */
+                          version), or what is damaged, is replaced, with a warning; else it is
+                          refused */
     const char *config_text;
     size_t eval_batch;   /* 0: default */
     size_t memory_limit; /* bytes, 0: none; the number of workers keeps it */

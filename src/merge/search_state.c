@@ -2,6 +2,7 @@
  * that was killed goes on exactly where its last saved state stands. */
 #include "merge/merge_internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -17,12 +18,8 @@ static mdl_status cut(const char *path, uint64_t bytes)
     if (bytes == 0)
         return mdl_file_write(path, "", 0);
     MDL_TRY(mdl_file_read(path, 0, &text, &size));
-    mdl_status status;
-    if (size < bytes)
-        status = mdl_fail(MDL_FORMAT,
-                          "%s has %zu bytes, the saved state says %llu: it does not belong to it",
-                          path, size, (unsigned long long)bytes);
-    else
+    mdl_status status = MDL_OK; /* not shorter: mdl__search_load has looked */
+    if (size > bytes)
         status = mdl_file_write(path, text, (size_t)bytes);
     mdl_free(text);
     return status;
@@ -51,8 +48,7 @@ mdl_status mdl__lineage_open(mdl__search *s)
     }
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
-    s->lineage = fopen(path, "abe");
-    return s->lineage ? MDL_OK : mdl_fail(MDL_IO, "cannot append to %s", path);
+    return mdl_append_open(path, &s->lineage);
 }
 
 static mdl_status add(mdl__search *s, const char *format, ...) MDL_PRINTF(2, 3);
@@ -65,7 +61,8 @@ static mdl_status add(mdl__search *s, const char *format, ...)
     int length = vfprintf(s->lineage, format, args);
     va_end(args);
     if (length < 0)
-        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
+                        "cannot write to %s/lineage.jsonl: %s", s->job->out, strerror(errno));
     s->lineage_bytes += (uint64_t)length;
     return MDL_OK;
 }
@@ -204,8 +201,8 @@ mdl_status mdl__search_save(mdl__search *s)
     mdl_state_writer *state = NULL;
     if (!s->lineage)
         return MDL_OK;
-    if (fflush(s->lineage) != 0) /* before the state that counts its bytes */
-        return mdl_fail(MDL_IO, "cannot write to %s/lineage.jsonl", s->job->out);
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_append_flush(s->lineage, path)); /* before the state that counts its bytes */
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
     MDL_TRY(mdl_state_create(path, &state));
     mdl_status status = put_all(s, state);
@@ -302,6 +299,34 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
     return MDL_OK;
 }
 
+/* Before the power failed, an older version did not wait until the lineage was on the disk. */
+static mdl_status check_lineage(const mdl__search *s, const mdl_state *state)
+{
+    char path[MDL_PATH_MAX];
+    counters saved;
+    uint64_t bytes = 0;
+    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
+    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    if (mdl_file_exists(path))
+        MDL_TRY(mdl_file_size(path, &bytes));
+    if (bytes >= saved.lineage_bytes)
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT,
+                    "%s has %llu bytes, the saved state counts on %llu: its end is lost%s", path,
+                    (unsigned long long)bytes, (unsigned long long)saved.lineage_bytes,
+                    s->job->begins_again
+                        ? ""
+                        : ", and the search cannot go on; begin it again (--overwrite instead of "
+                          "--resume), or give another --out");
+}
+
+/* Whether what was saved is of no use, so that who may begin again does. */
+static bool is_useless(mdl_status status)
+{
+    return status == MDL_CONFIG || status == MDL_FORMAT || status == MDL_CHECKSUM ||
+           status == MDL_NOT_FOUND;
+}
+
 mdl_status mdl__search_load(mdl__search *s, bool *found)
 {
     char path[MDL_PATH_MAX];
@@ -313,10 +338,14 @@ mdl_status mdl__search_load(mdl__search *s, bool *found)
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
     if (!mdl_file_exists(path))
         return MDL_OK;
-    MDL_TRY(mdl_state_read(path, &state));
-    settings(s, &fp);
-    mdl_status status = mdl_fingerprint_check(&fp, state, path);
-    if (status == MDL_CONFIG && s->job->begins_again) {
+    mdl_status status = mdl_state_read(path, &state);
+    if (status == MDL_OK) {
+        settings(s, &fp);
+        status = mdl_fingerprint_check(&fp, state, path);
+    }
+    if (status == MDL_OK)
+        status = check_lineage(s, state);
+    if (is_useless(status) && s->job->begins_again) {
         mdl_log(MDL_LOG_WARN, "the search begins again: %s", mdl_error_detail());
         mdl_state_free(state);
         return MDL_OK;
