@@ -141,6 +141,11 @@ mdl_status mdl_file_open(const char *path, int *fd) MDL_MUST_CHECK;
  * with mdl_free. */
 mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *size) MDL_MUST_CHECK;
 
+/* What the bytes of a file look like, for an error where another kind was expected: a phrase behind
+ * "FILE is" with what to do about it, such as "a git-lfs pointer, ...".  NULL where they look like
+ * nothing that is known, or like plain text.  Static. */
+const char *mdl_file_kind(const char *bytes, size_t size);
+
 /* A file written under a temporary name in the same folder; commit flushes it to the disk
  * (fsync of file and folder) and renames it over `path`.  Until then `path` is untouched. */
 typedef struct mdl_atomic_file mdl_atomic_file;

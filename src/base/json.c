@@ -153,6 +153,7 @@ json_t *mdl_json_pack(const char *format, ...)
 typedef struct text_buffer {
     char *text;
     size_t used, size;
+    bool failed; /* jansson goes on behind a key that could not be added, as if it had been */
 } text_buffer;
 
 static int add_text(const char *piece, size_t length, void *user)
@@ -161,9 +162,12 @@ static int add_text(const char *piece, size_t length, void *user)
     if (length >= b->size - b->used) {
         size_t grown = mdl_max_size(2 * b->size, b->used + length + 1);
         if (mdl_grow(b->size, grown, 1, "JSON", (void **)&b->text) != MDL_OK)
-            return -1;
-        b->size = grown;
+            b->failed = true;
+        else
+            b->size = grown;
     }
+    if (b->failed)
+        return -1;
     memcpy(b->text + b->used, piece, length);
     b->used += length;
     return 0;
@@ -176,7 +180,8 @@ mdl_status mdl_json_text(const json_t *json, size_t flags, char **out)
     mdl__json_prepare();
     MDL_TRY(mdl_grow(0, 256, 1, "JSON", (void **)&b.text));
     b.size = 256;
-    if (json != NULL && json_dump_callback(json, add_text, &b, flags | JSON_ENCODE_ANY) == 0) {
+    if (json != NULL && json_dump_callback(json, add_text, &b, flags | JSON_ENCODE_ANY) == 0 &&
+        !b.failed) {
         *out = b.text;
         return MDL_OK;
     }

@@ -8,7 +8,7 @@
 
 /* ---- safetensors ----------------------------------------------------------------------------- */
 
-/* Element types of files (the subset we read; we write F32, F64, I64, I32, U8). */
+/* Element types of files; weights may have the first four (we write F32, F64, I64, I32, U8). */
 typedef enum mdl_file_type {
     MDL_FILE_F32,
     MDL_FILE_F64,
@@ -16,7 +16,15 @@ typedef enum mdl_file_type {
     MDL_FILE_BF16,
     MDL_FILE_I64,
     MDL_FILE_I32,
-    MDL_FILE_U8
+    MDL_FILE_I16,
+    MDL_FILE_I8,
+    MDL_FILE_U64,
+    MDL_FILE_U32,
+    MDL_FILE_U16,
+    MDL_FILE_U8,
+    MDL_FILE_BOOL,
+    MDL_FILE_F8_E5M2,
+    MDL_FILE_F8_E4M3
 } mdl_file_type;
 
 typedef struct mdl_file_tensor {
@@ -32,17 +40,21 @@ typedef struct mdl_file_tensor {
 typedef struct mdl_safetensors { /* a file that was read, in memory */
     mdl_file_tensor *tensors;    /* in the order of their data */
     size_t n_tensors;
-    char **keys, **values; /* __metadata__ */
+    const mdl_file_tensor **by_name; /* [n_tensors], sorted by name */
+    char **keys, **values;           /* __metadata__ */
     size_t n_metadata;
     char *memory; /* the file */
     size_t size;
 } mdl_safetensors;
 
+/* What the format's own reader takes is taken, within these limits: a header of 100 MB and some
+ * 50,000 tensors, eight dimensions, whole bytes for each element, no name twice.  A file that is
+ * something else is called by its kind. */
 mdl_status mdl_safetensors_read(const char *path, mdl_safetensors **out) MDL_MUST_CHECK;
 void mdl_safetensors_free(mdl_safetensors *file);
 const mdl_file_tensor *mdl_safetensors_find(const mdl_safetensors *file, const char *name);
 const char *mdl_safetensors_metadata(const mdl_safetensors *file, const char *key); /* or NULL */
-/* Elements as float64, whatever the type; `out` holds tensor->count. */
+/* Elements as float64 (of the two types of 8 bits: NAN); `out` holds tensor->count. */
 void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);
 
 /* Write: tensors with `data` in native memory (name, type, rank, dim, data are read; count and

@@ -5,9 +5,13 @@
 
 #include "checkpoint/checkpoint.h"
 
-/* Bytes of one element, and the name in a file's header. */
+/* Of a safetensors file: bytes of the header's length, and the longest header. */
+enum { MDL__LENGTH_BYTES = 8, MDL__HEADER_LIMIT = 100000000 };
+
+/* Bytes of one element, and the name in a file's header; false where no type has it. */
 size_t mdl__file_type_size(mdl_file_type type);
 const char *mdl__file_type_name(mdl_file_type type);
+bool mdl__file_type_find(const char *name, mdl_file_type *out);
 /* "[10, 1280]" into `text`; returns text. */
 #define MDL__DIMS_TEXT 200
 const char *mdl__dims_text(int rank, const size_t *dim, char *text);

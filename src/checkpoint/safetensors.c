@@ -1,7 +1,7 @@
-/* Reading and writing safetensors files: 8 bytes of header length (little-endian), a JSON header
- * with type, shape and byte range of each tensor, then the data without gaps.  It knows nothing of
- * models.  Format: the published description in the safetensors project's README; as its own
- * reader does, headers over 100 MB, holes and overlaps are refused. */
+/* Reading safetensors files: 8 bytes of header length (little-endian), a JSON header with type,
+ * shape and byte range of each tensor, then the data without gaps.  It knows nothing of models.
+ * Format: the published description in the safetensors project's README; as its own reader does,
+ * headers over 100 MB, holes and overlaps are refused. */
 #include "checkpoint/checkpoint_internal.h"
 
 #include <jansson.h>
@@ -12,38 +12,7 @@
 #error "tensors are copied as they lie in memory: a big-endian machine needs byte swaps here"
 #endif
 
-enum { LENGTH_BYTES = 8, MAX_RANK = 8, HEADER_LIMIT = 100000000 };
-
-static const struct {
-    const char *name;
-    size_t size;
-} types[] = {
-    [MDL_FILE_F32] = {"F32", 4},   [MDL_FILE_F64] = {"F64", 8}, [MDL_FILE_F16] = {"F16", 2},
-    [MDL_FILE_BF16] = {"BF16", 2}, [MDL_FILE_I64] = {"I64", 8}, [MDL_FILE_I32] = {"I32", 4},
-    [MDL_FILE_U8] = {"U8", 1},
-};
-
-size_t mdl__file_type_size(mdl_file_type type)
-{
-    return types[type].size;
-}
-
-const char *mdl__file_type_name(mdl_file_type type)
-{
-    return types[type].name;
-}
-
-const char *mdl__dims_text(int rank, const size_t *dim, char *text)
-{
-    size_t used = (size_t)snprintf(text, MDL__DIMS_TEXT, "[");
-    for (int i = 0; i < rank; i++)
-        used += (size_t)snprintf(text + used, MDL__DIMS_TEXT - used, "%s%zu", i > 0 ? ", " : "",
-                                 dim[i]);
-    snprintf(text + used, MDL__DIMS_TEXT - used, "]");
-    return text;
-}
-
-/* ---- reading --------------------------------------------------------------------------------- */
+enum { MAX_RANK = 8, MAX_VALUES = 1 << 18 /* in a header, some 50,000 tensors */ };
 
 /* Where a tensor's bytes lie, for sorting before the pointers are set. */
 static int by_position(const void *a, const void *b)
@@ -71,14 +40,10 @@ static mdl_status read_type(const json_t *entry, mdl_file_tensor *tensor)
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     if (name == NULL)
         return mdl_fail(MDL_FORMAT, "tensor %s: \"dtype\" is missing or no string", tensor->name);
-    for (size_t i = 0; i < MDL_COUNT(types); i++) {
-        if (strcmp(name, types[i].name) == 0) {
-            tensor->type = (mdl_file_type)i;
-            return MDL_OK;
-        }
-    }
+    if (mdl__file_type_find(name, &tensor->type))
+        return MDL_OK;
     return mdl_fail(MDL_UNSUPPORTED,
-                    "tensor %s: type %s is not read; F32, F64, F16, BF16, I64, I32 and U8 are",
+                    "tensor %s: type %.40s is not read; weights are F32, F64, F16 or BF16",
                     tensor->name, name);
 }
 
@@ -100,13 +65,13 @@ static mdl_status read_shape(const json_t *entry, mdl_file_tensor *tensor)
             empty = true;
             continue;
         }
-        if (tensor->count > SIZE_MAX / types[tensor->type].size / tensor->dim[i])
+        if (tensor->count > SIZE_MAX / mdl__file_type_size(tensor->type) / tensor->dim[i])
             return mdl_fail(MDL_FORMAT, "tensor %s: the size overflows", tensor->name);
         tensor->count *= tensor->dim[i];
     }
     if (empty)
         tensor->count = 0;
-    tensor->bytes = tensor->count * types[tensor->type].size;
+    tensor->bytes = tensor->count * mdl__file_type_size(tensor->type);
     return MDL_OK;
 }
 
@@ -119,12 +84,13 @@ static mdl_status read_range(const json_t *entry, const char *data, size_t data_
         !json_size(json_array_get(range, 0), &begin) || !json_size(json_array_get(range, 1), &end))
         return mdl_fail(MDL_FORMAT, "tensor %s: \"data_offsets\" must be two sizes", tensor->name);
     if (begin > end || end > data_bytes)
-        return mdl_fail(MDL_FORMAT, "tensor %s: bytes %zu to %zu do not lie in the file's %zu",
-                        tensor->name, begin, end, data_bytes);
+        return mdl_fail(MDL_FORMAT, "tensor %s: bytes %zu to %zu do not lie in the file's %zu%s",
+                        tensor->name, begin, end, data_bytes,
+                        begin > end ? "" : "; the file is cut short, fetch or copy it again");
     if (end - begin != tensor->bytes) {
         char text[MDL__DIMS_TEXT];
         return mdl_fail(MDL_FORMAT, "tensor %s: %s of shape %s needs %zu bytes, the file gives %zu",
-                        tensor->name, types[tensor->type].name,
+                        tensor->name, mdl__file_type_name(tensor->type),
                         mdl__dims_text(tensor->rank, tensor->dim, text), tensor->bytes,
                         end - begin);
     }
@@ -134,6 +100,8 @@ static mdl_status read_range(const json_t *entry, const char *data, size_t data_
 
 static mdl_status read_metadata(const json_t *metadata, mdl_safetensors *file)
 {
+    if (json_is_null(metadata)) /* none, as where the key is missing */
+        return MDL_OK;
     if (!json_is_object(metadata))
         return mdl_fail(MDL_FORMAT, "__metadata__ is no map of texts");
     size_t n = json_object_size(metadata);
@@ -144,7 +112,10 @@ static mdl_status read_metadata(const json_t *metadata, mdl_safetensors *file)
     json_object_foreach((json_t *)metadata, key, value)
     {
         if (!json_is_string(value))
-            return mdl_fail(MDL_FORMAT, "__metadata__: the value of %s is no text", key);
+            return mdl_fail(MDL_FORMAT,
+                            "__metadata__: the value of %.200s is no text, as the format wants it: "
+                            "write numbers with quotation marks",
+                            key);
         file->n_metadata++; /* counted first: free releases what is not NULL */
         MDL_TRY(mdl_strdup(key, &file->keys[file->n_metadata - 1]));
         MDL_TRY(mdl_strdup(json_string_value(value), &file->values[file->n_metadata - 1]));
@@ -194,27 +165,118 @@ static mdl_status read_header(const json_t *header, const char *data, size_t dat
     return MDL_OK;
 }
 
-static mdl_status parse(mdl_safetensors *file)
+static int by_name(const void *a, const void *b)
 {
-    if (file->size < LENGTH_BYTES)
+    return strcmp((*(const mdl_file_tensor *const *)a)->name,
+                  (*(const mdl_file_tensor *const *)b)->name);
+}
+
+static mdl_status sort_names(mdl_safetensors *file)
+{
+    MDL_TRY(MDL_NEW(file->n_tensors + 1, "checkpoint tensors", &file->by_name));
+    for (size_t i = 0; i < file->n_tensors; i++)
+        file->by_name[i] = &file->tensors[i];
+    if (file->n_tensors > 1)
+        qsort((void *)file->by_name, file->n_tensors, sizeof(*file->by_name), by_name);
+    return MDL_OK;
+}
+
+/* Whether the first bytes are text of one line or more. */
+static bool is_text(const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < mdl_min_size(size, 512); i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if ((c < 0x20 && strchr("\t\n\r\f", c) == NULL) || c == 0 || c == 0x7f)
+            return false;
+    }
+    return size > 0;
+}
+
+/* The file is not of this format: say what it is. */
+static mdl_status refuse_kind(const mdl_safetensors *file)
+{
+    const char *kind = mdl_file_kind(file->memory, file->size);
+    if (kind == NULL && is_text(file->memory, file->size))
+        kind = strstr(file->memory, "\"weight_map\"") != NULL
+                   ? "the index of a checkpoint in several files, of which only one can be read"
+               : file->memory[strspn(file->memory, " \t\r\n")] == '{' ? "a JSON text"
+                                                                      : "a text file";
+    return kind == NULL ? MDL_OK
+                        : mdl_fail(MDL_FORMAT, "the file is %s (expected: safetensors)", kind);
+}
+
+/* The header's length, which must lie in the file, and its first character. */
+static mdl_status read_length(const mdl_safetensors *file, uint64_t *length)
+{
+    if (file->size < MDL__LENGTH_BYTES) {
+        MDL_TRY(refuse_kind(file));
         return mdl_fail(MDL_FORMAT, "%zu bytes are too short for a safetensors file", file->size);
-    uint64_t length = 0;
-    memcpy(&length, file->memory, LENGTH_BYTES);
-    if (length > HEADER_LIMIT || length > file->size - LENGTH_BYTES)
+    }
+    memcpy(length, file->memory, MDL__LENGTH_BYTES);
+    const char *text = file->memory + MDL__LENGTH_BYTES;
+    size_t left = file->size - MDL__LENGTH_BYTES;
+    bool braced = left > 0 && text[0] == '{';
+    if (*length > MDL__HEADER_LIMIT || *length > left) {
+        if (*length > MDL__HEADER_LIMIT || !braced)
+            MDL_TRY(refuse_kind(file));
         return mdl_fail(
             MDL_FORMAT,
-            "header length %llu: the file holds %zu bytes behind it, and %d are allowed",
-            (unsigned long long)length, file->size - LENGTH_BYTES, HEADER_LIMIT);
-    const char *text = file->memory + LENGTH_BYTES;
-    if (length == 0 || text[0] != '{')
-        return mdl_fail(MDL_FORMAT, "the header does not begin with '{': no safetensors file");
+            "header length %llu: the file holds %zu bytes behind it, and %d are allowed%s",
+            (unsigned long long)*length, left, MDL__HEADER_LIMIT,
+            *length <= MDL__HEADER_LIMIT && braced
+                ? "; the file is cut short, fetch or copy it again"
+                : "");
+    }
+    size_t blank = 0;
+    while (blank < *length && strchr(" \t\r\n", text[blank]) != NULL && text[blank] != '\0')
+        blank++;
+    if (blank < *length && text[blank] == '{')
+        return MDL_OK;
+    MDL_TRY(refuse_kind(file));
+    return mdl_fail(MDL_FORMAT, "the header does not begin with '{': no safetensors file");
+}
+
+/* JSON takes a hundred times its text in memory: what no model of ours has is not parsed. */
+static mdl_status limit_values(const char *header, size_t length)
+{
+    size_t values = 1;
+    for (size_t i = 0; i < length; i++)
+        values += header[i] == ',';
+    if (values <= MAX_VALUES)
+        return MDL_OK;
+    return mdl_fail(MDL_UNSUPPORTED,
+                    "the header lists %zu values, at most %d are read (some 50,000 tensors)",
+                    values, MAX_VALUES);
+}
+
+static mdl_status parse(mdl_safetensors *file)
+{
+    uint64_t length = 0;
+    MDL_TRY(read_length(file, &length));
+    const char *text = file->memory + MDL__LENGTH_BYTES;
     json_t *header;
+    MDL_TRY(limit_values(text, (size_t)length));
     mdl_status status = mdl_json_read(text, (size_t)length, JSON_REJECT_DUPLICATES, &header);
     if (status != MDL_OK)
         return mdl_fail_context(status, "header");
-    status = read_header(header, text + length, file->size - LENGTH_BYTES - (size_t)length, file);
+    status =
+        read_header(header, text + length, file->size - MDL__LENGTH_BYTES - (size_t)length, file);
     json_decref(header);
-    return status;
+    return status == MDL_OK ? sort_names(file) : status;
+}
+
+/* Where a folder is given, the checkpoint in it may be meant. */
+static mdl_status advise_folder(const char *path, mdl_status status)
+{
+    static const char *const leaves[] = {"final.safetensors", "merged.safetensors",
+                                         "model.safetensors"};
+    char inside[MDL_PATH_MAX], detail[1024];
+    snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
+    for (size_t i = 0; i < MDL_COUNT(leaves); i++)
+        if (mdl_path(inside, sizeof(inside), path, "%s", leaves[i]) == MDL_OK &&
+            mdl_file_exists(inside))
+            return mdl_fail(status, "%s; the checkpoint in it is %s", detail, inside);
+    return mdl_fail(status, "%s", detail);
 }
 
 mdl_status mdl_safetensors_read(const char *path, mdl_safetensors **out)
@@ -227,6 +289,8 @@ mdl_status mdl_safetensors_read(const char *path, mdl_safetensors **out)
         status = parse(file);
         if (status != MDL_OK)
             status = mdl_fail_context(status, "%s", path);
+    } else if (status == MDL_IO) {
+        status = advise_folder(path, status);
     }
     if (status != MDL_OK) {
         mdl_safetensors_free(file);
@@ -247,6 +311,7 @@ void mdl_safetensors_free(mdl_safetensors *file)
         mdl_free(file->values[i]);
     }
     mdl_free(file->tensors);
+    mdl_free((void *)file->by_name);
     mdl_free(file->keys);
     mdl_free(file->values);
     mdl_free(file->memory);
@@ -255,9 +320,16 @@ void mdl_safetensors_free(mdl_safetensors *file)
 
 const mdl_file_tensor *mdl_safetensors_find(const mdl_safetensors *file, const char *name)
 {
-    for (size_t i = 0; i < file->n_tensors; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0)
-            return &file->tensors[i];
+    size_t low = 0, high = file->n_tensors;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, file->by_name[middle]->name);
+        if (order == 0)
+            return file->by_name[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }
@@ -269,181 +341,4 @@ const char *mdl_safetensors_metadata(const mdl_safetensors *file, const char *ke
             return file->values[i];
     }
     return NULL;
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-
-static float float_of_bits(uint32_t bits)
-{
-    float value = 0.0f;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static double half_to_double(uint16_t bits)
-{
-    uint32_t sign = (uint32_t)(bits >> 15) << 31, exponent = (bits >> 10) & 31,
-             fraction = bits & 1023;
-    if (exponent == 0) { /* zero and subnormal: fraction * 2^-24, exact in float32 */
-        float magnitude = (float)fraction * 0x1p-24f;
-        return (double)(sign != 0 ? -magnitude : magnitude);
-    }
-    uint32_t wide = exponent == 31 ? 255 : exponent - 15 + 127;
-    return (double)float_of_bits(sign | wide << 23 | fraction << 13);
-}
-
-static double element(const mdl_file_tensor *tensor, size_t i)
-{
-    const char *at = (const char *)tensor->data + i * types[tensor->type].size;
-    union {
-        float f32;
-        double f64;
-        uint16_t u16;
-        int64_t i64;
-        int32_t i32;
-        uint8_t u8;
-    } value;
-    memcpy(&value, at, types[tensor->type].size);
-    switch (tensor->type) {
-    case MDL_FILE_F32:
-        return (double)value.f32;
-    case MDL_FILE_F64:
-        return value.f64;
-    case MDL_FILE_F16:
-        return half_to_double(value.u16);
-    case MDL_FILE_BF16:
-        return (double)float_of_bits((uint32_t)value.u16 << 16);
-    case MDL_FILE_I64:
-        return (double)value.i64;
-    case MDL_FILE_I32:
-        return (double)value.i32;
-    case MDL_FILE_U8:
-        return (double)value.u8;
-    }
-    return 0.0;
-}
-
-void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out)
-{
-    for (size_t i = 0; i < tensor->count; i++)
-        out[i] = element(tensor, i);
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-/* Elements of a tensor from its rank and dimensions; `bytes` likewise. */
-static mdl_status measure(const mdl_file_tensor *tensor, size_t *bytes)
-{
-    size_t total = types[tensor->type].size;
-    for (int i = 0; i < tensor->rank; i++) {
-        if (tensor->dim[i] != 0 && total > SIZE_MAX / tensor->dim[i])
-            return mdl_fail(MDL_INVALID, "tensor %s: the size overflows", tensor->name);
-        total *= tensor->dim[i];
-    }
-    *bytes = total;
-    return MDL_OK;
-}
-
-/* Put `value` (taken over) under a key that must be new, and UTF-8: it must be found again. */
-static mdl_status put_new(json_t **object, const char *key, json_t *value)
-{
-    const char *fault = json_object_get(*object, key) != NULL ? "occurs twice"
-                        : !mdl_text_is_utf8(key)              ? "is no UTF-8"
-                                                              : NULL;
-    if (fault != NULL) {
-        json_decref(value);
-        return mdl_fail(MDL_INVALID, "the name %s %s", key, fault);
-    }
-    mdl_json_set(object, key, value);
-    return MDL_OK;
-}
-
-static mdl_status describe(const mdl_file_tensor *tensor, size_t begin, size_t bytes,
-                           json_t **header)
-{
-    size_t end = begin + bytes;
-    json_t *shape = mdl_json_pack("[]");
-    for (int i = 0; i < tensor->rank; i++)
-        mdl_json_append(&shape, mdl_json_pack("I", (json_int_t)tensor->dim[i]));
-    return put_new(header, tensor->name,
-                   mdl_json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape",
-                                 shape, "data_offsets", (json_int_t)begin, (json_int_t)end));
-}
-
-static mdl_status fill_header(const mdl_file_tensor *tensors, size_t n_tensors,
-                              const char *const *keys, const char *const *values, size_t n_metadata,
-                              json_t **header)
-{
-    mdl_status status = MDL_OK;
-    json_t *metadata = mdl_json_pack("{}");
-    for (size_t i = 0; i < n_metadata && status == MDL_OK; i++)
-        status = put_new(&metadata, keys[i], mdl_json_pack("s", values[i]));
-    if (status == MDL_OK && n_metadata > 0)
-        status = put_new(header, "__metadata__", json_incref(metadata));
-    json_decref(metadata);
-    MDL_TRY(status);
-    size_t begin = 0;
-    for (size_t i = 0; i < n_tensors; i++) {
-        size_t bytes = 0;
-        MDL_TRY(measure(&tensors[i], &bytes));
-        MDL_TRY(describe(&tensors[i], begin, bytes, header));
-        begin += bytes;
-    }
-    return MDL_OK;
-}
-
-/* The header's text, padded with spaces so that the data begin at a multiple of 8 bytes.  Free
- * with mdl_free. */
-static mdl_status header_text(const json_t *header, char **out, size_t *length)
-{
-    MDL_TRY(mdl_json_text(header, JSON_COMPACT, out));
-    size_t used = strlen(*out);
-    *length = mdl_round_up(used, LENGTH_BYTES);
-    if (*length > HEADER_LIMIT)
-        return mdl_fail(MDL_INVALID, "the header of %zu bytes cannot be written", used);
-    MDL_TRY(mdl_grow(used, *length, 1, "checkpoint header", (void **)out));
-    memset(*out + used, ' ', *length - used);
-    return MDL_OK;
-}
-
-static mdl_status write_file(const char *path, const char *text, size_t length,
-                             const mdl_file_tensor *tensors, size_t n_tensors)
-{
-    mdl_atomic_file *file = NULL;
-    MDL_TRY(mdl_atomic_open(path, &file));
-    uint64_t length64 = length;
-    mdl_status status = mdl_atomic_write(file, &length64, LENGTH_BYTES);
-    if (status == MDL_OK)
-        status = mdl_atomic_write(file, text, length);
-    for (size_t i = 0; i < n_tensors && status == MDL_OK; i++) {
-        size_t bytes = 0;
-        status = measure(&tensors[i], &bytes);
-        if (status == MDL_OK)
-            status = mdl_atomic_write(file, tensors[i].data, bytes);
-    }
-    if (status != MDL_OK) {
-        mdl_atomic_abort(file);
-        return status;
-    }
-    return mdl_atomic_commit(file);
-}
-
-mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensors, size_t n_tensors,
-                                 const char *const *keys, const char *const *values,
-                                 size_t n_metadata)
-{
-    char *text = NULL;
-    size_t length = 0;
-    json_t *header = mdl_json_pack("{}");
-    mdl_status status = fill_header(tensors, n_tensors, keys, values, n_metadata, &header);
-    if (status == MDL_OK)
-        status = header_text(header, &text, &length);
-    if (status != MDL_OK)
-        status = mdl_fail_context(status, "writing %s", path);
-    else
-        status = write_file(path, text, length, tensors, n_tensors);
-    mdl_free(text);
-    json_decref(header);
-    return status;
 }

@@ -190,10 +190,20 @@ static mdl_status read_blocks(mdl_state *state, reader r)
     return r.left == 0 ? MDL_OK : mdl_fail(MDL_FORMAT, "%zu bytes behind the end mark", r.left);
 }
 
+static mdl_status refuse_kind(const char *bytes, size_t size)
+{
+    const char *kind = size < MAGIC_BYTES || memcmp(bytes, magic, MAGIC_BYTES) != 0
+                           ? mdl_file_kind(bytes, size)
+                           : "cut short";
+    if (kind != NULL)
+        return mdl_fail(MDL_FORMAT, "not a resume state: the file is %s", kind);
+    return mdl_fail(MDL_FORMAT, "not a resume state (it does not begin with %s)", magic);
+}
+
 static mdl_status parse(mdl_state *state, size_t size)
 {
     if (size < MAGIC_BYTES + DIGEST_BYTES || memcmp(state->memory, magic, MAGIC_BYTES) != 0)
-        return mdl_fail(MDL_FORMAT, "not a resume state (it does not begin with %s)", magic);
+        return refuse_kind(state->memory, size);
     unsigned char digest[EVP_MAX_MD_SIZE];
     size_t signed_bytes = size - DIGEST_BYTES;
     if (EVP_Digest(state->memory, signed_bytes, digest, NULL, EVP_sha256(), NULL) != 1)

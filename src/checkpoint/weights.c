@@ -286,21 +286,34 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
     mdl__layout_from_file(param, scratch, ours + param->offset);
 }
 
-static bool is_expected(const mdl_graph *graph, const char *name)
+static void mark_expected(const mdl_safetensors *file, const char *name, bool *expected)
+{
+    const mdl_file_tensor *tensor = mdl_safetensors_find(file, name);
+    if (tensor != NULL)
+        expected[tensor - file->tensors] = true;
+}
+
+/* List what the file has and the model has not. */
+static mdl_status list_unexpected(const mdl_safetensors *file, const mdl_graph *graph,
+                                  name_list *list)
 {
     char tracked[128];
-    for (size_t i = 0; i < mdl_graph_param_count(graph); i++) {
-        if (strcmp(mdl_graph_param_at(graph, i)->name, name) == 0)
-            return true;
-    }
+    bool *expected = NULL;
+    MDL_TRY(MDL_NEW(file->n_tensors + 1, "checkpoint", &expected));
+    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
+        mark_expected(file, mdl_graph_param_at(graph, i)->name, expected);
     for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++) {
         const mdl_param *buffer = mdl_graph_buffer_at(graph, i);
-        if (strcmp(buffer->name, name) == 0 && buffer->role != MDL_ROLE_CARRY)
-            return true;
-        if (tracked_name(buffer, tracked, sizeof(tracked)) && strcmp(tracked, name) == 0)
-            return true;
+        if (buffer->role != MDL_ROLE_CARRY)
+            mark_expected(file, buffer->name, expected);
+        if (tracked_name(buffer, tracked, sizeof(tracked)))
+            mark_expected(file, tracked, expected);
     }
-    return false;
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (!expected[i])
+            list_add(list, file->tensors[i].name, "");
+    mdl_free(expected);
+    return MDL_OK;
 }
 
 static mdl_status report(const char *path, const mismatch *wrong)
@@ -346,11 +359,9 @@ mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const
         if (buffer->role != MDL_ROLE_CARRY)
             take_param(file, buffer, scratch, buffers, &wrong);
     }
-    for (size_t i = 0; i < file->n_tensors; i++) {
-        if (!is_expected(graph, file->tensors[i].name))
-            list_add(&wrong.unexpected, file->tensors[i].name, "");
-    }
-    status = report(path, &wrong); /* nothing is uploaded unless all of it fits */
+    status = list_unexpected(file, graph, &wrong.unexpected);
+    if (status == MDL_OK)
+        status = report(path, &wrong); /* nothing is uploaded unless all of it fits */
     if (status == MDL_OK)
         status = upload_arena(weights->params, params);
     if (status == MDL_OK)
