@@ -193,23 +193,24 @@ exists e/merged.safetensors e/lineage.jsonl e/config.yaml
 expect 2 evolve
 expect 2 evolve a/final.safetensors --data digits --out e
 says err 'at least two checkpoints'
-expect 5 evolve a/final.safetensors c/final.safetensors --data digits --memory-limit 1KB --out e
+expect 5 evolve a/final.safetensors c/final.safetensors --data digits --memory-limit 1KB --out e --overwrite
 says err 'the limit is 1000'
 
 # A call that cannot be right leaves what an older one made.
 evolved='--data digits --out e --set merge.evaluations=8'
+over=--overwrite
 expect 0 train $small --set model.hidden=24 --set train.max_steps=1 --data digits --out wide
 sums=$(cat e/merged.safetensors e/lineage.jsonl e/config.yaml e/resume.state | sha256sum)
 echo table >e/tuning.json
-expect 3 evolve a/final.safetensors wide/final.safetensors $evolved
-expect 3 evolve a/final.safetensors missing.safetensors $evolved
-expect 2 evolve a/final.safetensors c/final.safetensors $evolved --method cma-es
-expect 2 evolve a/final.safetensors b/final.safetensors c/final.safetensors $evolved --method line
-expect 2 evolve a/final.safetensors c/final.safetensors $evolved --method ga-no-crossover
-expect 2 evolve e/merged.safetensors c/final.safetensors $evolved
-says err 'the winner would be written over it'
+expect 3 evolve a/final.safetensors wide/final.safetensors $evolved $over
+expect 3 evolve a/final.safetensors missing.safetensors $evolved $over
+expect 2 evolve a/final.safetensors c/final.safetensors $evolved $over --method cma-es
+expect 2 evolve a/final.safetensors b/final.safetensors c/final.safetensors $evolved $over --method line
+expect 2 evolve a/final.safetensors c/final.safetensors $evolved $over --method ga-no-crossover
+expect 2 evolve e/merged.safetensors c/final.safetensors $evolved $over
+says err 'the run would write over it'
 ln -s e/merged.safetensors linked.safetensors
-expect 2 evolve c/final.safetensors linked.safetensors $evolved
+expect 2 evolve c/final.safetensors linked.safetensors $evolved $over
 says err 'choose another folder'
 says e/tuning.json table
 rm e/tuning.json
@@ -235,7 +236,7 @@ expect 0 eval strange/final.safetensors --set data.source=synthetic:50
 printf 'data:\n  source: synthetic:100\n' >named.yaml
 expect 0 eval strange/final.safetensors --config named.yaml
 for source in digits synthetic:100; do # only the full intensity tells
-    expect 0 train $small --set train.max_steps=1 --set data.normalize=unit --data $source --out unit
+    expect 0 train $small --set train.max_steps=1 --set data.normalize=unit --data $source --out unit --overwrite
     expect $([ $source = digits ] && echo 0 || echo 2) eval unit/final.safetensors
 done
 

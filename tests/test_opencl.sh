@@ -92,7 +92,7 @@ done
 rm -r cache
 expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told
 says err 'opencl: first use of'
-expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told
+expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told --overwrite
 grep -q 'first use of' err && fail 'a second start tells of a first use'
 
 steps='--set train.max_steps=4 --set train.save_every=1 --set train.ema=0.9'
@@ -166,9 +166,9 @@ for kind in plain hybrid; do
     {
         expect 0 plan --config tiny.yaml $more --backend opencl --json
         cp out plan
-        expect 0 train --config tiny.yaml $more --set train.max_steps=1 --backend opencl --json --out m
+        expect 0 train --config tiny.yaml $more --set train.max_steps=1 --backend opencl --json --out m --overwrite
         cp out one
-        expect 0 train --config tiny.yaml $more --set train.max_steps=3 --backend opencl --json --out m
+        expect 0 train --config tiny.yaml $more --set train.max_steps=3 --backend opencl --json --out m --overwrite
     }
     [ "$(number plan total)" -eq "$(number out allocated_bytes)" ] ||
         fail "$kind: planned $(number plan total) bytes, allocated $(number out allocated_bytes)"

@@ -265,23 +265,3 @@ mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **dev
         MDL_TRY(match_classes(checkpoint, config, *data));
     return mdl_config_use_data(config, *data);
 }
-
-void cli_default_out(const char *config_file, const char *otherwise, char *out, size_t size)
-{
-    const char *name = config_file != NULL ? config_file : otherwise;
-    const char *slash = strrchr(name, '/');
-    name = slash != NULL ? slash + 1 : name;
-    size_t length = strcspn(name, "."); /* train.yaml */
-    snprintf(out, size, "runs/%.*s", (int)length, length > 0 ? name : otherwise);
-}
-
-mdl_status cli_write_config(const char *out, const mdl_config *config)
-{
-    char path[MDL_PATH_MAX], *text;
-    MDL_TRY(mdl_make_folders(out));
-    MDL_TRY(mdl_path(path, sizeof(path), out, "config.yaml"));
-    MDL_TRY(mdl_config_text(config, &text));
-    mdl_status status = mdl_file_write(path, text, strlen(text));
-    mdl_free(text);
-    return status;
-}

@@ -90,9 +90,11 @@ const cli_command *cli_find_command(const char *name); /* NULL: there is none */
     {                                                                                              \
         "--json", 0, NULL, "print the result as JSON; progress goes to stderr"                     \
     }
-#define CLI_RESUME_OPTION                                                                          \
+#define CLI_RUN_OPTIONS                                                                            \
+    {"--out", 'o', "DIR", "folder of the run (default: a new one, runs/<configuration's name>)"},  \
+        {"--resume", 0, NULL, "go on where it stopped; starts anew where nothing is saved"},       \
     {                                                                                              \
-        "--resume", 0, NULL, "go on where it stopped; starts anew where nothing is saved"          \
+        "--overwrite", 0, NULL, "replace the run in the folder: all that it wrote, nothing else"   \
     }
 
 /* Parse argv[0 .. argc) of a command.  "--name=value" and "--name value" are alike; "--" ends the
@@ -119,10 +121,6 @@ mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **dev
                     mdl_data **data);
 /* What --backend takes for the first GPU that can be used; false: there is none. */
 bool cli_find_gpu(char *text, size_t size);
-/* "runs/<name of the file without its ending>", or runs/<otherwise>. */
-void cli_default_out(const char *config_file, const char *otherwise, char *out, size_t size);
-/* OUT/config.yaml. */
-mdl_status cli_write_config(const char *out, const mdl_config *config);
 
 /* --method of the commands that align: weights where nothing is said. */
 mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
@@ -163,6 +161,48 @@ const char *cli_duration(double seconds, char *text, size_t size);
 const char *cli_bytes(double bytes, char *text, size_t size);
 /* The current bar's view, so that a log line does not run into it. */
 void cli_install_log(cli_view *view);
+
+/* ---- where results go ------------------------------------------------------------------------
+ */
+
+typedef struct cli_inputs { /* what a command reads, all borrowed */
+    const cli_args *args;   /* its checkpoints, --config, --trunk */
+    const mdl_config *config;
+    bool starts; /* it reads train.init */
+} cli_inputs;
+
+typedef struct cli_run { /* the folder of a train, evolve or experiment */
+    mdl_run_kind kind;
+    char out[MDL_PATH_MAX];
+    bool numbered; /* a new folder: `out` is its name without a number until it is claimed */
+    bool resume, overwrite; /* as the user said */
+    bool goes_on;           /* a run of this kind is there, and is gone on with */
+    unsigned removed;       /* kinds of the runs that --overwrite removes */
+    mdl_lock *lock;
+    cli_view *view; /* for what is told; set by the command */
+} cli_run;
+
+/* Which folder: --out, or runs/<name of the configuration, else `otherwise`>: a new one by number,
+ * or with --resume (and always for an experiment, where `config` is the same) the newest that holds
+ * such a run.  Changes nothing. */
+mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *otherwise,
+                        const mdl_config *config, cli_run *run);
+/* Own the folder for the run.  Refused, before anything in it changes: where another process has
+ * it, where it holds a run (of another kind; or of this one without --resume or --overwrite), where
+ * something in it that is an input or nobody's run would be written over, among the data. */
+mdl_status cli_run_claim(cli_run *run, const cli_inputs *inputs);
+/* What --overwrite removes goes now: a `prepare` of the library's jobs, with the cli_run as user.
+ */
+mdl_status cli_run_begin(void *run);
+void cli_run_close(cli_run *run);
+
+/* Fail where a file that is to be written is an input, or (without --overwrite) one that a run
+ * wrote, or in a folder that is in use. */
+mdl_status cli_check_output(const char *out, const cli_inputs *inputs);
+#define CLI_REPLACE_OPTION                                                                         \
+    {                                                                                              \
+        "--overwrite", 0, NULL, "write the file even where it is one of a run that has ended"      \
+    }
 
 /* Print JSON on a line (or indented) and give it back; NULL is an error. */
 struct json_t;

@@ -31,6 +31,8 @@ static mdl_status align(alignment *a, const cli_args *args)
     bool with_data = a->method == MDL_ALIGN_ACTIVATIONS || cli_flag(args, "--data");
     const char *second = args->positional[1];
     MDL_TRY(cli_config(args, second, &a->config));
+    cli_inputs inputs = {.args = args, .config = &a->config};
+    MDL_TRY(cli_check_output(a->out, &inputs));
     MDL_TRY(cli_open(&a->config, second, &a->device, with_data ? &a->data : NULL));
     if (!with_data && a->config.model.height == 0)
         MDL_TRY(mdl_config_assume_data(&a->config));
@@ -88,6 +90,7 @@ static const cli_option options[] = {
     CLI_SEED_OPTION,
     {"--method", 0, "NAME", "weights (default) or activations, which needs --data"},
     {"--out", 'o', "FILE", "checkpoint to write: B, renumbered"},
+    CLI_REPLACE_OPTION,
     CLI_JSON_OPTION,
 };
 

@@ -5,6 +5,18 @@
 
 #include "cli/commands.h"
 
+/* One download at a time, and not among the files of a run. */
+static mdl_status own_folder(const char *folder, mdl_lock **lock)
+{
+    unsigned kinds;
+    MDL_TRY(mdl_run_kinds(folder, &kinds));
+    MDL_TRY(mdl_run_check_place(folder, false, false));
+    if (kinds != 0)
+        return mdl_fail(MDL_CONFIG, "option --to: %s holds %s: choose another folder", folder,
+                        mdl_run_name(kinds));
+    return mdl_lock_take(folder, lock);
+}
+
 static mdl_status fetch(const cli_args *args)
 {
     const char *to = cli_value(args, "--to");
@@ -20,7 +32,10 @@ static mdl_status fetch(const cli_args *args)
         .progress = cli_fetch_progress,
         .user = &view,
     };
+    mdl_lock *lock;
+    MDL_TRY(own_folder(options.folder, &lock));
     mdl_status status = mdl_fetch(args->positional[1], &options, found, sizeof(found));
+    mdl_lock_release(lock);
     cli_view_close(&view);
     MDL_TRY(status);
     if (cli_flag(args, "--json"))

@@ -140,6 +140,9 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     if (options.steps > MDL_MAX_SUPERVISION)
         return mdl_fail(MDL_CONFIG, "option --steps: expected at most %d", MDL_MAX_SUPERVISION);
     MDL_TRY(cli_config(args, e->checkpoint, &e->config));
+    cli_inputs inputs = {.args = args, .config = &e->config};
+    if (predictions != NULL)
+        MDL_TRY(cli_check_output(predictions, &inputs));
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
     /* The temperature needs held-out images, which lie on the train side. */
     e->config.data.test_only = e->split == MDL_SPLIT_TEST && !e->look.calibration;
@@ -280,6 +283,7 @@ static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     {"--split", 0, "NAME", "train, fitness or test (default: test)"},
     {"--predictions", 'p', "FILE", "write index, label, predicted class and logits as CSV"},
+    CLI_REPLACE_OPTION,
     {"--steps", 0, "N", "supervision steps of the TRM (default: as trained)"},
     {"--batch", 0, "N", "images at once"},
     {"--calibration", 0, NULL, "ECE, Brier, log-likelihood; temperature fitted on held-out images"},

@@ -10,7 +10,7 @@ typedef struct evolution { /* all that one run of the command holds */
     mdl_device *device;
     mdl_data *data;
     char *text, *whole; /* configuration for the checkpoint, and for the folder */
-    char out[MDL_PATH_MAX];
+    cli_run run;
     bool json;
     const char *title; /* of the method */
     cli_view view;
@@ -25,7 +25,7 @@ static mdl_status test_winner(evolution *e, double *top1)
     mdl_weights weights = {0};
     mdl_scores scores = {0};
     char path[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(path, sizeof(path), e->out, "merged.safetensors"));
+    MDL_TRY(mdl_path(path, sizeof(path), e->run.out, "merged.safetensors"));
     MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(evaluator);
     mdl_status status = mdl_safetensors_read(path, &file);
@@ -50,7 +50,7 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
     MDL_TRY(test_winner(e, &top1));
     if (e->json)
         return cli_print_json(
-            mdl_json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->out,
+            mdl_json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->run.out,
                           "evaluations", (json_int_t)result->evaluations, "fitness_top1",
                           result->fitness_top1, "fitness_loss", result->fitness_loss, "is_average",
                           result->is_average, "seconds", result->seconds, "test_top1", top1,
@@ -65,7 +65,8 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
         result->seconds > 0 ? (double)result->evaluations / result->seconds : 0, result->workers,
         result->is_average ? " (the uniform average, which no child beat)" : "",
         100 * result->fitness_top1, 100 * top1);
-    cli_view_line(&e->view, "see merged.safetensors, lineage.jsonl and winner.json in %s", e->out);
+    cli_view_line(&e->view, "see merged.safetensors, lineage.jsonl and winner.json in %s",
+                  e->run.out);
     return MDL_OK;
 }
 
@@ -101,15 +102,16 @@ static mdl_status evolve(evolution *e, const cli_args *args)
     bool scratch = e->config.merge.from_scratch > 0;
     MDL_TRY(warn_of_parents(args));
     MDL_TRY(cli_open(&e->config, scratch ? NULL : args->positional[0], &e->device, &e->data));
-    MDL_TRY(mdl_path(state, sizeof(state), e->out, "resume.state"));
-    if (cli_flag(args, "--resume") && mdl_file_exists(state))
-        MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->out, true));
+    MDL_TRY(mdl_path(state, sizeof(state), e->run.out, "resume.state"));
+    if (e->run.resume && mdl_file_exists(state))
+        MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->run.out, true));
     MDL_TRY(mdl_config_model_text(&e->config, &e->text));
-    MDL_TRY(mdl_config_text(&e->config, &e->whole));
+    MDL_TRY(mdl_run_config_text(MDL_RUN_SEARCH, &e->config, &e->whole));
     cli_view_heading(&e->view, "%s: %zu %s, archive of %zu, on %s", e->title,
                      scratch ? e->config.merge.from_scratch : args->n_positional,
                      scratch ? "random models" : "checkpoints", e->config.merge.archive,
                      e->config.data.source);
+    cli_view_line(&e->view, "into %s", e->run.out);
     mdl_merge_job job = {
         .model = &e->config.model,
         .merge = &e->config.merge,
@@ -118,9 +120,12 @@ static mdl_status evolve(evolution *e, const cli_args *args)
         .seed = e->config.run.seed,
         .parents = args->positional,
         .n_parents = args->n_positional,
-        .out = e->out,
+        .out = e->run.out,
         .out_config = e->whole,
-        .resume = cli_flag(args, "--resume"),
+        .lock = e->run.lock,
+        .prepare = cli_run_begin,
+        .prepare_user = &e->run,
+        .resume = e->run.resume,
         .config_text = e->text,
         .memory_limit = e->config.run.memory_limit,
         .progress = cli_merge_progress,
@@ -144,11 +149,8 @@ static mdl_status choose_method(evolution *e, const char *name)
 static mdl_status run(const cli_args *args)
 {
     evolution e = {.json = cli_flag(args, "--json")};
-    const char *out = cli_value(args, "--out");
-    if (out != NULL)
-        snprintf(e.out, sizeof(e.out), "%s", out);
-    else
-        cli_default_out(cli_value(args, "--config"), "evolve", e.out, sizeof(e.out));
+    cli_inputs inputs = {.args = args, .config = &e.config};
+    MDL_TRY(cli_run_find(args, MDL_RUN_SEARCH, "evolve", NULL, &e.run));
     MDL_TRY(cli_config(args, args->n_positional > 0 ? args->positional[0] : NULL, &e.config));
     MDL_TRY(choose_method(&e, cli_value(args, "--method")));
     if (args->n_positional < 2 && e.config.merge.from_scratch == 0)
@@ -156,12 +158,16 @@ static mdl_status run(const cli_args *args)
                         "expected at least two checkpoints to cross, or merge.from_scratch");
     cli_view_open(&e.view, e.json);
     cli_install_log(&e.view);
-    mdl_status status = evolve(&e, args);
+    e.run.view = &e.view;
+    mdl_status status = cli_run_claim(&e.run, &inputs);
+    if (status == MDL_OK)
+        status = evolve(&e, args);
     cli_view_close(&e.view);
     mdl_free(e.text);
     mdl_free(e.whole);
     mdl_data_close(e.data);
     mdl_device_close(e.device);
+    cli_run_close(&e.run);
     return status;
 }
 
@@ -170,8 +176,7 @@ static const cli_option options[] = {
     CLI_SEED_OPTION,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: so many children at a time as fit"},
     {"--method", 0, "NAME", "a way of those above, by the keys of the configuration it changes"},
-    {"--out", 'o', "DIR", "folder of the run (default: runs/<name of the configuration>)"},
-    CLI_RESUME_OPTION,
+    CLI_RUN_OPTIONS,
     CLI_JSON_OPTION,
 };
 

@@ -21,16 +21,22 @@ static void write_report(const char *out, cli_view *view)
         mdl_log(MDL_LOG_WARN, "no report: %s; later: mendel report %s", mdl_error_detail(), out);
 }
 
-static mdl_status experiment(const mdl_config *config, const char *out, bool json, cli_view *view)
+static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, cli_view *view)
 {
+    const char *out = run->out;
     mdl_train_events train = cli_train_events(view);
     mdl_experiment_events events = {.stage = stage,
                                     .train = &train,
                                     .merge = cli_merge_progress,
                                     .assess = cli_assess_progress,
                                     .user = view};
-    mdl_experiment_job job = {
-        .config = config, .out = out, .revision = CLI_REVISION, .events = &events};
+    mdl_experiment_job job = {.config = config,
+                              .out = out,
+                              .lock = run->lock,
+                              .prepare = cli_run_begin,
+                              .prepare_user = run,
+                              .revision = CLI_REVISION,
+                              .events = &events};
     mdl_table table = {.title = ""};
     char *text = NULL;
     mdl_status status = mdl_experiment_run(&job, &table);
@@ -47,33 +53,54 @@ static mdl_status experiment(const mdl_config *config, const char *out, bool jso
     return status;
 }
 
+/* Where it goes, and what becomes of what is there. */
+static mdl_status tell_folder(const cli_run *run, const mdl_config *config, cli_view *view)
+{
+    bool differs = false;
+    char first[512];
+    if (run->goes_on)
+        MDL_TRY(mdl_run_differs(run->out, config, &differs, first, sizeof(first)));
+    cli_view_line(view, run->goes_on ? "goes on in %s" : "into %s", run->out);
+    if (differs)
+        cli_view_line(view, "another configuration than before (%s): what depends on it runs again",
+                      first);
+    return MDL_OK;
+}
+
 static mdl_status run(const cli_args *args)
 {
     cli_args with_file = *args;
-    char name[MDL_PATH_MAX];
     mdl_config config;
     cli_view view;
+    cli_run folder;
     bool json = cli_flag(args, "--json");
     MDL_TRY(cli_expect(args, 0, 1, "one configuration"));
     if (args->n_positional == 1) {
         with_file.items[with_file.n_items].name = "--config";
         with_file.items[with_file.n_items++].value = args->positional[0];
     }
-    const char *file = cli_value(&with_file, "--config"), *out = cli_value(args, "--out");
-    if (file == NULL)
+    if (cli_value(&with_file, "--config") == NULL)
         return mdl_fail(MDL_CONFIG, "expected a configuration, e.g. configs/quickstart.yaml");
-    MDL_TRY(cli_config(&with_file, NULL, &config));
-    cli_default_out(file, "experiment", name, sizeof(name));
     cli_view_open(&view, json);
     cli_install_log(&view);
-    return experiment(&config, out != NULL ? out : name, json, &view);
+    MDL_TRY(cli_config(&with_file, NULL, &config));
+    MDL_TRY(cli_run_find(&with_file, MDL_RUN_EXPERIMENT, "experiment", &config, &folder));
+    cli_inputs inputs = {.args = &with_file, .config = &config, .starts = true};
+    folder.view = &view;
+    mdl_status status = cli_run_claim(&folder, &inputs);
+    if (status == MDL_OK)
+        status = tell_folder(&folder, &config, &view);
+    if (status == MDL_OK)
+        status = experiment(&config, &folder, json, &view);
+    cli_run_close(&folder);
+    return status;
 }
 
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
-    {"--out", 'o', "DIR", "folder (default: runs/<name of the configuration>)"},
+    CLI_RUN_OPTIONS,
     CLI_JSON_OPTION,
 };
 
@@ -84,7 +111,10 @@ const cli_command cli_cmd_experiment = {
     .text =
         "A: the baseline, B: the hybrid, each with experiment.seeds seeds; C: M2N2 on their\n"
         "checkpoints.  The test split comes last and chooses nothing.  Stopped, it goes on where\n"
-        "it was; a finished step is not run again unless its configuration changed.  With\n"
+        "it was (with or without --resume); a finished step is not run again unless its\n"
+        "configuration changed.  Without --out it goes on in the newest runs/NAME, runs/NAME-2 "
+        "and\n"
+        "so on whose configuration is the same, else in a new one.  With\n"
         "experiment.trunk_epochs the parents are children of one trunk, with experiment.repeats\n"
         "all of it runs several times; see configs/fuse-cifar10.yaml and fuse-repeats.yaml.  With\n"
         "merge.from_scratch or experiment.specialists it is the M2N2 paper's experiment: all\n"

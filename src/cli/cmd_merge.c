@@ -76,6 +76,9 @@ static mdl_status merge(const cli_args *args, merging *m)
 {
     bool with_data = m->method == GREEDY || m->method == ENSEMBLE || cli_flag(args, "--data");
     MDL_TRY(cli_config(args, args->positional[0], &m->config));
+    cli_inputs inputs = {.args = args, .config = &m->config};
+    if (m->out != NULL)
+        MDL_TRY(cli_check_output(m->out, &inputs));
     MDL_TRY(cli_open(&m->config, args->positional[0], &m->device, with_data ? &m->data : NULL));
     if (!with_data && m->config.model.height == 0)
         MDL_TRY(mdl_config_assume_data(&m->config));
@@ -128,6 +131,7 @@ static const cli_option options[] = {
     {"--density", 0, "D", "ties, dare: part of the changes that is kept (default: 0.2, 0.1)"},
     {"--scale", 0, "L", "ties, dare: what the merged change is multiplied by (default: 1)"},
     {"--out", 'o', "FILE", "checkpoint to write"},
+    CLI_REPLACE_OPTION,
 };
 
 const cli_command cli_cmd_merge = {

@@ -19,6 +19,9 @@ static mdl_status walk(line *l, const cli_args *args)
     size_t points;
     MDL_TRY(cli_number(args, "--points", 2, 11, &points));
     MDL_TRY(cli_config(args, args->positional[0], &l->config));
+    cli_inputs inputs = {.args = args, .config = &l->config};
+    if (cli_value(args, "--out") != NULL)
+        MDL_TRY(cli_check_output(cli_value(args, "--out"), &inputs));
     MDL_TRY(cli_open(&l->config, args->positional[0], &l->device, &l->data));
     MDL_TRY(mdl_config_model_text(&l->config, &l->text));
     mdl_merge_job job = {
@@ -100,6 +103,7 @@ static const cli_option options[] = {
     {"--points", 0, "N", "on the line, both ends counted (default: 11)"},
     {"--method", 0, "NAME", "of alignment: weights (default) or activations"},
     {"--out", 'o', "FILE", "write the line as JSON"},
+    CLI_REPLACE_OPTION,
     CLI_JSON_OPTION,
 };
 

@@ -13,6 +13,8 @@ static mdl_status recalibrate(recalibration *r, const cli_args *args, const char
     size_t images;
     MDL_TRY(cli_number(args, "--images", 1, 0, &images));
     MDL_TRY(cli_config(args, args->positional[0], &r->config));
+    cli_inputs inputs = {.args = args, .config = &r->config};
+    MDL_TRY(cli_check_output(out, &inputs));
     MDL_TRY(cli_open(&r->config, args->positional[0], &r->device, &r->data));
     MDL_TRY(mdl_config_model_text(&r->config, &r->text));
     mdl_merge_job job = {
@@ -48,6 +50,7 @@ static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     {"--images", 0, "N", "estimate from so many training images (default: all)"},
     {"--out", 'o', "FILE", "checkpoint to write"},
+    CLI_REPLACE_OPTION,
 };
 
 const cli_command cli_cmd_recalibrate = {

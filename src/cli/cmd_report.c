@@ -17,6 +17,16 @@ static mdl_status beside(const char *html, char *out, size_t size)
     return n > 0 && (size_t)n < size ? MDL_OK : mdl_fail(MDL_CONFIG, "option --out: too long");
 }
 
+/* Another file than the folder's own page may not be one of its results, or of another run. */
+static mdl_status check_page(const char *folder, const char *out, const char *leaf)
+{
+    char own[MDL_PATH_MAX], whole[MDL_PATH_MAX], path[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", leaf));
+    MDL_TRY(mdl_run_resolve(path, own, sizeof(own)));
+    MDL_TRY(mdl_run_resolve(out, whole, sizeof(whole)));
+    return strcmp(own, whole) == 0 ? MDL_OK : mdl_run_check_place(out, true, false);
+}
+
 static mdl_status run(const cli_args *args)
 {
     char markdown[MDL_PATH_MAX];
@@ -25,6 +35,8 @@ static mdl_status run(const cli_args *args)
     if (job.html != NULL) {
         MDL_TRY(beside(job.html, markdown, sizeof(markdown)));
         job.markdown = markdown;
+        MDL_TRY(check_page(job.folder, job.html, "report.html"));
+        MDL_TRY(check_page(job.folder, markdown, "report.md"));
     }
     MDL_TRY(mdl_report_write(&job));
     if (job.html != NULL)

@@ -10,8 +10,8 @@ typedef struct training { /* all that one run of the command holds */
     mdl_device *device;
     mdl_data *data;
     char *text; /* configuration for the checkpoints */
-    char out[MDL_PATH_MAX];
-    bool resume, json;
+    cli_run run;
+    bool json;
     cli_view view;
 } training;
 
@@ -19,21 +19,17 @@ typedef struct training { /* all that one run of the command holds */
 static mdl_status configure(const cli_args *args, training *t)
 {
     cli_args with_file = *args;
-    const char *out = cli_value(args, "--out"), *file = cli_value(args, "--config");
     char path[MDL_PATH_MAX];
-    if (out != NULL)
-        MDL_TRY(mdl_path(t->out, sizeof(t->out), out, "%s", ""));
-    else
-        cli_default_out(file, "train", t->out, sizeof(t->out));
-    size_t end = strlen(t->out);
-    if (end > 1 && t->out[end - 1] == '/')
-        t->out[end - 1] = '\0';
-    MDL_TRY(mdl_path(path, sizeof(path), t->out, "config.yaml"));
-    if (t->resume && file == NULL && mdl_file_exists(path)) {
+    MDL_TRY(cli_run_find(args, MDL_RUN_TRAINING, "train", NULL, &t->run));
+    MDL_TRY(mdl_path(path, sizeof(path), t->run.out, "config.yaml"));
+    if (t->run.resume && cli_value(args, "--config") == NULL && mdl_file_exists(path)) {
         with_file.items[with_file.n_items].name = "--config";
         with_file.items[with_file.n_items++].value = path;
     }
-    return cli_config(&with_file, NULL, &t->config);
+    MDL_TRY(cli_config(&with_file, NULL, &t->config));
+    cli_inputs inputs = {.args = &with_file, .config = &t->config, .starts = true};
+    t->run.view = &t->view;
+    return cli_run_claim(&t->run, &inputs);
 }
 
 static void announce(training *t)
@@ -48,7 +44,7 @@ static void announce(training *t)
                   d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_FITNESS], d->height, d->width,
                   d->channels, t->config.train.batch, t->config.train.epochs,
                   t->device->backend->name, t->device->threads, t->device->threads == 1 ? "" : "s",
-                  (unsigned long long)t->config.run.seed, t->out);
+                  (unsigned long long)t->config.run.seed, t->run.out);
     char gpu[96];
     if (t->view.terminal && strcmp(t->config.run.backend, "cpu") == 0 &&
         cli_find_gpu(gpu, sizeof(gpu)))
@@ -61,7 +57,7 @@ static mdl_status report(training *t, const mdl_train_result *result)
     if (t->json)
         return cli_print_json(
             mdl_json_pack("{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
-                          "out", t->out, "epochs", (json_int_t)result->last.epoch, "steps",
+                          "out", t->run.out, "epochs", (json_int_t)result->last.epoch, "steps",
                           (json_int_t)result->steps, "seconds", result->seconds, "parameters",
                           (json_int_t)result->parameters, "multiply_adds", result->multiply_adds,
                           "planned_bytes", (json_int_t)result->planned_bytes, "allocated_bytes",
@@ -75,8 +71,17 @@ static mdl_status report(training *t, const mdl_train_result *result)
                   "%zu parameters, %llu steps in %s, %s planned; see %s/final.safetensors",
                   result->parameters, (unsigned long long)result->steps,
                   cli_duration(result->seconds, time, sizeof(time)),
-                  cli_bytes((double)result->planned_bytes, memory, sizeof(memory)), t->out);
+                  cli_bytes((double)result->planned_bytes, memory, sizeof(memory)), t->run.out);
     return MDL_OK;
+}
+
+/* The first files of a new run, when all that it needs is there. */
+static mdl_status prepare(void *user)
+{
+    training *t = user;
+    MDL_TRY(cli_run_begin(&t->run));
+    MDL_TRY(mdl_run_write_config(t->run.out, MDL_RUN_TRAINING, &t->config));
+    return mdl_tuning_leave(t->device, t->run.out);
 }
 
 static mdl_status train(training *t)
@@ -86,14 +91,10 @@ static mdl_status train(training *t)
     MDL_TRY(cli_open(&t->config, NULL, &t->device, &t->data));
     MDL_TRY(mdl_config_model_text(&t->config, &t->text));
     announce(t);
-    MDL_TRY(mdl_path(state, sizeof(state), t->out, "resume.state"));
-    bool goes_on = t->resume && mdl_file_exists(state);
-    MDL_TRY(mdl_tuning_use_in(t->device, t->config.run.tuning, t->out, goes_on));
-    if (!goes_on) /* else only once it is clear that it can go on with this configuration */
-        MDL_TRY(cli_write_config(t->out, &t->config));
-    if (!t->resume && mdl_file_exists(state))
-        cli_view_line(&t->view, "the earlier run in %s is replaced (--resume would go on with it)",
-                      t->out);
+    MDL_TRY(mdl_path(state, sizeof(state), t->run.out, "resume.state"));
+    bool goes_on = t->run.resume && mdl_file_exists(state);
+    if (goes_on)
+        MDL_TRY(mdl_tuning_use_in(t->device, t->config.run.tuning, t->run.out, true));
     mdl_train_events events = cli_train_events(&t->view);
     mdl_train_job job = {
         .model = &t->config.model,
@@ -101,30 +102,35 @@ static mdl_status train(training *t)
         .data = t->data,
         .device = t->device,
         .seed = t->config.run.seed,
-        .out = t->out,
-        .resume = t->resume,
+        .out = t->run.out,
+        .lock = t->run.lock,
+        .prepare = prepare,
+        .prepare_user = t,
+        .resume = t->run.resume,
         .config_text = t->text,
         .memory_limit = t->config.run.memory_limit,
         .events = &events,
     };
     MDL_TRY(mdl_train(&job, &result));
-    if (goes_on)
-        MDL_TRY(cli_write_config(t->out, &t->config));
+    if (goes_on) /* only now is it clear that it can go on with this configuration */
+        MDL_TRY(mdl_run_write_config(t->run.out, MDL_RUN_TRAINING, &t->config));
     return report(t, &result);
 }
 
 static mdl_status run(const cli_args *args)
 {
-    training t = {.resume = cli_flag(args, "--resume"), .json = cli_flag(args, "--json")};
+    training t = {.json = cli_flag(args, "--json")};
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
-    MDL_TRY(configure(args, &t));
     cli_view_open(&t.view, t.json);
     cli_install_log(&t.view);
-    mdl_status status = train(&t);
+    mdl_status status = configure(args, &t);
+    if (status == MDL_OK)
+        status = train(&t);
     cli_view_close(&t.view);
     mdl_free(t.text);
     mdl_data_close(t.data);
     mdl_device_close(t.device);
+    cli_run_close(&t.run);
     return status;
 }
 
@@ -132,8 +138,7 @@ static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
-    {"--out", 'o', "DIR", "folder of the run (default: runs/<name of the configuration>)"},
-    CLI_RESUME_OPTION,
+    CLI_RUN_OPTIONS,
     CLI_JSON_OPTION,
 };
 
@@ -141,12 +146,15 @@ const cli_command cli_cmd_train = {
     .name = "train",
     .summary = "train a model",
     .usage = "[--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume]",
-    .text = "Without a configuration it trains EfficientNet-Lite0 on the built-in digits.  Into "
-            "DIR go\n"
-            "final.safetensors, ema.safetensors (train.ema), epoch-NNN.safetensors (train.keep of "
-            "them),\n"
-            "metrics.jsonl, metrics.csv, config.yaml and resume.state.  Ctrl-C saves, then stops;\n"
-            "--resume goes on bit-identically, with DIR/config.yaml where no --config is given.\n",
+    .text =
+        "Without a configuration it trains EfficientNet-Lite0 on the built-in digits.  Into "
+        "DIR go\n"
+        "final.safetensors, ema.safetensors (train.ema), epoch-NNN.safetensors (train.keep of "
+        "them),\n"
+        "metrics.jsonl, metrics.csv, config.yaml and resume.state.  Ctrl-C saves, then stops;\n"
+        "--resume goes on bit-identically, with DIR/config.yaml where no --config is given.\n"
+        "Without --out the folder is a new one, runs/NAME, runs/NAME-2 and so on; --resume then\n"
+        "takes the newest.\n",
     .examples =
         "  mendel train --set train.epochs=3\n"
         "  mendel train --config configs/cifar10.yaml --data cifar10:data --out runs/a\n"

@@ -113,5 +113,8 @@ int main(int argc, char **argv)
     const cli_command *command = cli_find_command(name);
     if (command == NULL)
         return unknown_command(name);
+    static char program[32];
+    snprintf(program, sizeof(program), "mendel %.20s", command->name);
+    mdl_lock_program(program);
     return run(command, argc > 2 ? argc - 2 : 0, argv + 2);
 }

@@ -40,12 +40,12 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "winner.json"));
         MDL_TRY(mdl_remove_file(path));
     }
-    if (s->job->out_config && s->lineage_bytes == 0)
-        MDL_TRY(mdl_tuning_leave(s->job->device, s->job->out));
     if (s->job->out_config) {
         MDL_TRY(mdl_path(path, sizeof path, s->job->out, "config.yaml"));
         MDL_TRY(mdl_file_write(path, s->job->out_config, strlen(s->job->out_config)));
     }
+    if (s->job->out_config && s->lineage_bytes == 0)
+        MDL_TRY(mdl_tuning_leave(s->job->device, s->job->out));
     MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
     return mdl_append_open(path, &s->lineage);
