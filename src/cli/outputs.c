@@ -134,7 +134,7 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
     MDL_TRY(mdl_run_resolve(input, path, sizeof path));
     const char *inside =
         strncmp(path, whole, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
-    bool own = run->goes_on && inside != NULL &&
+    bool own = (run->goes_on || run->resume) && inside != NULL &&
                (strcmp(inside, "config.yaml") == 0 || strcmp(inside, "tuning.json") == 0);
     bool hit = inside != NULL && !own && mdl_run_writes(kinds, inside);
     DIR *list = !hit && !own ? opendir(whole) : NULL; /* under other names: links */
