@@ -166,6 +166,41 @@ static void hostile_blocks(void **state)
     }
 }
 
+/* As many blocks as a large search saves, and more, without comparing each with each; a doubled one
+ * and a NUL in a name are found among them. */
+static void many_blocks(void **state)
+{
+    (void)state;
+    enum { COUNT = 200000 };
+    for (int extra = 0; extra < 2; extra++) {
+        mdl_state_writer *writer;
+        char name[32];
+        assert_int_equal(mdl_state_create(path, &writer), MDL_OK);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            snprintf(name, sizeof(name), "block %u", (unsigned)i);
+            assert_int_equal(mdl_state_put(writer, name, &i, i % 2 == 0 ? sizeof(i) : 0), MDL_OK);
+        }
+        if (extra > 0)
+            assert_int_equal(mdl_state_put(writer, "block 77", NULL, 0), MDL_OK);
+        assert_int_equal(mdl_state_commit(writer), MDL_OK);
+        if (extra > 0) {
+            assert_int_equal(mdl_state_read(path, &opened), MDL_FORMAT);
+            assert_non_null(strstr(mdl_error_detail(), "block block 77 occurs twice"));
+            return;
+        }
+        assert_int_equal(mdl_state_read(path, &opened), MDL_OK);
+        for (uint32_t i = 0; i < COUNT; i += 2) {
+            uint32_t back;
+            snprintf(name, sizeof(name), "block %u", (unsigned)i);
+            assert_int_equal(mdl_state_get(opened, name, &back, sizeof(back)), MDL_OK);
+            assert_int_equal(back, i);
+        }
+        assert_null(mdl_state_find(opened, "block", NULL));
+        mdl_state_free(opened);
+        opened = NULL;
+    }
+}
+
 static void sha256_of_known_texts(void **state)
 {
     (void)state;
@@ -183,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(abort_keeps_the_old_state, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_blocks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_blocks, set_up, tear_down),
         cmocka_unit_test(sha256_of_known_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

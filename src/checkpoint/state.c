@@ -6,9 +6,12 @@
 #include "checkpoint/checkpoint_internal.h"
 
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAGIC_BYTES = 8, DIGEST_BYTES = 32, NAME_LIMIT = 255, CHUNK = 1 << 20 };
+/* A search saves up to six for each place of its archive. */
+enum { BLOCKS_MOST = 1 << 20 };
 static const char magic[] = "MDLSTAT1";
 
 mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65])
@@ -127,16 +130,17 @@ void mdl_state_abort(mdl_state_writer *state)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-typedef struct state_block {
-    char name[NAME_LIMIT + 1];
-    const char *data; /* in the file's memory */
+typedef struct state_block { /* name and data lie in the file's memory */
+    const char *name;
+    size_t length; /* of the name, which has no NUL */
+    const char *data;
     size_t bytes;
 } state_block;
 
 struct mdl_state {
-    char *memory; /* the file */
-    state_block *blocks;
-    size_t n_blocks;
+    char *memory;        /* the file */
+    state_block *blocks; /* sorted by name once all are read */
+    size_t n_blocks, room;
 };
 
 /* The part of the file not yet read. */
@@ -164,30 +168,63 @@ static bool take_number(reader *r, void *number, size_t size)
     return true;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const state_block *x = a, *y = b;
+    int order = memcmp(x->name, y->name, mdl_min_size(x->length, y->length));
+    return order != 0 ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+static mdl_status add_block(mdl_state *state, const state_block *block)
+{
+    if (memchr(block->name, 0, block->length) != NULL)
+        return mdl_fail(MDL_FORMAT, "the name of block %zu has a NUL in it", state->n_blocks);
+    if (state->n_blocks == BLOCKS_MOST)
+        return mdl_fail(MDL_FORMAT, "more than %d blocks", BLOCKS_MOST);
+    if (state->n_blocks == state->room) {
+        size_t room = mdl_max_size(64, 2 * state->room);
+        MDL_TRY(
+            mdl_grow(state->room, room, sizeof(*block), "resume state", (void **)&state->blocks));
+        state->room = room;
+    }
+    state->blocks[state->n_blocks++] = *block;
+    return MDL_OK;
+}
+
+/* So that blocks are found, and doubled ones seen, without comparing each with each. */
+static mdl_status sort_blocks(mdl_state *state)
+{
+    if (state->n_blocks > 1)
+        qsort(state->blocks, state->n_blocks, sizeof(*state->blocks), by_name);
+    for (size_t i = 1; i < state->n_blocks; i++) {
+        const state_block *block = &state->blocks[i];
+        if (by_name(block - 1, block) == 0)
+            return mdl_fail(MDL_FORMAT, "block %.*s occurs twice", (int)block->length, block->name);
+    }
+    return MDL_OK;
+}
+
 static mdl_status read_blocks(mdl_state *state, reader r)
 {
     for (;;) {
         uint32_t length = 0;
         uint64_t bytes = 0;
-        const char *name = NULL, *data = NULL;
+        state_block block = {.name = NULL};
         if (!take_number(&r, &length, sizeof(length)))
             return mdl_fail(MDL_FORMAT, "the end mark is missing");
         if (length == 0)
             break;
         if (length > NAME_LIMIT || !take_number(&r, &bytes, sizeof(bytes)) ||
-            !take(&r, length, &name) || bytes > r.left || !take(&r, (size_t)bytes, &data))
+            !take(&r, length, &block.name) || bytes > r.left ||
+            !take(&r, (size_t)bytes, &block.data))
             return mdl_fail(MDL_FORMAT, "block %zu does not lie in the file", state->n_blocks);
-        MDL_TRY(mdl_grow(state->n_blocks, state->n_blocks + 1, sizeof(state_block), "resume state",
-                         (void **)&state->blocks));
-        state_block *block = &state->blocks[state->n_blocks];
-        memcpy(block->name, name, length); /* mdl_grow zeroed what follows */
-        if (mdl_state_find(state, block->name, NULL) != NULL)
-            return mdl_fail(MDL_FORMAT, "block %s occurs twice", block->name);
-        block->data = data;
-        block->bytes = (size_t)bytes;
-        state->n_blocks++;
+        block.length = length;
+        block.bytes = (size_t)bytes;
+        MDL_TRY(add_block(state, &block));
     }
-    return r.left == 0 ? MDL_OK : mdl_fail(MDL_FORMAT, "%zu bytes behind the end mark", r.left);
+    if (r.left > 0)
+        return mdl_fail(MDL_FORMAT, "%zu bytes behind the end mark", r.left);
+    return sort_blocks(state);
 }
 
 static mdl_status refuse_kind(const char *bytes, size_t size)
@@ -245,14 +282,14 @@ void mdl_state_free(mdl_state *state)
 
 const void *mdl_state_find(const mdl_state *state, const char *name, size_t *bytes)
 {
-    for (size_t i = 0; i < state->n_blocks; i++) {
-        if (strcmp(state->blocks[i].name, name) == 0) {
-            if (bytes != NULL)
-                *bytes = state->blocks[i].bytes;
-            return state->blocks[i].data;
-        }
-    }
-    return NULL;
+    const state_block wanted = {.name = name, .length = strlen(name)}, *found = NULL;
+    if (state->n_blocks > 0)
+        found = bsearch(&wanted, state->blocks, state->n_blocks, sizeof(wanted), by_name);
+    if (found == NULL)
+        return NULL;
+    if (bytes != NULL)
+        *bytes = found->bytes;
+    return found->data;
 }
 
 /* A block whose size is known. */

@@ -58,22 +58,19 @@ static void describe(const mdl__page *page, const json_t *test, char *out, size_
     const char *kind = mdl__text_of(test, "test");
     double p = mdl__number(test, "p"), flips = mdl__number(test, "sign_flip_p");
     mdl_interval interval = mdl__test_interval(page, test);
-    size_t used =
-        (size_t)snprintf(out, size, "%+.2f points (", 100 * mdl__number(test, "difference"));
+    snprintf(out, size, "%+.2f points (", 100 * mdl__number(test, "difference"));
     if (isfinite(interval.low))
-        used += (size_t)snprintf(out + used, size - used, "95 %% interval %+.2f to %+.2f; ",
-                                 interval.low, interval.high);
+        mdl__append(out, size, "95 %% interval %+.2f to %+.2f; ", interval.low, interval.high);
     if (!isfinite(p))
-        snprintf(out + used, size - used, "no test is possible)");
+        mdl__append(out, size, "no test is possible)");
     else if (isfinite(flips))
-        snprintf(out + used, size - used, "paired t-test, p = %.2g; exact sign flips, p = %.2g)", p,
-                 flips);
+        mdl__append(out, size, "paired t-test, p = %.2g; exact sign flips, p = %.2g)", p, flips);
     else
-        snprintf(out + used, size - used, "%s, p = %.2g)",
-                 strcmp(kind, "mcnemar") == 0  ? "exact McNemar test"
-                 : strcmp(kind, "paired") == 0 ? "paired t-test"
-                                               : "Welch's t-test over seeds",
-                 p);
+        mdl__append(out, size, "%s, p = %.2g)",
+                    strcmp(kind, "mcnemar") == 0  ? "exact McNemar test"
+                    : strcmp(kind, "paired") == 0 ? "paired t-test"
+                                                  : "Welch's t-test over seeds",
+                    p);
 }
 
 void mdl__put_answer(mdl__page *page, mdl__outcome outcome, const char *word, const char *text)
@@ -92,7 +89,7 @@ void mdl__put_answer(mdl__page *page, mdl__outcome outcome, const char *word, co
 static bool beats_each(mdl__page *page, const json_t *fused, char *out, size_t size)
 {
     const json_t *rows = json_object_get(page->table, "rows");
-    size_t others = 0, shown = 0, used = 0;
+    size_t others = 0, shown = 0;
     char open[512] = "";
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i), *test = mdl__find_test(page, fused, row);
@@ -100,11 +97,11 @@ static bool beats_each(mdl__page *page, const json_t *fused, char *out, size_t s
             continue;
         others++;
         shown += mdl__judge(test) == MDL__BETTER;
-        if (mdl__judge(test) != MDL__BETTER && used + 160 < sizeof(open))
-            used += (size_t)snprintf(
-                open + used, sizeof(open) - used, "%s%.60s (%.2f %%: %+.2f points, p = %.2g)",
-                used > 0 ? ", " : "", mdl__text_of(row, "name"), 100 * mdl__number(row, "top1"),
-                100 * mdl__number(test, "difference"), mdl__number(test, "p"));
+        if (mdl__judge(test) != MDL__BETTER && strlen(open) + 160 < sizeof(open))
+            mdl__append(open, sizeof(open), "%s%.60s (%.2f %%: %+.2f points, p = %.2g)",
+                        open[0] != '\0' ? ", " : "", mdl__text_of(row, "name"),
+                        100 * mdl__number(row, "top1"), 100 * mdl__number(test, "difference"),
+                        mdl__number(test, "p"));
     }
     if (others == 0)
         out[0] = '\0';
@@ -165,29 +162,27 @@ static void against_others(mdl__page *page, const json_t *fused)
     static const char *const names[] = {"the plain uniform average of the same parents",
                                         "one training of the same total of epochs",
                                         "an ensemble that runs all of them"};
-    char text[1024], detail[256];
-    size_t used = 0;
+    char text[1024] = "", detail[256];
     for (size_t i = 0; i < MDL_COUNT(kinds); i++) {
         const json_t *row = mdl__find_row(page, kinds[i], mdl__row_arm(fused));
         const json_t *test = mdl__find_test(page, fused, row);
         if (test == NULL)
             continue;
         if (i == 0 && kept_average(page, mdl__row_arm(fused))) {
-            used += (size_t)snprintf(text + used, sizeof(text) - used,
-                                     "The fused model is the plain uniform average of these "
-                                     "parents: the search found nothing better and kept it");
+            mdl__append(text, sizeof(text),
+                        "The fused model is the plain uniform average of these "
+                        "parents: the search found nothing better and kept it");
             continue;
         }
         describe(page, test, detail, sizeof(detail));
         mdl__outcome result = mdl__judge(test);
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s (%.2f %%) %s",
-                                 used == 0 ? "Beside it " : ". And ", names[i],
-                                 100 * mdl__number(row, "top1"), words[result]);
+        mdl__append(text, sizeof(text), "%s%s (%.2f %%) %s",
+                    text[0] == '\0' ? "Beside it " : ". And ", names[i],
+                    100 * mdl__number(row, "top1"), words[result]);
         if (result != MDL__ALIKE) /* the difference is the fused one's lead */
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "; the fused against it %s",
-                                     detail);
+            mdl__append(text, sizeof(text), "; the fused against it %s", detail);
     }
-    if (used > 0)
+    if (text[0] != '\0')
         mdl__page_text(page, "%s.", text);
 }
 

@@ -29,6 +29,15 @@ void mdl__chart_add(mdl__page *page, mdl__series *series, mdl__point point)
 {
     if (!isfinite(point.x) || !isfinite(point.y) || page->status != MDL_OK)
         return;
+    if (series->every > 1 && series->seen++ % series->every != 0)
+        return;
+    if (series->n == MDL__MAX_POINTS) {
+        series->n /= 2;
+        for (size_t i = 0; i < series->n; i++)
+            series->points[i] = series->points[2 * i];
+        series->every = 2 * mdl_max_size(series->every, 1);
+        series->seen = 1;
+    }
     if (series->n == series->room) {
         size_t room = series->room == 0 ? 16 : 2 * series->room;
         page->status = mdl_grow(series->room, room, sizeof(*series->points), "points",
@@ -97,8 +106,8 @@ static void put_x_range(FILE *out, const mdl__chart *chart, size_t width)
             fprintf(out, "set xtics %g\n", round_step(high - low, most_tics(chart, width)));
         return;
     }
-    double room = high > low ? 0.04 * (high - low) : 0.5;
-    fprintf(out, "set xrange [%g:%g]\n", chart->from_zero ? 0 : low - room, high + room);
+    double room = high > low ? 0.04 * (high - low) : fmax(0.5, 0.04 * fabs(high));
+    fprintf(out, "set xrange [%.15g:%.15g]\n", chart->from_zero ? 0 : low - room, high + room);
     if (chart->whole_x && high - low <= 12)
         fputs("set xtics 1\n", out);
 }
@@ -140,7 +149,7 @@ static void put_axes(FILE *out, const mdl__chart *chart)
     else
         put_x_range(out, chart, width);
     if (chart->high > chart->low)
-        fprintf(out, "set yrange [%g:%g]\nset offsets 0,0,0,0\n", chart->low, chart->high);
+        fprintf(out, "set yrange [%.15g:%.15g]\nset offsets 0,0,0,0\n", chart->low, chart->high);
     fputs("set ylabel ", out);
     put_quoted(out, chart->y, '\'');
     fputs(" textcolor rgb '#010101'\n", out);

@@ -7,7 +7,8 @@
 
 #include "report/report_internal.h"
 
-enum { FILE_LIMIT = 1 << 28 }; /* bytes of a JSON file */
+enum { FILE_LIMIT = 1 << 28 };      /* bytes of a JSON file */
+static const double largest = 1e15; /* of a number: no experiment has more of anything */
 
 json_t *mdl__page_json(mdl__page *page, const char *format, ...)
 {
@@ -22,8 +23,13 @@ json_t *mdl__page_json(mdl__page *page, const char *format, ...)
     page->status = mdl_path(path, sizeof(path), page->folder, "%s", name);
     if (page->status != MDL_OK || !mdl_file_exists(path))
         return NULL;
-    page->status = mdl_json_read_file(path, FILE_LIMIT, 0, &json);
-    return json;
+    page->status = mdl_json_read_file(path, FILE_LIMIT, JSON_REJECT_DUPLICATES, &json);
+    if (page->status == MDL_OK)
+        page->status = mdl__check_file(path, json);
+    if (page->status == MDL_OK)
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 json_t *mdl__line_json(mdl__page *page, const char *line, size_t length)
@@ -37,8 +43,28 @@ json_t *mdl__line_json(mdl__page *page, const char *line, size_t length)
 
 double mdl__number(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return mdl__value(json_object_get(object, key));
+}
+
+double mdl__value(const json_t *value)
+{
+    double number = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return fabs(number) <= largest ? number : (double)NAN;
+}
+
+size_t mdl__count(const json_t *object, const char *key, size_t most)
+{
+    double number = mdl__number(object, key);
+    return number >= 0 && number <= (double)most ? (size_t)number : 0;
+}
+
+void mdl__append(char *out, size_t size, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out + used, size - used, format, args);
+    va_end(args);
 }
 
 const char *mdl__text_of(const json_t *object, const char *key)
@@ -64,7 +90,7 @@ static int by_name(const void *a, const void *b)
 size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, const char *file,
                   char ***out)
 {
-    size_t count = 0;
+    size_t count = 0, room = 0;
     char where[MDL_PATH_MAX];
     *out = NULL;
     if (mdl_path(where, sizeof(where), page->folder, "%s", below) != MDL_OK)
@@ -76,8 +102,11 @@ size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, 
             mdl_path(path, sizeof(path), where, "%s/%s", entry->d_name, file) != MDL_OK ||
             !mdl_file_exists(path))
             continue;
-        if (mdl_grow(count, count + 1, sizeof(**out), "names", (void **)out) != MDL_OK ||
-            mdl_strdup(entry->d_name, &(*out)[count]) != MDL_OK)
+        size_t more = mdl_max_size(16, 2 * room);
+        if (count == room && mdl_grow(room, more, sizeof(**out), "names", (void **)out) != MDL_OK)
+            break;
+        room = mdl_max_size(room, count == room ? more : room);
+        if (mdl_strdup(entry->d_name, &(*out)[count]) != MDL_OK)
             break;
         count++;
     }
@@ -147,7 +176,7 @@ size_t mdl__row_seeds(const json_t *row, double *out, size_t max)
     const json_t *seeds = json_object_get(row, "seed_top1");
     size_t n = mdl_min_size(json_array_size(seeds), max);
     for (size_t i = 0; i < n; i++)
-        out[i] = json_number_value(json_array_get(seeds, i));
+        out[i] = mdl__value(json_array_get(seeds, i));
     return n > 1 ? n : 0;
 }
 

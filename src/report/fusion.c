@@ -5,6 +5,9 @@
 
 #include "report/report_internal.h"
 
+/* What is taken of files that may hold anything: images of a search, members with a source. */
+enum { IMAGES_MOST = 1 << 24, SOURCES_MOST = 1 << 17 };
+
 typedef struct search { /* one folder with winner.json */
     json_t *winner;     /* the file */
     json_t *sources;    /* what the first members were made of, by id, readable */
@@ -79,10 +82,12 @@ static void read_sources(mdl__page *page, const char *folder, search *s)
         !mdl_file_exists(path))
         return;
     page->status = mdl_file_read(path, (size_t)1 << 28, &text, &size);
+    const char *word = NULL;
     for (const char *at = text; at != NULL && *at != '\0';) {
         size_t length = strcspn(at, "\n");
-        const char *word = strstr(at, "\"source\"");
-        if (word == NULL) /* none from here on */
+        if (word == NULL || word < at) /* looked for once for all lines up to it */
+            word = strstr(at, "\"source\"");
+        if (word == NULL || json_object_size(s->sources) == SOURCES_MOST) /* none from here on */
             break;
         if (word < at + length) {
             json_t *line = mdl__line_json(page, at, length);
@@ -101,71 +106,79 @@ static void read_sources(mdl__page *page, const char *folder, search *s)
 /* ---- niches
  * -------------------------------------------------------------------------------------- */
 
+/* How many images a member owns. */
+static double owned_by(const json_t *member)
+{
+    double owns = mdl__number(member, "owns");
+    return owns > 0 ? owns : 0;
+}
+
 static int by_owned(const void *a, const void *b)
 {
-    double x = mdl__number(*(json_t *const *)a, "owns"),
-           y = mdl__number(*(json_t *const *)b, "owns");
+    double x = owned_by(*(json_t *const *)a), y = owned_by(*(json_t *const *)b);
     return (x < y) - (x > y);
 }
 
-/* Images that all members get right, and that none does. */
-static void count_agreement(const json_t *members, size_t images, size_t *all, size_t *none)
+/* Images that all members get right, and that none does; 0 where a member's answers are damaged. */
+static void count_agreement(const json_t **members, size_t n, size_t images, size_t *all,
+                            size_t *none)
 {
-    size_t n = json_array_size(members);
     *all = *none = 0;
+    for (size_t m = 0; m < n; m++)
+        if (json_string_length(json_object_get(members[m], "right")) != images)
+            return;
     for (size_t i = 0; i < images; i++) {
         size_t right = 0;
-        for (size_t m = 0; m < n; m++) {
-            const char *digits = mdl__text_of(json_array_get(members, m), "right");
-            if (strlen(digits) != images) /* damaged: nothing is said */
-                return;
-            right += digits[i] == '1';
-        }
+        for (size_t m = 0; m < n; m++)
+            right += mdl__text_of(members[m], "right")[i] == '1';
         *all += right == n;
         *none += right == 0;
     }
 }
 
-static void draw_niches(mdl__page *page, const search *s)
+enum { BARS_MOST = 24 }; /* of a chart of niches: more are not read */
+
+/* A bar for each of the first of the sorted members; how many. */
+static size_t add_bars(mdl__page *page, const search *s, const json_t **sorted, size_t n,
+                       mdl__chart *chart)
 {
-    enum { MOST = 24 };
-    const json_t *members = json_object_get(s->winner, "members");
-    size_t n = json_array_size(members), images = (size_t)mdl__number(s->winner, "images");
-    static char categories[MOST][96];
-    const json_t *sorted[256];
-    char title[160];
-    if (n == 0 || !(mdl__number(s->winner, "images") > 0))
-        return;
-    n = mdl_min_size(n, MDL_COUNT(sorted));
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = json_array_get(members, i);
-    qsort(sorted, n, sizeof(sorted[0]), by_owned);
-    snprintf(title, sizeof(title), "Niches: which model owns which images (%s)", s->title);
-    mdl__chart chart = {
-        .title = title, .x = "images owned", .categories = categories, .width = 540};
-    mdl__series *others = mdl__chart_series(&chart, MDL__BARS, 1, 0, "members of the archive");
-    mdl__series *winner = mdl__chart_series(&chart, MDL__BARS, 2, 1, "the winner");
-    double owned = 0;
-    size_t all, none, shown = 0;
-    char hidden[96] = "";
-    for (size_t i = 0; i < n; i++) {
-        double id = mdl__number(sorted[i], "id"), owns = mdl__number(sorted[i], "owns");
+    mdl__series *others = mdl__chart_series(chart, MDL__BARS, 1, 0, "members of the archive");
+    mdl__series *winner = mdl__chart_series(chart, MDL__BARS, 2, 1, "the winner");
+    size_t shown = 0;
+    for (size_t i = 0; i < n && shown < BARS_MOST; i++) {
+        double id = mdl__number(sorted[i], "id"), owns = owned_by(sorted[i]);
         bool wins = id == mdl__number(s->winner, "winner");
         char name[80];
-        owned += owns;
-        if (shown == MOST || (owns <= 0 && !wins))
+        if (owns <= 0 && !wins)
             continue;
         name_member(s, id, name, sizeof(name));
-        snprintf(categories[shown], sizeof(categories[0]), "%s%s (%.1f %%)", name,
+        snprintf(chart->categories[shown], sizeof(chart->categories[0]), "%s%s (%.1f %%)", name,
                  wins ? ", winner" : "", 100 * mdl__number(sorted[i], "top1"));
         mdl__chart_add(page, wins ? winner : others,
                        (mdl__point){owns, (double)shown++, (double)NAN, (double)NAN});
     }
+    return shown;
+}
+
+static void draw_sorted(mdl__page *page, const search *s, const json_t **sorted, size_t n,
+                        size_t images)
+{
+    static char categories[BARS_MOST][96];
+    char title[160], hidden[96] = "";
+    double owned = 0;
+    size_t all, none;
+    snprintf(title, sizeof(title), "Niches: which model owns which images (%s)", s->title);
+    mdl__chart chart = {
+        .title = title, .x = "images owned", .categories = categories, .width = 540};
+    for (size_t i = 0; i < n; i++)
+        owned += owned_by(sorted[i]);
+    size_t shown = add_bars(page, s, sorted, n, &chart);
     chart.n_categories = shown;
     chart.height = 70 + 22 * shown;
-    count_agreement(members, images, &all, &none);
+    count_agreement(sorted, n, images, &all, &none);
     if (n > shown)
-        snprintf(hidden, sizeof(hidden), " %zu members own none and are not drawn.", n - shown);
+        snprintf(hidden, sizeof(hidden), " %zu members %s and are not drawn.", n - shown,
+                 shown == BARS_MOST ? "own fewer or none" : "own none");
     mdl__chart_draw(
         page, &chart,
         "Of the %zu %s images each is owned by the member that answers it best, of equal ones by "
@@ -174,6 +187,23 @@ static void draw_niches(mdl__page *page, const search *s)
         "members are right on %zu images, none on %zu.",
         images, strcmp(mdl__text_of(s->winner, "split"), "train") == 0 ? "training" : "held-out",
         owned, (double)images - owned, hidden, all, none);
+}
+
+static void draw_niches(mdl__page *page, const search *s)
+{
+    const json_t *members = json_object_get(s->winner, "members"), **sorted = NULL;
+    size_t n = json_array_size(members), images = mdl__count(s->winner, "images", IMAGES_MOST);
+    if (n == 0 || images == 0)
+        return;
+    if (page->status == MDL_OK)
+        page->status = MDL_NEW(n, "members", &sorted);
+    if (sorted == NULL)
+        return;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = json_array_get(members, i);
+    qsort(sorted, n, sizeof(*sorted), by_owned);
+    draw_sorted(page, s, sorted, n, images);
+    mdl_free((void *)sorted);
 }
 
 /* ---- lineage
@@ -207,7 +237,7 @@ static size_t nearest(const json_t *ancestors, double winner, double *ids)
     for (size_t i = 0; i < n; i++) {
         const json_t *parents = json_object_get(by_id(ancestors, ids[i]), "parents");
         for (size_t k = 0; k < json_array_size(parents) && n < NODES; k++) {
-            double id = json_number_value(json_array_get(parents, k));
+            double id = mdl__value(json_array_get(parents, k));
             bool known = false;
             for (size_t j = 0; j < n; j++)
                 known = known || ids[j] == id;
@@ -236,7 +266,7 @@ static void put_node(FILE *dot, const search *s, const json_t *node, const doubl
     bool wins = id == mdl__number(s->winner, "winner"), first = json_array_size(parents) == 0;
     bool cut = false;
     for (size_t i = 0; i < json_array_size(parents); i++) {
-        double from = json_number_value(json_array_get(parents, i));
+        double from = mdl__value(json_array_get(parents, i));
         if (!is_drawn(ids, n, from)) {
             cut = true;
             continue;

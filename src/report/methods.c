@@ -21,7 +21,7 @@ static size_t accuracies(const json_t *method, double *out)
     const json_t *top1 = json_object_get(method, "top1");
     size_t n = mdl_min_size(json_array_size(top1), MDL_MAX_REPEATS);
     for (size_t i = 0; i < n; i++)
-        out[i] = json_number_value(json_array_get(top1, i));
+        out[i] = mdl__value(json_array_get(top1, i));
     return n;
 }
 
@@ -55,18 +55,16 @@ static size_t list_rivals(const mdl__page *page, rival *out)
 /* The rivals of this outcome: "GA (+10.75 points, p = 0.02), ...". */
 static void name_rivals(const rival *rivals, size_t n, bool beats, char *out, size_t size)
 {
-    size_t used = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < n && used + 160 < size; i++) {
+    for (size_t i = 0; i < n && strlen(out) + 160 < size; i++) {
         const mdl_t_test *t = &rivals[i].test;
         char p[32] = "no test";
         if (beats != (t->p < level) || (beats && t->difference > 0))
             continue;
         if (isfinite(t->p))
             snprintf(p, sizeof(p), "p = %.2g", t->p);
-        used += (size_t)snprintf(out + used, size - used, "%s%.60s (%+.2f points, %s)",
-                                 used == 0 ? "" : ", ", mdl__text_of(rivals[i].json, "title"),
-                                 100 * t->difference, p);
+        mdl__append(out, size, "%s%.60s (%+.2f points, %s)", out[0] == '\0' ? "" : ", ",
+                    mdl__text_of(rivals[i].json, "title"), 100 * t->difference, p);
     }
 }
 

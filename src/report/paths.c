@@ -23,8 +23,8 @@ static void find_scale(const json_t *paths, mdl__chart *chart)
         for (size_t i = 0; i < json_array_size(lines); i++) {
             const json_t *top1 = json_object_get(json_array_get(lines, i), "top1");
             for (size_t k = 0; k < json_array_size(top1); k++) {
-                low = fmin(low, json_number_value(json_array_get(top1, k)));
-                high = fmax(high, json_number_value(json_array_get(top1, k)));
+                low = fmin(low, mdl__value(json_array_get(top1, k)));
+                high = fmax(high, mdl__value(json_array_get(top1, k)));
             }
         }
     }
@@ -50,9 +50,9 @@ static void draw_path(mdl__page *page, const json_t *paths, size_t number)
             mdl__chart_series(&chart, MDL__LINE, look + 1, look, "%s", words[look]);
         for (size_t k = 0; k < json_array_size(t) && k < json_array_size(top1); k++)
             mdl__chart_add(page, series,
-                           (mdl__point){json_number_value(json_array_get(t, k)),
-                                        100 * json_number_value(json_array_get(top1, k)),
-                                        (double)NAN, (double)NAN});
+                           (mdl__point){mdl__value(json_array_get(t, k)),
+                                        100 * mdl__value(json_array_get(top1, k)), (double)NAN,
+                                        (double)NAN});
     }
     mdl__chart_draw(
         page, &chart,

@@ -54,7 +54,7 @@ void mdl__report_steps(mdl__page *page)
         mdl__series *series = series_of(&chart, MDL__LINE, json_array_get(models, i));
         for (size_t k = 0; k < json_array_size(top1); k++)
             mdl__chart_add(page, series,
-                           at((double)(k + 1), 100 * json_number_value(json_array_get(top1, k))));
+                           at((double)(k + 1), 100 * mdl__value(json_array_get(top1, k))));
     }
     const json_t *others = json_object_get(steps, "models");
     for (size_t i = 0; i < json_array_size(others); i++) {
@@ -69,7 +69,7 @@ void mdl__report_steps(mdl__page *page)
                                                 mdl__text_of(model, "name"));
         for (size_t k = 0; k < json_array_size(top1); k++)
             mdl__chart_add(page, series,
-                           at((double)(k + 1), 100 * json_number_value(json_array_get(top1, k))));
+                           at((double)(k + 1), 100 * mdl__value(json_array_get(top1, k))));
     }
     if (chart.n_series == 0) {
         mdl__page_missing(page, "Accuracy by recursion step: no hybrid was looked at "
@@ -195,7 +195,7 @@ static void put_corruption_table(mdl__page *page, const json_t *models)
             for (size_t g = 0; g < 4; g++)
                 if (strcmp(mdl__text_of(json_array_get(kinds, k), "group"), groups[g]) == 0)
                     for (size_t s = 0; s < 5; s++, count[g]++)
-                        sum[g] += json_number_value(
+                        sum[g] += mdl__value(
                             json_array_get(json_object_get(json_array_get(kinds, k), "top1"), s));
         if (look == NULL)
             continue;
@@ -243,7 +243,7 @@ static void draw_corruptions(mdl__page *page, const json_t *models)
             double mean = 0;
             snprintf(names[k], sizeof(names[k]), "%s", mdl__text_of(item, "name"));
             for (size_t s = 0; s < 5; s++) {
-                double value = json_number_value(json_array_get(top1, s));
+                double value = mdl__value(json_array_get(top1, s));
                 mean += value / 5;
                 sums[s] += value / (double)n;
             }

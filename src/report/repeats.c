@@ -15,8 +15,8 @@ static const struct {
                   {"ensemble", "logit ensemble", 4, 3},
                   {"matched", "one long run", 7, 4}};
 
-typedef struct outcomes { /* of one arm, in percent; NAN where there is none */
-    double value[MDL_MAX_REPEATS][KINDS];
+typedef struct outcomes {   /* of one arm, in percent; NAN where there is none */
+    double (*value)[KINDS]; /* by repeat; owned */
     bool any[KINDS];
     double images;
 } outcomes;
@@ -24,7 +24,9 @@ typedef struct outcomes { /* of one arm, in percent; NAN where there is none */
 static void collect(mdl__page *page, const char *arm, outcomes *out)
 {
     *out = (outcomes){.images = (double)NAN};
-    for (size_t r = 0; r < page->n_repeats; r++) {
+    if (page->status == MDL_OK)
+        page->status = MDL_NEW(page->n_repeats, "repeats", &out->value);
+    for (size_t r = 0; r < page->n_repeats && out->value != NULL; r++) {
         json_t *table = mdl__page_json(page, "%s/table.json", page->repeat[r]);
         mdl__page one = {.table = table};
         for (size_t k = 0; k < KINDS; k++) {
@@ -70,19 +72,17 @@ static void put_values(mdl__page *page, const char *arm, const outcomes *all)
     mdl__page_table(page, heads, rows);
 }
 
-static void draw_arm(mdl__page *page, const char *arm)
+static void draw_outcomes(mdl__page *page, const char *arm, const outcomes *all)
 {
-    static char categories[MDL_MAX_REPEATS][96];
-    static outcomes all;
     char title[96];
     mdl__chart chart = {.title = title,
                         .x = "test accuracy, %",
-                        .categories = categories,
                         .n_categories = page->n_repeats,
                         .width = 540,
                         .height = 80 + 26 * page->n_repeats};
-    collect(page, arm, &all);
-    if (!all.any[0])
+    if (page->status == MDL_OK)
+        page->status = MDL_NEW(page->n_repeats, "categories", &chart.categories);
+    if (chart.categories == NULL)
         return;
     snprintf(title, sizeof(title), "The %s, repeat by repeat", arm);
     for (size_t k = 0; k < KINDS; k++) {
@@ -90,16 +90,26 @@ static void draw_arm(mdl__page *page, const char *arm)
                                                 "%s", kinds[k].label);
         for (size_t r = 0; r < page->n_repeats; r++)
             mdl__chart_add(page, series,
-                           (mdl__point){all.value[r][k], (double)r, (double)NAN, (double)NAN});
+                           (mdl__point){all->value[r][k], (double)r, (double)NAN, (double)NAN});
     }
     for (size_t r = 0; r < page->n_repeats; r++)
-        snprintf(categories[r], sizeof(categories[r]), "%s", page->repeat[r]);
+        snprintf(chart.categories[r], sizeof(chart.categories[r]), "%s", page->repeat[r]);
     mdl__chart_draw(page, &chart,
                     "A line is one repeat: its own seed, trunk and search, and the same %.0f test "
                     "images. Within a line the models share their training and are compared in "
                     "pairs; from line to line stands what the seed does.",
-                    all.images);
-    put_values(page, arm, &all);
+                    all->images);
+    mdl_free(chart.categories);
+    put_values(page, arm, all);
+}
+
+static void draw_arm(mdl__page *page, const char *arm)
+{
+    outcomes all;
+    collect(page, arm, &all);
+    if (all.any[0])
+        draw_outcomes(page, arm, &all);
+    mdl_free(all.value);
 }
 
 /* Trunk and children of all repeats in one picture: a colour for each repeat. */

@@ -43,7 +43,15 @@ void mdl__row(json_t **rows, size_t count, ...);             /* json_t * cells, 
 json_t *mdl__page_json(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
 /* A line of a file of such; NULL where it is none, which lack of memory alone makes a failure. */
 json_t *mdl__line_json(mdl__page *page, const char *line, size_t length);
-double mdl__number(const json_t *object, const char *key);       /* NAN where there is none */
+/* Whether a file's values have the types that the report counts on; the message names the field. */
+mdl_status mdl__check_file(const char *path, const json_t *json) MDL_MUST_CHECK;
+/* A number; NAN where it is none, or so large that it cannot be meant. */
+double mdl__value(const json_t *value);
+double mdl__number(const json_t *object, const char *key); /* likewise */
+/* A whole number from 0 to `most`; 0 where it is none. */
+size_t mdl__count(const json_t *object, const char *key, size_t most);
+/* Put formatted text behind the text that `out` has; what does not fit is cut. */
+void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 4);
 const char *mdl__text_of(const json_t *object, const char *key); /* "" where there is none */
 /* Names of the entries of FOLDER/<below> that begin with `prefix` and hold `file`, sorted as people
  * count; free with mdl__names_free. */
@@ -65,7 +73,10 @@ void mdl__training_name(const char *folder, char *out, size_t size);
 /* ---- charts -------------------------------------------------------------------------------------
  */
 
-enum { MDL__MAX_SERIES = 64 };
+enum {
+    MDL__MAX_SERIES = 512, /* 16 repeats have 480 trainings at most */
+    MDL__MAX_POINTS = 2048 /* of a series; where there are more, every second is left out */
+};
 typedef enum mdl__mark { MDL__LINE, MDL__DOTS, MDL__BARS } mdl__mark;
 
 typedef struct mdl__point {
@@ -81,6 +92,7 @@ typedef struct mdl__series {
     int style;  /* dashes and points, from 0 */
     mdl__point *points;
     size_t n, room;
+    size_t seen, every; /* points that were added, and of how many one is kept; 0: all */
 } mdl__series;
 
 typedef struct mdl__chart {

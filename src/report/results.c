@@ -41,14 +41,13 @@ static json_t *name_cell(const json_t *row)
     double seeds[MDL_MAX_REPEATS];
     const char *note = mdl__text_of(row, "note");
     size_t n = mdl__row_seeds(row, seeds, MDL_COUNT(seeds));
-    size_t used =
-        (size_t)snprintf(text, sizeof(text), "%.90s\n%.200s", mdl__text_of(row, "name"), note);
+    snprintf(text, sizeof(text), "%.90s\n%.200s", mdl__text_of(row, "name"), note);
     for (size_t i = 0; i < n; i++)
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.2f",
-                                 i > 0             ? ", "
-                                 : note[0] != '\0' ? "; each: "
-                                                   : "each: ",
-                                 100 * seeds[i]);
+        mdl__append(text, sizeof(text), "%s%.2f",
+                    i > 0             ? ", "
+                    : note[0] != '\0' ? "; each: "
+                                      : "each: ",
+                    100 * seeds[i]);
     return mdl__cell("%s", text);
 }
 
@@ -126,7 +125,6 @@ static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
     const json_t *rows = json_object_get(page->table, "rows");
     json_t *near = mdl_json_pack("[]");
     double best = 0;
-    size_t used = 0;
     left_out[0] = '\0';
     for (size_t i = 0; i < json_array_size(rows); i++)
         best = fmax(best, mdl__number(json_array_get(rows, i), "top1"));
@@ -135,13 +133,13 @@ static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
         double top1 = mdl__number(row, "top1");
         if (!(top1 < best / 4))
             mdl_json_append(&near, json_incref(row));
-        else if (used < size)
-            used += (size_t)snprintf(left_out + used, size - used, "%s%s (%.2f %%)",
-                                     used > 0 ? ", " : " Not drawn, since far below: ",
-                                     mdl__text_of(row, "name"), 100 * top1);
+        else
+            mdl__append(left_out, size, "%s%s (%.2f %%)",
+                        left_out[0] != '\0' ? ", " : " Not drawn, since far below: ",
+                        mdl__text_of(row, "name"), 100 * top1);
     }
-    if (used > 0 && used < size)
-        snprintf(left_out + used, size - used, ".");
+    if (left_out[0] != '\0')
+        mdl__append(left_out, size, ".");
     return near;
 }
 
