@@ -2,8 +2,9 @@
  * to Common Corruptions and Perturbations" (2019): 15 kinds, 5 severities, made on the fly from
  * formulas, a pure function of (seed, kind, severity, image).  The severities are those that were
  * published for 32x32 images; other sizes scale the lengths.  Frost is a procedural texture (theirs
- * are photographs), and so no figure is comparable with published tables.  Here are the entry, the
- * noises and the shared tools; the others stand in corrupt_blur.c, corrupt_weather.c and
+ * are photographs) of the same mean and contrast, and random numbers are others, so no figure is
+ * comparable with published tables.  tests/bench/corruptions.py compares the changes.  Here are the
+ * entry, the noises and the shared tools; the others stand in corrupt_blur.c, corrupt_weather.c and
  * corrupt_digital.c. */
 #include <math.h>
 #include <string.h>

@@ -49,7 +49,8 @@ mdl_status mdl__defocus_blur(mdl_corruptor *c, size_t severity)
     return MDL_OK;
 }
 
-/* Neighbouring pixels change places, between two blurs. */
+/* Pixels take the place of their neighbours below and to the right, between two blurs.  The
+ * published program means to swap them, but copies (in NumPy a swap of views does). */
 mdl_status mdl__glass_blur(mdl_corruptor *c, size_t severity)
 {
     static const double sigma[] = {0.05, 0.25, 0.4, 0.25, 0.4};
@@ -57,17 +58,13 @@ mdl_status mdl__glass_blur(mdl_corruptor *c, size_t severity)
     size_t reach = (size_t)fmax(1, floor(c->unit));
     mdl__gaussian(c, c->image, c->channels, sigma[severity] * c->unit);
     for (size_t i = 0; i < rounds[severity]; i++)
-        for (size_t y = c->height; y-- > reach;)
-            for (size_t x = c->width; x-- > reach;) {
+        for (size_t y = c->height; y-- > reach + 1;)
+            for (size_t x = c->width; x-- > reach + 1;) {
                 size_t up = mdl_rng_below(&c->rng, reach + 1);
                 size_t left = mdl_rng_below(&c->rng, reach + 1);
-                double *a = c->image + (y * c->width + x) * c->channels;
-                double *b = c->image + ((y - up) * c->width + x - left) * c->channels;
-                for (size_t k = 0; k < c->channels; k++) {
-                    double value = a[k];
-                    a[k] = b[k];
-                    b[k] = value;
-                }
+                memmove(c->image + (y * c->width + x) * c->channels,
+                        c->image + ((y - up) * c->width + x - left) * c->channels,
+                        c->channels * sizeof(*c->image));
             }
     mdl__gaussian(c, c->image, c->channels, sigma[severity] * c->unit);
     return MDL_OK;
@@ -105,23 +102,33 @@ mdl_status mdl__motion_blur(mdl_corruptor *c, size_t severity)
     return MDL_OK;
 }
 
+/* Where sample i of an axis of n lies after it was enlarged as the published program does it: the
+ * middle ceil(n / zoom) samples become round(that x zoom), the first and the last stay in place,
+ * and what is too much is cut off at both ends (of an odd number, one more at the end). */
+static double zoomed(size_t i, size_t n, double zoom)
+{
+    double part = ceil((double)n / zoom), grown = rint(part * zoom);
+    double first = floor(((double)n - part) / 2), cut = floor((grown - (double)n) / 2);
+    return first + (grown > 1 ? ((double)i + cut) * (part - 1) / (grown - 1) : 0);
+}
+
 /* The mean of the image and of its middle, enlarged more and more. */
 mdl_status mdl__zoom_blur(mdl_corruptor *c, size_t severity)
 {
-    static const int percent[] = {5, 10, 15, 20, 25};
-    double middle_y = ((double)c->height - 1) / 2, middle_x = ((double)c->width - 1) / 2;
+    static const int zooms[] = {7, 12, 16, 21, 26}; /* by 0, 1, 2 ... percent */
     size_t values = c->height * c->width * c->channels;
     memcpy(c->other, c->image, values * sizeof(*c->image));
-    for (int p = 0; p <= percent[severity]; p++) {
-        double zoom = 1 + p / 100.0;
+    for (int p = 0; p < zooms[severity]; p++) {
+        double zoom =
+            1 + p * (1.01 - 1); /* a bit above, as NumPy's arange is: 32.5 is rounded up */
         for (size_t y = 0; y < c->height; y++)
             for (size_t x = 0; x < c->width; x++)
                 for (size_t k = 0; k < c->channels; k++)
-                    c->other[(y * c->width + x) * c->channels + k] += mdl__bilinear(
-                        c, c->image, c->channels, k, middle_y + ((double)y - middle_y) / zoom,
-                        middle_x + ((double)x - middle_x) / zoom);
+                    c->other[(y * c->width + x) * c->channels + k] +=
+                        mdl__bilinear(c, c->image, c->channels, k, zoomed(y, c->height, zoom),
+                                      zoomed(x, c->width, zoom));
     }
     for (size_t i = 0; i < values; i++)
-        c->image[i] = c->other[i] / (percent[severity] + 2);
+        c->image[i] = c->other[i] / (zooms[severity] + 1);
     return MDL_OK;
 }

@@ -58,41 +58,46 @@ mdl_status mdl__elastic(mdl_corruptor *c, size_t severity)
     return MDL_OK;
 }
 
-/* Weight of sample `i` in the stretch that output `o` of `n` covers of `size` samples. */
-static double overlap(size_t i, size_t o, double scale)
+/* The samples that Pillow's BOX filter takes for sample `o` when `in` samples become `out`: those
+ * whose middles lie within the stretch that it covers, each with the same weight. */
+static void box(size_t o, size_t in, size_t out, size_t *first, size_t *end)
 {
-    double low = fmax((double)i, (double)o * scale);
-    double high = fmin((double)i + 1, ((double)o + 1) * scale);
-    return fmax(0, high - low);
+    double scale = (double)in / (double)out, wide = fmax(scale, 1);
+    double middle = ((double)o + 0.5) * scale;
+    *first = (size_t)fmax(0, floor(middle - wide / 2 + 0.5));
+    *end = mdl_min_size(in, (size_t)floor(middle + wide / 2 + 0.5));
+    if (*end <= *first)
+        *end = *first + 1;
 }
 
-/* Fewer pixels by the mean over their areas, then each one repeated. */
+/* [rows, columns] of `in` to [to_rows, to_columns] of `out`. */
+static void resize(const mdl_corruptor *c, const double *in, size_t rows, size_t columns,
+                   double *out, size_t to_rows, size_t to_columns)
+{
+    for (size_t r = 0; r < to_rows; r++)
+        for (size_t q = 0; q < to_columns; q++) {
+            size_t top, bottom, left, right;
+            box(r, rows, to_rows, &top, &bottom);
+            box(q, columns, to_columns, &left, &right);
+            for (size_t k = 0; k < c->channels; k++) {
+                double sum = 0;
+                for (size_t y = top; y < bottom; y++)
+                    for (size_t x = left; x < right; x++)
+                        sum += in[(y * columns + x) * c->channels + k];
+                out[(r * to_columns + q) * c->channels + k] =
+                    sum / (double)((bottom - top) * (right - left));
+            }
+        }
+}
+
+/* Fewer pixels, and then as many as before. */
 mdl_status mdl__pixelate(mdl_corruptor *c, size_t severity)
 {
     static const double part[] = {0.95, 0.9, 0.85, 0.75, 0.65};
     size_t rows = mdl_max_size(1, (size_t)((double)c->height * part[severity]));
     size_t columns = mdl_max_size(1, (size_t)((double)c->width * part[severity]));
-    double tall = (double)c->height / (double)rows, wide = (double)c->width / (double)columns;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t q = 0; q < columns; q++)
-            for (size_t k = 0; k < c->channels; k++) {
-                double sum = 0;
-                size_t bottom = mdl_min_size((size_t)ceil((double)(r + 1) * tall), c->height);
-                size_t end = mdl_min_size((size_t)ceil((double)(q + 1) * wide), c->width);
-                for (size_t y = (size_t)((double)r * tall); y < bottom; y++)
-                    for (size_t x = (size_t)((double)q * wide); x < end; x++)
-                        sum += overlap(y, r, tall) * overlap(x, q, wide) *
-                               c->image[(y * c->width + x) * c->channels + k];
-                c->other[(r * columns + q) * c->channels + k] = sum / (tall * wide);
-            }
-    for (size_t y = 0; y < c->height; y++)
-        for (size_t x = 0; x < c->width; x++)
-            for (size_t k = 0; k < c->channels; k++) {
-                size_t r = mdl_min_size((size_t)(((double)y + 0.5) / tall), rows - 1);
-                size_t q = mdl_min_size((size_t)(((double)x + 0.5) / wide), columns - 1);
-                c->image[(y * c->width + x) * c->channels + k] =
-                    c->other[(r * columns + q) * c->channels + k];
-            }
+    resize(c, c->image, c->height, c->width, c->other, rows, columns);
+    resize(c, c->other, rows, columns, c->image, c->height, c->width);
     return MDL_OK;
 }
 

@@ -33,8 +33,9 @@ void mdl__gaussian(mdl_corruptor *c, double *image, size_t channels, double sigm
 /* Smear: out(y, x) = sum over i of weights exp(-i^2 / 2 sigma^2) in(y + i sin, x + i cos). */
 void mdl__smear(const mdl_corruptor *c, const double *in, size_t channels, double radius,
                 double sigma, double angle, double *out);
-/* Diamond-square fractal of 0 .. 1 into c->map (Fournier, Fussell, Carpenter 1982); the roughness
- * of each halving is divided by `decay`. */
+/* Diamond-square fractal of 0 .. 1 into c->map (Fournier, Fussell, Carpenter 1982); the amplitude
+ * of each halving is divided by the square of `decay` (the published program multiplies by its own
+ * wobble twice). */
 void mdl__plasma(mdl_corruptor *c, double decay);
 
 /* Each changes c->image by severity 0 .. 4; values may leave 0 .. 1, the caller clips. */

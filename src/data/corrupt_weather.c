@@ -10,7 +10,7 @@ void mdl__plasma(mdl_corruptor *c, double decay)
     double *map = c->map, rough = 1, low = (double)INFINITY, high = (double)-INFINITY;
 #define AT(y, x) map[((y) % n) * n + (x) % n]
     map[0] = 0;
-    for (size_t step = n; step >= 2; step /= 2, rough /= decay) {
+    for (size_t step = n; step >= 2; step /= 2, rough /= decay * decay) {
         size_t half = step / 2;
         for (size_t y = 0; y < n; y += step) /* middles of squares */
             for (size_t x = 0; x < n; x += step)
@@ -55,24 +55,33 @@ mdl_status mdl__fog(mdl_corruptor *c, size_t severity)
     return MDL_OK;
 }
 
-/* Bluish needles: the ridges of a rough fractal, drawn out along one direction. */
+/* Bluish needles: the ridges of a rough fractal, drawn out along one direction.  Brightness, tint
+ * and contrast are those that crops of 32x32 of the published photographs have on average. */
 mdl_status mdl__frost(mdl_corruptor *c, size_t severity)
 {
     static const double image[] = {1, 1, 0.9, 0.85, 0.75}, ice[] = {0.2, 0.3, 0.4, 0.4, 0.45};
-    static const double tint[] = {0.80, 0.90, 1.0, 1.0};
+    static const double tint[] = {0.88, 1.0, 1.07, 1.0}, contrast = 0.06;
+    double *ridges = c->field[0], *needles = c->field[1], mean = 0, variance = 0;
+    size_t pixels = c->height * c->width;
     mdl__plasma(c, 1.4);
     for (size_t y = 0; y < c->height; y++)
         for (size_t x = 0; x < c->width; x++) {
             double ridge = 1 - fabs(2 * c->map[y * c->map_side + x] - 1);
-            c->field[0][y * c->width + x] = ridge * ridge;
+            ridges[y * c->width + x] = ridge * ridge;
         }
-    mdl__smear(c, c->field[0], 1, 3 * c->unit, 1.5 * c->unit, mdl__between(c, 0, M_PI),
-               c->field[1]);
-    for (size_t i = 0; i < c->height * c->width; i++)
+    mdl__smear(c, ridges, 1, 3 * c->unit, 1.5 * c->unit, mdl__between(c, 0, M_PI), needles);
+    for (size_t i = 0; i < pixels; i++)
+        mean += needles[i] / (double)pixels;
+    for (size_t i = 0; i < pixels; i++)
+        variance += (needles[i] - mean) * (needles[i] - mean) / (double)pixels;
+    double level = mdl__between(c, 0.45, 0.85);
+    double scale = variance > 0 ? contrast / sqrt(variance) : 0;
+    for (size_t i = 0; i < pixels; i++)
         for (size_t k = 0; k < c->channels; k++) {
-            double colour = c->channels == 3 ? tint[k] : 0.9;
+            double colour = c->channels == 3 ? tint[k] : 1;
+            double frost = mdl__clip(colour * (level + scale * (needles[i] - mean)));
             double *value = &c->image[i * c->channels + k];
-            *value = image[severity] * *value + ice[severity] * colour * c->field[1][i];
+            *value = image[severity] * *value + ice[severity] * frost;
         }
     return MDL_OK;
 }
