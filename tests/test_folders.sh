@@ -262,6 +262,11 @@ YAML
     untouched 2 recalibrate $A --data idx:one -o images
     untouched 2 train $quick --data idx:one --out one
 
+    # A download does not eat what it is to come from.
+    mkdir got
+    echo some >got/cifar-10-binary.tar.gz.part
+    untouched 2 data fetch cifar10 --url "file://$PWD/got/cifar-10-binary.tar.gz.part" --to got
+
     # ---- numbers ---------------------------------------------------------------------------------
     rm -r runs
     for name in lr0.1.yaml lr0.01.yaml lr0.1 ..yaml ...yaml .yaml; do

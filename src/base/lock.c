@@ -52,8 +52,7 @@ void mdl_lock_without(bool without)
     without_locks = without;
 }
 
-/* ---- who it is --------------------------------------------------------------------------------
- */
+/* ---- who it is ------------------------------------------------------------------------------- */
 
 /* When a process began, so that another one with its number is told from it; 0: not known. */
 static unsigned long long start_of(long long pid)
@@ -149,8 +148,7 @@ static void describe(const owner *who, char *text, size_t size)
                  who->since);
 }
 
-/* ---- locks of the system ----------------------------------------------------------------------
- */
+/* ---- locks of the system --------------------------------------------------------------------- */
 
 typedef enum outcome { TAKEN, HELD, NO_LOCKS } outcome;
 
@@ -212,23 +210,19 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
     return held;
 }
 
-/* ---- taking -----------------------------------------------------------------------------------
- */
+/* ---- taking ---------------------------------------------------------------------------------- */
 
 static mdl_status fail_held(const mdl_lock *lock, const owner *who, bool by_file)
 {
     char text[MDL_HOLDER_SIZE];
     int folder = (int)(strlen(lock->path) - strlen("/" LOCK_LEAF));
     describe(who, text, sizeof text);
-    if (by_file)
-        return mdl_fail(MDL_IO,
-                        "%.*s is in use by %s; its file system has no locks: where that process "
-                        "runs no more, remove %s",
-                        folder, lock->path, text, lock->path);
-    return mdl_fail(MDL_IO,
-                    "%.*s is in use by %s; nothing was changed: wait until it has ended, or choose "
-                    "another folder",
-                    folder, lock->path, text);
+    return mdl_fail(MDL_IO, "%.*s is in use by %s; %s%s", folder, lock->path, text,
+                    by_file ? "its file system has no locks: where that process runs no more, "
+                              "remove "
+                            : "nothing was changed: wait until it has ended, or choose another "
+                              "folder",
+                    by_file ? lock->path : "");
 }
 
 static mdl_status fail_open(const char *path, int error)
@@ -314,9 +308,7 @@ static size_t missing_part(const char *folder)
 {
     char part[MDL_PATH_MAX];
     size_t length = strlen(folder);
-    if (length >= sizeof part)
-        return 0;
-    for (size_t i = 1; i <= length; i++) {
+    for (size_t i = 1; i <= length && i < sizeof part; i++) {
         if (i < length && folder[i] != '/')
             continue;
         memcpy(part, folder, i);

@@ -8,8 +8,7 @@
 
 #include "cli/cli.h"
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* "runs/<name of the configuration without its ending>", or runs/<otherwise>.  What begins with a
  * digit is no ending: lr0.1 and lr0.01 are two names. */
@@ -102,8 +101,7 @@ mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *oth
     return goes_on ? find_newest(run, config) : MDL_OK;
 }
 
-/* ---- inputs -----------------------------------------------------------------------------------
- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
 static bool is_plain(const char *path)
 {
@@ -151,8 +149,7 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
                : MDL_OK;
 }
 
-/* ---- the folder of a run ----------------------------------------------------------------------
- */
+/* ---- the folder of a run --------------------------------------------------------------------- */
 
 /* Whether the run may come into the folder as it is now; sets goes_on and removed. */
 static mdl_status check_folder(cli_run *run, const char *whole)
@@ -207,7 +204,7 @@ mdl_status cli_run_claim(cli_run *run, const cli_inputs *in)
                         "%s is in use by %s; nothing was changed: wait until it has ended, or "
                         "choose another folder",
                         run->out, holder);
-    MDL_TRY(mdl_run_check_place(whole, false, false));
+    MDL_TRY(mdl_run_check_place(run->out, false, false));
     MDL_TRY(check_folder(run, whole));
     MDL_TRY(check_inputs(run, whole, in));
     MDL_TRY(mdl_lock_take(run->out, &run->lock));
@@ -233,8 +230,7 @@ void cli_run_close(cli_run *run)
     run->lock = NULL;
 }
 
-/* ---- single files -----------------------------------------------------------------------------
- */
+/* ---- single files ---------------------------------------------------------------------------- */
 
 mdl_status cli_check_output(const char *out, const cli_inputs *in)
 {
@@ -251,5 +247,9 @@ mdl_status cli_check_output(const char *out, const cli_inputs *in)
                         "%s is a file of the data %s, and would be written over: choose another "
                         "file",
                         out, in->config->data.source);
-    return mdl_run_check_place(out, true, cli_flag(in->args, "--overwrite"));
+    bool replace = cli_flag(in->args, "--overwrite");
+    mdl_status status = mdl_run_check_place(out, true, replace);
+    return status == MDL_CONFIG && !replace
+               ? mdl_fail(MDL_CONFIG, "%s, or say --overwrite", mdl_error_detail())
+               : status;
 }

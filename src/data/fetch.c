@@ -298,6 +298,11 @@ static mdl_status prepare_job(const published *set, const mdl_fetch_options *opt
         job->md5[i] = (char)tolower((unsigned char)md5[i]);
     MDL_TRY(mdl_path(job->archive, sizeof(job->archive), options->folder, "%s", set->archive));
     MDL_TRY(mdl_path(job->part, sizeof(job->part), options->folder, "%s.part", set->archive));
+    if (strncmp(job->url, "file://", 7) == 0 && mdl_same_file(job->url + 7, job->part))
+        return mdl_fail(MDL_CONFIG,
+                        "%s is where the download would be written: copy it elsewhere, or choose "
+                        "another folder",
+                        job->part);
     return mdl_path(job->bad, sizeof(job->bad), options->folder, "%s.bad", set->archive);
 }
 

@@ -23,8 +23,7 @@ const char *mdl_run_name(unsigned kinds)
     return "no run";
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------
- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 static bool has(const char *folder, const char *name)
 {
@@ -91,8 +90,7 @@ mdl_status mdl_run_kinds(const char *folder, unsigned *kinds)
     return MDL_OK;
 }
 
-/* ---- room for a new run -----------------------------------------------------------------------
- */
+/* ---- room for a new run ---------------------------------------------------------------------- */
 
 mdl_status mdl_run_remove(const char *folder, unsigned kinds, size_t *count)
 {
@@ -186,9 +184,8 @@ mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
         if ((part || (file && level == 0)) && mdl_lock_holder(folder, holder, sizeof holder))
             return mdl_fail(MDL_IO, "%s: its folder %s is in use by %s", path, folder, holder);
         if (part && file && !replace)
-            return mdl_fail(MDL_CONFIG,
-                            "%s is a file of %s in %s: choose another place, or say --overwrite",
-                            path, mdl_run_name(kinds), folder);
+            return mdl_fail(MDL_CONFIG, "%s is a file of %s in %s: choose another place", path,
+                            mdl_run_name(kinds), folder);
         if (part && !file)
             return mdl_fail(MDL_CONFIG, "%s is a part of %s in %s: choose another folder", path,
                             mdl_run_name(kinds), folder);
@@ -196,8 +193,7 @@ mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
     return MDL_OK;
 }
 
-/* ---- config.yaml ------------------------------------------------------------------------------
- */
+/* ---- config.yaml ----------------------------------------------------------------------------- */
 
 mdl_status mdl_run_config_text(mdl_run_kind kind, const mdl_config *config, char **text)
 {

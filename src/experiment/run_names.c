@@ -39,8 +39,7 @@ static const entry search[] = {
     {"winner.json", NULL}, {"merged.safetensors", NULL}, END,
 };
 
-/* ---- parts of an experiment -------------------------------------------------------------------
- */
+/* ---- parts of an experiment ------------------------------------------------------------------ */
 
 /* What a killed one leaves; that of the whole folder is held while these are looked at. */
 static const entry lock[] = {{"mendel.lock", NULL}, END};
@@ -109,8 +108,7 @@ static const entry experiment[] = {{NULL, one_experiment}, {"repeat-#", repeat},
 
 static const entry *const tables[] = {training, search, experiment}; /* bit by bit of the kinds */
 
-/* ---- matching ---------------------------------------------------------------------------------
- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 /* Files are written under this ending first. */
 #define TEMPORARY ".mendel-tmp"
@@ -188,8 +186,7 @@ bool mdl_run_writes(unsigned kinds, const char *path)
     return false;
 }
 
-/* ---- removing ---------------------------------------------------------------------------------
- */
+/* ---- removing -------------------------------------------------------------------------------- */
 
 typedef struct removal { /* of a run's files from one folder */
     bool look;           /* only look whether it can be done */
