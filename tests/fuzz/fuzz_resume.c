@@ -62,6 +62,11 @@ static void make(training *t, bool stepwise)
     t->train = mdl_train_config_default();
     t->train.epochs = 3;
     t->train.batch = 4;
+    if (stepwise) { /* its network is larger: fewer copies of it make more inputs a second */
+        t->train.optim.kind = MDL_OPTIM_SGD;
+        t->train.ema = 0;
+    } else
+        t->train.ema = 0.9;
     t->job = (mdl_train_job){.model = &t->model,
                              .train = &t->train,
                              .data = images,
