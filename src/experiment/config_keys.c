@@ -268,8 +268,11 @@ static size_t edits(const char *a, const char *b)
 
 size_t mdl_near(const char *name, const char *candidate)
 {
+    size_t length = strlen(name), other = strlen(candidate), most = 1 + other / 3;
+    if (length > other + most || other > length + most) /* an edit adds or drops one letter */
+        return SIZE_MAX;
     size_t distance = edits(name, candidate);
-    return distance <= 1 + strlen(candidate) / 3 ? distance : SIZE_MAX;
+    return distance <= most ? distance : SIZE_MAX;
 }
 
 static const char *last_part(const char *name)
