@@ -54,12 +54,14 @@ mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
     *out = NULL;
     /* Half of the address space is the limit of pointer differences. */
     if (size > 0 && count > (SIZE_MAX / 2 - MDL_ALIGNMENT) / size)
-        return mdl_fail(MDL_NO_MEMORY, "%s: %zu elements of %zu bytes exceed the address space",
+        return mdl_fail(MDL_NO_MEMORY,
+                        "%s: out of memory, %zu elements of %zu bytes exceed the address space",
                         tag, count, size);
     size_t bytes = mdl_round_up(mdl_max_size(count * size, 1), MDL_ALIGNMENT);
     void *memory = mdl_alloc_fails_now() ? NULL : get_block(bytes);
     if (memory == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "%s: cannot allocate %zu bytes", tag, bytes);
+        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory, %zu bytes are not to be had", tag,
+                        bytes);
     memset(memory, 0, bytes);
     *out = memory;
     return MDL_OK;

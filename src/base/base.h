@@ -60,6 +60,10 @@ void mdl_free(void *ptr); /* NULL is allowed */
 /* Copy a string (or its first n bytes).  Free with mdl_free. */
 mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
 
+/* Let OpenSSL survive failed allocations, by a reserve; before its first use.  More calls do no
+ * harm. */
+void mdl_reserve_memory(void);
+
 /* Test hook: the nth allocation from now (1: the next) fails, once; 0 switches the hook off. */
 void mdl_alloc_fail_at(unsigned long nth);
 /* For allocators beside mdl_alloc: counts one, and says whether it is the one that has to fail. */

@@ -17,8 +17,9 @@ static const char magic[] = "MDLSTAT1";
 mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
+    mdl_reserve_memory();
     if (EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL) != 1)
-        return mdl_fail(MDL_NO_MEMORY, "sha256 failed");
+        return mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     for (size_t i = 0; i < DIGEST_BYTES; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
     return MDL_OK;
@@ -45,7 +46,7 @@ static mdl_status put_bytes(mdl_state_writer *state, const void *data, size_t by
     if (state->status == MDL_OK)
         state->status = mdl_atomic_write(state->file, data, bytes);
     if (state->status == MDL_OK && EVP_DigestUpdate(state->digest, data, bytes) != 1)
-        state->status = mdl_fail(MDL_NO_MEMORY, "sha256 failed");
+        state->status = mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     return state->status;
 }
 
@@ -56,9 +57,10 @@ mdl_status mdl_state_create(const char *path, mdl_state_writer **out)
     MDL_TRY(MDL_NEW(1, "resume state", &state));
     mdl_status status = MDL_NEW(CHUNK, "resume state", &state->chunk);
     if (status == MDL_OK) {
+        mdl_reserve_memory();
         state->digest = EVP_MD_CTX_new();
         if (state->digest == NULL || EVP_DigestInit_ex(state->digest, EVP_sha256(), NULL) != 1)
-            status = mdl_fail(MDL_NO_MEMORY, "sha256 cannot start");
+            status = mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     }
     if (status == MDL_OK)
         status = mdl_atomic_open(path, &state->file);
@@ -108,7 +110,7 @@ mdl_status mdl_state_commit(mdl_state_writer *state)
     unsigned char digest[EVP_MAX_MD_SIZE];
     mdl_status status = put_bytes(state, &end, sizeof(end));
     if (status == MDL_OK && EVP_DigestFinal_ex(state->digest, digest, NULL) != 1)
-        status = mdl_fail(MDL_NO_MEMORY, "sha256 failed");
+        status = mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     if (status == MDL_OK)
         status = mdl_atomic_write(state->file, digest, DIGEST_BYTES);
     if (status != MDL_OK) {
@@ -243,8 +245,9 @@ static mdl_status parse(mdl_state *state, size_t size)
         return refuse_kind(state->memory, size);
     unsigned char digest[EVP_MAX_MD_SIZE];
     size_t signed_bytes = size - DIGEST_BYTES;
+    mdl_reserve_memory();
     if (EVP_Digest(state->memory, signed_bytes, digest, NULL, EVP_sha256(), NULL) != 1)
-        return mdl_fail(MDL_NO_MEMORY, "sha256 failed");
+        return mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     if (memcmp(digest, state->memory + signed_bytes, DIGEST_BYTES) != 0)
         return mdl_fail(MDL_CHECKSUM, "the sha256 of its %zu bytes differs: damaged or cut short",
                         size);

@@ -91,8 +91,10 @@ static mdl_status list_folder(const char *path, bool folders, name_list *list)
 {
     DIR *folder = opendir(path);
     if (folder == NULL)
-        return mdl_fail(errno == ENOENT ? MDL_NOT_FOUND : MDL_IO, "cannot read the folder %s: %s",
-                        path, strerror(errno));
+        return mdl_fail(errno == ENOENT   ? MDL_NOT_FOUND
+                        : errno == ENOMEM ? MDL_NO_MEMORY
+                                          : MDL_IO,
+                        "cannot read the folder %s: %s", path, strerror(errno));
     mdl_status status = add_entries(folder, path, folders, list);
     closedir(folder);
     if (status == MDL_OK && list->count > 1)

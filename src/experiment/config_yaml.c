@@ -9,7 +9,8 @@ enum { DEPTH_MOST = 32, ANCHORS_MOST = 64, DIRECTIVES_MOST = 16 };
 
 static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
 {
-    if (parser->error == YAML_MEMORY_ERROR)
+    /* Some of libyaml's failed allocations leave no word at all. */
+    if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
         return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
     /* The reader's errors (not UTF-8) have an offset, the others a line. */
     if (parser->error == YAML_READER_ERROR)
@@ -18,8 +19,8 @@ static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
                         "or a control character is written \\xHH)",
                         name, parser->problem, parser->problem_offset);
     return mdl_fail(MDL_CONFIG, "%s:%zu: not valid YAML: %s%s%s", name,
-                    parser->problem_mark.line + 1, parser->problem ? parser->problem : "error",
-                    parser->context ? " " : "", parser->context ? parser->context : "");
+                    parser->problem_mark.line + 1, parser->problem, parser->context ? " " : "",
+                    parser->context ? parser->context : "");
 }
 
 /* Directives ("%YAML 1.2") stand at the beginning of a line. */

@@ -226,9 +226,9 @@ static mdl_status visit(const char *folder, const entry *table, removal *r)
 {
     DIR *list = opendir(folder);
     if (list == NULL)
-        return errno == ENOENT
-                   ? MDL_OK
-                   : mdl_fail(MDL_IO, "cannot read the folder %s: %s", folder, strerror(errno));
+        return errno == ENOENT ? MDL_OK
+                               : mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
+                                          "cannot read the folder %s: %s", folder, strerror(errno));
     mdl_status status = MDL_OK;
     for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;)
         status = visit_one(folder, e->d_name, table, r);

@@ -404,10 +404,12 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
         mdl_status status = run_epoch(t);
         if (status == MDL_DEVICE || status == MDL_NO_MEMORY)
             return mdl_fail_context(status,
-                                    "after step %llu the device failed; what was saved before "
-                                    "stays as it is, --resume goes on from it, also with "
-                                    "--backend cpu",
-                                    (unsigned long long)t->position.step);
+                                    "after step %llu %s; what was saved before "
+                                    "stays as it is, --resume goes on from it%s",
+                                    (unsigned long long)t->position.step,
+                                    status == MDL_DEVICE ? "the device failed"
+                                                         : "there was not enough memory",
+                                    status == MDL_DEVICE ? ", also with --backend cpu" : "");
         MDL_TRY(status);
     }
     bool part = t->position.images > 0;

@@ -29,7 +29,8 @@ static mdl_status remove_epochs(const mdl_train_job *job, uint64_t last)
 {
     DIR *folder = opendir(job->out);
     if (folder == NULL)
-        return mdl_fail(MDL_IO, "cannot read the folder %s: %s", job->out, strerror(errno));
+        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO, "cannot read the folder %s: %s",
+                        job->out, strerror(errno));
     mdl_status status = MDL_OK;
     for (struct dirent *e; status == MDL_OK && (e = readdir(folder)) != NULL;) {
         char path[MDL_PATH_MAX], name[64];
