@@ -209,6 +209,9 @@ static mdl_status measure_all(tuner *t)
     bench_work work;
     while (t->n_works < MAX_WORKS && bench_work_at(t->b, t->n_works, &work))
         t->n_works++;
+    if (bench_work_at(t->b, t->n_works, &work))
+        return mdl_fail(MDL_CONFIG, "--tune: more than %d kinds of steps; name fewer batches",
+                        MAX_WORKS);
     for (size_t i = 0; i < t->n_works; i++) {
         bench_work_at(t->b, i, &work);
         for (size_t p = 0; p < PASSES; p++) {

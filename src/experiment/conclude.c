@@ -184,10 +184,14 @@ static json_t *model_json(const mdl__branch *branch, const char *kind, const cha
 static mdl_status model_from_json(const json_t *json, size_t images, mdl__model *model)
 {
     const char *digits = json_string_value(json_object_get(json, "correct"));
-    if (digits == NULL || strlen(digits) != images)
-        return mdl_fail(MDL_FORMAT, "the record of the test split is damaged; remove test.json");
-    model->top1 = json_number_value(json_object_get(json, "top1"));
-    model->loss = json_number_value(json_object_get(json, "loss"));
+    model->top1 = mdl__json_number(json, "top1");
+    model->loss = mdl__json_number(json, "loss");
+    if (digits == NULL || strlen(digits) != images || strspn(digits, "01") != images ||
+        !(model->top1 >= 0 && model->top1 <= 1))
+        return mdl_fail(MDL_FORMAT,
+                        "the record of the test split is damaged (%s); remove test.json to "
+                        "evaluate again",
+                        digits == NULL || strspn(digits, "01") != images ? "correct" : "top1");
     MDL_TRY(MDL_NEW(images, "correct answers", &model->correct));
     for (size_t i = 0; i < images; i++)
         model->correct[i] = digits[i] == '1' ? 1.0f : 0.0f;

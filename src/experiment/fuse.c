@@ -272,7 +272,7 @@ static mdl_status run_steps(fusion *f, const char *depends)
     mdl__branch *branch = f->branch;
     mdl__record record;
     MDL_TRY(run_step(f, "search.json", depends, "M2N2", evolve, &record));
-    branch->evaluations = (size_t)mdl__record_number(&record, "evaluations");
+    branch->evaluations = mdl__record_count(&record, "evaluations");
     branch->is_average = json_is_true(json_object_get(record.json, "is_average"));
     branch->merge_seconds[MDL__FUSED] = mdl__record_number(&record, "seconds");
     memcpy(branch->hash, record.hash, sizeof(branch->hash));

@@ -77,3 +77,9 @@ double mdl__record_number(const mdl__record *record, const char *key)
 {
     return mdl__json_number(record->json, key);
 }
+
+size_t mdl__record_count(const mdl__record *record, const char *key)
+{
+    double number = mdl__record_number(record, key);
+    return number >= 0 && number <= 9007199254740992.0 ? (size_t)number : 0; /* 2^53 */
+}

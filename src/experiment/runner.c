@@ -1,7 +1,6 @@
 /* The experiment: A (baseline) and B (hybrid), each with several seeds, then C (M2N2 on their
  * checkpoints), then the table.  Every step leaves a record, so that a finished one is not run
  * again and a changed configuration does run again. */
-#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -141,8 +140,7 @@ mdl_status mdl__train_one(mdl__runner *r, mdl__branch *branch, mdl__training *t)
         status = train(r, branch, t, child ? &branch->extra[0] : NULL, &record);
     snprintf(t->hash, sizeof(t->hash), "%s", record.hash);
     t->seconds = mdl__record_number(&record, "seconds");
-    double parameters = mdl__record_number(&record, "parameters");
-    t->parameters = isnan(parameters) ? 0 : (size_t)parameters;
+    t->parameters = mdl__record_count(&record, "parameters");
     t->multiply_adds = mdl__record_number(&record, "multiply_adds");
     mdl__record_close(&record);
     return status;

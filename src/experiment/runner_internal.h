@@ -31,6 +31,8 @@ double mdl__json_number(const json_t *object, const char *key);    /* NAN where 
 void mdl__record_set(mdl__record *record, const char *key, json_t *value);
 void mdl__record_append(mdl__record *record, const char *key, json_t *value);
 double mdl__record_number(const mdl__record *record, const char *key); /* NAN where absent */
+/* A whole number; 0 where it is none. */
+size_t mdl__record_count(const mdl__record *record, const char *key);
 
 /* ---- the runner --------------------------------------------------------------------------------
  */
