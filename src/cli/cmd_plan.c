@@ -128,10 +128,7 @@ static mdl_status report(const planning *p)
         if (p->ops)
             print_ops(p);
     }
-    if (!m->fits)
-        return mdl_fail(MDL_MEMORY_LIMIT, "needs at least %zu bytes, the limit is %zu", m->total,
-                        m->limit);
-    return MDL_OK;
+    return mdl_memory_check(m);
 }
 
 static mdl_status plan(planning *p)

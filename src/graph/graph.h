@@ -90,6 +90,11 @@ size_t mdl_graph_buffers_size(const mdl_graph *graph); /* elements of the buffer
 /* Multiply-adds of the forward ops so far (products and convolutions; for the whole batch). */
 double mdl_graph_multiply_adds(const mdl_graph *graph);
 
+/* How many BatchNorms take the statistics of a batch in which each channel has a single value, so
+ * that the variance is 0 and the result does not depend on the input; `first` gets the name of the
+ * first of these layers. */
+size_t mdl_graph_lone_norms(const mdl_graph *graph, char first[96]);
+
 /* Merge BATCH_NORM(_INFER) with a following ACTIVATION and with a following ADD of a residual.
  * Done before mdl_graph_backward, so that one gradient rule serves the merged node. */
 mdl_status mdl_graph_fuse(mdl_graph *graph) MDL_MUST_CHECK;

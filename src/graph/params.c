@@ -123,6 +123,34 @@ const mdl_param *mdl_graph_buffer_at(const mdl_graph *graph, size_t index)
     return &graph->buffers.rows[index];
 }
 
+/* The name of the layer whose parameter lies in `tensor`: that without its last part. */
+static void layer_of(const mdl_graph *graph, int tensor, char name[96])
+{
+    name[0] = '\0';
+    for (size_t i = 0; i < graph->params.count; i++) {
+        if (graph->params.tensors[i] != tensor)
+            continue;
+        const char *full = graph->params.rows[i].name, *dot = strrchr(full, '.');
+        snprintf(name, 96, "%.*s", dot != NULL ? (int)(dot - full) : 95, full);
+    }
+}
+
+size_t mdl_graph_lone_norms(const mdl_graph *graph, char first[96])
+{
+    size_t found = 0;
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        const mdl_node *node = &graph->nodes[n];
+        if (node->op != MDL_OP_BATCH_NORM)
+            continue;
+        const mdl_shape *x = &graph->tensors[node->in[0]].desc.shape;
+        if (mdl_shape_count(x) != mdl_shape_last(x))
+            continue;
+        if (found++ == 0)
+            layer_of(graph, node->in[1], first); /* of gamma */
+    }
+    return found;
+}
+
 size_t mdl_graph_params_size(const mdl_graph *graph)
 {
     return graph->params.size;

@@ -444,11 +444,7 @@ static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
     mdl_memory_plan plan;
     const mdl_train_events *events = job->events;
     MDL_TRY(mdl_train_plan(job->model, job->train, job->device, job->memory_limit, &plan));
-    if (!plan.fits)
-        return mdl_fail(MDL_MEMORY_LIMIT,
-                        "training needs at least %zu bytes (micro-batches of %zu images), the "
-                        "limit is %zu",
-                        plan.total, plan.micro_batch, plan.limit);
+    MDL_TRY(mdl_memory_check(&plan));
     *choice = (mdl__choice){.recompute = plan.recompute, .micro_batch = plan.micro_batch};
     if (!events || !events->message)
         return MDL_OK;

@@ -4,6 +4,30 @@
 
 #include <string.h>
 
+/* PyTorch refuses the same: the one value is its own mean, and what comes out is beta. */
+static mdl_status refuse_lone_norms(const mdl_graph *graph, const mdl_train_config *train,
+                                    size_t batch)
+{
+    char name[96], more[48] = "";
+    size_t found = mdl_graph_lone_norms(graph, name);
+    if (found == 0)
+        return MDL_OK;
+    if (found > 1)
+        snprintf(more, sizeof more, " (and %zu more)", found - 1);
+    if (train == NULL)
+        return mdl_fail(MDL_CONFIG,
+                        "the statistics of the BatchNorm layer %s%s cannot be estimated from "
+                        "batches of %zu image, of which it sees one value a channel: more training "
+                        "images are needed",
+                        name, more, batch);
+    return mdl_fail(MDL_CONFIG,
+                    "the BatchNorm layer %s%s would see one value a channel, whose variance is 0, "
+                    "and learn nothing: its maps are 1x1, and a batch of %zu (train.batch) runs in "
+                    "micro-batches of %zu; make these at least 2 images (larger train.batch, "
+                    "smaller train.accumulate), or the images larger (data.image_size)",
+                    name, more, train->batch, batch);
+}
+
 mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch,
                       const mdl_train_config *train, size_t steps, bool recompute,
                       mdl_device *device, mdl__built *out)
@@ -17,6 +41,8 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
     double smoothing = train ? train->label_smoothing : 0;
     status = mdl_model_build(model, mode, batch, smoothing, steps, out->graph, &out->io);
     if (status != MDL_OK)
+        goto fail;
+    if (mode != MDL_MODE_INFER && (status = refuse_lone_norms(out->graph, train, batch)) != MDL_OK)
         goto fail;
     out->multiply_adds = mdl_graph_multiply_adds(out->graph) / (double)batch;
     if ((status = mdl_graph_fuse(out->graph)) != MDL_OK)
@@ -103,13 +129,43 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
 }
 
 /* The largest divisor of n below `below`, which is half of it where n is a power of two; 0 where
- * there is none that leaves BatchNorm two images. */
+ * there is none but 1: BatchNorm needs more than one image. */
 static size_t smaller_divisor(size_t n, size_t below)
 {
     for (size_t d = below; d-- > 2;)
         if (n % d == 0 && d <= below / 2)
             return d;
     return 0;
+}
+
+/* The layer because of which micro-batches of one image cannot be, "" where there is none. */
+static mdl_status find_lone_norm(const mdl_model_config *model, mdl_dtype real, char name[96])
+{
+    mdl_graph *graph = NULL;
+    mdl_model_io io;
+    name[0] = '\0';
+    MDL_TRY(mdl_graph_create(real, &graph));
+    mdl_status status = mdl_model_build(model, MDL_MODE_TRAIN, 1, 0, 0, graph, &io);
+    if (status == MDL_OK)
+        (void)mdl_graph_lone_norms(graph, name);
+    mdl_graph_destroy(graph);
+    return status;
+}
+
+mdl_status mdl_memory_check(const mdl_memory_plan *plan)
+{
+    if (plan->fits)
+        return MDL_OK;
+    mdl_status status = mdl_fail(
+        MDL_MEMORY_LIMIT,
+        "training needs at least %zu bytes (micro-batches of %zu images), the limit is %zu",
+        plan->total, plan->micro_batch, plan->limit);
+    if (plan->lone_norm[0] == '\0')
+        return status;
+    return mdl_fail(status,
+                    "%s; micro-batches of one image are no way: the BatchNorm layer %s would see "
+                    "one value a channel",
+                    mdl_error_detail(), plan->lone_norm);
 }
 
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
@@ -136,8 +192,10 @@ mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config 
             continue;
         }
         size_t next = smaller_divisor(train->batch, (size_t)choice.micro_batch);
-        if (next == 0)
-            return status; /* the least that is possible, and it does not fit */
+        if (next == 0) { /* the least that is possible, and it does not fit */
+            mdl_status sought = find_lone_norm(model, device->real, out->lone_norm);
+            return sought != MDL_OK ? sought : status;
+        }
         choice.micro_batch = next;
     }
 }

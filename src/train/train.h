@@ -322,7 +322,11 @@ typedef struct mdl_memory_plan {
     bool recompute; /* chosen to fit the limit */
     size_t micro_batch; /* chosen to fit the limit; else batch / accumulate */
     bool fits;
+    char lone_norm[96]; /* where it does not fit: the BatchNorm layer because of which micro-batches
+                           of one image were not tried; "": none */
 } mdl_memory_plan;
+/* MDL_MEMORY_LIMIT with all that is to be said where a plan does not fit. */
+mdl_status mdl_memory_check(const mdl_memory_plan *plan) MDL_MUST_CHECK;
 /* limit 0: what the device says that it has, if anything.  Also where it does not fit the status is
  * MDL_OK (out->fits), but MDL_MEMORY_LIMIT where a single tensor is too large for the device. */
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
