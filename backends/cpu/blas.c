@@ -4,64 +4,49 @@
  * (OpenBLAS's sums may differ with the size of a product). */
 #include "backends/cpu/blas.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <cblas.h>
-#ifdef MDL_LIBXSMM
-#include <libxsmm.h>
-#endif
+#include "backends/cpu/library.h"
 
 #define LEAST_ROWS  64 /* of a chunk: each packs the weights for itself */
 #define MAX_CHUNKS  16
 #define LARGEST_DIM 0x7fffffffu /* of blasint where it is an int */
-#define XSMM_ROWS   64          /* of a generated kernel */
+#define MODULE      "mendel_products" MDL_LIBRARY_SUFFIX
 
 enum { OPENBLAS = 1, LIBXSMM = 2 }; /* mdl_call.variant */
 
+static const cpu_library *library; /* NULL: not there */
+
+static void load(void)
+{
+    void *symbol;
+    const cpu_library *(*open)(void);
+    /* OpenBLAS reads it as it is loaded: it would start a thread for each processor. */
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    if (mdl_module_symbol(MODULE, CPU_LIBRARY_SYMBOL, &symbol) != MDL_OK) {
+        mdl_log(MDL_LOG_WARN, "no products by OpenBLAS: %s", mdl_error_detail());
+        return;
+    }
+    memcpy(&open, &symbol, sizeof open); /* C has no cast from an object to a function */
+    library = open();
+}
+
 const char *cpu_blas_variant(const mdl_device *device, const mdl_call *call, int i)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)device;
     if (mdl_shape_rows(&call->in[0].shape) > LARGEST_DIM ||
         mdl_shape_count(&call->in[1].shape) > LARGEST_DIM)
         return NULL;
+    pthread_once(&once, load);
+    if (!library)
+        return NULL;
     if (i == OPENBLAS)
         return "openblas";
-#ifdef MDL_LIBXSMM
-    if (i == LIBXSMM && call->op == MDL_OP_LINEAR)
-        return "libxsmm";
-#endif
-    return NULL;
+    return i == LIBXSMM && library->libxsmm && call->op == MDL_OP_LINEAR ? "libxsmm" : NULL;
 }
-
-/* y [m, n] = x [m, k] op(w) + beta y, all by rows without gaps; op(w) is w [k, n] or the transpose
- * of w [n, k]. */
-static void by_openblas(const float *x, const float *w, bool transposed, float beta, float *y,
-                        size_t m, size_t n, size_t k)
-{
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans, (blasint)m,
-                (blasint)n, (blasint)k, 1.0f, x, (blasint)k, w, (blasint)(transposed ? k : n), beta,
-                y, (blasint)n);
-}
-
-#ifdef MDL_LIBXSMM
-/* The same with w as it lies.  LIBXSMM thinks in columns, so there it is y' = w' x' + beta y'.  A
- * kernel is generated when its shape comes first and found again afterwards, by any thread; where
- * it generates none (other processors, very few columns) OpenBLAS takes the rows. */
-static void by_libxsmm(const float *x, const float *w, float beta, float *y, size_t m, size_t n,
-                       size_t k)
-{
-    for (size_t row = 0; row < m; row += XSMM_ROWS) {
-        size_t rows = mdl_min_size(XSMM_ROWS, m - row);
-        libxsmm_smmfunction kernel =
-            libxsmm_smmdispatch((libxsmm_blasint)n, (libxsmm_blasint)rows, (libxsmm_blasint)k, NULL,
-                                NULL, NULL, NULL, &beta, NULL, NULL);
-        if (kernel)
-            kernel(w, x + row * k, y + row * n);
-        else
-            by_openblas(x + row * k, w, false, beta, y + row * n, rows, n, k);
-    }
-}
-#endif
 
 /* Rows [first, last) of y = x w + bias, or of dx = dy w^T. */
 static void multiply(const mdl_call *call, size_t first, size_t last)
@@ -78,13 +63,8 @@ static void multiply(const mdl_call *call, size_t first, size_t last)
                 y[row * width + j] = cpu_in(call, 2)[j] + (beta > 0 ? y[row * width + j] : 0.0f);
         beta = 1.0f;
     }
-#ifdef MDL_LIBXSMM
-    if (call->variant == LIBXSMM) {
-        by_libxsmm(x, w, beta, y, last - first, width, depth);
-        return;
-    }
-#endif
-    by_openblas(x, w, gradient, beta, y, last - first, width, depth);
+    cpu_library_product *product = call->variant == LIBXSMM ? library->libxsmm : library->openblas;
+    product(x, w, gradient, beta, y, last - first, width, depth);
 }
 
 void cpu_blas_linear(const mdl_call *call, int thread, int threads)

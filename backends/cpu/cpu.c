@@ -16,7 +16,6 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
-#include <cblas.h>
 
 #include "backends/cpu/team.h"
 
@@ -280,7 +279,7 @@ static void cpu_identify(const mdl_device *device, char *text, size_t size)
     for (size_t i = 0; i < MDL_COUNT(cpu_variants); i++)
         if (cpu_variants[i].backend == device->backend)
             variant = cpu_variants[i].name;
-    snprintf(text, size, "%s, %s, %s", brand, variant, openblas_get_config());
+    snprintf(text, size, "%s, %s, %s", brand, variant, CPU_LIBRARIES);
 }
 
 static int cpu_devices(mdl_device_info *infos, int max)
@@ -324,7 +323,6 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
     device->threads = options->threads > 0 ? options->threads : usable;
     device->state = team;
     team->parts = variant->parts;
-    openblas_set_num_threads(1);
     *out = device;
     return MDL_OK;
 }

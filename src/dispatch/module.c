@@ -3,7 +3,6 @@
 #include "dispatch/module.h"
 #include "dispatch/tuning.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MODULE "mendel_opencl" MDL_LIBRARY_SUFFIX
@@ -36,39 +35,21 @@ static void lend_cache(const char *path)
     take(folder);
 }
 
-static mdl_status load_from(const char *folder)
+static mdl_status load(void)
 {
     char path[MDL_PATH_MAX];
     void *symbol;
-    MDL_TRY(mdl_path(path, sizeof path, folder, "%s", MODULE));
-    if (!mdl_file_exists(path))
-        return mdl_fail(MDL_NOT_FOUND, "%s: there is no such file", path);
+    if (loaded)
+        return MDL_OK;
+    MDL_TRY(mdl_module_path(MODULE, path));
     MDL_TRY(mdl_library_symbol(path, "mdl_backend_load", &symbol));
-    mdl_backend_load_fn *load;
-    memcpy(&load, &symbol, sizeof load); /* C has no cast from an object to a function */
-    loaded = load(&host);
+    mdl_backend_load_fn *entry;
+    memcpy(&entry, &symbol, sizeof entry); /* C has no cast from an object to a function */
+    loaded = entry(&host);
     if (!loaded)
         return mdl_fail(MDL_UNSUPPORTED, "%s: it was built for another version of mendel", path);
     lend_cache(path);
     return MDL_OK;
-}
-
-/* From $MENDEL_BACKENDS, or else from beside the program or where it was installed. */
-static mdl_status load(void)
-{
-    char folder[MDL_PATH_MAX];
-    const char *given = getenv("MENDEL_BACKENDS");
-    if (loaded)
-        return MDL_OK;
-    if (given && given[0] != '\0')
-        return load_from(given);
-    if (mdl_program_folder(folder, sizeof folder) == MDL_OK) {
-        char path[MDL_PATH_MAX];
-        MDL_TRY(mdl_path(path, sizeof path, folder, "%s", MODULE));
-        if (mdl_file_exists(path))
-            return load_from(folder);
-    }
-    return load_from(MDL_BACKEND_FOLDER);
 }
 
 static int module_devices(mdl_device_info *infos, int max)
