@@ -6,10 +6,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 
 #include "data/internal.h"
@@ -298,8 +302,86 @@ static void unreachable(void **state)
     assert_int_equal(fetch(), MDL_IO); /* there is no such file */
     assert_detail("cannot download file://");
     assert_detail("cifar-100-binary.tar.gz yourself");
-    strcpy(url, "nonsense://x");
-    assert_int_equal(fetch(), MDL_IO);
+    static const char *const others[] = {
+        "nonsense://x",    "ftp://host/x", "dict://host/x", "host/x",
+        "gopher://host/x", "smb://host/x", "telnet://host", ""};
+    for (size_t i = 0; i < MDL_COUNT(others); i++) {
+        strcpy(url, others[i]);
+        assert_int_equal(fetch(), MDL_INVALID);
+        assert_detail("https://, http:// or file://");
+    }
+}
+
+/* A server on this machine that answers one request with a redirect; returns its port. */
+static int redirecting_server(const char *location, pid_t *child)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    socklen_t size = sizeof(name);
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(server, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(server, 1), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&name, &size), 0);
+    *child = fork();
+    assert_true(*child >= 0);
+    if (*child == 0) {
+        char request[2000], answer[500];
+        int client = accept(server, NULL, NULL);
+        int length = snprintf(answer, sizeof(answer),
+                              "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n"
+                              "Connection: close\r\n\r\n",
+                              location);
+        bool good = client >= 0 && read(client, request, sizeof(request)) > 0 &&
+                    write(client, answer, (size_t)length) == length;
+        _exit(good ? 0 : 1);
+    }
+    close(server);
+    return ntohs(name.sin_port);
+}
+
+static void redirects(void **state)
+{
+    (void)state;
+    make_archive(good_entries, MDL_COUNT(good_entries));
+    static char local[sizeof(url)];
+    setenv("no_proxy", "127.0.0.1", 1);
+    snprintf(local, sizeof(local), "%s", url); /* file://: where it is */
+    const char *const places[] = {"ftp://127.0.0.1:1/x", local, "dict://127.0.0.1:1/x"};
+    for (size_t i = 0; i < MDL_COUNT(places); i++) {
+        pid_t child;
+        int code;
+        snprintf(url, sizeof(url), "http://127.0.0.1:%d/x", redirecting_server(places[i], &child));
+        assert_int_equal(fetch(), MDL_IO);
+        assert_detail("not http,https, which is refused");
+        assert_int_equal(waitpid(child, &code, 0), child);
+        assert_int_equal(code, 0);
+    }
+}
+
+/* The sums that were published are those expected; one that is given counts alone. */
+static void sha256_sums(void **state)
+{
+    (void)state;
+    make_archive(good_entries, MDL_COUNT(good_entries));
+    mdl__digests sums;
+    assert_int_equal(mdl__digest_file(source, &sums), MDL_OK);
+    mdl_fetch_options options = {.url = url, .folder = target};
+    assert_int_equal(mdl_fetch("cifar100", &options, found, sizeof(found)), MDL_CHECKSUM);
+    assert_detail("03b5dce01913d631647c71ecec9e9cb8");
+    char wrong[65];
+    strcpy(wrong, sums.sha256);
+    wrong[7] = wrong[7] == '0' ? '1' : '0';
+    options.sha256 = wrong;
+    assert_int_equal(mdl_fetch("cifar100", &options, found, sizeof(found)), MDL_CHECKSUM);
+    assert_detail(wrong);
+    options.md5 = md5; /* both count */
+    assert_int_equal(mdl_fetch("cifar100", &options, found, sizeof(found)), MDL_CHECKSUM);
+    options.md5 = NULL;
+    options.sha256 = "abc";
+    assert_int_equal(mdl_fetch("cifar100", &options, found, sizeof(found)), MDL_INVALID);
+    assert_detail("64 hexadecimal digits");
+    options.sha256 = sums.sha256;
+    assert_int_equal(mdl_fetch("cifar100", &options, found, sizeof(found)), MDL_OK);
 }
 
 static void interrupted(void **state)
@@ -406,6 +488,8 @@ int main(void)
         TEST(wrong_checksum),
         TEST(bad_arguments),
         TEST(unreachable),
+        TEST(redirects),
+        TEST(sha256_sums),
         TEST(interrupted),
         TEST(hostile_archives),
         TEST(oversized),

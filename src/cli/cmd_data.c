@@ -28,6 +28,7 @@ static mdl_status fetch(const cli_args *args)
     mdl_fetch_options options = {
         .url = cli_value(args, "--url"),
         .md5 = cli_value(args, "--md5"),
+        .sha256 = cli_value(args, "--sha256"),
         .folder = to != NULL ? to : "data",
         .progress = cli_fetch_progress,
         .user = &view,
@@ -140,8 +141,9 @@ static mdl_status run(const cli_args *args)
 }
 
 static const cli_option options[] = {
-    {"--url", 0, "URL", "fetch: another address; file:// works"},
-    {"--md5", 0, "SUM", "fetch: the checksum that is expected"},
+    {"--url", 0, "URL", "fetch: another address: https://, http:// or file://"},
+    {"--sha256", 0, "SUM", "fetch: the checksum that is expected, in place of the published ones"},
+    {"--md5", 0, "SUM", "fetch: the same, by md5"},
     {"--to", 0, "DIR", "fetch: folder (default: data)"},
     {"--config", 'c', "FILE", "info: read the configuration (YAML)"},
     {"--set", 's', "KEY=VALUE", "info: set one key, e.g. data.limit=1000"},
@@ -152,7 +154,8 @@ const cli_command cli_cmd_data = {
     .name = "data",
     .summary = "download a data set, or show what a source holds",
     .usage = "fetch cifar10|cifar100 [--to DIR] | info SPEC",
-    .text = "fetch checks the md5, unpacks safely, and goes on with a broken download.\n",
+    .text = "fetch checks md5 and sha256, unpacks safely, and goes on with a broken download.  An\n"
+            "address of https leads on to https only.\n",
     .examples = "  mendel data fetch cifar10 --to data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
                 "  mendel data info digits\n"

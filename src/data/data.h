@@ -190,14 +190,15 @@ mdl_status mdl_corrupt(mdl_corruptor *corruptor, size_t kind, size_t severity, u
  */
 
 typedef struct mdl_fetch_options {
-    const char *url;    /* NULL: the published address; file:// works */
-    const char *md5;    /* NULL: the published one; "" is refused */
-    const char *folder; /* where the archive and its content go */
+    const char *url; /* NULL: the published address; https, http or file, which no redirect can
+                        lead to from a safer one */
+    const char *md5, *sha256; /* both NULL: the published ones; else only those given count */
+    const char *folder;       /* where the archive and its content go */
     /* Called now and then with bytes so far and in all (0: not known); may be NULL. */
     void (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;
 } mdl_fetch_options;
-/* Download `name` ("cifar10", "cifar100") resuming a partial file, check its md5, unpack it
+/* Download `name` ("cifar10", "cifar100") resuming a partial file, check its sums, unpack it
  * (nothing outside the folder, no links, bounded size).  A complete unpacked set is left alone.
  * `found` gets the folder that holds the .bin files. */
 mdl_status mdl_fetch(const char *name, const mdl_fetch_options *options, char *found,

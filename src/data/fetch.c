@@ -1,23 +1,25 @@
-/* Download of published sets: by libcurl into ARCHIVE.part, which a later call continues; the md5
- * (OpenSSL's libcrypto) is checked before the file gets its name; then it is unpacked.  Nothing is
- * downloaded behind the user's back: only mdl_fetch does it. */
+/* Download of published sets: by libcurl into ARCHIVE.part, which a later call continues; md5 and
+ * sha256 are checked before the file gets its name; then it is unpacked.  Nothing is downloaded
+ * behind the user's back: only mdl_fetch does it, by https, or http or a file where that was asked
+ * for. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
+#include <strings.h>
 
 #include <curl/curl.h>
-#include <openssl/evp.h>
 
 #include "data/internal.h"
 
-enum { HEX = 33, MAX_FILES = 9 };
+enum { MAX_FILES = 9 };
 /* The published archives have 170 MB, and 186 MB unpacked. */
 #define DOWNLOAD_LIMIT (UINT64_C(1) << 31)
 
 typedef struct published {
     const char *name, *url, *md5;
+    const char
+        *sha256; /* not on the publisher's page: Flux and others pin it for the same archive */
     const char *archive;          /* name of the downloaded file */
     const char *subfolder;        /* where its content goes */
     const char *files[MAX_FILES]; /* what is unpacked; first what must be there */
@@ -30,6 +32,7 @@ static const published sets[] = {
         .name = "cifar10",
         .url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         .md5 = "c32a1d4ab5d03f1284b67883e8d87530",
+        .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         .archive = "cifar-10-binary.tar.gz",
         .subfolder = "cifar-10-batches-bin",
         .files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
@@ -42,6 +45,7 @@ static const published sets[] = {
         .name = "cifar100",
         .url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         .md5 = "03b5dce01913d631647c71ecec9e9cb8",
+        .sha256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         .archive = "cifar-100-binary.tar.gz",
         .subfolder = "cifar-100-binary",
         .files = {"train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"},
@@ -55,50 +59,13 @@ typedef struct fetch_job {
     const published *set;
     const mdl_fetch_options *options;
     const char *url;
-    char md5[HEX];              /* expected, lower case */
+    const char *protocols;      /* the address may have, */
+    const char *redirects;      /* and where it may lead to: lists for libcurl */
+    mdl__digests expected;      /* "": not known */
     char archive[MDL_PATH_MAX]; /* the complete file, */
     char part[MDL_PATH_MAX];    /* what there is of it so far, */
-    char bad[MDL_PATH_MAX];     /* and where a complete file with another md5 goes */
+    char bad[MDL_PATH_MAX];     /* and where a complete file with other sums goes */
 } fetch_job;
-
-/* ---- md5 --------------------------------------------------------------------------------------
- */
-
-static mdl_status hash_stream(FILE *file, const char *path, char hex[HEX])
-{
-    unsigned char piece[1 << 14], digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = context != NULL && EVP_DigestInit_ex(context, EVP_md5(), NULL) == 1;
-    for (size_t got = 1; good && got > 0 && mdl_stop_check() == MDL_OK;) {
-        got = fread(piece, 1, sizeof(piece), file);
-        good = EVP_DigestUpdate(context, piece, got) == 1;
-    }
-    good = good && EVP_DigestFinal_ex(context, digest, &length) == 1;
-    EVP_MD_CTX_free(context);
-    MDL_TRY(mdl_stop_check());
-    if (ferror(file) != 0)
-        return mdl_fail(MDL_IO, "cannot read %s: %s", path, strerror(errno));
-    if (!good || length != (HEX - 1) / 2)
-        return mdl_fail(MDL_UNSUPPORTED, "this system's libcrypto offers no md5");
-    for (size_t i = 0; i < length; i++)
-        snprintf(hex + 2 * i, HEX - 2 * i, "%02x", digest[i]);
-    return MDL_OK;
-}
-
-static mdl_status hash_file(const char *path, char hex[HEX])
-{
-    int fd;
-    MDL_TRY(mdl_file_open(path, &fd));
-    FILE *file = fdopen(fd, "rb");
-    if (file == NULL) {
-        close(fd);
-        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: %s", path, strerror(errno));
-    }
-    mdl_status status = hash_stream(file, path, hex);
-    fclose(file);
-    return status;
-}
 
 /* ---- transfer ---------------------------------------------------------------------------------
  */
@@ -140,6 +107,23 @@ static int on_progress(void *user, curl_off_t total, curl_off_t done, curl_off_t
     return mdl_stop_requested() ? 1 : 0;
 }
 
+static CURLcode restrict_protocols(CURL *curl, const fetch_job *job)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, job->protocols);
+    return code != CURLE_OK ? code
+                            : curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, job->redirects);
+#else
+    long first = strcmp(job->protocols, "https") == 0  ? CURLPROTO_HTTPS
+                 : strcmp(job->protocols, "http") == 0 ? CURLPROTO_HTTP
+                                                       : CURLPROTO_FILE;
+    long later =
+        strcmp(job->redirects, "https") == 0 ? CURLPROTO_HTTPS : CURLPROTO_HTTP | CURLPROTO_HTTPS;
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_PROTOCOLS, first);
+    return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS, later);
+#endif
+}
+
 static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
 {
     error[0] = '\0';
@@ -149,6 +133,7 @@ static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
         curl_easy_setopt(curl, CURLOPT_USERAGENT, "mendel") == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
+        restrict_protocols(curl, now->job) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L) == CURLE_OK &&
@@ -185,6 +170,11 @@ static mdl_status fail_transfer(const transfer *now, CURLcode code, const char *
         return mdl_fail(MDL_CANCELLED,
                         "interrupted; %" PRIu64 " bytes are kept in %s, run again to go on",
                         now->done, job->part);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL)
+        return mdl_fail(MDL_IO,
+                        "cannot download %s: it leads on to an address that is not %s, which is "
+                        "refused; put the file at %s yourself",
+                        job->url, job->redirects, job->archive);
     return mdl_fail(MDL_IO,
                     "cannot download %s: %s; run again to go on after the %" PRIu64
                     " bytes that are there, or put the file at %s yourself",
@@ -226,49 +216,66 @@ static mdl_status move(const char *from, const char *to)
     return MDL_OK;
 }
 
-static mdl_status fail_checksum(const fetch_job *job, const char *path, const char *got)
+static bool matches(const fetch_job *job, const mdl__digests *got)
 {
-    return mdl_fail(MDL_CHECKSUM,
-                    "%s from %s has the md5 %s, expected %s: it is damaged or another edition; "
-                    "remove it and run again, or give its md5 if you trust it",
-                    path, job->url, got, job->md5);
+    const mdl__digests *wanted = &job->expected;
+    return (wanted->md5[0] == '\0' || strcmp(wanted->md5, got->md5) == 0) &&
+           (wanted->sha256[0] == '\0' || strcmp(wanted->sha256, got->sha256) == 0);
 }
 
-/* Get the archive into its place, its md5 checked.  A part that turns out not to belong to this
+static mdl_status fail_checksum(const fetch_job *job, const char *path, const mdl__digests *got)
+{
+    bool md5 = job->expected.md5[0] != '\0' && strcmp(job->expected.md5, got->md5) != 0;
+    return mdl_fail(MDL_CHECKSUM,
+                    "%s from %s has the %s %s, expected %s: it is damaged or another edition; "
+                    "remove it and run again, or give its checksum if you trust it",
+                    path, job->url, md5 ? "md5" : "sha256", md5 ? got->md5 : got->sha256,
+                    md5 ? job->expected.md5 : job->expected.sha256);
+}
+
+static mdl_status keep(const fetch_job *job, const mdl__digests *got)
+{
+    mdl_log(MDL_LOG_INFO, "%s has the sha256 %s", job->archive, got->sha256);
+    return MDL_OK;
+}
+
+/* Get the archive into its place, its sums checked.  A part that turns out not to belong to this
  * file is dropped once, and the download starts at 0. */
 static mdl_status obtain(const fetch_job *job)
 {
-    char md5[HEX];
+    mdl__digests got;
     if (mdl_file_exists(job->archive)) {
-        MDL_TRY(hash_file(job->archive, md5));
-        return strcmp(md5, job->md5) == 0 ? MDL_OK : fail_checksum(job, job->archive, md5);
+        MDL_TRY(mdl__digest_file(job->archive, &got));
+        return matches(job, &got) ? keep(job, &got) : fail_checksum(job, job->archive, &got);
     }
     for (;;) {
         uint64_t start = 0;
-        bool again = false;
-        md5[0] = '\0';
+        bool again = false, whole = false;
         if (mdl_file_exists(job->part)) {
             MDL_TRY(mdl__file_size(job->part, &start));
-            MDL_TRY(hash_file(job->part, md5)); /* it may be complete */
+            MDL_TRY(mdl__digest_file(job->part, &got));
+            whole = matches(job, &got); /* it may be complete */
         }
-        if (strcmp(md5, job->md5) != 0) {
+        if (!whole) {
             mdl_status status = download(job, start, &again);
             if (status != MDL_OK && !(again && start > 0))
                 return status;
             if (status == MDL_OK) {
-                MDL_TRY(hash_file(job->part, md5));
-                again = strcmp(md5, job->md5) != 0;
+                MDL_TRY(mdl__digest_file(job->part, &got));
+                again = !matches(job, &got);
             }
         }
-        if (!again)
-            return move(job->part, job->archive);
+        if (!again) {
+            MDL_TRY(move(job->part, job->archive));
+            return keep(job, &got);
+        }
         if (start == 0)
             break;
         mdl_log(MDL_LOG_INFO, "%s cannot be continued: starting again", job->part);
         MDL_TRY(mdl_remove_file(job->part));
     }
     MDL_TRY(move(job->part, job->bad));
-    return fail_checksum(job, job->bad, md5);
+    return fail_checksum(job, job->bad, &got);
 }
 
 /* All needed files are there and have whole records. */
@@ -284,18 +291,60 @@ static bool complete(const published *set, const char *folder)
     return true;
 }
 
+/* What is allowed follows from what was typed: nothing less safe, and no file that is led to. */
+static mdl_status check_address(fetch_job *job)
+{
+    static const struct {
+        const char *start, *protocols, *redirects;
+    } kinds[] = {{"https://", "https", "https"},
+                 {"http://", "http", "http,https"},
+                 {"file://", "file", "https"}};
+    for (size_t i = 0; i < MDL_COUNT(kinds); i++)
+        if (strncasecmp(job->url, kinds[i].start, strlen(kinds[i].start)) == 0) {
+            job->protocols = kinds[i].protocols;
+            job->redirects = kinds[i].redirects;
+            return MDL_OK;
+        }
+    return mdl_fail(MDL_INVALID,
+                    "the address '%s' cannot be downloaded from: expected https://, http:// or "
+                    "file:// in front",
+                    job->url);
+}
+
+static mdl_status take_sum(const char *text, const char *kind, size_t digits, char *out)
+{
+    size_t length = strlen(text);
+    if (length != digits || strspn(text, "0123456789abcdefABCDEF") != length)
+        return mdl_fail(MDL_INVALID, "'%.80s' is no %s: expected %zu hexadecimal digits", text,
+                        kind, digits);
+    for (size_t i = 0; i <= length; i++)
+        out[i] = (char)tolower((unsigned char)text[i]);
+    return MDL_OK;
+}
+
+/* One sum that is given stands for both that were published: it may be of another edition. */
+static mdl_status expect_sums(const published *set, const mdl_fetch_options *options,
+                              fetch_job *job)
+{
+    bool given = options->md5 != NULL || options->sha256 != NULL;
+    const char *md5 = given ? options->md5 : set->md5;
+    const char *sha256 = given ? options->sha256 : set->sha256;
+    job->expected = (mdl__digests){"", ""};
+    if (md5 != NULL)
+        MDL_TRY(take_sum(md5, "md5", sizeof(job->expected.md5) - 1, job->expected.md5));
+    return sha256 != NULL
+               ? take_sum(sha256, "sha256", sizeof(job->expected.sha256) - 1, job->expected.sha256)
+               : MDL_OK;
+}
+
 static mdl_status prepare_job(const published *set, const mdl_fetch_options *options,
                               fetch_job *job)
 {
-    const char *md5 = options->md5 != NULL ? options->md5 : set->md5;
     job->set = set;
     job->options = options;
     job->url = options->url != NULL ? options->url : set->url;
-    size_t length = strlen(md5);
-    if (length != HEX - 1 || strspn(md5, "0123456789abcdefABCDEF") != length)
-        return mdl_fail(MDL_INVALID, "'%.80s' is not an md5: expected 32 hexadecimal digits", md5);
-    for (size_t i = 0; i <= length; i++)
-        job->md5[i] = (char)tolower((unsigned char)md5[i]);
+    MDL_TRY(check_address(job));
+    MDL_TRY(expect_sums(set, options, job));
     MDL_TRY(mdl_path(job->archive, sizeof(job->archive), options->folder, "%s", set->archive));
     MDL_TRY(mdl_path(job->part, sizeof(job->part), options->folder, "%s.part", set->archive));
     if (strncmp(job->url, "file://", 7) == 0 && mdl_same_file(job->url + 7, job->part))

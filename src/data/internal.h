@@ -102,6 +102,11 @@ struct mdl__prepare {
 mdl_status mdl__prepare_create(const mdl_data *data, struct mdl__prepare **out) MDL_MUST_CHECK;
 void mdl__prepare_destroy(struct mdl__prepare *prepare); /* NULL is allowed */
 
+typedef struct mdl__digests { /* lower-case hexadecimal */
+    char md5[33], sha256[65];
+} mdl__digests;
+mdl_status mdl__digest_file(const char *path, mdl__digests *out) MDL_MUST_CHECK;
+
 /* ---- download -------------------------------------------------------------------------------- */
 
 /* Unpack the files of an archive whose last name is one of `names` into `folder`, whatever folder
