@@ -71,11 +71,15 @@ static mdl_status write_owners(const mdl__archive *a, mdl_atomic_file *file)
 /* ---- ancestors ----------------------------------------------------------------------------------
  */
 
-/* Numbers of a line of lineage.jsonl; missing parents are 0. */
+/* Numbers of a line of lineage.jsonl; missing parents are 0.  The numbers come first, and sscanf
+ * looks for the end of what it gets: it may not be the end of the file. */
 static uint64_t read_line(const char *line, uint64_t parents[2])
 {
     unsigned long long id = 0, first = 0, second = 0;
-    sscanf(line, "{\"id\": %llu, \"parents\": [%llu, %llu]", &id, &first, &second);
+    char start[128];
+    snprintf(start, sizeof start, "%.*s", (int)mdl_min_size(sizeof start - 1, strcspn(line, "\n")),
+             line);
+    sscanf(start, "{\"id\": %llu, \"parents\": [%llu, %llu]", &id, &first, &second);
     parents[0] = first;
     parents[1] = second;
     return id;

@@ -314,6 +314,20 @@ def tables():
     put("text", "escapes", "\\x00\\xZZ\\x4\\\\x41\\x")
 
 
+def names():
+    put("classes", "same", "[\"cat\",\"dog\"]\n[\"dog\",\"cat\"]")
+    put("classes", "ten", json.dumps(["%d" % i for i in range(10)]) + "\n" + json.dumps(["%d" % i for i in reversed(range(10))]))
+    put("classes", "many", json.dumps(["n%d" % i for i in range(12)]) + "\n[]")
+    put("classes", "escaped", "[\"caf\\\\xE9\",\"\\u005cx5C\",\"\\n\",\"\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]\nnull")
+    put("classes", "alike", "[\"a\\\\x41\",\"aA\"]\n[1]")
+    put("classes", "depth.make", "50000 [\n")
+    lock = "A run of Mendel owns this folder while its process lives.\nhost a\npid 1\nstart 7\nsince now\ncommand mendel train\n"
+    put("owner", "training", lock + "===\n# A run of Mendel: a training.\nmodel:\n  kind: mlp\n")
+    put("owner", "old", "===\nmodel:\n  kind: mlp # network\nrun:\n  seed: 0\n")
+    put("owner", "far-pid", lock.replace("pid 1", "pid 99999999999999999999").replace("host a", "host \x1b[2J\x7f"))
+    put("owner", "long.make", "1 A run of Mendel owns this folder while its process lives.\\nhost \n5000 a\n1 \\npid -1\\ncommand \n5000 b\n")
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -323,6 +337,7 @@ if __name__ == "__main__":
     data()
     archives()
     tables()
+    names()
     with tempfile.TemporaryDirectory() as work:
         checkpoints(work)
         pages(work)
