@@ -341,6 +341,7 @@ static void sizes_in_bytes(void **state)
     assert_int_equal(mdl_parse_bytes("99999999 TiB", &bytes), MDL_CONFIG);
     assert_int_equal(mdl_parse_bytes("1.2.3GB", &bytes), MDL_CONFIG);
     assert_int_equal(mdl_parse_bytes("-1", &bytes), MDL_CONFIG);
+    assert_int_equal(mdl_parse_bytes("010MB", &bytes), MDL_CONFIG); /* octal? */
     assert_int_equal(mdl_parse_bytes("", &bytes), MDL_CONFIG);
 }
 

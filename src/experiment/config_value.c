@@ -204,7 +204,8 @@ mdl_status mdl_parse_bytes(const char *text, size_t *bytes)
     *bytes = 0;
     size_t digits = strspn(text, "0123456789.");
     char number[32], *end;
-    if (digits == 0 || digits >= sizeof(number))
+    bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+    if (digits == 0 || digits >= sizeof(number) || octal)
         return mdl_fail(MDL_CONFIG, expected, text);
     snprintf(number, sizeof(number), "%.*s", (int)digits, text);
     double value = strtod(number, &end);

@@ -15,8 +15,9 @@ static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
     /* The reader's errors (not UTF-8) have an offset, the others a line. */
     if (parser->error == YAML_READER_ERROR)
         return mdl_fail(MDL_CONFIG,
-                        "%s: not valid YAML: %s at byte %zu (in a text, a byte that is not UTF-8 "
-                        "or a control character is written \\xHH)",
+                        "%s: not valid YAML: %s at byte %zu (in a text, write a byte that is "
+                        "not UTF-8, or a control character, as a backslash, x and two hexadecimal "
+                        "digits)",
                         name, parser->problem, parser->problem_offset);
     return mdl_fail(MDL_CONFIG, "%s:%zu: not valid YAML: %s%s%s", name,
                     parser->problem_mark.line + 1, parser->problem, parser->context ? " " : "",
