@@ -151,6 +151,9 @@ wait_for() {
     for way in "" --resume --overwrite; do untouched 2 train $quick --out own $way; done
     untouched 2 train $quick --config own/config.yaml --out own
     rm own/config.yaml
+    echo '{}' >own/metrics.jsonl # a name alone makes no run
+    for way in "" --resume --overwrite; do untouched 2 train $quick --out own $way; done
+    rm own/metrics.jsonl
     ln -s ../b/final.safetensors own/ema.safetensors
     untouched 2 train $quick --out own
     rm own/ema.safetensors

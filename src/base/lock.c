@@ -10,20 +10,15 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/base.h"
+#include "base/lock_owner.h"
 
-#define LOCK_LEAF   "mendel.lock"
-#define LOCK_HEADER "A run of Mendel owns this folder while its process lives."
-enum { RECORD_SIZE = 1024, HOST_SIZE = 256 };
+#define LOCK_LEAF "mendel.lock"
 
 struct mdl_lock {
     int fd;                  /* of the file, which it stays open for; -1: not held */
@@ -31,121 +26,11 @@ struct mdl_lock {
     size_t made;             /* bytes of `path` of the first folder that was made for it; 0: none */
 };
 
-typedef struct owner { /* what stands in a lock's file */
-    char host[HOST_SIZE];
-    long long pid;
-    unsigned long long start; /* of the process, in the system's count; 0: not known */
-    char since[64];
-    char command[64];
-} owner;
-
-static const char *program = "mendel";
 static bool without_locks;
-
-void mdl_lock_program(const char *name)
-{
-    program = name;
-}
 
 void mdl_lock_without(bool without)
 {
     without_locks = without;
-}
-
-/* ---- who it is ------------------------------------------------------------------------------- */
-
-/* When a process began, so that another one with its number is told from it; 0: not known. */
-static unsigned long long start_of(long long pid)
-{
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%lld/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (size <= 0)
-        return 0;
-    text[size] = '\0';
-    char *at = strrchr(text, ')'); /* behind the name of the program, which may hold anything */
-    for (int field = 2; at != NULL && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at != NULL ? strtoull(at + 1, NULL, 10) : 0;
-}
-
-static void own_host(char host[HOST_SIZE])
-{
-    if (gethostname(host, HOST_SIZE) != 0)
-        snprintf(host, HOST_SIZE, "unknown");
-    host[HOST_SIZE - 1] = '\0';
-}
-
-/* Only a help to others: the lock holds without it, so a full disk is no failure here. */
-static void write_owner(int fd)
-{
-    char text[RECORD_SIZE], host[HOST_SIZE], since[64] = "";
-    time_t now = time(NULL);
-    struct tm utc;
-    if (gmtime_r(&now, &utc) != NULL)
-        strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &utc);
-    own_host(host);
-    int length = snprintf(text, sizeof text,
-                          LOCK_HEADER "\nhost %s\npid %lld\nstart %llu\nsince %s\ncommand %.60s\n",
-                          host, (long long)getpid(), start_of((long long)getpid()), since, program);
-    if (length > 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) != length)
-        mdl_log(MDL_LOG_WARN, "others cannot be told who owns the folder: %s", strerror(errno));
-}
-
-/* The rest of the line that begins with `key`, without control characters. */
-static void field(const char *text, const char *key, char *out, size_t size)
-{
-    const char *at = strstr(text, key);
-    size_t n = 0;
-    for (at = at != NULL ? at + strlen(key) : ""; *at != '\0' && *at != '\n' && n + 1 < size; at++)
-        out[n++] = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
-    out[n] = '\0';
-}
-
-/* What the file says; false where somebody else wrote it.  An empty one names nobody. */
-static bool read_owner(int fd, owner *who)
-{
-    char text[RECORD_SIZE], number[32];
-    *who = (owner){0};
-    ssize_t size = pread(fd, text, sizeof text - 1, 0);
-    if (size <= 0)
-        return size == 0;
-    text[size] = '\0';
-    if (strncmp(text, LOCK_HEADER, strlen(LOCK_HEADER)) != 0)
-        return false;
-    field(text, "\nhost ", who->host, sizeof who->host);
-    field(text, "\nsince ", who->since, sizeof who->since);
-    field(text, "\ncommand ", who->command, sizeof who->command);
-    field(text, "\npid ", number, sizeof number);
-    who->pid = strtoll(number, NULL, 10);
-    field(text, "\nstart ", number, sizeof number);
-    who->start = strtoull(number, NULL, 10);
-    return true;
-}
-
-/* Whether the process that is named has ended, as far as this machine can tell. */
-static bool has_ended(const owner *who)
-{
-    char host[HOST_SIZE];
-    own_host(host);
-    if (who->pid <= 0 || strcmp(who->host, host) != 0)
-        return false;
-    if (kill((pid_t)who->pid, 0) != 0 && errno == ESRCH)
-        return true;
-    unsigned long long start = start_of(who->pid);
-    return start != 0 && who->start != 0 && start != who->start;
-}
-
-static void describe(const owner *who, char *text, size_t size)
-{
-    if (who->pid <= 0 || has_ended(who)) /* it has only just taken the lock */
-        snprintf(text, size, "another process");
-    else
-        snprintf(text, size, "%s (process %lld on %s, since %s)", who->command, who->pid, who->host,
-                 who->since);
 }
 
 /* ---- locks of the system --------------------------------------------------------------------- */
@@ -192,7 +77,7 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
 {
     char path[MDL_PATH_MAX];
     struct stat info;
-    owner who;
+    mdl__lock_owner who;
     text[0] = '\0';
     if (mdl_path(path, sizeof path, folder, LOCK_LEAF) != MDL_OK)
         return false;
@@ -200,11 +85,13 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
     if (fd < 0)
         return false;
     bool held = false;
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && read_owner(fd, &who)) {
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && mdl__lock_read(fd, &who)) {
         outcome state = test_file(fd);
-        held = state == HELD || (state == NO_LOCKS && !has_ended(&who));
+        held = state == HELD || (state == NO_LOCKS && !mdl__lock_has_ended(&who));
+        if (state == HELD)
+            mdl__lock_await(fd, &who);
         if (held)
-            describe(&who, text, size);
+            mdl__lock_describe(&who, text, size);
     }
     close(fd);
     return held;
@@ -212,11 +99,11 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static mdl_status fail_held(const mdl_lock *lock, const owner *who, bool by_file)
+static mdl_status fail_held(const mdl_lock *lock, const mdl__lock_owner *who, bool by_file)
 {
     char text[MDL_HOLDER_SIZE];
     int folder = (int)(strlen(lock->path) - strlen("/" LOCK_LEAF));
-    describe(who, text, sizeof text);
+    mdl__lock_describe(who, text, sizeof text);
     return mdl_fail(MDL_IO, "%.*s is in use by %s; %s%s", folder, lock->path, text,
                     by_file ? "its file system has no locks: where that process runs no more, "
                               "remove "
@@ -249,23 +136,25 @@ static mdl_status drop_stale(const mdl_lock *lock, int fd)
 static mdl_status try_take(mdl_lock *lock, int fd, bool created, bool *again)
 {
     struct stat opened, named;
-    owner who;
+    mdl__lock_owner who;
     *again = false;
     if (fstat(fd, &opened) != 0)
         return fail_open(lock->path, errno);
-    if (!S_ISREG(opened.st_mode) || !read_owner(fd, &who))
+    if (!S_ISREG(opened.st_mode) || !mdl__lock_read(fd, &who))
         return mdl_fail(MDL_IO, "%s is no file of Mendel's, which keeps its lock there: move it",
                         lock->path);
     outcome got = lock_file(fd);
-    if (got == HELD)
+    if (got == HELD) {
+        mdl__lock_await(fd, &who);
         return fail_held(lock, &who, false);
+    }
     if (stat(lock->path, &named) != 0 || named.st_ino != opened.st_ino ||
         named.st_dev != opened.st_dev) {
         *again = true; /* its owner removed it between open and lock */
         return MDL_OK;
     }
     if (got == NO_LOCKS && !created) {
-        if (!has_ended(&who))
+        if (!mdl__lock_has_ended(&who))
             return fail_held(lock, &who, true);
         *again = true;
         return drop_stale(lock, fd);
@@ -275,7 +164,7 @@ static mdl_status try_take(mdl_lock *lock, int fd, bool created, bool *again)
                 "the file system of %s has no locks: the file stands for one, and only runs on "
                 "this machine see whether its owner still lives",
                 lock->path);
-    write_owner(fd);
+    mdl__lock_write(fd);
     lock->fd = fd;
     return MDL_OK;
 }

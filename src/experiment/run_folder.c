@@ -75,17 +75,34 @@ static bool has_step(const char *folder)
     return found;
 }
 
+/* Whether a training or a search saved its state there. */
+static bool has_state(const char *folder)
+{
+    static const char magic[] = "MDLSTAT"; /* of checkpoint/state.c, in all its versions */
+    char path[MDL_PATH_MAX], text[sizeof magic - 1];
+    struct stat info;
+    if (mdl_path(path, sizeof path, folder, "resume.state") != MDL_OK || stat(path, &info) != 0 ||
+        !S_ISREG(info.st_mode))
+        return false;
+    FILE *file = fopen(path, "rbe");
+    bool found = file != NULL && fread(text, 1, sizeof text, file) == sizeof text &&
+                 memcmp(text, magic, sizeof text) == 0;
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
 mdl_status mdl_run_kinds(const char *folder, unsigned *kinds)
 {
     bool ours;
     MDL_TRY(read_mark(folder, kinds, &ours));
-    if (*kinds != 0)
+    if (*kinds != 0 || (!ours && !has_state(folder))) /* names alone may be the user's */
         return MDL_OK;
     if (has(folder, "made.json") || has(folder, "table.json") || has_step(folder))
         *kinds |= MDL_RUN_EXPERIMENT;
     if (has(folder, "lineage.jsonl"))
         *kinds |= MDL_RUN_SEARCH;
-    if (has(folder, "metrics.jsonl") || (has(folder, "resume.state") && *kinds == 0))
+    if (has(folder, "metrics.jsonl") || (*kinds == 0 && has_state(folder)))
         *kinds |= MDL_RUN_TRAINING;
     return MDL_OK;
 }
