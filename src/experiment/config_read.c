@@ -173,7 +173,12 @@ mdl_status mdl_config_read(const char *path, mdl_config *config)
     char *text;
     size_t size;
     MDL_TRY(mdl_file_read(path, MDL__CONFIG_LIMIT, &text, &size));
-    mdl_status status = mdl_config_parse(text, size, path, config);
+    const char *kind =
+        size > 0 ? mdl_file_kind(text, size) : NULL; /* an empty one changes nothing */
+    mdl_status status =
+        kind == NULL ? mdl_config_parse(text, size, path, config)
+                     : mdl_fail(MDL_CONFIG, "%s: expected a configuration in YAML; the file is %s",
+                                path, kind);
     mdl_free(text);
     return status;
 }
