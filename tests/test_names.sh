@@ -151,6 +151,20 @@ says err 'other images, labels or names of classes'
 image RED moving/train/a/3.png
 expect 0 train $small $few --out moved --resume
 
+cat >x.yaml <<'END'
+model: {kind: mlp, hidden: 8}
+data: {size: native, source: "folder:moving"}
+train: {epochs: 1, batch: 8}
+merge: {generations: 1, batch: 2, archive: 4}
+experiment: {hybrid: false, seeds: 2, latency_runs: 1, corrupt_images: 0, tta_images: 0}
+run: {threads: 1}
+END
+expect 0 experiment x.yaml --out x
+lacks err 'others than those that x was begun with'
+image YELLOW moving/train/a/3.png
+expect 0 experiment x.yaml --out x --resume
+says err 'others than those that x was begun with'
+
 # ---- constants that are given --------------------------------------------------------------------------------
 given='--set data.mean=[0.5,0.25,0.125] --set data.std=0.5'
 expect 0 train $small --set train.epochs=1 --data folder:abc $given --out given

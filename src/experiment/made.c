@@ -89,6 +89,19 @@ mdl_status mdl__has_begun(const char *folder, bool *begun)
     return MDL_OK;
 }
 
+/* Finished parts are not made again where the images have changed, but their settings have not. */
+static void warn_of_other_images(const mdl__runner *r, const json_t *before, const json_t *now)
+{
+    const json_t *was = json_object_get(before, "data"), *is = json_object_get(now, "data");
+    const char *old = json_string_value(json_object_get(was, "sha256"));
+    const char *new = json_string_value(json_object_get(is, "sha256"));
+    if (old != NULL && new != NULL && strcmp(old, new) != 0)
+        mdl_log(MDL_LOG_WARN,
+                "the images or labels of %s are others than those that %s was begun with; what is "
+                "finished there stays as it is (start in another folder to compare like with like)",
+                r->config.data.source, r->job->out);
+}
+
 mdl_status mdl__write_made(const mdl__runner *r, bool begun)
 {
     char path[MDL_PATH_MAX];
@@ -97,6 +110,8 @@ mdl_status mdl__write_made(const mdl__runner *r, bool begun)
     MDL_TRY(read_entries(path, begun, &entries));
     mdl_status status = describe(r, &now);
     size_t n = json_array_size(entries);
+    if (status == MDL_OK && begun && n > 0)
+        warn_of_other_images(r, json_array_get(entries, n - 1), now);
     if (status == MDL_OK && (n == 0 || !json_equal(json_array_get(entries, n - 1), now))) {
         mdl_json_append(&entries, json_incref(now));
         json_t *file = mdl_json_pack("{s:O}", "by", entries);
