@@ -135,7 +135,7 @@ extern const mdl_backend mdl_backend_cpu;
 /* Differs where the two sides were built from different headers, as far as that shows. */
 #define MDL_BACKEND_ABI                                                                            \
     (100000000 * sizeof(mdl_kernel) + 10000000 * sizeof(mdl_backend) + 1000 * sizeof(mdl_call) +   \
-     10 * sizeof(mdl_device) + MDL_OP_COUNT)
+     100 * sizeof(mdl_host) + 10 * sizeof(mdl_device) + MDL_OP_COUNT)
 
 typedef struct mdl_host { /* what the program lends to a module: functions of base.h and ops.h */
     size_t abi;           /* MDL_BACKEND_ABI */
@@ -145,6 +145,7 @@ typedef struct mdl_host { /* what the program lends to a module: functions of ba
     void (*free)(void *ptr);
     double (*time)(void);
     const mdl_op_def *(*op_get)(mdl_op op);
+    mdl_status (*file_open)(const char *path, int *fd);
 } mdl_host;
 
 /* NULL where the module is of another version (host->abi).  `host` must stay. */

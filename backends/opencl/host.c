@@ -52,3 +52,8 @@ const mdl_op_def *mdl_op_get(mdl_op op)
 {
     return host->op_get(op);
 }
+
+mdl_status mdl_file_open(const char *path, int *fd)
+{
+    return host->file_open(path, fd);
+}

@@ -18,6 +18,7 @@ static const mdl_host host = {
     .free = mdl_free,
     .time = mdl_time,
     .op_get = mdl_op_get,
+    .file_open = mdl_file_open,
 };
 
 static const mdl_backend *loaded;
