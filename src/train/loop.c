@@ -403,13 +403,13 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
         mdl_status status = run_epoch(t);
         if (status == MDL_DEVICE || status == MDL_NO_MEMORY)
-            return mdl_fail_context(status,
-                                    "after step %llu %s; what was saved before "
-                                    "stays as it is, --resume goes on from it%s",
-                                    (unsigned long long)t->position.step,
-                                    status == MDL_DEVICE ? "the device failed"
-                                                         : "there was not enough memory",
-                                    status == MDL_DEVICE ? ", also with --backend cpu" : "");
+            return mdl_fail_context(
+                status,
+                "after step %llu %s; what was saved before stays as it is, --resume goes on from "
+                "it%s",
+                (unsigned long long)t->position.step,
+                status == MDL_DEVICE ? "the device failed" : "there was not enough memory",
+                t->job->device->backend->host_memory ? "" : ", also with --backend cpu");
         MDL_TRY(status);
     }
     bool part = t->position.images > 0;
