@@ -54,15 +54,15 @@ typedef struct mdl_device_info { /* a line of `mendel devices` */
 } mdl_device_info;
 
 typedef struct mdl_kernel {
-    /* Run the call as thread `thread` of `threads`.  All threads of the team call it with the same
-     * call; it may use barriers of the team.  It never allocates and cannot fail: what could fail
-     * is refused by `supports` or found by `run` of the backend. */
+    /* Do share `thread` of `threads` of the call, at the same time as the others or not.  It never
+     * allocates and cannot fail: what could fail is refused by `supports` or found by `run` of the
+     * backend. */
     void (*run)(mdl_device *device, const mdl_call *call, int thread, int threads);
     /* Whether this kernel can do the call; NULL: always.  Data pointers are not set yet. */
     bool (*supports)(const mdl_call *call);
     /* Bytes of workspace; NULL: none. */
     size_t (*workspace)(const mdl_call *call, int threads);
-    bool serial; /* runs on one thread only (thread 0 of 1), the others wait */
+    bool serial; /* runs on one thread only (thread 0 of 1) */
     /* Images (of dim[0]) it likes to have at a time where calls run interleaved (mdl_call.join);
      * NULL or 0: it only runs whole. */
     size_t (*tile)(const mdl_call *call);

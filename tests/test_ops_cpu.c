@@ -355,7 +355,8 @@ static int compare_images(const job *j, int threads, const image *got, const ima
     return failures;
 }
 
-static int run_cpu(const job *j, int threads, const image *expected)
+/* *single is made by the run on one thread (free it), and compared with by the others. */
+static int run_cpu(const job *j, int threads, const image *expected, unsigned char **single)
 {
     image first, again;
     int failures = 0;
@@ -372,13 +373,21 @@ static int run_cpu(const job *j, int threads, const image *expected)
             print_error("%s, %d threads: another result at the second run\n", j->name, threads);
             failures++;
         }
+        if (threads > 1 && *single && memcmp(first.bytes, *single, first.workspace) != 0) {
+            print_error("%s, variant %d, %d threads: another result than on one\n", j->name,
+                        j->variant, threads);
+            failures++;
+        }
+    }
+    if (threads == 1 && status == MDL_OK) {
+        *single = allocate(first.workspace + 1);
+        memcpy(*single, first.bytes, first.workspace);
     }
     free(first.bytes);
     free(again.bytes);
     return failures;
 }
 
-/* Run everywhere and compare; what the reference gives is left in j->out. */
 /* How many ways the tested device has for a job, besides its own rule. */
 static int variants_of(const job *j)
 {
@@ -395,6 +404,7 @@ static int variants_of(const job *j)
     return n;
 }
 
+/* Run everywhere and compare; what the reference gives is left in j->out. */
 static int check_job(job *j)
 {
     image expected;
@@ -402,9 +412,13 @@ static int check_job(job *j)
     mdl_status status = run_job(reference, j, &expected);
     if (status == MDL_OK) {
         /* Interpreting tools take minutes for all variants twice. */
-        for (j->variant = tiny && j->accumulate ? 0 : variants_of(j); j->variant >= 0; j->variant--)
+        for (j->variant = tiny && j->accumulate ? 0 : variants_of(j); j->variant >= 0;
+             j->variant--) {
+            unsigned char *single = NULL;
             for (int threads = 1; threads <= devices; threads++)
-                failures += run_cpu(j, threads, &expected);
+                failures += run_cpu(j, threads, &expected, &single);
+            free(single);
+        }
         for (int i = 0; i < j->n_out; i++)
             decode(&j->out[i], expected.bytes + expected.out[i], j->out[i].v);
     } else {

@@ -241,11 +241,11 @@ size_t CPU_NAME(batch_norm_workspace)(const mdl_call *call, int threads)
     return cpu_bn_bytes(plan.channels, plan.chunks);
 }
 
-void CPU_NAME(batch_norm)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(batch_norm_before)(const mdl_call *call, int share, int shares)
 {
     cpu_bn_plan plan = cpu_bn_plan_of(call);
     size_t begin, end;
-    cpu_range(plan.items, 1, thread, threads, &begin, &end);
+    cpu_range(plan.items, 1, share, shares, &begin, &end);
     for (size_t item = begin; item < end; item++) {
         cpu_bn_item it = cpu_bn_item_of(&plan, item);
         stats_args args = {.x = cpu_in(call, 0),
@@ -254,9 +254,16 @@ void CPU_NAME(batch_norm)(mdl_device *device, const mdl_call *call, int thread, 
         begin_stats(&args, it.row_first, it.row_last, it.c_first, it.c_last);
         stats_rows(&args, it.row_first, it.row_last, it.c_first, it.c_last);
     }
-    cpu_barrier(device);
-    finish_stats(call, thread, threads);
-    cpu_barrier(device);
+}
+
+void CPU_NAME(batch_norm_totals_before)(const mdl_call *call, int share, int shares)
+{
+    finish_stats(call, share, shares);
+}
+
+void CPU_NAME(batch_norm)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
     share_rows(call, thread, threads);
 }
 
@@ -273,8 +280,7 @@ void CPU_NAME(batch_norm_apply_prepare)(const mdl_call *call, int thread, int th
 
 void CPU_NAME(batch_norm_apply)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    CPU_NAME(batch_norm_apply_prepare)(call, thread, threads);
-    cpu_barrier(device);
+    (void)device;
     share_rows(call, thread, threads);
 }
 
@@ -297,8 +303,7 @@ void CPU_NAME(batch_norm_infer_prepare)(const mdl_call *call, int thread, int th
 
 void CPU_NAME(batch_norm_infer)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    CPU_NAME(batch_norm_infer_prepare)(call, thread, threads);
-    cpu_barrier(device);
+    (void)device;
     share_rows(call, thread, threads);
 }
 

@@ -203,23 +203,30 @@ void CPU_NAME(batch_norm_grad_tile)(const mdl_call *slice, const cpu_tile *t)
     dx_rows(&args, 0, mdl_shape_rows(&slice->in[1].shape), cpu_accumulates(slice, 0));
 }
 
-void CPU_NAME(batch_norm_grad)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(batch_norm_grad_before)(const mdl_call *call, int share, int shares)
 {
     cpu_bn_plan plan = cpu_bn_plan_of(call);
     size_t begin, end;
-    CPU_NAME(batch_norm_grad_prepare)(call, thread, threads);
-    cpu_barrier(device);
-    cpu_range(plan.items, 1, thread, threads, &begin, &end);
+    cpu_range(plan.items, 1, share, shares, &begin, &end);
     for (size_t item = begin; item < end; item++) {
         cpu_bn_item it = cpu_bn_item_of(&plan, item);
         grad_args args = args_of(call, it.chunk);
         begin_sums(&args, it.c_first, it.c_last);
         sums_rows(&args, it.row_first, it.row_last, it.c_first, it.c_last);
     }
-    cpu_barrier(device);
-    finish_sums(call, thread, threads);
-    cpu_barrier(device);
+}
+
+void CPU_NAME(batch_norm_grad_totals_before)(const mdl_call *call, int share, int shares)
+{
+    finish_sums(call, share, shares);
+}
+
+void CPU_NAME(batch_norm_grad)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    cpu_bn_plan plan = cpu_bn_plan_of(call);
     grad_args args = args_of(call, 0);
+    size_t begin, end;
     cpu_range(plan.rows, 4, thread, threads, &begin, &end);
     dx_rows(&args, begin, end, cpu_accumulates(call, 0));
 }

@@ -162,8 +162,7 @@ void CPU_NAME(conv2d)(mdl_device *device, const mdl_call *call, int thread, int 
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->out[0].shape);
     size_t begin, end;
-    CPU_NAME(conv2d_prepare)(call, thread, threads);
-    cpu_barrier(device);
+    (void)device;
     cpu_range(call->out[0].shape.dim[0] * blocks_each(&g), 1, thread, threads, &begin, &end);
     convolve(&g, call, begin, end, thread, NULL);
 }
@@ -206,14 +205,19 @@ size_t CPU_NAME(conv2d_grad_input_workspace)(const mdl_call *call, int threads)
     return workspace_bytes(CPU_NAME(gemm_packed_size)(g.k, g.patch), PATCH_ROWS * g.patch, threads);
 }
 
+void CPU_NAME(conv2d_grad_input_before)(const mdl_call *call, int share, int shares)
+{
+    conv g = conv_of(call, mdl_shape_last(&call->out[0].shape), &call->in[0].shape);
+    pack_weights(call, cpu_in(call, 1), g.k, true, g.k, g.patch, share, shares);
+}
+
 /* By whole images, so that no two threads add to the same pixel. */
 void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->out[0].shape), &call->in[0].shape);
     float *patches =
         own_part(call, CPU_NAME(gemm_packed_size)(g.k, g.patch), PATCH_ROWS * g.patch, thread);
-    pack_weights(call, cpu_in(call, 1), g.k, true, g.k, g.patch, thread, threads);
-    cpu_barrier(device);
+    (void)device;
     size_t out_pixels = g.out_h * g.out_w, image = g.in_h * g.in_w * g.c, begin, end;
     cpu_gemm product = {.lda = g.k,
                         .b = call->workspace.host,
@@ -276,18 +280,22 @@ static void correlate(const mdl_call *call, const cpu_tile *t, size_t first, siz
 }
 
 /* The images are cut into a fixed number of chunks with a sum of their own. */
-void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(conv2d_grad_weight_before)(const mdl_call *call, int share, int shares)
 {
     size_t begin, end, first, last, images = call->in[0].shape.dim[0];
     size_t chunks = cpu_bands(call, 1);
-    cpu_range(chunks, 1, thread, threads, &begin, &end);
+    cpu_range(chunks, 1, share, shares, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
-        cpu_tile t = {.band = chunk, .bands = chunks, .fresh = true, .thread = thread};
+        cpu_tile t = {.band = chunk, .bands = chunks, .fresh = true, .thread = share};
         cpu_range(images, 1, (int)chunk, (int)chunks, &first, &last);
         correlate(call, &t, first, last);
     }
-    cpu_barrier(device);
-    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(conv2d_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    cpu_sum_partials(call, cpu_bands(call, 1), thread, threads);
 }
 
 void CPU_NAME(conv2d_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)

@@ -1,18 +1,8 @@
-/* The CPU backend: devices, host memory, and the team of threads that walks a sequence of calls in
- * one parallel region.  The arithmetic is in the kernel files, compiled once for each instruction
- * set; this file chooses between them.
- *
- * Denormals are flushed to zero while the team runs (also on the calling thread, which gets its
- * mode back): the results stay deterministic, they differ from gradual underflow by less than
- * 1.2e-38, and vanishing moments and gradients do not slow a run down. */
-#include <omp.h>
-#include <sched.h>
-#include <stdatomic.h>
+/* The CPU backend: devices, host memory, and the choice between the kernel files, which are
+ * compiled once for each instruction set.  The arithmetic is in those, the threads are in team.c.
+ */
 #include <string.h>
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
@@ -20,7 +10,6 @@
 #include "backends/cpu/team.h"
 
 #define CPU_MAX_DEFAULT_THREADS 16
-#define CPU_SPINS               2000 /* pauses before a waiting thread offers its processor */
 
 extern const mdl_kernel cpu_kernels_base[MDL_OP_COUNT];
 extern const cpu_parts cpu_parts_base[MDL_OP_COUNT];
@@ -31,96 +20,9 @@ extern const mdl_kernel cpu_kernels_avx512[MDL_OP_COUNT];
 extern const cpu_parts cpu_parts_avx512[MDL_OP_COUNT];
 #endif
 
-/* ---- the team ---------------------------------------------------------------------------------
- */
-
-static void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-void cpu_barrier(mdl_device *device)
-{
-    cpu_team *team = device->state;
-    if (team->size == 1)
-        return;
-    unsigned generation = atomic_load_explicit(&team->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->size - 1) {
-        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
-        return;
-    }
-    int spins = 0;
-    while (atomic_load_explicit(&team->generation, memory_order_acquire) == generation) {
-        if (++spins < CPU_SPINS)
-            cpu_relax();
-        else
-            sched_yield();
-    }
-}
-
-/* Flush denormals to zero; returns the mode to give back. */
-static unsigned long long cpu_flush_denormals(void)
-{
-#if defined(__SSE__)
-    unsigned mode = _mm_getcsr();
-    _mm_setcsr(mode | 0x8040u); /* flush to zero, denormals are zero */
-    return mode;
-#elif defined(__aarch64__)
-    unsigned long long mode;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1ull << 24));
-    return mode;
-#else
-    return 0;
-#endif
-}
-
-static void cpu_restore_mode(unsigned long long mode)
-{
-#if defined(__SSE__)
-    _mm_setcsr((unsigned)mode);
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
-#else
-    (void)mode;
-#endif
-}
-
-static void cpu_walk(mdl_device *device, const mdl_call *calls, size_t n, double *seconds,
-                     int thread, int threads)
-{
-    cpu_place at = {.calls = calls, .n = n, .seconds = thread == 0 ? seconds : NULL};
-    while (at.index < n) {
-        const mdl_call *call = &calls[at.index];
-        if (call->join.group != 0) {
-            cpu_run_group(device, &at, thread, threads);
-            continue;
-        }
-        cpu_run_whole(device, &at, call, thread, threads);
-        at.index++;
-    }
-}
-
 static mdl_status cpu_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
-    cpu_team *team = device->state;
-#pragma omp parallel num_threads(device->threads) default(none)                                    \
-    shared(device, calls, n, seconds, team)
-    {
-        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        unsigned long long mode = cpu_flush_denormals();
-        if (thread == 0)
-            team->size = threads; /* may be less than asked for */
-#pragma omp barrier
-        cpu_walk(device, calls, n, seconds, thread, threads);
-        cpu_restore_mode(mode);
-    }
-    return MDL_OK;
+    return cpu_team_run(device->state, calls, n, seconds);
 }
 
 /* ---- devices ----------------------------------------------------------------------------------
@@ -136,7 +38,7 @@ static void cpu_close(mdl_device *device)
 {
     if (!device)
         return;
-    mdl_free(device->state);
+    cpu_team_destroy(device->state);
     mdl_free(device);
 }
 
@@ -199,11 +101,12 @@ static mdl_status cpu_finish(mdl_device *device)
 
 #define CPU_BACKEND(kernel_table)                                                                  \
     {                                                                                              \
-        .name = "cpu", .summary = "processor: OpenMP, own kernels, OpenBLAS", .host_memory = true, \
-        .supports_f64 = false, .devices = cpu_devices, .open = cpu_open, .close = cpu_close,       \
-        .buffer_create = cpu_buffer_create, .buffer_destroy = cpu_buffer_destroy,                  \
-        .upload = cpu_upload, .download = cpu_download, .copy = cpu_copy, .finish = cpu_finish,    \
-        .run = cpu_run, .kernels = (kernel_table), .identify = cpu_identify                        \
+        .name = "cpu", .summary = "processor: a team of threads, own kernels",                     \
+        .host_memory = true, .supports_f64 = false, .devices = cpu_devices, .open = cpu_open,      \
+        .close = cpu_close, .buffer_create = cpu_buffer_create,                                    \
+        .buffer_destroy = cpu_buffer_destroy, .upload = cpu_upload, .download = cpu_download,      \
+        .copy = cpu_copy, .finish = cpu_finish, .run = cpu_run, .kernels = (kernel_table),         \
+        .identify = cpu_identify                                                                   \
     }
 
 const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base);
@@ -288,7 +191,7 @@ static int cpu_devices(mdl_device_info *infos, int max)
         return 1;
     memset(&infos[0], 0, sizeof infos[0]);
     snprintf(infos[0].name, sizeof infos[0].name, "processor");
-    snprintf(infos[0].driver, sizeof infos[0].driver, "OpenMP, kernels for %s",
+    snprintf(infos[0].driver, sizeof infos[0].driver, "own threads, kernels for %s",
              cpu_choose("")->name);
     infos[0].units = mdl_cpu_count();
     infos[0].usable = true;
@@ -309,20 +212,21 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
                         selector);
     mdl_device *device;
     MDL_TRY(MDL_NEW(1, "device", &device));
-    cpu_team *team;
-    mdl_status status = MDL_NEW(1, "team", &team);
-    if (status != MDL_OK) {
-        mdl_free(device);
-        return status;
-    }
     int usable = mdl_cpu_count();
     if (usable > CPU_MAX_DEFAULT_THREADS)
         usable = CPU_MAX_DEFAULT_THREADS;
     device->backend = variant->backend;
     device->real = options->real;
     device->threads = options->threads > 0 ? options->threads : usable;
+    if (device->threads > CPU_MAX_THREADS) /* more would find no work */
+        device->threads = CPU_MAX_THREADS;
+    cpu_team *team;
+    mdl_status status = cpu_team_create(device, variant->parts, &team);
+    if (status != MDL_OK) {
+        mdl_free(device);
+        return status;
+    }
     device->state = team;
-    team->parts = variant->parts;
     *out = device;
     return MDL_OK;
 }

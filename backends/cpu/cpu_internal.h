@@ -13,9 +13,10 @@
 #define CPU_JOIN(lower, variant)  CPU_JOIN_(lower, variant)
 #define CPU_NAME(lower)           CPU_JOIN(lower, CPU_VARIANT)
 
-/* Every thread of the team waits until all have come.  Kernels with several phases use it between
- * them; all threads must pass the same barriers, those without work too. */
-void cpu_barrier(mdl_device *device);
+/* A piece of a call in `shares` shares, of which this does one.  Shares of one piece run at the
+ * same time, in any order and by any thread; a share's number is its place in what a workspace has
+ * for each thread. */
+typedef void cpu_phase(const mdl_call *call, int share, int shares);
 
 /* The part [*begin, *end) of n items that falls to `thread`, in multiples of `grain` (> 0). */
 static inline void cpu_range(size_t n, size_t grain, int thread, int threads, size_t *begin,
@@ -119,9 +120,14 @@ typedef struct cpu_part {
     void (*finish)(const mdl_call *call, size_t bands, int thread, int threads);
 } cpu_part;
 
-/* The parts of an op's kernel; `early` of those with two. */
+#define CPU_PHASES 3 /* at most, before the kernel's own function */
+
+/* The parts of an op's kernel, and what a call that runs whole needs before it: each of `before` is
+ * done when the next one, or at last the kernel's own function, begins. */
 typedef struct cpu_parts {
-    cpu_part early, main;
+    cpu_part early, main; /* in groups; `early` of those with two */
+    cpu_phase *before[CPU_PHASES];
+    bool (*direct)(const mdl_call *call); /* whether it goes without them; NULL: never */
 } cpu_parts;
 
 /* Images at a time for a call whose largest tensors are `a` and `b`; 0 where tiles would be too
@@ -159,7 +165,9 @@ extern const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT];
 #define CPU_TILES(name) size_t CPU_NAME(name##_tiles)(const mdl_call *call)
 #define CPU_PREPARE(name)                                                                          \
     void CPU_NAME(name##_prepare)(const mdl_call *call, int thread, int threads)
-#define CPU_TILE(name) void CPU_NAME(name##_tile)(const mdl_call *slice, const cpu_tile *t)
+#define CPU_TILE(name)   void CPU_NAME(name##_tile)(const mdl_call *slice, const cpu_tile *t)
+#define CPU_BEFORE(name) void CPU_NAME(name##_before)(const mdl_call *call, int share, int shares)
+#define CPU_DIRECT(name) bool CPU_NAME(name##_direct)(const mdl_call *call)
 #define CPU_FINISH(name)                                                                           \
     void CPU_NAME(name##_finish)(const mdl_call *call, size_t bands, int thread, int threads)
 CPU_TILES(linear);
@@ -194,6 +202,22 @@ CPU_PREPARE(batch_norm_grad);
 CPU_TILE(batch_norm_grad_sums);
 CPU_FINISH(batch_norm_grad_sums);
 CPU_TILE(batch_norm_grad);
+
+/* For calls that run whole. */
+CPU_BEFORE(linear);
+CPU_DIRECT(linear);
+CPU_DIRECT(linear_grad_input);
+CPU_BEFORE(linear_grad_weight);
+CPU_DIRECT(linear_grad_weight);
+CPU_BEFORE(conv2d_grad_input);
+CPU_BEFORE(conv2d_grad_weight);
+CPU_BEFORE(depthwise_grad_weight);
+CPU_BEFORE(batch_norm);
+CPU_BEFORE(batch_norm_totals);
+CPU_BEFORE(batch_norm_grad);
+CPU_BEFORE(batch_norm_grad_totals);
+CPU_BEFORE(sum_squares);
+CPU_BEFORE(dots);
 
 #endif
 #endif

@@ -196,10 +196,7 @@ static void convolve(const mdl_call *call, int thread, int threads, cpu_ahead *a
 
 void CPU_NAME(depthwise)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
-    if (cpu_folds(call)) {
-        cpu_fold_prepare(call, thread, threads);
-        cpu_barrier(device);
-    }
+    (void)device;
     convolve(call, thread, threads, NULL);
 }
 

@@ -338,17 +338,21 @@ void CPU_NAME(depthwise_grad_weight_tile)(const mdl_call *slice, const cpu_tile 
     correlate_images(slice, t->band, 0, slice->in[0].shape.dim[0], t->fresh, t->ahead);
 }
 
-void CPU_NAME(depthwise_grad_weight)(mdl_device *device, const mdl_call *call, int thread,
-                                     int threads)
+void CPU_NAME(depthwise_grad_weight_before)(const mdl_call *call, int share, int shares)
 {
     size_t chunks = cpu_bands(call, 1), begin, end, first, last;
-    cpu_range(chunks, 1, thread, threads, &begin, &end);
+    cpu_range(chunks, 1, share, shares, &begin, &end);
     for (size_t chunk = begin; chunk < end; chunk++) {
         cpu_range(call->in[0].shape.dim[0], 1, (int)chunk, (int)chunks, &first, &last);
         correlate_images(call, chunk, first, last, true, NULL);
     }
-    cpu_barrier(device);
-    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(depthwise_grad_weight)(mdl_device *device, const mdl_call *call, int thread,
+                                     int threads)
+{
+    (void)device;
+    cpu_sum_partials(call, cpu_bands(call, 1), thread, threads);
 }
 
 void CPU_NAME(sum_partials_finish)(const mdl_call *call, size_t bands, int thread, int threads)

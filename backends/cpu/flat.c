@@ -41,19 +41,23 @@ size_t CPU_NAME(sum_squares_workspace)(const mdl_call *call, int threads)
     return chunk_count(mdl_shape_count(&call->in[0].shape)) * sizeof(double);
 }
 
-void CPU_NAME(sum_squares)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(sum_squares_before)(const mdl_call *call, int share, int shares)
 {
     size_t n = mdl_shape_count(&call->in[0].shape), begin, end;
-    double *partial = call->workspace.host, sum = 0;
-    cpu_range(chunk_count(n), 1, thread, threads, &begin, &end);
+    double *partial = call->workspace.host;
+    cpu_range(chunk_count(n), 1, share, shares, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         const float *x = cpu_in(call, 0) + i * CHUNK;
         partial[i] = chunk_dot(x, x, mdl_min_size(CHUNK, n - i * CHUNK));
     }
-    cpu_barrier(device);
-    if (thread != 0)
-        return;
-    for (size_t i = 0; i < chunk_count(n); i++)
+}
+
+void CPU_NAME(sum_squares)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device, (void)thread, (void)threads;
+    const double *partial = call->workspace.host;
+    double sum = 0;
+    for (size_t i = 0; i < chunk_count(mdl_shape_count(&call->in[0].shape)); i++)
         sum += partial[i];
     *(double *)call->out[0].host = sum;
 }
@@ -92,11 +96,11 @@ static void add_chunks(const mdl_call *call)
     }
 }
 
-void CPU_NAME(dots)(mdl_device *device, const mdl_call *call, int thread, int threads)
+void CPU_NAME(dots_before)(const mdl_call *call, int share, int shares)
 {
     double *partial = call->workspace.host;
     size_t begin, end, before = 0; /* chunks of the segments before this one */
-    cpu_range(CPU_NAME(dots_workspace)(call, threads) / (3 * sizeof(double)), 1, thread, threads,
+    cpu_range(CPU_NAME(dots_workspace)(call, shares) / (3 * sizeof(double)), 1, share, shares,
               &begin, &end);
     for (size_t s = 0; s < call->attrs->blend.n_segments; s++) {
         const mdl_segment *seg = &call->attrs->blend.segments[s];
@@ -105,9 +109,12 @@ void CPU_NAME(dots)(mdl_device *device, const mdl_call *call, int thread, int th
             dots_of_chunk(call, seg, i - before, partial + 3 * i);
         before = after;
     }
-    cpu_barrier(device);
-    if (thread == 0)
-        add_chunks(call);
+}
+
+void CPU_NAME(dots)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device, (void)thread, (void)threads;
+    add_chunks(call);
 }
 
 /* ---- segments ----------------------------------------------------------------------------------

@@ -1,70 +1,49 @@
-/* Runs calls: one by itself, or a group interleaved, a tile of some images through all its calls
- * before the next tile (src/graph/join.c says which).  Threads take bands of tiles as they get
- * done; what a band gives does not depend on who takes it. */
+/* Groups of calls that run interleaved, a tile of some images through all its calls before the next
+ * tile (src/graph/join.c says which).  Threads take bands of tiles as they get done; what a band
+ * gives does not depend on who takes it. */
 #include "backends/cpu/team.h"
 
 #include <string.h>
 
-void cpu_run_whole(mdl_device *device, const cpu_place *at, const mdl_call *call, int thread,
-                   int threads)
+static void add_item(cpu_walk *walk, const cpu_parts *parts, const mdl_call *call, bool early)
 {
-    double start = at->seconds ? mdl_time() : 0.0;
-    if (!call->kernel->serial)
-        call->kernel->run(device, call, thread, threads);
-    else if (thread == 0)
-        call->kernel->run(device, call, 0, 1);
-    cpu_barrier(device);
-    if (at->seconds)
-        at->seconds[call - at->calls] += mdl_time() - start;
-}
-
-typedef struct item {
-    const mdl_call *call;
-    const cpu_part *part; /* NULL: runs whole, behind the tiles */
-    mdl_call slice;       /* the call with the images of one tile */
-} item;
-
-typedef struct group {
-    item items[MDL_MAX_GROUP];
-    size_t n;
-    size_t images, tile, bands;
-} group;
-
-static void add_item(group *g, const cpu_team *team, const mdl_call *call, bool early)
-{
-    item *it = &g->items[g->n++];
     size_t tile = early ? call->early.tile : call->join.tile;
-    it->call = call;
-    it->part = NULL;
+    cpu_item *item = &walk->items[walk->n_items++];
+    *item = (cpu_item){.call = call};
     if (tile == 0)
         return;
-    it->part = early ? &team->parts[call->op].early : &team->parts[call->op].main;
-    it->slice = *call;
-    g->images = call->in[0].shape.dim[0];
-    g->tile = tile;
-    g->bands = cpu_bands(call, tile);
+    item->part = early ? &parts[call->op].early : &parts[call->op].main;
+    walk->images = call->in[0].shape.dim[0];
+    walk->tile = tile;
+    walk->bands = cpu_bands(call, tile);
 }
 
-/* Collect the group and move `at` behind it. */
-static void find_group(group *g, const cpu_team *team, cpu_place *at)
+void cpu_group_find(cpu_walk *walk, const cpu_parts *parts)
 {
-    const mdl_call *call = &at->calls[at->index];
-    int id = call->early.group && !at->early_done ? call->early.group : call->join.group;
-    g->n = 0;
-    for (; at->index < at->n && g->n < MDL_MAX_GROUP; at->index++, at->early_done = false) {
-        call = &at->calls[at->index];
-        if (call->early.group && !at->early_done) {
+    const mdl_call *call = &walk->calls[walk->index];
+    int id = call->early.group && !walk->early_done ? call->early.group : call->join.group;
+    walk->n_items = walk->rest = 0;
+    for (; walk->index < walk->n && walk->n_items < MDL_MAX_GROUP;
+         walk->index++, walk->early_done = false) {
+        call = &walk->calls[walk->index];
+        if (call->early.group && !walk->early_done) {
             if (call->early.group != id)
                 return;
-            add_item(g, team, call, true);
-            at->early_done = true;
+            add_item(walk, parts, call, true);
+            walk->early_done = true;
             return; /* the second part is in the next group */
         }
         if (call->join.group != id)
             return;
-        add_item(g, team, call, false);
+        add_item(walk, parts, call, false);
     }
 }
+
+typedef struct tiles { /* what one thread works on */
+    cpu_walk *walk;
+    int share;
+    mdl_call slices[MDL_MAX_GROUP]; /* the calls with the images of one tile */
+} tiles;
 
 static void slice_view(mdl_view *view, const mdl_view *all, size_t first, size_t count, int thread)
 {
@@ -75,15 +54,17 @@ static void slice_view(mdl_view *view, const mdl_view *all, size_t first, size_t
     view->shape.dim[0] = count;
 }
 
-static void slice_call(item *it, size_t first, size_t count, int thread)
+static void slice_call(tiles *t, size_t item, size_t first, size_t count)
 {
-    const mdl_kernel *kernel = it->call->kernel;
-    for (int i = 0; i < it->call->n_in; i++)
+    const mdl_call *call = t->walk->items[item].call;
+    const mdl_kernel *kernel = call->kernel;
+    mdl_call *slice = &t->slices[item];
+    for (int i = 0; i < call->n_in; i++)
         if (kernel->images_in >> i & 1u)
-            slice_view(&it->slice.in[i], &it->call->in[i], first, count, thread);
-    for (int i = 0; i < it->call->n_out; i++)
+            slice_view(&slice->in[i], &call->in[i], first, count, t->share);
+    for (int i = 0; i < call->n_out; i++)
         if (kernel->images_out >> i & 1u)
-            slice_view(&it->slice.out[i], &it->call->out[i], first, count, thread);
+            slice_view(&slice->out[i], &call->out[i], first, count, t->share);
 }
 
 /* Adds the images [first, first + count) of a tensor that lies in memory as a whole, unless it is
@@ -101,11 +82,11 @@ static void fetch_images(cpu_ahead *ahead, const mdl_view *view, size_t first, s
 }
 
 /* What the calls of the group read and write of a tile, in their order. */
-static void look_ahead(const group *g, cpu_ahead *ahead, size_t first, size_t count)
+static void look_ahead(const cpu_walk *walk, cpu_ahead *ahead, size_t first, size_t count)
 {
-    for (size_t i = 0; i < g->n; i++) {
-        const mdl_call *call = g->items[i].call;
-        if (!g->items[i].part)
+    for (size_t i = 0; i < walk->n_items; i++) {
+        const mdl_call *call = walk->items[i].call;
+        if (!walk->items[i].part)
             continue;
         for (int j = 0; j < call->n_in; j++)
             if (call->kernel->images_in >> j & 1u)
@@ -116,73 +97,57 @@ static void look_ahead(const group *g, cpu_ahead *ahead, size_t first, size_t co
     }
 }
 
-static void run_tile(group *g, const cpu_tile *t, size_t first, size_t count, const cpu_place *at)
+static void run_tile(tiles *t, const cpu_tile *tile, size_t first, size_t count)
 {
-    for (size_t i = 0; i < g->n; i++) {
-        item *it = &g->items[i];
-        if (!it->part)
+    cpu_walk *walk = t->walk;
+    double *seconds = t->share == 0 ? walk->seconds : NULL;
+    for (size_t i = 0; i < walk->n_items; i++) {
+        const cpu_item *item = &walk->items[i];
+        if (!item->part)
             continue;
-        double start = at->seconds ? mdl_time() : 0.0;
-        slice_call(it, first, count, t->thread);
-        it->part->tile(&it->slice, t);
-        if (at->seconds)
-            at->seconds[it->call - at->calls] += mdl_time() - start;
+        double start = seconds ? mdl_time() : 0.0;
+        slice_call(t, i, first, count);
+        item->part->tile(&t->slices[i], tile);
+        if (seconds)
+            seconds[item->call - walk->calls] += mdl_time() - start;
     }
 }
 
-static size_t take_band(cpu_team *team)
+static size_t take_band(cpu_walk *walk)
 {
-    return atomic_fetch_add_explicit(&team->next_band, 1, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&walk->next_band, 1, memory_order_relaxed);
 }
 
-static void run_bands(group *g, cpu_team *team, const cpu_place *at, int thread)
+void cpu_group_bands(cpu_walk *walk, int share)
 {
-    size_t next_band = take_band(team), first, last;
-    while (next_band < g->bands) {
+    size_t next_band = take_band(walk), first, last;
+    tiles own = {.walk = walk, .share = share};
+    for (size_t i = 0; i < walk->n_items && next_band < walk->bands; i++)
+        if (walk->items[i].part)
+            own.slices[i] = *walk->items[i].call;
+    while (next_band < walk->bands) {
         size_t band = next_band;
-        cpu_range(g->images, g->tile, (int)band, (int)g->bands, &first, &last);
-        for (size_t image = first; image < last; image += g->tile) {
-            size_t next = image + g->tile, end = last;
+        cpu_range(walk->images, walk->tile, (int)band, (int)walk->bands, &first, &last);
+        for (size_t image = first; image < last; image += walk->tile) {
+            size_t next = image + walk->tile, end = last;
             if (next >= last) { /* a band is taken as the one before it comes to its last tile */
-                next_band = take_band(team);
+                next_band = take_band(walk);
                 next = end = 0;
-                if (next_band < g->bands)
-                    cpu_range(g->images, g->tile, (int)next_band, (int)g->bands, &next, &end);
+                if (next_band < walk->bands)
+                    cpu_range(walk->images, walk->tile, (int)next_band, (int)walk->bands, &next,
+                              &end);
             }
             cpu_ahead ahead = {0};
             if (next < end)
-                look_ahead(g, &ahead, next, mdl_min_size(g->tile, end - next));
-            cpu_tile t = {.band = band,
-                          .bands = g->bands,
-                          .fresh = image == first,
-                          .thread = thread,
-                          .ahead = &ahead};
-            run_tile(g, &t, image, mdl_min_size(g->tile, last - image), at);
+                look_ahead(walk, &ahead, next, mdl_min_size(walk->tile, end - next));
+            cpu_tile tile = {.band = band,
+                             .bands = walk->bands,
+                             .fresh = image == first,
+                             .thread = share,
+                             .ahead = &ahead};
+            run_tile(&own, &tile, image, mdl_min_size(walk->tile, last - image));
         }
     }
-}
-
-void cpu_run_group(mdl_device *device, cpu_place *at, int thread, int threads)
-{
-    cpu_team *team = device->state;
-    group g;
-    find_group(&g, team, at);
-    if (thread == 0)
-        atomic_store_explicit(&team->next_band, 0, memory_order_relaxed);
-    for (size_t i = 0; i < g.n; i++)
-        if (g.items[i].part && g.items[i].part->prepare)
-            g.items[i].part->prepare(g.items[i].call, thread, threads);
-    cpu_barrier(device);
-    run_bands(&g, team, at, thread);
-    double start = at->seconds ? mdl_time() : 0.0;
-    cpu_barrier(device);
-    for (size_t i = 0; i < g.n; i++)
-        if (g.items[i].part && g.items[i].part->finish)
-            g.items[i].part->finish(g.items[i].call, g.bands, thread, threads);
-    if (at->seconds) /* waiting and adding up */
-        at->seconds[g.items[g.n - 1].call - at->calls] += mdl_time() - start;
-    cpu_barrier(device);
-    for (size_t i = 0; i < g.n; i++)
-        if (!g.items[i].part)
-            cpu_run_whole(device, at, g.items[i].call, thread, threads);
+    if (share == 0 && walk->seconds) /* it has counted its own; what follows is waiting */
+        walk->since = mdl_time();
 }

@@ -7,6 +7,11 @@
     [MDL_OP_##UPPER] = {.run = CPU_NAME(lower), .workspace = CPU_NAME(lower##_workspace)}
 #define ROW_SERIAL(UPPER, lower) [MDL_OP_##UPPER] = {.run = CPU_NAME(lower), .serial = true}
 
+/* Sums that are added up on one thread. */
+#define ROW_SUMS(UPPER, lower)                                                                     \
+    [MDL_OP_##UPPER] = {                                                                           \
+        .run = CPU_NAME(lower), .workspace = CPU_NAME(lower##_workspace), .serial = true}
+
 /* Kernels that may work in groups: bits of the inputs and outputs that have images. */
 #define ROW_TILES(UPPER, lower, tiles_like, in, out)                                               \
     [MDL_OP_##UPPER] = {.run = CPU_NAME(lower),                                                    \
@@ -88,10 +93,10 @@ const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
     ROW_SERIAL(HALT_LOSS, halt_loss),
     ROW_SERIAL(HALT_LOSS_GRAD, halt_loss_grad),
     ROW(LERP, lerp),
-    ROW_WORKSPACE(SUM_SQUARES, sum_squares),
+    ROW_SUMS(SUM_SQUARES, sum_squares),
     ROW(ADAMW, adamw),
     ROW(SGD, sgd),
-    ROW_WORKSPACE(DOTS, dots),
+    ROW_SUMS(DOTS, dots),
     ROW(BLEND, blend),
     ROW(NOISE, noise),
 };
@@ -99,25 +104,49 @@ const mdl_kernel CPU_NAME(kernels)[MDL_OP_COUNT] = {
 #define PREPARE(lower) .prepare = CPU_NAME(lower##_prepare)
 #define TILE(lower)    .tile = CPU_NAME(lower##_tile)
 #define FINISH(lower)  .finish = CPU_NAME(lower##_finish)
+#define BEFORE(...)    .before = {__VA_ARGS__}
+#define DIRECT(lower)  .direct = CPU_NAME(lower##_direct)
 
 const cpu_parts CPU_NAME(parts)[MDL_OP_COUNT] = {
-    [MDL_OP_LINEAR].main = {PREPARE(linear), TILE(linear)},
-    [MDL_OP_LINEAR_GRAD_INPUT].main = {PREPARE(linear_grad_input), TILE(linear_grad_input)},
-    [MDL_OP_LINEAR_GRAD_WEIGHT].main = {TILE(linear_grad_weight), FINISH(sum_partials)},
-    [MDL_OP_CONV2D].main = {PREPARE(conv2d), TILE(conv2d)},
-    [MDL_OP_CONV2D_GRAD_WEIGHT].main = {TILE(conv2d_grad_weight), FINISH(sum_partials)},
+    [MDL_OP_LINEAR] = {.main = {PREPARE(linear), TILE(linear)},
+                       BEFORE(CPU_NAME(linear_before)),
+                       DIRECT(linear)},
+    [MDL_OP_LINEAR_GRAD_INPUT] = {.main = {PREPARE(linear_grad_input), TILE(linear_grad_input)},
+                                  BEFORE(CPU_NAME(linear_grad_input_prepare)),
+                                  DIRECT(linear_grad_input)},
+    [MDL_OP_LINEAR_GRAD_WEIGHT] = {.main = {TILE(linear_grad_weight), FINISH(sum_partials)},
+                                   BEFORE(CPU_NAME(linear_grad_weight_before)),
+                                   DIRECT(linear_grad_weight)},
+    [MDL_OP_CONV2D] = {.main = {PREPARE(conv2d), TILE(conv2d)}, BEFORE(CPU_NAME(conv2d_prepare))},
+    [MDL_OP_CONV2D_GRAD_INPUT] = {BEFORE(CPU_NAME(conv2d_grad_input_before))},
+    [MDL_OP_CONV2D_GRAD_WEIGHT] = {.main = {TILE(conv2d_grad_weight), FINISH(sum_partials)},
+                                   BEFORE(CPU_NAME(conv2d_grad_weight_before))},
     [MDL_OP_STORE16].main = {TILE(store16)},
     [MDL_OP_LOAD16].main = {TILE(load16)},
     [MDL_OP_DEPTHWISE].main = {TILE(depthwise)},
     [MDL_OP_DEPTHWISE_GRAD_INPUT].main = {TILE(depthwise_grad_input)},
-    [MDL_OP_DEPTHWISE_GRAD_WEIGHT].main = {TILE(depthwise_grad_weight), FINISH(sum_partials)},
-    [MDL_OP_LINEAR_NORM].main = {PREPARE(linear), TILE(linear)},
-    [MDL_OP_CONV2D_NORM].main = {PREPARE(conv2d), TILE(conv2d)},
-    [MDL_OP_DEPTHWISE_NORM].main = {PREPARE(depthwise_norm), TILE(depthwise)},
-    [MDL_OP_BATCH_NORM] = {{TILE(batch_norm_sums), FINISH(batch_norm_sums)}, {TILE(batch_norm)}},
-    [MDL_OP_BATCH_NORM_APPLY].main = {PREPARE(batch_norm_apply), TILE(batch_norm)},
-    [MDL_OP_BATCH_NORM_INFER].main = {PREPARE(batch_norm_infer), TILE(batch_norm)},
-    [MDL_OP_BATCH_NORM_GRAD] = {{PREPARE(batch_norm_grad), TILE(batch_norm_grad_sums),
-                                 FINISH(batch_norm_grad_sums)},
-                                {TILE(batch_norm_grad)}},
+    [MDL_OP_DEPTHWISE_GRAD_WEIGHT] = {.main = {TILE(depthwise_grad_weight), FINISH(sum_partials)},
+                                      BEFORE(CPU_NAME(depthwise_grad_weight_before))},
+    [MDL_OP_LINEAR_NORM] = {.main = {PREPARE(linear), TILE(linear)},
+                            BEFORE(CPU_NAME(linear_before)),
+                            DIRECT(linear)},
+    [MDL_OP_CONV2D_NORM] = {.main = {PREPARE(conv2d), TILE(conv2d)},
+                            BEFORE(CPU_NAME(conv2d_prepare))},
+    [MDL_OP_DEPTHWISE_NORM] = {.main = {PREPARE(depthwise_norm), TILE(depthwise)},
+                               BEFORE(CPU_NAME(depthwise_norm_prepare))},
+    [MDL_OP_BATCH_NORM] = {.early = {TILE(batch_norm_sums), FINISH(batch_norm_sums)},
+                           .main = {TILE(batch_norm)},
+                           BEFORE(CPU_NAME(batch_norm_before), CPU_NAME(batch_norm_totals_before))},
+    [MDL_OP_BATCH_NORM_APPLY] = {.main = {PREPARE(batch_norm_apply), TILE(batch_norm)},
+                                 BEFORE(CPU_NAME(batch_norm_apply_prepare))},
+    [MDL_OP_BATCH_NORM_INFER] = {.main = {PREPARE(batch_norm_infer), TILE(batch_norm)},
+                                 BEFORE(CPU_NAME(batch_norm_infer_prepare))},
+    [MDL_OP_BATCH_NORM_GRAD] = {.early = {PREPARE(batch_norm_grad), TILE(batch_norm_grad_sums),
+                                          FINISH(batch_norm_grad_sums)},
+                                .main = {TILE(batch_norm_grad)},
+                                BEFORE(CPU_NAME(batch_norm_grad_prepare),
+                                       CPU_NAME(batch_norm_grad_before),
+                                       CPU_NAME(batch_norm_grad_totals_before))},
+    [MDL_OP_SUM_SQUARES] = {BEFORE(CPU_NAME(sum_squares_before))},
+    [MDL_OP_DOTS] = {BEFORE(CPU_NAME(dots_before))},
 };

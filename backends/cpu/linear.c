@@ -85,21 +85,33 @@ static void share_product(cpu_gemm *g, int thread, int threads)
     }
 }
 
+static bool packs(const mdl_call *call)
+{
+    return mdl_shape_rows(&call->in[0].shape) >= PACK_FROM_ROWS;
+}
+
+bool CPU_NAME(linear_direct)(const mdl_call *call)
+{
+    return call->variant > 0 || (!packs(call) && !cpu_folds(call));
+}
+
+void CPU_NAME(linear_before)(const mdl_call *call, int share, int shares)
+{
+    if (packs(call))
+        pack(call, false, share, shares);
+    cpu_fold_prepare(call, share, shares);
+}
+
 void CPU_NAME(linear)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
+    (void)device;
     if (call->variant > 0) {
         cpu_blas_linear(call, thread, threads);
         return;
     }
     cpu_gemm g = product_of(call, false);
-    bool packs = g.m >= PACK_FROM_ROWS;
-    if (packs) {
-        pack(call, false, thread, threads);
+    if (packs(call))
         use_packed(&g, call);
-    }
-    cpu_fold_prepare(call, thread, threads);
-    if (packs || cpu_folds(call))
-        cpu_barrier(device);
     share_product(&g, thread, threads);
 }
 
@@ -118,20 +130,24 @@ void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
 size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    bool as_it_lies = call->join.tile == 0 && mdl_shape_rows(&call->in[0].shape) < PACK_FROM_ROWS;
+    bool as_it_lies = call->join.tile == 0 && !packs(call);
     size_t packed = as_it_lies ? 0 : packed_bytes(call, false);
     return cpu_fold_size(call) * sizeof(float) + packed;
 }
 
+bool CPU_NAME(linear_grad_input_direct)(const mdl_call *call)
+{
+    return call->variant > 0;
+}
+
 void CPU_NAME(linear_grad_input)(mdl_device *device, const mdl_call *call, int thread, int threads)
 {
+    (void)device;
     if (call->variant > 0) {
         cpu_blas_linear(call, thread, threads);
         return;
     }
     cpu_gemm g = product_of(call, true);
-    pack(call, true, thread, threads);
-    cpu_barrier(device);
     use_packed(&g, call);
     share_product(&g, thread, threads);
 }
@@ -207,17 +223,22 @@ static void grad_rows(cpu_gemm g, size_t first, size_t last, size_t c_first, siz
     }
 }
 
-void CPU_NAME(linear_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+static size_t grad_chunks_of(const mdl_call *call)
+{
+    return grad_chunks(mdl_shape_rows(&call->in[0].shape), mdl_shape_last(&call->in[0].shape),
+                       mdl_shape_last(&call->in[1].shape));
+}
+
+bool CPU_NAME(linear_grad_weight_direct)(const mdl_call *call)
+{
+    return grad_chunks_of(call) == 1;
+}
+
+void CPU_NAME(linear_grad_weight_before)(const mdl_call *call, int share, int shares)
 {
     cpu_gemm g = grad_product(call);
-    size_t rows = mdl_shape_rows(&call->in[0].shape), begin, end;
-    size_t chunks = grad_chunks(rows, g.m, g.n);
-    if (chunks == 1) {
-        cpu_range(g.m, GRAD_BLOCK, thread, threads, &begin, &end);
-        grad_rows(g, 0, rows, begin, end);
-        return;
-    }
-    cpu_range(chunks, 1, thread, threads, &begin, &end);
+    size_t rows = mdl_shape_rows(&call->in[0].shape), chunks = grad_chunks_of(call), begin, end;
+    cpu_range(chunks, 1, share, shares, &begin, &end);
     g.accumulate = false;
     for (size_t chunk = begin; chunk < end; chunk++) {
         size_t first, last;
@@ -225,8 +246,19 @@ void CPU_NAME(linear_grad_weight)(mdl_device *device, const mdl_call *call, int 
         g.c = (float *)call->workspace.host + chunk * g.m * g.n;
         grad_rows(g, first, last, 0, g.m);
     }
-    cpu_barrier(device);
-    cpu_sum_partials(call, chunks, thread, threads);
+}
+
+void CPU_NAME(linear_grad_weight)(mdl_device *device, const mdl_call *call, int thread, int threads)
+{
+    (void)device;
+    size_t chunks = grad_chunks_of(call), begin, end;
+    if (chunks > 1) {
+        cpu_sum_partials(call, chunks, thread, threads);
+        return;
+    }
+    cpu_gemm g = grad_product(call);
+    cpu_range(g.m, GRAD_BLOCK, thread, threads, &begin, &end);
+    grad_rows(g, 0, mdl_shape_rows(&call->in[0].shape), begin, end);
 }
 
 void CPU_NAME(linear_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
@@ -241,9 +273,8 @@ void CPU_NAME(linear_grad_weight_tile)(const mdl_call *slice, const cpu_tile *t)
 size_t CPU_NAME(linear_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    size_t m = mdl_shape_rows(&call->in[0].shape);
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t chunks = call->join.tile ? cpu_bands(call, call->join.tile) : grad_chunks(m, c, k);
+    size_t chunks = call->join.tile ? cpu_bands(call, call->join.tile) : grad_chunks_of(call);
     return chunks == 1 && !call->join.tile ? 0 : chunks * c * k * sizeof(float);
 }
 

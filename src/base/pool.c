@@ -1,5 +1,5 @@
 /* A pool of threads that share out numbered pieces of work: children of a search, searches of an
- * experiment.  Kernels do not use it: they run in OpenMP teams. */
+ * experiment.  Kernels do not use it: they run in the team of the CPU backend. */
 #include <string.h>
 
 #include "base/base.h"

@@ -1,5 +1,5 @@
-/* Threads for work beside the computation (loading data ahead), a monitor to wait with, and the
- * stop flag.  Kernels do not use these: they run in OpenMP teams. */
+/* Threads for work beside the computation (loading data ahead), for the CPU backend's team,
+ * a monitor to wait with, and the stop flag. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
