@@ -120,7 +120,10 @@ static void looks_closely(void **state)
     assert_true(fabs(first.tta_plain - scores.top1) < 0.02);
     assert_int_equal(first.n_steps, 4);
     assert_true(near(first.step_top1[0], scores.top1));
-    assert_true(first.latency[1].median > 0 && first.latency[0].p95 >= first.latency[0].median);
+    for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) { /* not a number: the machine is busy */
+        const mdl_latency *l = &first.latency[i];
+        assert_true(isnan(l->median) ? isnan(l->p95) : l->median > 0 && l->p95 >= l->median);
+    }
     assert_true(first.fitted == 60 && first.scaled.temperature > 0);
     mdl_request_stop();
     assert_int_equal(mdl_assess(&job, &first), MDL_CANCELLED);

@@ -47,6 +47,7 @@ static int fill(void **state)
             return 1;
     snprintf(table.rows[3].note, sizeof(table.rows[3].note), "a \"quoted\", note");
     table.rows[3].loss = (double)NAN;
+    table.rows[3].latency = table.rows[3].latency_p95 = (double)NAN;
     for (size_t i = 0; i < 2; i++) {
         table.rows[i].n_seeds = 2;
         table.rows[i].seed_top1[0] = table.rows[i].top1 - 0.01;
@@ -204,6 +205,7 @@ static void formats_for_people(void **state)
                                         "31.35 M",
                                         "3 m 12 s",
                                         "5.10, 6.30",
+                                        "not measured: the machine was busy",
                                         "seeds: 69.00, 71.00",
                                         "test split",
                                         "McNemar b = 100, c = 0",
@@ -237,7 +239,8 @@ static void formats_for_programs(void **state)
     char *csv = text_of(MDL_TABLE_CSV), *text = text_of(MDL_TABLE_JSON);
     assert_contains(csv, "\"hybrid: uniform average\",0.1,");
     assert_contains(csv, ",\"a \"\"quoted\"\", note\"\n");
-    assert_contains(csv, ",,3383818,31350000,192.4,0.0051,0.0063,"); /* no loss */
+    assert_contains(csv, ",0.0051,0.0063,");
+    assert_contains(csv, ",,3383818,31350000,192.4,,,"); /* no loss, no latency */
     assert_contains(csv, ",0.69;0.71,");
     json_error_t error;
     json_t *root = json_loads(text, 0, &error);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/cgroup.h"
 
 double mdl_time(void)
 {
@@ -46,6 +47,9 @@ int mdl_cpu_count(void)
     int count = affinity_count();
     if (count < 1)
         count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int quota = mdl__cgroup_cpus("");
+    if (quota > 0 && quota < count)
+        count = quota;
     return count < 1 ? 1 : count;
 }
 

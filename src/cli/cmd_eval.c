@@ -193,8 +193,12 @@ static void print_latency(const mdl_assessment *a)
     static const int batch[MDL_LATENCY_BATCHES] = {1, 64};
     for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) {
         const mdl_latency *l = &a->latency[i];
-        printf("latency, batch %d: median %.2f ms, 95th percentile %.2f ms (%zu runs); energy ",
-               batch[i], 1e3 * l->median, 1e3 * l->p95, l->runs);
+        if (isnan(l->median))
+            printf("latency, batch %d: %s (%zu runs); energy ", batch[i], MDL_LATENCY_BUSY,
+                   l->runs);
+        else
+            printf("latency, batch %d: median %.2f ms, 95th percentile %.2f ms (%zu runs); energy ",
+                   batch[i], 1e3 * l->median, 1e3 * l->p95, l->runs);
         if (isnan(l->joules))
             printf("not available\n");
         else

@@ -217,6 +217,12 @@ static mdl_status store_branch(mdl__record *record, mdl__branch *branch, size_t 
     return MDL_OK;
 }
 
+/* null: the machine was too busy. */
+static double latency_value(const json_t *value)
+{
+    return json_is_null(value) ? (double)NAN : json_number_value(value);
+}
+
 static mdl_status load_branch(const mdl__record *record, mdl__branch *branch, size_t images)
 {
     slot *slots;
@@ -233,8 +239,8 @@ static mdl_status load_branch(const mdl__record *record, mdl__branch *branch, si
     MDL_TRY(model_from_json(json_object_get(record->json, key), images, &branch->ensemble));
     snprintf(key, sizeof(key), "%s latency", branch->name);
     const json_t *latency = json_object_get(record->json, key);
-    branch->latency.median = json_number_value(json_array_get(latency, 0));
-    branch->latency.p95 = json_number_value(json_array_get(latency, 1));
+    branch->latency.median = latency_value(json_array_get(latency, 0));
+    branch->latency.p95 = latency_value(json_array_get(latency, 1));
     return MDL_OK;
 }
 

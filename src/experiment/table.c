@@ -65,7 +65,9 @@ static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
         short_count(row->multiply_adds, cells[5]);
     if (row->train_seconds > 0)
         duration(row->train_seconds, cells[6]);
-    if (row->latency > 0)
+    if (isnan(row->latency))
+        snprintf(cells[7], CELL, "%s", MDL_LATENCY_BUSY);
+    else if (row->latency > 0)
         snprintf(cells[7], CELL, "%.2f, %.2f", 1e3 * row->latency, 1e3 * row->latency_p95);
 }
 

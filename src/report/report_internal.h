@@ -37,7 +37,10 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text); /* ti
  * a remark on it.  Takes both. */
 void mdl__page_table(mdl__page *page, json_t *heads, json_t *rows);
 json_t *mdl__cell(const char *format, ...) MDL_PRINTF(1, 2); /* a string; NULL: out of memory */
-void mdl__row(json_t **rows, size_t count, ...);             /* json_t * cells, taken */
+/* Seconds as milliseconds; null says that the machine was too busy to tell, nothing where there is
+ * no such time. */
+json_t *mdl__latency_cell(const json_t *object, const char *key, int decimals);
+void mdl__row(json_t **rows, size_t count, ...); /* json_t * cells, taken */
 
 /* FOLDER/<name> as JSON; NULL where there is none.  A broken file is a failure of the page. */
 json_t *mdl__page_json(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);

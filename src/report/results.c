@@ -7,6 +7,11 @@
 /* ---- the table
  * ----------------------------------------------------------------------------------- */
 
+static bool is_latency(const char *format)
+{
+    return format != NULL && strcmp(format, "latency") == 0;
+}
+
 static json_t *optional(double value, const char *format, double scale)
 {
     char text[64];
@@ -63,7 +68,7 @@ static void put_rows(mdl__page *page)
                    {"parameters", "parameters", "count", 1},
                    {"multiply-adds", "multiply_adds", "count", 1},
                    {"computing", "train_seconds", "time", 1},
-                   {"latency, ms", "latency_median_s", "", 1e3}};
+                   {"latency, ms", "latency_median_s", "latency", 1e3}};
     const json_t *rows = json_object_get(page->table, "rows");
     json_t *cells = mdl_json_pack("[]"), *heads = mdl_json_pack("[]");
     mdl_json_append(&heads, mdl_json_pack("s", "model"));
@@ -71,7 +76,9 @@ static void put_rows(mdl__page *page)
     for (size_t c = 0; c < MDL_COUNT(columns); c++) {
         any[c] = columns[c].key == NULL;
         for (size_t i = 0; i < json_array_size(rows) && !any[c]; i++)
-            any[c] = mdl__number(json_array_get(rows, i), columns[c].key) > 0;
+            any[c] = mdl__number(json_array_get(rows, i), columns[c].key) > 0 ||
+                     (is_latency(columns[c].format) &&
+                      json_is_null(json_object_get(json_array_get(rows, i), columns[c].key)));
         if (any[c])
             mdl_json_append(&heads, mdl_json_pack("s", columns[c].head));
     }
@@ -82,8 +89,9 @@ static void put_rows(mdl__page *page)
         for (size_t c = 0; c < MDL_COUNT(columns); c++) {
             if (!any[c])
                 continue;
-            json_t *cell = columns[c].key != NULL ? optional(mdl__number(row, columns[c].key),
-                                                             columns[c].format, columns[c].scale)
+            json_t *cell = is_latency(columns[c].format) ? mdl__latency_cell(row, columns[c].key, 2)
+                           : columns[c].key != NULL ? optional(mdl__number(row, columns[c].key),
+                                                               columns[c].format, columns[c].scale)
                            : isfinite(interval.low)
                                ? mdl__cell("%.2f to %.2f", 100 * interval.low, 100 * interval.high)
                                : mdl__cell("%s", "");

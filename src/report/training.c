@@ -164,6 +164,14 @@ static bool draw_speed(mdl__page *page)
     return any;
 }
 
+json_t *mdl__latency_cell(const json_t *object, const char *key, int decimals)
+{
+    double seconds = mdl__number(object, key);
+    if (json_is_null(json_object_get(object, key)))
+        return mdl__cell("%s", MDL_LATENCY_BUSY);
+    return seconds > 0 ? mdl__cell("%.*f", decimals, 1e3 * seconds) : mdl__cell("%s", "");
+}
+
 static json_t *energy_cell(double joules)
 {
     return isfinite(joules) ? mdl__cell("%.3g", joules) : mdl__cell("not available");
@@ -182,10 +190,8 @@ static void put_latency(mdl__page *page)
             continue;
         runs = mdl__number(many, "runs");
         mdl__row(&cells, 6, mdl__cell("%s", mdl__text_of(model, "name")),
-                 mdl__cell("%.3f", 1e3 * mdl__number(one, "median_s")),
-                 mdl__cell("%.3f", 1e3 * mdl__number(one, "p95_s")),
-                 mdl__cell("%.2f", 1e3 * mdl__number(many, "median_s")),
-                 mdl__cell("%.2f", 1e3 * mdl__number(many, "p95_s")),
+                 mdl__latency_cell(one, "median_s", 3), mdl__latency_cell(one, "p95_s", 3),
+                 mdl__latency_cell(many, "median_s", 2), mdl__latency_cell(many, "p95_s", 2),
                  energy_cell(mdl__number(many, "joules_per_image")));
     }
     if (json_array_size(cells) == 0) {

@@ -142,10 +142,12 @@ void mdl_recalibrator_destroy(mdl_recalibrator *recalibrator); /* NULL is allowe
 mdl_status mdl_recalibrator_run(mdl_recalibrator *recalibrator,
                                 mdl_weights *weights) MDL_MUST_CHECK;
 
-/* Median and 95th percentile of the time of one forward pass, in seconds. */
+/* Median and 95th percentile of the time of one forward pass, in seconds; both NAN where the
+ * machine was too busy with other work to tell. */
+#define MDL_LATENCY_BUSY "not measured: the machine was busy"
 typedef struct mdl_latency {
     double median, p95;
-    size_t runs;
+    size_t runs;   /* passes that were timed: as many as asked for, or more where some disagreed */
     double joules; /* of the machine's processors for an image; NAN where that is not known */
 } mdl_latency;
 mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights *weights,

@@ -1,0 +1,162 @@
+/* Quotas of control groups, from made-up file systems. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "base/cgroup.h"
+
+#define V2_MOUNT "30 1 0:26 / /cg rw,relatime shared:4 - cgroup2 cgroup2 rw\n"
+#define V1_MOUNT "31 1 0:27 / /v1/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+
+typedef struct file {
+    const char *path, *text;
+} file;
+
+typedef struct setting {
+    const char *name;
+    file files[9];
+    int expected;
+} setting;
+
+static const setting settings[] = {
+    {"nothing", {{NULL, NULL}}, 0},
+    {"version 2",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "200000 100000\n"}},
+     2},
+    {"version 2, part of a processor",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "5000 100000\n"}},
+     1},
+    {"version 2, rounded up",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "250001 100000\n"}},
+     3},
+    {"version 2, the folder above has less",
+     {{"proc/self/cgroup", "0::/a/b/c\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/b/c/cpu.max", "800000 100000\n"},
+      {"cg/a/b/cpu.max", "max 100000\n"},
+      {"cg/a/cpu.max", "300000 100000\n"}},
+     3},
+    {"version 2, at the mount point (a container's own name space)",
+     {{"proc/self/cgroup", "0::/\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/cpu.max", "400000 100000\n"}},
+     4},
+    {"version 2, no limit",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "max 100000\n"}},
+     0},
+    {"version 2, the period is left out",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "200000\n"}},
+     2},
+    {"version 2, garbage",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/cpu.max", "\x80\xff nan -7\n"}},
+     0},
+    {"version 2, not a number, nothing, less than nothing",
+     {{"proc/self/cgroup", "0::/a/b/c\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/b/c/cpu.max", "nan nan\n"},
+      {"cg/a/b/cpu.max", "0 100000\n"},
+      {"cg/a/cpu.max", "-5 -5\n"}},
+     0},
+    {"version 1",
+     {{"proc/self/cgroup", "4:memory:/m\n3:cpu,cpuacct:/job\n"},
+      {"proc/self/mountinfo", V1_MOUNT},
+      {"v1/cpu/job/cpu.cfs_quota_us", "150000\n"},
+      {"v1/cpu/job/cpu.cfs_period_us", "100000\n"}},
+     2},
+    {"version 1, no limit, and none in the folder above",
+     {{"proc/self/cgroup", "3:cpuacct,cpu:/job/step\n"},
+      {"proc/self/mountinfo", V1_MOUNT},
+      {"v1/cpu/job/step/cpu.cfs_quota_us", "-1\n"},
+      {"v1/cpu/job/step/cpu.cfs_period_us", "100000\n"}},
+     0},
+    {"version 1, no period",
+     {{"proc/self/cgroup", "3:cpu:/job\n"},
+      {"proc/self/mountinfo", V1_MOUNT},
+      {"v1/cpu/job/cpu.cfs_quota_us", "100000\n"}},
+     0},
+    {"version 1, mounted from the container's folder on",
+     {{"proc/self/cgroup", "3:cpu:/docker/abc/inner\n"},
+      {"proc/self/mountinfo", "31 1 0:27 /docker/abc /v1/my\\040cpu rw - cgroup cgroup rw,cpu\n"},
+      {"v1/my cpu/inner/cpu.cfs_quota_us", "100000\n"},
+      {"v1/my cpu/inner/cpu.cfs_period_us", "50000\n"}},
+     2},
+    {"version 1, the path is another one than the mounted",
+     {{"proc/self/cgroup", "3:cpu:/elsewhere\n"},
+      {"proc/self/mountinfo", "31 1 0:27 /docker/abc /v1/cpu rw - cgroup cgroup rw,cpu\n"},
+      {"v1/cpu/cpu.cfs_quota_us", "100000\n"},
+      {"v1/cpu/cpu.cfs_period_us", "100000\n"}},
+     1},
+    {"both versions, the controller is in the first",
+     {{"proc/self/cgroup", "3:cpu:/job\n0::/\n"},
+      {"proc/self/mountinfo", V1_MOUNT V2_MOUNT},
+      {"v1/cpu/job/cpu.cfs_quota_us", "700000\n"},
+      {"v1/cpu/job/cpu.cfs_period_us", "100000\n"}},
+     7},
+    {"cpuset and cpuacct are no quota",
+     {{"proc/self/cgroup", "3:cpuset:/a\n2:cpuacct:/a\n"},
+      {"proc/self/mountinfo", "31 1 0:27 / /v1/cpu rw - cgroup cgroup rw,cpuset\n"},
+      {"v1/cpu/a/cpu.cfs_quota_us", "100000\n"},
+      {"v1/cpu/a/cpu.cfs_period_us", "100000\n"}},
+     0},
+    {"lines that are none",
+     {{"proc/self/cgroup", ":\n\n0:\nx:y\n0::relative\n0::/a"},
+      {"proc/self/mountinfo", " - \n1 2 - cgroup2\n- - - - - -\n" V2_MOUNT},
+      {"cg/a/cpu.max", "100000 100000"}},
+     1},
+};
+
+static void write_file(const char *root, const file *f)
+{
+    char path[MDL_PATH_MAX], folder[MDL_PATH_MAX];
+    assert_int_equal(mdl_path(path, sizeof(path), root, "%s", f->path), MDL_OK);
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(mdl_make_folders(folder), MDL_OK);
+    assert_int_equal(mdl_file_write(path, f->text, strlen(f->text)), MDL_OK);
+}
+
+static void quotas(void **state)
+{
+    char root[MDL_PATH_MAX] = "/tmp/mendel-cgroup-XXXXXX", folder[MDL_PATH_MAX],
+         command[MDL_PATH_MAX + 16];
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    int failures = 0;
+    for (size_t i = 0; i < MDL_COUNT(settings); i++) {
+        const setting *s = &settings[i];
+        assert_int_equal(mdl_path(folder, sizeof(folder), root, "%zu", i), MDL_OK);
+        for (const file *f = s->files; f->path != NULL; f++)
+            write_file(folder, f);
+        int count = mdl__cgroup_cpus(folder);
+        if (count != s->expected) {
+            print_error("%s: %d processors, expected %d\n", s->name, count, s->expected);
+            failures++;
+        }
+    }
+    snprintf(command, sizeof(command), "rm -rf '%s'", root);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quotas)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
