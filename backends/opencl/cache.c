@@ -81,14 +81,9 @@ static void *read_file(const char *path, const header *wanted_header, size_t *si
 {
     header h;
     void *program = NULL;
-    int fd;
-    if (mdl_file_open(path, &fd) != MDL_OK)
+    FILE *file = fopen(path, "rbe");
+    if (!file)
         return NULL;
-    FILE *file = fdopen(fd, "rb");
-    if (!file) {
-        close(fd);
-        return NULL;
-    }
     bool good = fread(&h, sizeof h, 1, file) == 1 && h.program_size > 0 &&
                 h.program_size < ((uint64_t)1 << 30);
     *size = good ? (size_t)h.program_size : 0;
@@ -135,12 +130,10 @@ bool ocl_cache_is_first(const ocl_state *state, const ocl_source_text *text)
     header h;
     char path[MDL_PATH_MAX];
     bool here;
-    int fd = -1;
-    bool there =
-        describe(state, text, &h, path, &here) == MDL_OK && mdl_file_open(path, &fd) == MDL_OK;
-    if (there)
-        close(fd);
-    return !there;
+    FILE *file = describe(state, text, &h, path, &here) == MDL_OK ? fopen(path, "rbe") : NULL;
+    if (file)
+        fclose(file);
+    return !file;
 }
 
 static bool write_file(const char *path, const header *h, const void *program)

@@ -209,7 +209,7 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
                         "or part of a name; `mendel devices` lists them",
                         n, selector);
     if (!best->info.usable)
-        return mdl_fail(MDL_UNSUPPORTED, "opencl: device %s (%s) cannot be used: %s",
+        return mdl_fail(MDL_DEVICE, "opencl: device %s (%s) cannot be used: %s",
                         best->info.selector, best->info.name, best->info.reason);
     *platform = best->platform;
     *device = best->device;

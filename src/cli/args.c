@@ -250,13 +250,20 @@ static mdl_status match_classes(const char *checkpoint, const mdl_config *config
     return status;
 }
 
+/* A device that is not there is no missing file: it has an exit code of its own. */
+static mdl_status open_device(const mdl_config *config, mdl_device **device)
+{
+    mdl_status status = mdl_device_open(config->run.backend, (int)config->run.threads,
+                                        mdl_precision_real(config->train.precision), device);
+    return status == MDL_NOT_FOUND || status == MDL_IO ? MDL_DEVICE : status;
+}
+
 mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **device,
                     mdl_data **data)
 {
     if (data != NULL)
         MDL_TRY(check_unnamed(config));
-    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
-                            mdl_precision_real(config->train.precision), device));
+    MDL_TRY(open_device(config, device));
     MDL_TRY(mdl_tuning_use(*device, config->run.tuning));
     if (data == NULL)
         return MDL_OK;

@@ -12,13 +12,17 @@ static void stage(void *view, const char *text)
 
 /* The results stand without it: what is missing is told, and the experiment has still ended well.
  */
-static void write_report(const char *out, cli_view *view)
+static mdl_status write_report(const char *out, cli_view *view)
 {
     mdl_report_job job = {.folder = out};
-    if (mdl_report_write(&job) == MDL_OK)
+    mdl_status status = mdl_report_write(&job);
+    if (status == MDL_CANCELLED)
+        return mdl_fail_context(status, "the table is written, the report is not");
+    if (status == MDL_OK)
         cli_view_line(view, "The report is in %s/report.html and report.md.", out);
     else
         mdl_log(MDL_LOG_WARN, "no report: %s; later: mendel report %s", mdl_error_detail(), out);
+    return MDL_OK;
 }
 
 static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, cli_view *view)
@@ -46,7 +50,7 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, 
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
         cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
-        write_report(out, view);
+        status = write_report(out, view);
     }
     mdl_free(text);
     mdl_table_free(&table);

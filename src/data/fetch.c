@@ -124,6 +124,26 @@ static CURLcode restrict_protocols(CURL *curl, const fetch_job *job)
 #endif
 }
 
+/* As curl_easy_perform, which looks at a stop request once a second only. */
+static CURLcode transfer_all(CURL *curl)
+{
+    CURLM *multi = curl_multi_init();
+    CURLcode code = CURLE_FAILED_INIT;
+    int running = 1, left;
+    bool good = multi != NULL && curl_multi_add_handle(multi, curl) == CURLM_OK;
+    while (good && running > 0 && !mdl_stop_requested())
+        good = curl_multi_perform(multi, &running) == CURLM_OK &&
+               (running == 0 || curl_multi_poll(multi, NULL, 0, 100, NULL) == CURLM_OK);
+    const CURLMsg *message = good ? curl_multi_info_read(multi, &left) : NULL;
+    if (message != NULL && message->msg == CURLMSG_DONE)
+        code = message->data.result;
+    else if (mdl_stop_requested())
+        code = CURLE_ABORTED_BY_CALLBACK;
+    curl_multi_remove_handle(multi, curl);
+    curl_multi_cleanup(multi);
+    return code;
+}
+
 static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
 {
     error[0] = '\0';
@@ -145,7 +165,10 @@ static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
         curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_XFERINFODATA, now) == CURLE_OK;
-    return good ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* not even a name's look-up is waited for */
+#endif
+    return good ? transfer_all(curl) : CURLE_FAILED_INIT;
 }
 
 /* Whether this failure means that the part that is there cannot be continued: the server has no

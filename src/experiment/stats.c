@@ -61,6 +61,10 @@ mdl_interval mdl_stat_bootstrap(const float *x, const float *y, size_t n, size_t
         return out;
     for (size_t r = 0; r < rounds; r++) {
         double sum = 0;
+        if (mdl_stop_check() != MDL_OK) {
+            mdl_free(means);
+            return out;
+        }
         for (size_t i = 0; i < n; i++) {
             size_t pick = (size_t)mdl_rng_below(&rng, n);
             sum += (double)x[pick] - (double)y[pick];

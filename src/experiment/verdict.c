@@ -56,6 +56,7 @@ mdl_status mdl_table_compare_models(mdl_table *table, const char *first, const c
     c.p = mdl_stat_mcnemar(c.only_first, c.only_second);
     mdl_interval interval =
         mdl_stat_bootstrap(first_correct, second_correct, images, BOOTSTRAP_ROUNDS, 1);
+    MDL_TRY(mdl_stop_check()); /* then it has not ended */
     c.low = interval.low;
     c.high = interval.high;
     return add(table, &c);

@@ -118,11 +118,12 @@ mdl_status mdl__assign(const double *gain, size_t n, uint32_t *match)
         status = MDL_NEW(n + 1, "assignment", &s.done);
     if (status == MDL_OK && n > 0) {
         reduce_columns(&s);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && status == MDL_OK; i++) {
             if (s.column_of[i] == FREE)
                 augment(&s, i);
+            status = mdl_stop_check();
         }
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n && status == MDL_OK; i++)
             match[i] = (uint32_t)s.column_of[i];
     }
     mdl_free(s.row_price);

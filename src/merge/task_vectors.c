@@ -33,7 +33,8 @@ static void trim(float *tau, size_t n, size_t keep, float *room)
 /* Section 3 of the paper: trim, elect the sign by mass, average those that agree with it. */
 void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *room, float *merged)
 {
-    for (size_t v = 0; v < vectors; v++)
+    for (size_t v = 0; v < vectors && mdl_stop_check() == MDL_OK;
+         v++) /* a second for a large one */
         trim(tau[v], n, keep, room);
     for (size_t i = 0; i < n; i++) {
         double mass = 0, sum = 0, count = 0;
@@ -123,6 +124,7 @@ static mdl_status merge(const mdl_merge_job *job, const mdl_task_options *option
                   m->merged);
     else
         mdl__dare(m->tau, job->n_parents, m->n, options->density, job->seed, m->merged);
+    MDL_TRY(mdl_stop_check()); /* then TIES has not ended */
     for (size_t i = 0; i < m->n; i++)
         m->merged[i] = m->trunk[i] + (float)options->scale * m->merged[i];
     mdl_view view = params_of(m, &m->out);
