@@ -97,7 +97,7 @@ table <<'TABLE'
 3 data info folder:missing
 3 plan --config missing.yaml
 3 bench --config missing.yaml
-4 train $small --set optim.lr=1e30 --set train.epochs=20 --set train.clip=0 --out nan
+4 train $small --set optim.lr=1000 --set optim.kind=sgd --set train.epochs=20 --set train.clip=0 --out nan
 5 train $small --memory-limit 1KB --out c
 5 plan --memory-limit 1MB
 5 evolve $one $two --memory-limit 1KB --out c
