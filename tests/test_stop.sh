@@ -2,7 +2,7 @@
 # Signals in many phases: the first is answered with a word, the command ends by itself with 130, and
 # what was there before stays.  No moment is measured: what does not end in a minute is a failure.
 # usage: test_stop.sh mendel
-mendel=$1
+mendel=$(realpath "$1")
 . "$(dirname "$0")/expect.sh"
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-stop-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -1,8 +1,8 @@
 #!/bin/sh
 # What is redrawn fits the terminal, whatever its width; elsewhere there are plain lines.
 # usage: test_terminal.sh mendel on_terminal
-mendel=$1
-on_terminal=$2
+mendel=$(realpath "$1")
+on_terminal=$(realpath "$2")
 . "$(dirname "$0")/expect.sh"
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-terminal-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -126,7 +126,9 @@ mdl_status mdl_run_check_room(const char *folder, mdl_run_kind kind, unsigned re
     DIR *list = opendir(folder);
     if (list == NULL)
         return errno == ENOENT ? MDL_OK
-                               : mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
+                               : mdl_fail(errno == ENOTDIR  ? MDL_CONFIG
+                                          : errno == ENOMEM ? MDL_NO_MEMORY
+                                                            : MDL_IO,
                                           "cannot use the folder %s: %s", folder, strerror(errno));
     for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;) {
         bool own =
