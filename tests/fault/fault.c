@@ -7,6 +7,7 @@
  * fsync, rename (EIO), open (EMFILE), mkdir (ENOSPC), thread (EAGAIN).  FAULT_COUNT=FILE gets the
  * number of calls of that kind.  Programs that the process starts are left alone.  glibc only. */
 #define _GNU_SOURCE
+#undef _FILE_OFFSET_BITS /* else open is another name for open64 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

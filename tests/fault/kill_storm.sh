@@ -1,0 +1,117 @@
+#!/bin/sh
+# SIGKILL at random moments over a training, a search and a small experiment: each is killed, gone on
+# with, perhaps killed again, and must end with the bytes of a run that nobody killed.
+# usage: kill_storm.sh MENDEL KILLS [SEED]; the seed is printed
+set -u
+mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+kills=$2
+seed=${3:-$(date +%s)}
+echo "kill storm: $kills kills, seed $seed"
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-storm-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+export XDG_CACHE_HOME="$dir/cache" # no table of this machine
+failures=0 done_kills=0 draws=0
+
+small='--set model.kind=mlp --set data.size=native --set model.hidden=32 --threads 1'
+small="$small --data synthetic:300"
+cat >tiny.yaml <<'YAML'
+data: {source: "synthetic:60", image_size: 8, fitness_fraction: 0.25}
+model: {width: 0.25, depth: 0.2}
+trm: {dim: 8}
+train: {epochs: 2, batch: 16}
+merge: {evaluations: 6, batch: 2}
+experiment: {epochs_merged: 0, latency_runs: 1, corrupt_images: 0, tta_images: 0}
+run: {threads: 1}
+YAML
+
+start() { # COMMAND: in the background, in the folder `work`; $! is the program
+    again=
+    [ ! -f work/resume.state ] || again=--resume
+    [ -n "$again" ] || [ ! -d work ] || again=--overwrite
+    case $1 in
+    train) set -- train $small --set train.epochs=40 --set train.save_every=1 --out work $again ;;
+    evolve) set -- evolve p1 p2 --data synthetic:300 --threads 1 --set merge.evaluations=2000 \
+        --set merge.archive=4 --out work $again ;;
+    experiment) set -- experiment tiny.yaml --out work ;;
+    esac
+    "$mendel" "$@" >out 2>err &
+}
+results() {
+    case $1 in
+    train) echo final.safetensors epoch-040.safetensors ;;
+    evolve) echo merged.safetensors lineage.jsonl winner.json ;;
+    experiment) echo C-hybrid/merged.safetensors C-hybrid/lineage.jsonl C-hybrid/winner.json \
+        C-baseline/merged.safetensors ;;
+    esac
+}
+name() { # COMMAND FILE: where the bytes to compare with lie
+    echo "$1.$(echo $2 | tr / -)"
+}
+milliseconds() {
+    echo $(($(date +%s%N) / 1000000))
+}
+draw() { # a number below 1, from the seed and how many were drawn; into $fraction
+    draws=$((draws + 1))
+    fraction=$(awk -v s=$seed -v n=$draws 'BEGIN { srand(s * 1000 + n); rand(); print rand() }')
+}
+
+for s in 1 2; do
+    "$mendel" train $small --set train.epochs=1 --seed $s --out parent-$s >out 2>err || exit 1
+    cp parent-$s/final.safetensors p$s
+done
+for command in train evolve experiment; do
+    began=$(milliseconds)
+    start $command
+    wait $! || { cat err; exit 1; }
+    eval "lasts_$command=$(($(milliseconds) - began))"
+    for file in $(results $command); do
+        cp work/$file $(name $command $file) || exit 1
+    done
+    rm -rf work
+done
+echo "undisturbed: train $lasts_train ms, evolve $lasts_evolve ms, experiment $lasts_experiment ms"
+
+storm() { # COMMAND: one to three kills, then to the end
+    eval "lasts=\$lasts_$1"
+    draw
+    rounds=$(awk -v f=$fraction 'BEGIN { print 1 + int(3 * f * f) }')
+    while [ $rounds -gt 0 ] && [ $done_kills -lt $kills ]; do
+        draw
+        start $1
+        running=$!
+        sleep $(awk -v f=$fraction -v t=$lasts 'BEGIN { printf "%.3f", f * t / 1000 }')
+        kill -9 $running 2>/dev/null
+        wait $running 2>/dev/null
+        [ $? -ne 137 ] || done_kills=$((done_kills + 1)) # else it had ended
+        rounds=$((rounds - 1))
+    done
+    start $1
+    wait $!
+    code=$?
+    [ $code -eq 0 ] || { echo "FAILED: $1 goes on with exit $code"; cat err; }
+    [ $code -eq 0 ] || failures=$((failures + 1))
+    left=$(find work -name '*.mendel-tmp*')
+    [ -z "$left" ] || { echo "FAILED: $1 leaves $left"; failures=$((failures + 1)); }
+    for file in $(results $1); do
+        cmp -s work/$file $(name $1 $file) ||
+            { echo "FAILED: $1: $file is another"; failures=$((failures + 1)); }
+    done
+    if [ $1 = experiment ] && grep -q '{}' work/made.json; then
+        echo 'FAILED: made.json speaks of a part that never was'
+        failures=$((failures + 1))
+    fi
+    rm -rf work
+}
+
+turn=0
+while [ $done_kills -lt $kills ]; do
+    case $((turn % 3)) in
+    0) storm train ;;
+    1) storm evolve ;;
+    2) storm experiment ;;
+    esac
+    turn=$((turn + 1))
+done
+echo "$done_kills kills, $failures failures (seed $seed)"
+[ $failures -eq 0 ]
