@@ -247,9 +247,9 @@ void mdl_lock_without(bool without);
 
 /* ---- time, machine ------------------------------------------------------------------------- */
 
-double mdl_time(void);               /* seconds, monotonic */
-int mdl_cpu_count(void);             /* processors this process may use, by affinity and quota; >= 1 */
-size_t mdl_peak_memory(void);        /* bytes, peak resident set of this process; 0: not known */
+double mdl_time(void);        /* seconds, monotonic */
+int mdl_cpu_count(void);      /* processors this process may use, by affinity and quota; >= 1 */
+size_t mdl_peak_memory(void); /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
 /* Counters of the energy that the processors have used (powercap): everything on the machine is in
