@@ -140,6 +140,10 @@ wait_for() {
     cp a/config.yaml dumped # killed right behind its first file
     sed -i 1d dumped/config.yaml
     expect 0 train --out dumped --resume
+    mkdir begun
+    head -c 100 a/config.yaml >begun/config.yaml.mendel-tmp # killed while it wrote that one
+    expect 0 train $quick --out begun
+    gone begun/config.yaml.mendel-tmp
 
     # What the user has there under a name of ours is nobody's run.
     mkdir own

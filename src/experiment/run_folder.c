@@ -131,8 +131,8 @@ mdl_status mdl_run_check_room(const char *folder, mdl_run_kind kind, unsigned re
                                                             : MDL_IO,
                                           "cannot use the folder %s: %s", folder, strerror(errno));
     for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;) {
-        bool own =
-            mdl_run_writes(removed, e->d_name) || (ours && strcmp(e->d_name, "config.yaml") == 0);
+        bool own = mdl_run_writes(removed, e->d_name) || mdl__run_is_unfinished(e->d_name) ||
+                   (ours && strcmp(e->d_name, "config.yaml") == 0);
         if (!own && mdl_run_writes(kind, e->d_name))
             status = mdl_fail(MDL_CONFIG,
                               "%s/%s would be written over, and no run in %s made it: move it, or "

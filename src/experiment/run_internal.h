@@ -8,5 +8,8 @@
  * has a run's name and is no plain file is refused.  `count`: of the files. */
 mdl_status mdl__run_remove(const char *folder, unsigned kinds, bool look,
                            size_t *count) MDL_MUST_CHECK;
+/* Whether a file of that name is one that was being written when its process was killed: whoever
+ * writes that file next writes over it. */
+bool mdl__run_is_unfinished(const char *name);
 
 #endif

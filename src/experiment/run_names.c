@@ -161,12 +161,17 @@ static const entry *find(const entry *table, const char *name, size_t length, bo
     return NULL;
 }
 
-static const entry *find_file(const entry *table, const char *name)
+bool mdl__run_is_unfinished(const char *name)
 {
     size_t length = strlen(name), end = strlen(TEMPORARY);
-    if (length > end && strcmp(name + length - end, TEMPORARY) == 0)
-        length -= end;
-    return find(table, name, length, false);
+    return length > end && strcmp(name + length - end, TEMPORARY) == 0;
+}
+
+static const entry *find_file(const entry *table, const char *name)
+{
+    size_t length = strlen(name);
+    return find(table, name, mdl__run_is_unfinished(name) ? length - strlen(TEMPORARY) : length,
+                false);
 }
 
 static bool writes(const entry *table, const char *path)

@@ -87,7 +87,7 @@ static bool has_file(const mdl__page *page, const char *name)
 }
 
 /* The first of the models that the experiment is about, "" where there is none yet. */
-static void find_fused(const mdl__page *page, char *out, size_t size)
+static void find_fused(mdl__page *page, char *out, size_t size)
 {
     static const char *const names[] = {"C-hybrid/merged.safetensors",
                                         "C-baseline/merged.safetensors"};

@@ -1,5 +1,6 @@
 /* Reading the folder of an experiment: JSON files, sub-folders, rows of the table. */
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -87,7 +88,18 @@ static int by_name(const void *a, const void *b)
     return (*x != '\0') - (*y != '\0');
 }
 
-size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, const char *file,
+/* Put a copy of the name behind the `count` that are there. */
+static mdl_status add_name(char ***names, size_t count, size_t *room, const char *name)
+{
+    if (count == *room) {
+        size_t more = mdl_max_size(16, 2 * *room);
+        MDL_TRY(mdl_grow(*room, more, sizeof(**names), "names", (void **)names));
+        *room = more;
+    }
+    return mdl_strdup(name, &(*names)[count]);
+}
+
+size_t mdl__names(mdl__page *page, const char *below, const char *prefix, const char *file,
                   char ***out)
 {
     size_t count = 0, room = 0;
@@ -96,22 +108,24 @@ size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, 
     if (mdl_path(where, sizeof(where), page->folder, "%s", below) != MDL_OK)
         return 0;
     DIR *folder = opendir(where);
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    mdl_status status = folder != NULL || errno == ENOENT || errno == ENOTDIR
+                            ? MDL_OK
+                            : mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
+                                       "cannot read the folder %s: %s", where, strerror(errno));
+    for (struct dirent *entry;
+         status == MDL_OK && folder != NULL && (entry = readdir(folder)) != NULL;) {
         char path[MDL_PATH_MAX];
         if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || entry->d_name[0] == '.' ||
             mdl_path(path, sizeof(path), where, "%s/%s", entry->d_name, file) != MDL_OK ||
             !mdl_file_exists(path))
             continue;
-        size_t more = mdl_max_size(16, 2 * room);
-        if (count == room && mdl_grow(room, more, sizeof(**out), "names", (void **)out) != MDL_OK)
-            break;
-        room = mdl_max_size(room, count == room ? more : room);
-        if (mdl_strdup(entry->d_name, &(*out)[count]) != MDL_OK)
-            break;
-        count++;
+        status = add_name(out, count, &room, entry->d_name);
+        count += status == MDL_OK;
     }
     if (folder != NULL)
         closedir(folder);
+    if (status != MDL_OK && page->status == MDL_OK)
+        page->status = status;
     if (count > 0)
         qsort(*out, count, sizeof(**out), by_name);
     return count;

@@ -58,7 +58,7 @@ void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 
 const char *mdl__text_of(const json_t *object, const char *key); /* "" where there is none */
 /* Names of the entries of FOLDER/<below> that begin with `prefix` and hold `file`, sorted as people
  * count; free with mdl__names_free. */
-size_t mdl__names(const mdl__page *page, const char *below, const char *prefix, const char *file,
+size_t mdl__names(mdl__page *page, const char *below, const char *prefix, const char *file,
                   char ***out);
 void mdl__names_free(char **names, size_t count);
 /* The row of table.json of this kind and arm (NULL: any), or NULL. */
