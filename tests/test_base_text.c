@@ -46,7 +46,7 @@ static void names_are_escaped_and_come_back(void **state)
         for (int form = MDL_TEXT_UTF8; form <= MDL_TEXT_VISIBLE; form++) {
             const char *want = form == MDL_TEXT_UTF8 ? cases[i].utf8 : cases[i].visible;
             char *text;
-            assert_int_equal(mdl_text_escaped(cases[i].bytes, form, &text), MDL_OK);
+            assert_int_equal(mdl_text_escaped(cases[i].bytes, (mdl_text_form)form, &text), MDL_OK);
             assert_string_equal(text, want);
             assert_true(mdl_text_is_utf8(text));
             mdl_text_unescape(text);
@@ -81,7 +81,7 @@ static void every_name_comes_back(void **state)
                 name[k] = often[mdl_rng_below(&rng, sizeof often)];
         }
         for (int form = MDL_TEXT_UTF8; form <= MDL_TEXT_VISIBLE; form++) {
-            size_t length = mdl_text_escape(name, form, text, sizeof text);
+            size_t length = mdl_text_escape(name, (mdl_text_form)form, text, sizeof text);
             assert_int_equal(length, strlen(text));
             assert_true(mdl_text_is_utf8(text));
             for (size_t k = 0; form == MDL_TEXT_VISIBLE && k < length; k++)

@@ -89,7 +89,7 @@ static bool counts(const burst *b, double least)
 static size_t agreeing(const stopwatch *w, double *least)
 {
     size_t n = 0;
-    *least = INFINITY;
+    *least = (double)INFINITY;
     for (size_t i = 0; i < w->n; i++)
         if (!w->bursts[i].disturbed && w->bursts[i].median < *least)
             *least = w->bursts[i].median;
