@@ -129,8 +129,8 @@ struct mdl_backend {
 extern const mdl_backend mdl_backend_reference;
 extern const mdl_backend mdl_backend_cpu;
 
-/* ---- backends that are loaded at run time -------------------------------------------------------
- * A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
+/* ---- backends that are loaded at run time --------------------------------------------------- */
+/* A module exports one function, `mdl_backend_load`.  It uses the program only through `host`. */
 
 /* Differs where the two sides were built from different headers, as far as that shows. */
 #define MDL_BACKEND_ABI                                                                            \

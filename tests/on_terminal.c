@@ -56,7 +56,7 @@ int main(int argc, char **argv)
     pid_t child = fork();
     if (child == 0)
         become(ptsname(fd), argv + 2);
-    for (ssize_t got; (got = read(fd, text, sizeof text)) > 0;)
+    for (ssize_t got; (got = read(fd, text, sizeof(text))) > 0;)
         for (ssize_t i = 0; i < got; i++)
             draw(&d, text[i]);
     while (waitpid(child, &code, 0) < 0)

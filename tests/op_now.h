@@ -100,7 +100,7 @@ static inline void now_near(double got, double expected, double tolerance)
 static inline void now_expect(const mdl_view *view, const double *expected, double tolerance)
 {
     size_t count = mdl_shape_count(&view->shape);
-    double *got = test_calloc(count, sizeof *got);
+    double *got = test_calloc(count, sizeof(*got));
     now_read(view, got);
     for (size_t i = 0; i < count; i++)
         now_near(got[i], expected[i], tolerance);

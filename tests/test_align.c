@@ -61,9 +61,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- assignment
- * ----------------------------------------------------------------------------------
- */
+/* ---- assignment ----------------------------------------------------------------------------- */
 
 static double total(const double *gain, size_t n, const uint32_t *columns)
 {
@@ -145,9 +143,7 @@ static void assignment_of_many(void **state)
     assert_non_null(strstr(mdl_error_detail(), "row 1, column 1"));
 }
 
-/* ---- groups
- * --------------------------------------------------------------------------------------
- */
+/* ---- groups --------------------------------------------------------------------------------- */
 
 static void open_model(mdl_model_kind kind)
 {
@@ -260,9 +256,7 @@ static void groups_of_the_hybrid(void **state)
         assert_true(head->parts[0].at[i] >= 128 || head->parts[1].at[i] < 64);
 }
 
-/* ---- permutations
- * --------------------------------------------------------------------------------
- */
+/* ---- permutations --------------------------------------------------------------------------- */
 
 /* Weights as they might be after training: nothing is 0 or 1 everywhere. */
 static void shake(mdl_weights *weights, uint64_t stream)
@@ -424,9 +418,7 @@ static void activations_of_a_trained_network(void **state)
     assert_true(result.cosine_after > 0.999); /* channels that never answer cannot be told apart */
 }
 
-/* ---- trained networks
- * ----------------------------------------------------------------------------
- */
+/* ---- trained networks ----------------------------------------------------------------------- */
 
 static void aligned_seeds_have_a_lower_barrier(void **state)
 {

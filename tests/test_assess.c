@@ -113,7 +113,7 @@ static void looks_closely(void **state)
     must(mdl_assess(&job, &second));
     assert_true(near(first.calibration.loss, scores.loss) ||
                 fabs(first.calibration.loss - scores.loss) < 1e-5);
-    assert_memory_equal(first.corrupted, second.corrupted, sizeof first.corrupted);
+    assert_memory_equal(first.corrupted, second.corrupted, sizeof(first.corrupted));
     assert_int_equal(first.corrupt_images, 20);
     assert_int_equal(first.tta_images, 60);
     /* 8 bits instead of 16 values may turn an answer only where it is a tie. */
@@ -135,15 +135,15 @@ static void looks_closely(void **state)
     mdl_data_close(data);
 }
 
-/* ---- energy ---------------------------------------------------------------------------------- */
+/* ---- energy --------------------------------------------------------------------------------- */
 
 static void set_counter(const char *folder, const char *package, const char *name, uint64_t value)
 {
     char path[MDL_PATH_MAX], text[32];
-    must(mdl_path(path, sizeof path, folder, "%s", package));
+    must(mdl_path(path, sizeof(path), folder, "%s", package));
     must(mdl_make_folders(path));
-    must(mdl_path(path, sizeof path, folder, "%s/%s", package, name));
-    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)value);
+    must(mdl_path(path, sizeof(path), folder, "%s/%s", package, name));
+    int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)value);
     must(mdl_file_write(path, text, (size_t)n));
 }
 

@@ -99,7 +99,7 @@ static json_t *build(void)
     json_t *map = mdl_json_pack("{}");
     for (int i = 0; i < 20; i++) {
         char key[16];
-        snprintf(key, sizeof key, "key%d\xFF", i);
+        snprintf(key, sizeof(key), "key%d\xFF", i);
         mdl_json_set(&map, key, mdl_json_pack("b", i & 1));
     }
     return mdl_json_pack("{s:o, s:o}", "list", list, "map", map);

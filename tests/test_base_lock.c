@@ -55,12 +55,12 @@ static void refused(const char *folder, pid_t by)
 {
     char text[MDL_HOLDER_SIZE], number[32];
     mdl_lock *lock;
-    snprintf(number, sizeof number, "process %ld ", (long)by);
+    snprintf(number, sizeof(number), "process %ld ", (long)by);
     assert_int_equal(mdl_lock_take(folder, &lock), MDL_IO);
     assert_null(lock);
     assert_non_null(strstr(mdl_error_detail(), number));
     assert_non_null(strstr(mdl_error_detail(), "mendel train"));
-    assert_true(mdl_lock_holder(folder, text, sizeof text));
+    assert_true(mdl_lock_holder(folder, text, sizeof(text)));
     assert_non_null(strstr(text, number));
 }
 
@@ -72,16 +72,16 @@ static void one_owner_of_many_processes(void **state)
     for (int without = 0; without < 2; without++) {
         mdl_lock_without(without == 1);
         const char *folder = in(without ? "p" : "q");
-        assert_false(mdl_lock_holder(folder, text, sizeof text));
+        assert_false(mdl_lock_holder(folder, text, sizeof(text)));
         pid_t child = hold(folder);
         refused(folder, child);
         end(child); /* its file stays and means nothing */
         assert_true(mdl_file_exists(in(without ? "p/mendel.lock" : "q/mendel.lock")));
-        assert_false(mdl_lock_holder(folder, text, sizeof text));
+        assert_false(mdl_lock_holder(folder, text, sizeof(text)));
         assert_int_equal(mdl_lock_take(folder, &lock), MDL_OK);
         refused(folder, getpid()); /* nor a second one of this process */
         mdl_lock_release(lock);
-        assert_false(mdl_lock_holder(folder, text, sizeof text));
+        assert_false(mdl_lock_holder(folder, text, sizeof(text)));
         assert_false(mdl_file_exists(in(without ? "p/mendel.lock" : "q/mendel.lock")));
     }
     mdl_lock_without(false);
@@ -111,7 +111,7 @@ static void new_folders_differ(void **state)
     mdl_lock *lock[3];
     (void)state;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(mdl_lock_take_new(in("runs/train"), name[i], sizeof name[i], &lock[i]),
+        assert_int_equal(mdl_lock_take_new(in("runs/train"), name[i], sizeof(name[i]), &lock[i]),
                          MDL_OK);
     assert_string_equal(name[0], in("runs/train"));
     assert_string_equal(name[1], in("runs/train-2"));
@@ -152,7 +152,7 @@ static int tear_down(void **state)
 {
     char command[300];
     (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", root);
+    snprintf(command, sizeof(command), "rm -rf %s", root);
     return system(command); // NOLINT(cert-env33-c)
 }
 

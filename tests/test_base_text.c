@@ -77,11 +77,11 @@ static void every_name_comes_back(void **state)
             name[0] = (char)(i & 255);
             name[1] = (char)(i >> 8);
         } else {
-            for (size_t k = 0; k < sizeof name - 1; k++)
-                name[k] = often[mdl_rng_below(&rng, sizeof often)];
+            for (size_t k = 0; k < sizeof(name) - 1; k++)
+                name[k] = often[mdl_rng_below(&rng, sizeof(often))];
         }
         for (int form = MDL_TEXT_UTF8; form <= MDL_TEXT_VISIBLE; form++) {
-            size_t length = mdl_text_escape(name, (mdl_text_form)form, text, sizeof text);
+            size_t length = mdl_text_escape(name, (mdl_text_form)form, text, sizeof(text));
             assert_int_equal(length, strlen(text));
             assert_true(mdl_text_is_utf8(text));
             for (size_t k = 0; form == MDL_TEXT_VISIBLE && k < length; k++)
@@ -101,7 +101,7 @@ static void no_escape_is_cut(void **state)
     assert_int_equal(mdl_text_escape(name, MDL_TEXT_UTF8, NULL, 0), 8);
     for (size_t size = 1; size < MDL_COUNT(want); size++) {
         char text[16];
-        memset(text, '#', sizeof text);
+        memset(text, '#', sizeof(text));
         assert_int_equal(mdl_text_escape(name, MDL_TEXT_UTF8, text, size), 8);
         assert_string_equal(text, want[size]);
         assert_int_equal(text[size], '#');

@@ -18,7 +18,7 @@ static void on_log(void *user, mdl_log_level level, const char *text)
 {
     (void)user;
     if (level == MDL_LOG_WARN)
-        snprintf(warned, sizeof warned, "%s", text);
+        snprintf(warned, sizeof(warned), "%s", text);
 }
 
 static int set_up(void **state)
@@ -45,16 +45,15 @@ static mdl_device *open_device(const char *spec)
     return device;
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 static mdl_status read_table(const mdl_device *device, const char *parameters)
 {
     char path[MDL_PATH_MAX], self[512], text[4096];
     mdl_tuning *tuning;
     make_path(path, folder, "table.json");
-    device->backend->identify(device, self, sizeof self);
-    snprintf(text, sizeof text,
+    device->backend->identify(device, self, sizeof(self));
+    snprintf(text, sizeof(text),
              "{\"format\": \"mendel tuning 1\", \"version\": \"%s\", \"backend\": \"%s\", "
              "\"device\": \"%s\", \"parameters\": %s, \"calls\": {}}",
              mdl_build_version(), device->backend->name, self, parameters);
@@ -110,7 +109,7 @@ static void refused(void **state)
         print_message("%s\n", cases[i].set);
         mdl_status status = read_table(device, cases[i].set);
         assert_true(status == MDL_FORMAT || status == MDL_UNSUPPORTED);
-        if (!strstr(mdl_error_detail(), cases[i].says))
+        if (strstr(mdl_error_detail(), cases[i].says) == NULL)
             fail_msg("'%s' does not say '%s'", mdl_error_detail(), cases[i].says);
     }
     char *text = malloc(2000);
@@ -144,8 +143,7 @@ static void candidates(void **state)
     mdl_device_close(device);
 }
 
-/* ---- products ---------------------------------------------------------------------------------
- */
+/* ---- products ------------------------------------------------------------------------------- */
 
 static const mdl_op ops[] = {MDL_OP_LINEAR, MDL_OP_LINEAR_GRAD_INPUT, MDL_OP_LINEAR_GRAD_WEIGHT};
 
@@ -170,7 +168,7 @@ static mdl_status run(mdl_device *device, mdl_op op, const char *set, float *y)
         must(mdl_view_upload_f32(&views[i], numbers, count));
     }
     mdl_tuning *tuning = NULL;
-    if (set) {
+    if (set != NULL) {
         char name[MDL_TUNING_TEXT];
         mdl_call call = {
             .op = op, .in = {views[0], views[1]}, .n_in = 2, .out = {views[2]}, .n_out = 1};
@@ -204,14 +202,14 @@ static void agrees(void **state)
         uint64_t launches = mdl_device_get_stats(device).launches;
         must(run(device, ops[i], SET, first));
         must(run(other, ops[i], "", second));
-        assert_memory_equal(own, second, count * sizeof *own);
+        assert_memory_equal(own, second, count * sizeof(*own));
         must(run(device, ops[i], SET, second));
-        assert_memory_equal(first, second, count * sizeof *first);
+        assert_memory_equal(first, second, count * sizeof(*first));
         /* Trials are no launches of the run. */
         assert_int_equal(mdl_device_get_stats(device).launches - launches, 2);
         must(run(device, ops[i], "", second));
-        assert_memory_equal(own, second, count * sizeof *own);
-        moved |= memcmp(own, first, count * sizeof *own) != 0;
+        assert_memory_equal(own, second, count * sizeof(*own));
+        moved |= memcmp(own, first, count * sizeof(*own)) != 0;
         /* sums of `depth` products of normals, in another order: a few roundings of their size */
         for (size_t j = 0; j < count; j++)
             if (!(fabs((double)right[j] - (double)first[j]) <= 4e-7 * (depth + 4)))
@@ -259,7 +257,7 @@ static void unsuitable(void **state)
     assert_string_equal(warned, "");
     must(run(device, MDL_OP_LINEAR, "WGD=7", y));
     assert_non_null(strstr(warned, "its own serve"));
-    assert_memory_equal(own, y, sizeof own);
+    assert_memory_equal(own, y, sizeof(own));
     mdl_device_close(device);
 }
 
@@ -275,7 +273,7 @@ int main(void)
     mdl_device *device;
     if (mdl_device_open("opencl", 1, MDL_F32, &device) != MDL_OK) {
         print_message("skipped: %s\n", mdl_error_detail());
-        return getenv("MDL_TEST_REQUIRE_OPENCL") ? 1 : 77;
+        return getenv("MDL_TEST_REQUIRE_OPENCL") != NULL ? 1 : 77;
     }
     mdl_device_close(device);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,8 +22,7 @@ static int fresh(void **state)
     return 0;
 }
 
-/* ---- round trips -------------------------------------------------------------------------------
- */
+/* ---- round trips ---------------------------------------------------------------------------- */
 
 /* Bytes that a key of this type has in the struct; data.augment is a view and has none. */
 static size_t field_size(const mdl__key *key)
@@ -399,8 +398,7 @@ static void random_bytes(void **state)
     }
 }
 
-/* ---- what is refused ---------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------ */
 
 static void expect(const char *text, size_t size, const char *said)
 {

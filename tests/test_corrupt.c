@@ -32,7 +32,7 @@ static double distance(const double *a, const double *b)
 static void apply(mdl_corruptor *c, size_t kind, size_t severity, uint64_t seed, uint32_t image,
                   double *out)
 {
-    memcpy(out, clean[image % IMAGES], sizeof clean[0]);
+    memcpy(out, clean[image % IMAGES], sizeof(clean[0]));
     must(mdl_corrupt(c, kind, severity, seed, image, out));
 }
 
@@ -59,7 +59,7 @@ static void all_kinds(void **state)
                 apply(c, kind, s, 7, n, changed);
                 apply(c, (kind + 3) % MDL_CORRUPTIONS, s, 7, n, again);
                 apply(c, kind, s, 7, n, again);
-                assert_memory_equal(changed, again, sizeof changed);
+                assert_memory_equal(changed, again, sizeof(changed));
                 for (size_t i = 0; i < VALUES; i++)
                     assert_true(changed[i] >= 0 && changed[i] <= 1);
                 mean[s - 1] += distance(changed, clean[n]) / IMAGES;
@@ -137,8 +137,7 @@ static void flat_stays_flat(void **state)
     mdl_corruptor_destroy(c);
 }
 
-/* ---- published values -------------------------------------------------------------------------
- */
+/* ---- published values ----------------------------------------------------------------------- */
 
 /* Columns of 0, 8, 16 ... 248, as Pillow's BOX and SciPy's zoom change them with the published
  * parameters (bench/corruptions.py; zooms only stretch the ramp, so the ends tell them). */

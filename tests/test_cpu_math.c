@@ -20,7 +20,7 @@ static void test_exp_error(void **state)
     for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 1009) { /* a prime: all exponents */
         uint32_t word = (uint32_t)bits;
         float x;
-        memcpy(&x, &word, sizeof x);
+        memcpy(&x, &word, sizeof(x));
         if (!(x > -87.3f && x < 88.7f)) /* results are normal numbers */
             continue;
         double exact = exp((double)x);

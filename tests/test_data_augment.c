@@ -72,8 +72,7 @@ static void prepare(uint64_t epoch, uint32_t position)
     mdl_prepare_image(data, &options, epoch, position, image, &label);
 }
 
-/* ---- without augmentation ---------------------------------------------------------------------
- */
+/* ---- without augmentation ------------------------------------------------------------------- */
 
 static void normalisation(void **state)
 {
@@ -260,8 +259,7 @@ static void padded(void **state)
             }
 }
 
-/* ---- with augmentation ------------------------------------------------------------------------
- */
+/* ---- with augmentation ---------------------------------------------------------------------- */
 
 /* The 4x4 image padded by `padding`, its window at (top, left), mirrored. */
 static void expect_crop(size_t padding, bool reflect, size_t top, size_t left, bool mirror,

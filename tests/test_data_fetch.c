@@ -50,8 +50,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- archives ---------------------------------------------------------------------------------
- */
+/* ---- archives ------------------------------------------------------------------------------- */
 
 typedef struct entry {
     const char *name;
@@ -160,8 +159,7 @@ static void assert_fetched(void)
     assert_false(mdl_file_exists(in_target("cifar-100-binary.tar.gz.part")));
 }
 
-/* ---- good -------------------------------------------------------------------------------------
- */
+/* ---- good ----------------------------------------------------------------------------------- */
 
 static uint64_t last_done, last_total;
 
@@ -255,8 +253,7 @@ static void resumed_without_the_first_half(void **state)
     assert_fetched();
 }
 
-/* ---- refused ----------------------------------------------------------------------------------
- */
+/* ---- refused -------------------------------------------------------------------------------- */
 
 static void wrong_checksum(void **state)
 {

@@ -84,8 +84,7 @@ static void remove_named(const char *name)
     assert_int_equal(mdl_remove_file(path), MDL_OK);
 }
 
-/* ---- digits, synthetic ------------------------------------------------------------------------
- */
+/* ---- digits, synthetic ---------------------------------------------------------------------- */
 
 static void digits(void **state)
 {
@@ -183,8 +182,7 @@ static void sources(void **state)
     assert_int_equal(mdl_data_known_classes("nothing"), 0);
 }
 
-/* ---- CIFAR ------------------------------------------------------------------------------------
- */
+/* ---- CIFAR ---------------------------------------------------------------------------------- */
 
 /* `count` records whose pixel value tells record, channel and position. */
 static void fill_records(size_t count, size_t labels, uint8_t first_label)
@@ -305,8 +303,7 @@ static void cifar100(void **state)
     assert_refused(&config, false, MDL_FORMAT, "label 20 of record 1 (offset 3074)");
 }
 
-/* ---- IDX ----------------------------------------------------------------------------------------
- */
+/* ---- IDX ------------------------------------------------------------------------------------ */
 
 /* `count` images of 3x2 with labels i % 4, into bytes; returns the size. */
 static unsigned make_images(uint8_t count)
@@ -414,8 +411,7 @@ static void idx_damaged_gz(void **state)
     assert_refused(&config, true, MDL_FORMAT, "ends early or is damaged");
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static void out_of_memory(void **state)
 {

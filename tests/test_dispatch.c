@@ -101,7 +101,7 @@ static void test_conversion(void **state)
     }
     assert_int_equal(mdl_view_upload_f32(&wide_view, singles, COUNT), MDL_OK);
     assert_int_equal(mdl_view_download_f64(&wide_view, in, COUNT), MDL_OK);
-    assert_memory_equal(in, out, sizeof in);
+    assert_memory_equal(in, out, sizeof(in));
     assert_int_equal(mdl_view_upload_f64(&view, in, COUNT + 1), MDL_SHAPE);
     int32_t label = 1;
     assert_int_equal(mdl_view_upload_i32(&view, &label, 1), MDL_INVALID);
@@ -176,8 +176,7 @@ static void test_fallback(void **state)
     assert_int_equal(mdl_dispatch_route(cpu, &call), MDL_UNSUPPORTED);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------
- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 enum { FLOATS = 1 << 18 };
 
@@ -251,12 +250,12 @@ static void test_threads(void **state)
                          .attrs = cases[i].attrs,
                          .n_in = cases[i].n_in,
                          .n_out = cases[i].n_out};
-        memcpy(call.in, cases[i].in, sizeof call.in);
-        memcpy(call.out, cases[i].out, sizeof call.out);
+        memcpy(call.in, cases[i].in, sizeof(call.in));
+        memcpy(call.out, cases[i].out, sizeof(call.out));
         run_with(1, &call, one);
         for (int threads = 2; threads <= 5; threads++) {
             run_with(threads, &call, many);
-            if (memcmp(one, many, sizeof one) != 0)
+            if (memcmp(one, many, sizeof(one)) != 0)
                 fail_msg("%s differs with %d threads", mdl_op_get(call.op)->name, threads);
         }
     }

@@ -13,7 +13,7 @@ static int set_up(void **state)
 {
     (void)state;
     evaluators[0] = evaluators[1] = NULL;
-    memset(scores, 0, sizeof scores);
+    memset(scores, 0, sizeof(scores));
     weights = other = (mdl_weights){.params = NULL};
     data = NULL;
     device = NULL;
@@ -43,7 +43,7 @@ static void evaluate(size_t i, const mdl_model_config *model, mdl_evaluator_opti
     evaluators[i] = NULL;
     mdl_scores_free(&scores[i]);
     must(mdl_evaluator_create(model, data, device, &options, &evaluators[i]));
-    if (!weights.params) {
+    if (weights.params == NULL) {
         must(mdl_weights_create(mdl_evaluator_graph(evaluators[i]), device, &weights));
         must(mdl_weights_init(mdl_evaluator_graph(evaluators[i]), 5, &weights));
     }
@@ -122,7 +122,7 @@ static void same_in_order(const mdl_model_config *model, size_t batch)
             assert_true(scores[1].top1 == scores[0].top1 && scores[1].loss == scores[0].loss);
         }
     }
-    memset(seen, 0, sizeof seen);
+    memset(seen, 0, sizeof(seen));
     must(mdl_evaluator_run_while(evaluators[1], &weights, note, &batches, &scores[1], &complete));
     assert_false(complete);
     for (size_t i = 0; i < count; i++)
@@ -307,7 +307,7 @@ static void halting(void **state)
         const mdl_param *param = mdl_graph_param_at(graph, p);
         float one = 1;
         if (strcmp(param->name, "trm.q_head.bias") == 0)
-            must(mdl_buffer_upload(weights.params, param->offset * sizeof one, &one, sizeof one));
+            must(mdl_buffer_upload(weights.params, param->offset * sizeof(one), &one, sizeof(one)));
     }
     must(mdl_evaluator_run(evaluators[1], &weights, &scores[1]));
     assert_true(scores[1].mean_steps == 1 && scores[1].top1 == scores[0].step_top1[0]);
@@ -336,8 +336,7 @@ static void refuses(void **state)
                      MDL_SHAPE);
 }
 
-/* ---- statistics --------------------------------------------------------------------------------
- */
+/* ---- statistics ----------------------------------------------------------------------------- */
 
 /* Largest difference of the two sets of running statistics; padding is nobody's. */
 static double difference(void)
@@ -362,7 +361,7 @@ static void recalibrates(void **state)
     must(mdl_weights_create(mdl_evaluator_graph(evaluators[0]), device, &other));
     must(mdl_weights_copy(&other, &weights));
     float *values = weights.buffers->host;
-    for (size_t i = 0; i < weights.buffers->bytes / sizeof *values; i++)
+    for (size_t i = 0; i < weights.buffers->bytes / sizeof(*values); i++)
         values[i] = 1e6F; /* what was there before does not matter */
     must(mdl_recalibrate(&model, data, device, 16, 0, &weights));
     must(mdl_recalibrate(&model, data, device, 16, 0, &other));

@@ -622,12 +622,13 @@ static void from_scratch(void **state)
     expect(run(&table), MDL_OK);
     assert_int_equal(table.n_rows, 8);
     assert_string_equal(table.rows[7].name, "uniform average");
-    snprintf(path, sizeof path, "%s/specialists-seed1/low/final.safetensors", folder);
+    snprintf(path, sizeof(path), "%s/specialists-seed1/low/final.safetensors", folder);
     assert_true(mdl_file_exists(path));
-    snprintf(path, sizeof path, "%s/results.json", folder);
+    snprintf(path, sizeof(path), "%s/results.json", folder);
     expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
-    bool whole = strstr(text, "\"setting\": \"specialists\"") && strstr(text, "\"paired t\"") &&
-                 strstr(text, "\"m2n2_ahead\"") && strstr(text, "\"order\"");
+    bool whole = strstr(text, "\"setting\": \"specialists\"") != NULL &&
+                 strstr(text, "\"paired t\"") != NULL && strstr(text, "\"m2n2_ahead\"") != NULL &&
+                 strstr(text, "\"order\"") != NULL;
     mdl_free(text);
     assert_true(whole);
 }

@@ -32,8 +32,7 @@
 
 enum { MAX_BATCH = 4 };
 
-/* ---- cases: the same names and settings as in make_golden.py
- * -------------------------------------- */
+/* ---- cases: the same names and settings as in make_golden.py -------------------------------- */
 
 typedef struct golden_case {
     const char *name;
@@ -86,8 +85,7 @@ static void make_cases(void)
         cases[i].config.drop_connect = cases[i].config.dropout = 0.0;
 }
 
-/* ---- values that both sides compute
- * ---------------------------------------------------------------- */
+/* ---- values that both sides compute --------------------------------------------------------- */
 
 static uint64_t hash_name(const char *name)
 {
@@ -126,8 +124,7 @@ static double fill_value(const mdl_file_tensor *tensor, mdl_role role, double u)
     }
 }
 
-/* ---- one test: what is open
- * ------------------------------------------------------------------------ */
+/* ---- one test: what is open ----------------------------------------------------------------- */
 
 typedef struct side { /* one backend's model */
     mdl_device *device;
@@ -292,8 +289,7 @@ static void load_weights(side *s)
     must(status, "loading weights");
 }
 
-/* ---- comparison
- * -------------------------------------------------------------------------------------- */
+/* ---- comparison ----------------------------------------------------------------------------- */
 
 /* NaN counts as infinitely far. */
 static double distance(double a, double b)
@@ -416,7 +412,7 @@ static void agrees_with_pytorch(void **state)
     const mdl_checkpoint_info info = {.config = NULL};
     must(mdl_device_open("reference", 1, MDL_F64, &reference->device), "reference");
     const char *other = getenv("MDL_TEST_BACKEND");
-    must(mdl_device_open(other ? other : "cpu", 2, MDL_F32, &cpu->device), "cpu");
+    must(mdl_device_open(other != NULL ? other : "cpu", 2, MDL_F32, &cpu->device), "cpu");
 
     train_and_infer(reference, c, 1e-6);
     size_t most = mdl_graph_params_size(reference->graph);
@@ -455,12 +451,12 @@ static int probe(void)
 {
     mdl_device *device;
     const char *spec = getenv("MDL_TEST_BACKEND");
-    if (!spec)
+    if (spec == NULL)
         return 0;
     mdl_status status = mdl_device_open(spec, 1, MDL_F32, &device);
     if (status == MDL_OK)
         mdl_device_close(device);
-    return status == MDL_NOT_FOUND && !getenv("MDL_TEST_REQUIRE_OPENCL") ? 77 : 0;
+    return status == MDL_NOT_FOUND && getenv("MDL_TEST_REQUIRE_OPENCL") == NULL ? 77 : 0;
 }
 
 int main(void)

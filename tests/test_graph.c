@@ -47,7 +47,7 @@ static int norm(mdl_graph *g, const char *name, int x)
     static const mdl_role roles[] = {MDL_ROLE_GAMMA, MDL_ROLE_BETA, MDL_ROLE_MEAN, MDL_ROLE_VAR};
     static const mdl_init inits[] = {MDL_INIT_ONE, MDL_INIT_ZERO, MDL_INIT_ZERO, MDL_INIT_ONE};
     for (int i = 0; i < 4; i++) {
-        snprintf(text, sizeof text, "%s.%s", name, parts[i]);
+        snprintf(text, sizeof(text), "%s.%s", name, parts[i]);
         in[i + 1] = mdl_graph_param(g, text, roles[i], c, inits[i], 1);
     }
     mdl_attrs attrs = {.norm = {.eps = 1e-3, .momentum = 0.1}};
@@ -152,7 +152,7 @@ static void release(net *n)
     mdl_run_destroy(n->run);
     mdl_plan_destroy(n->plan);
     mdl_graph_destroy(n->graph);
-    memset(n, 0, sizeof *n);
+    memset(n, 0, sizeof(*n));
 }
 
 static double difference(net *n, double *value)
@@ -186,7 +186,7 @@ static void check_against_differences(net *n)
     mdl_view image = mdl_run_view(n->run, n->images);
     mdl_view grad = mdl_run_view(n->run, mdl_graph_gradient(n->graph, n->images));
     double dx[BATCH * SIDE * SIDE * CHANNELS];
-    memcpy(dx, grad.host, sizeof dx);
+    memcpy(dx, grad.host, sizeof(dx));
     for (size_t k = 0; k < MDL_COUNT(dx); k += 7) {
         double expected = difference(n, (double *)image.host + k);
         assert_true(fabs(dx[k] - expected) <= 1e-7 + 1e-6 * fabs(expected));
@@ -343,8 +343,7 @@ static void test_out_of_memory(void **state)
     fail_msg("the graph never got its memory");
 }
 
-/* ---- folding ------------------------------------------------------------------------------------
- */
+/* ---- folding -------------------------------------------------------------------------------- */
 
 typedef enum variation { PLAIN, BIAS, READ_TWICE, KEPT, IN_TRAINING, SILU_BEHIND } variation;
 
@@ -419,8 +418,8 @@ static void test_folding(void **state)
             run_pair(&n, y[composed][1]);
             release(&n);
         }
-        assert_memory_equal(y[0], y[1], sizeof y[0]);
-        assert_memory_not_equal(y[0][0], y[0][1], sizeof y[0][0]);
+        assert_memory_equal(y[0], y[1], sizeof(y[0]));
+        assert_memory_not_equal(y[0][0], y[0][1], sizeof(y[0][0]));
     }
 }
 

@@ -46,7 +46,7 @@ static int norm(net *n, int x, mdl_act act)
     static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
     static const mdl_role roles[] = {MDL_ROLE_GAMMA, MDL_ROLE_BETA, MDL_ROLE_MEAN, MDL_ROLE_VAR};
     for (int i = 0; i < 4; i++) {
-        snprintf(text, sizeof text, "bn%d.%s", n->norms, parts[i]);
+        snprintf(text, sizeof(text), "bn%d.%s", n->norms, parts[i]);
         in[i + 1] = mdl_graph_param(n->graph, text, roles[i], c, MDL_INIT_ZERO, 1);
     }
     n->norms++;
@@ -186,7 +186,7 @@ static void run(const char *spec, int threads, mdl_dtype real, setting s,
     mdl_run *runner;
     mdl_buffer *params, *buffers, *gradients;
     net n;
-    memset(r, 0, sizeof *r);
+    memset(r, 0, sizeof(*r));
     must(mdl_device_open(spec, threads, real, &device));
     build(&n, real, s);
     must(mdl_plan_create(n.graph, device, options, &plan));
@@ -204,7 +204,7 @@ static void run(const char *spec, int threads, mdl_dtype real, setting s,
     fill(n.graph, false, values);
     mdl_view view = whole(device, params, r->n_params);
     must(mdl_view_upload_f64(&view, values, r->n_params));
-    memset(values, 0, sizeof values);
+    memset(values, 0, sizeof(values));
     fill(n.graph, true, values);
     view = whole(device, buffers, r->n_buffers);
     must(mdl_view_upload_f64(&view, values, r->n_buffers));
@@ -247,7 +247,7 @@ static void expect_near(const char *what, const double *got, const double *expec
 
 static const char *spec_or(const char *usual)
 {
-    return getenv("MDL_TEST_BACKEND") ? getenv("MDL_TEST_BACKEND") : usual;
+    return getenv("MDL_TEST_BACKEND") != NULL ? getenv("MDL_TEST_BACKEND") : usual;
 }
 
 /* Sums of some thousand float32 terms pass through a dozen layers.  Of 2 million activations a few
@@ -273,9 +273,9 @@ static void check(bool training, bool clamped)
         for (size_t t = 0; t < MDL_COUNT(threads); t++) {
             run(spec_or("cpu"), threads[t], MDL_F32, s, &plans[p], &other);
             assert_true(other.loss == first.loss);
-            assert_memory_equal(other.logits, first.logits, sizeof first.logits);
-            assert_memory_equal(other.gradients, first.gradients, sizeof first.gradients);
-            assert_memory_equal(other.buffers, first.buffers, sizeof first.buffers);
+            assert_memory_equal(other.logits, first.logits, sizeof(first.logits));
+            assert_memory_equal(other.gradients, first.gradients, sizeof(first.gradients));
+            assert_memory_equal(other.buffers, first.buffers, sizeof(first.buffers));
             if (plans[p].separate)
                 assert_true(other.arena > first.arena);
         }
@@ -317,16 +317,16 @@ static void test_mixed(void **state)
         run(spec_or("cpu"), 1, MDL_F32, s, &plans[0], &first);
         assert_true(first.joined > 0 && first.arena < wide.arena);
         assert_true(first.loss == wide.loss);
-        assert_memory_equal(first.logits, wide.logits, sizeof first.logits);
-        assert_memory_equal(first.buffers, wide.buffers, sizeof first.buffers);
-        assert_true(memcmp(first.gradients, wide.gradients, sizeof first.gradients) != 0);
+        assert_memory_equal(first.logits, wide.logits, sizeof(first.logits));
+        assert_memory_equal(first.buffers, wide.buffers, sizeof(first.buffers));
+        assert_true(memcmp(first.gradients, wide.gradients, sizeof(first.gradients)) != 0);
         expect_near("gradients", first.gradients, wide.gradients, first.n_params,
                     clamped ? 4e-2 : 1e-2);
         for (size_t p = 0; p < MDL_COUNT(plans); p++) {
             for (size_t t = 0; t < MDL_COUNT(threads); t++) {
                 run(spec_or("cpu"), threads[t], MDL_F32, s, &plans[p], &other);
                 assert_true(other.loss == first.loss);
-                assert_memory_equal(other.gradients, first.gradients, sizeof first.gradients);
+                assert_memory_equal(other.gradients, first.gradients, sizeof(first.gradients));
             }
         }
         run("reference", 1, MDL_F32, s, &plans[0], &other);

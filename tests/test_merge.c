@@ -5,8 +5,7 @@
 #include "merge/merge_internal.h"
 #include "small_jobs.h"
 
-/* ---- archive -----------------------------------------------------------------------------------
- */
+/* ---- archive -------------------------------------------------------------------------------- */
 
 static mdl__archive archive;
 
@@ -27,7 +26,7 @@ static void row(size_t i, uint64_t id, float a, float b, float c, float d)
 {
     const float values[] = {a, b, c, d};
     archive.member[i].id = id;
-    memcpy(archive.scores[i], values, sizeof values);
+    memcpy(archive.scores[i], values, sizeof(values));
 }
 
 static void near(double got, double expected)
@@ -148,7 +147,7 @@ static void hopeless_is_hopeless(void **state)
         }
         for (size_t i = 0; i < 3; i++)
             row(i, 41 + i, draws[4 * i], draws[4 * i + 1], draws[4 * i + 2], draws[4 * i + 3]);
-        memcpy(known, draws + 12, sizeof known);
+        memcpy(known, draws + 12, sizeof(known));
         for (size_t j = 0; j < left; j++)
             known[(first + j) % 4] = 1;
         archive.rated = 0;
@@ -175,7 +174,7 @@ static void hardest_samples_come_first(void **state)
     row(2, 13, 1, 0.4F, 0, 0); /* sums 3, 0.9, 0, 2 */
     mdl__archive_hardest_first(&archive, order);
     static const uint32_t expected[4] = {1, 2, 3, 0}; /* whole ones count */
-    assert_memory_equal(order, expected, sizeof order);
+    assert_memory_equal(order, expected, sizeof(order));
 }
 
 static void empty_places_do_not_count(void **state)
@@ -222,7 +221,7 @@ static void ties_by_hand(void **state)
     float one[] = {1, -2, 3, -4}; /* all of one vector is that vector */
     tau[0] = one;
     mdl__ties(tau, 1, 4, 4, room, merged);
-    assert_memory_equal(merged, one, sizeof one);
+    assert_memory_equal(merged, one, sizeof(one));
     float up[] = {2, 0, 0, 0}, down[] = {-2, 0, 0, 0}; /* no sign wins: nothing */
     tau[0] = up;
     tau[1] = down;
@@ -290,8 +289,7 @@ static void cma_constants(void **state)
     near(c.length, sqrt(10) * (1 - 1.0 / 40 + 1.0 / 2100));
 }
 
-/* ---- genomes
- * ------------------------------------------------------------------------------------- */
+/* ---- genomes -------------------------------------------------------------------------------- */
 
 static char folder[256], whole[300], parts[300];
 static char parents[4][400];
@@ -311,13 +309,13 @@ static int set_up(void **state)
     graph = NULL;
     calls = stop_at = 0;
     starve_from = SIZE_MAX - 20;
-    memset(&genome, 0, sizeof genome);
+    memset(&genome, 0, sizeof(genome));
     a = b = child = (mdl_weights){.params = NULL};
     mdl_clear_stop();
     if (!scratch_create(folder))
         return -1;
-    snprintf(whole, sizeof whole, "%s/whole", folder);
-    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(whole, sizeof(whole), "%s/whole", folder);
+    snprintf(parts, sizeof(parts), "%s/parts", folder);
     return small_data(120, &data) == MDL_OK && mdl_device_open("cpu", 1, MDL_F32, &device) == MDL_OK
                ? 0
                : -1;
@@ -532,8 +530,7 @@ static void mutation(void **state)
     }
 }
 
-/* ---- the search ---------------------------------------------------------------------------------
- */
+/* ---- the search ----------------------------------------------------------------------------- */
 
 static void on_progress(void *user, const mdl_merge_progress *p)
 {
@@ -578,7 +575,7 @@ static void train_parents(const mdl_model_config *model)
     data->config.crop_padding = 0;
     for (size_t i = 0; i < 4; i++) {
         char out[300];
-        snprintf(out, sizeof out, "%s/parent%zu", folder, i);
+        snprintf(out, sizeof(out), "%s/parent%zu", folder, i);
         mdl_train_job job = {.model = model,
                              .train = &train,
                              .data = data,
@@ -587,8 +584,8 @@ static void train_parents(const mdl_model_config *model)
                              .out = out,
                              .config_text = ""};
         must(mdl_train(&job, &result));
-        snprintf(parents[i], sizeof parents[i], "%s/final.safetensors", out);
-        memcpy(train.init, parents[0], sizeof parents[0]);
+        snprintf(parents[i], sizeof(parents[i]), "%s/final.safetensors", out);
+        memcpy(train.init, parents[0], sizeof(parents[0]));
     }
 }
 
@@ -824,7 +821,7 @@ static void search_refuses(void **state)
     job.n_parents = 0;
     assert_int_equal(mdl_evolve(&job, &result), MDL_INVALID);
     job.n_parents = 1;
-    snprintf(parents[0], sizeof parents[0], "%s/none.safetensors", folder);
+    snprintf(parents[0], sizeof(parents[0]), "%s/none.safetensors", folder);
     assert_int_equal(mdl_evolve(&job, &result), MDL_NOT_FOUND);
     merge.from_scratch = 2;
     merge.evaluations = 4;
@@ -839,8 +836,7 @@ static void search_refuses(void **state)
     assert_int_equal(result.evaluations, 9);
 }
 
-/* ---- final choice, baselines
- * ---------------------------------------------------------------------- */
+/* ---- final choice, baselines ---------------------------------------------------------------- */
 
 static void one_standard_error(void **state)
 {
@@ -910,7 +906,7 @@ static void baselines(void **state)
     mdl_safetensors *file = NULL;
     must(mdl_safetensors_read(path, &file));
     const char *input = mdl_safetensors_metadata(file, "mendel.input");
-    bool same = input && strcmp(input, "8 8 1") == 0;
+    bool same = input != NULL && strcmp(input, "8 8 1") == 0;
     mdl_safetensors_free(file);
     assert_true(same);
     job.data = data;

@@ -350,8 +350,7 @@ static void padding(void **state)
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 enum { BATCH = 3, CLASSES = 10, LOGITS = BATCH * CLASSES };
 
@@ -488,8 +487,7 @@ static void inference_steps(void **state)
     assert_true(value != 0.0);
 }
 
-/* ---- refused configurations ---------------------------------------------------------------------
- */
+/* ---- refused configurations ----------------------------------------------------------------- */
 
 static void refused(void **state)
 {

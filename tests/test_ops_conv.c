@@ -226,7 +226,7 @@ static void nan_passes(now *n, double tolerance)
         mdl_attrs act = {.act.kind = acts[i / 2]};
         mdl_attrs infer = {.norm = {.eps = 1e-3, .act = acts[i / 2]}};
         size_t at = i % 2 * 8; /* in a full vector, and behind it */
-        memset(x, 0, sizeof x);
+        memset(x, 0, sizeof(x));
         x[at] = (double)NAN;
         now_check(mdl_view_upload_f64(&norm[0], x, 9));
         now_run(n, MDL_OP_ACTIVATION, &act, norm, 1, &out, 1);
@@ -269,7 +269,7 @@ static void test_movement(void **state)
     each_device(movement);
 }
 
-/* ---- dropout --------------------------------------------------------------------------------- */
+/* ---- dropout -------------------------------------------------------------------------------- */
 
 static void test_dropout_word(void **state)
 {

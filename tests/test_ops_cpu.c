@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tolerances ------------------------------------------------------------------------------ */
+/* ---- tolerances ----------------------------------------------------------------------------- */
 
 /* Both sides store float32 (unit roundoff 6e-8); the reference adds in double, the other in
  * float32, so that a sum of n terms is off by about sqrt(n) * 6e-8 of its terms' size. */
@@ -61,7 +61,7 @@ static tolerance tolerance_of(mdl_op op)
     }
 }
 
-/* ---- an op on a device --------------------------------------------------------------------- */
+/* ---- an op on a device ---------------------------------------------------------------------- */
 
 typedef struct tensor {
     mdl_desc desc; /* rank 0: absent */
@@ -113,7 +113,7 @@ static void tensor_init(tensor *t, mdl_desc desc)
 {
     t->desc = desc;
     t->count = desc.shape.rank == 0 ? 0 : mdl_shape_count(&desc.shape);
-    t->v = allocate((t->count + 1) * sizeof *t->v);
+    t->v = allocate((t->count + 1) * sizeof(*t->v));
 }
 
 static void tensor_fill(tensor *t, op_fill fill, int limit, mdl_rng *rng)
@@ -147,15 +147,15 @@ static void decode(const tensor *t, const unsigned char *from, double *values)
             memcpy(&values[i], from + i * sizeof(double), sizeof(double));
         } else if (t->desc.dtype == MDL_I32) {
             int32_t integer;
-            memcpy(&integer, from + i * sizeof integer, sizeof integer);
+            memcpy(&integer, from + i * sizeof(integer), sizeof(integer));
             values[i] = integer;
         } else if (t->desc.dtype == MDL_BF16) {
             uint16_t narrow;
-            memcpy(&narrow, from + i * sizeof narrow, sizeof narrow);
+            memcpy(&narrow, from + i * sizeof(narrow), sizeof(narrow));
             values[i] = (double)mdl_bf16_value(narrow);
         } else {
             float real;
-            memcpy(&real, from + i * sizeof real, sizeof real);
+            memcpy(&real, from + i * sizeof(real), sizeof(real));
             values[i] = (double)real;
         }
     }
@@ -265,7 +265,7 @@ static mdl_status run_apart(mdl_device *device, mdl_call *call, const job *j, im
     if (status == MDL_OK)
         status = mdl_dispatch_run(device, call, 1, NULL);
     for (int i = 0; i < n; i++) {
-        if (parts[i].buffer && status == MDL_OK)
+        if (parts[i].buffer != NULL && status == MDL_OK)
             status =
                 mdl_buffer_download(parts[i].buffer, 0, m->bytes + parts[i].offset, parts[i].bytes);
         mdl_buffer_destroy(parts[i].buffer);
@@ -308,8 +308,8 @@ static int compare_tensor(const job *j, int threads, const char *what, int index
                           const unsigned char *got_at, const unsigned char *expected_at)
 {
     tolerance allowed = tolerance_of(j->op);
-    double *got = allocate((t->count + 1) * sizeof *got);
-    double *expected = allocate((t->count + 1) * sizeof *expected);
+    double *got = allocate((t->count + 1) * sizeof(*got));
+    double *expected = allocate((t->count + 1) * sizeof(*expected));
     decode(t, got_at, got);
     decode(t, expected_at, expected);
     op_error error = op_compare(got, expected, t->count, j->scale > 0 ? j->scale : SCALE);
@@ -373,7 +373,7 @@ static int run_cpu(const job *j, int threads, const image *expected, unsigned ch
             print_error("%s, %d threads: another result at the second run\n", j->name, threads);
             failures++;
         }
-        if (threads > 1 && *single && memcmp(first.bytes, *single, first.workspace) != 0) {
+        if (threads > 1 && *single != NULL && memcmp(first.bytes, *single, first.workspace) != 0) {
             print_error("%s, variant %d, %d threads: another result than on one\n", j->name,
                         j->variant, threads);
             failures++;
@@ -397,9 +397,9 @@ static int variants_of(const job *j)
         call.in[i] = (mdl_view){.dtype = j->in[i].desc.dtype, .shape = j->in[i].desc.shape};
     for (int i = 0; i < j->n_out; i++)
         call.out[i] = (mdl_view){.dtype = j->out[i].desc.dtype, .shape = j->out[i].desc.shape};
-    if (mdl_dispatch_route(cpu[0], &call) != MDL_OK || !call.kernel->variant)
+    if (mdl_dispatch_route(cpu[0], &call) != MDL_OK || call.kernel->variant == NULL)
         return 0;
-    while (call.kernel->variant(cpu[0], &call, n + 1))
+    while (call.kernel->variant(cpu[0], &call, n + 1) != NULL)
         n++;
     return n;
 }
@@ -429,7 +429,7 @@ static int check_job(job *j)
     return failures;
 }
 
-/* ---- backward ops, from the gradient rule ---------------------------------------------------- */
+/* ---- backward ops, from the gradient rule --------------------------------------------------- */
 
 /* Tensors of a case, by number: its inputs, its outputs, the gradient of output 0. */
 enum { FIRST_OUT = MDL_MAX_IN, GRADIENT = MDL_MAX_IN + MDL_MAX_OUT, TENSORS };
@@ -472,7 +472,8 @@ static mdl_status bench_emit(const mdl_gradient *g, mdl_op op, const mdl_attrs *
         tensor_init(&j.out[i], out_desc[i]);
     for (int pass = 0; pass < 2; pass++) {
         j.accumulate = pass == 0 ? 0 : (1U << n_out) - 1;
-        snprintf(j.name, sizeof j.name, "%s of %s", mdl_op_get(op)->name, op_case_name(b->c, name));
+        snprintf(j.name, sizeof(j.name), "%s of %s", mdl_op_get(op)->name,
+                 op_case_name(b->c, name));
         for (int i = 0; i < n_out; i++) {
             tensor_fill(&j.out[i], OP_NORMAL, 0, &b->rng);
             for (size_t e = 0; pass == 0 && e < j.out[i].count; e++)
@@ -559,10 +560,10 @@ static int unused_kernels(const mdl_device *device)
     uint64_t launches;
     for (size_t i = 0; device->backend->kernel_use; i++) {
         name = device->backend->kernel_use(device, i, &launches);
-        if (!name)
+        if (name == NULL)
             break;
         const char *blast = getenv("MENDEL_OPENCL_CLBLAST_FROM");
-        if (launches == 0 && !(blast && strcmp(blast, "0") == 0)) {
+        if (launches == 0 && !(blast != NULL && strcmp(blast, "0") == 0)) {
             print_error("no case reaches kernel %s\n", name);
             unused++;
         }
@@ -578,7 +579,7 @@ static void test_kernels(void **state)
     size_t count = tiny ? op_tiny_count() : op_case_count();
     for (size_t i = 0; i < count; i++) {
         const op_case *c = tiny ? op_tiny_at(i) : op_case_at(i);
-        if (!only || strcmp(only, mdl_op_get(c->op)->name) == 0)
+        if (only == NULL || strcmp(only, mdl_op_get(c->op)->name) == 0)
             failures += check_case(c, i);
     }
     for (int op = 0; op < MDL_OP_COUNT; op++) {
@@ -587,12 +588,12 @@ static void test_kernels(void **state)
             print_message("not compared, as cpu falls back: %s, %d of %d calls\n", name,
                           fallbacks[op], calls[op]);
         }
-        if (calls[op] == 0 && op != MDL_OP_VIEW && !only) {
+        if (calls[op] == 0 && op != MDL_OP_VIEW && only == NULL) {
             print_error("%s has no case\n", name);
             failures++;
         }
     }
-    if (!only)
+    if (only == NULL)
         failures += unused_kernels(cpu[0]);
     assert_int_equal(failures, 0);
 }
@@ -630,14 +631,15 @@ static int probe(void)
         return 0;
     }
     fprintf(stderr, "%s\n", mdl_error_detail());
-    bool required = strncmp(cpu_spec, "opencl", 6) == 0 && getenv("MDL_TEST_REQUIRE_OPENCL");
+    bool required =
+        strncmp(cpu_spec, "opencl", 6) == 0 && getenv("MDL_TEST_REQUIRE_OPENCL") != NULL;
     return status == MDL_NOT_FOUND && !required ? 77 : 1;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kernels)};
-    if (getenv("MDL_TEST_BACKEND"))
+    if (getenv("MDL_TEST_BACKEND") != NULL)
         cpu_spec = getenv("MDL_TEST_BACKEND");
     tiny = getenv("MDL_TEST_TINY") != NULL;
     int skip = probe();

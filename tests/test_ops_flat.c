@@ -29,8 +29,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- optimizers -------------------------------------------------------------------------------
- */
+/* ---- optimizers ----------------------------------------------------------------------------- */
 
 enum { N = 7, STEPS = 6 };
 
@@ -166,15 +165,14 @@ static void test_optimizers_on_threads(void **state)
         for (int j = 0; j < 3; j++) {
             now_read(&out[j], results);
             if (threads == 1)
-                memcpy(first[j], results, sizeof results);
-            assert_memory_equal(results, first[j], sizeof results);
+                memcpy(first[j], results, sizeof(results));
+            assert_memory_equal(results, first[j], sizeof(results));
         }
         now_close(&bench);
     }
 }
 
-/* ---- sums -------------------------------------------------------------------------------------
- */
+/* ---- sums ----------------------------------------------------------------------------------- */
 
 static void test_sum_squares(void **state)
 {
@@ -201,7 +199,7 @@ static void test_sum_squares(void **state)
         now_read(&sum, &got);
         if (threads == 1)
             first = got;
-        assert_memory_equal(&got, &first, sizeof got);
+        assert_memory_equal(&got, &first, sizeof(got));
         now_close(&bench);
     }
 }
@@ -235,15 +233,14 @@ static void test_dots(void **state)
         now_expect(&out, expected, 1e-13);
         now_read(&out, got);
         if (s == 2) /* cpu with one thread, then with more */
-            memcpy(first, got, sizeof got);
+            memcpy(first, got, sizeof(got));
         if (s >= 2)
-            assert_memory_equal(got, first, sizeof got);
+            assert_memory_equal(got, first, sizeof(got));
         now_close(&bench);
     }
 }
 
-/* ---- blend, lerp ------------------------------------------------------------------------------
- */
+/* ---- blend, lerp ---------------------------------------------------------------------------- */
 
 static void check_blend(const now_spec *spec, int target)
 {
@@ -288,8 +285,7 @@ static void test_lerp(void **state)
     }
 }
 
-/* ---- noise ------------------------------------------------------------------------------------
- */
+/* ---- noise ---------------------------------------------------------------------------------- */
 
 static void make_noise(const now_spec *spec, uint64_t seed, uint64_t stream, double std,
                        const double *start_at, double *out)
@@ -324,7 +320,7 @@ static void test_noise_threads(void **state)
     make_noise(&now_specs[2], 1, 2, 0.5, b_values, first);
     for (int threads = 1; threads <= 3; threads++) { /* one thread again: reproducible */
         make_noise(&(now_spec){"cpu", MDL_F32, threads, 0}, 1, 2, 0.5, b_values, results);
-        assert_memory_equal(results, first, sizeof first);
+        assert_memory_equal(results, first, sizeof(first));
     }
     make_noise(&now_specs[0], 1, 2, 0.5, b_values, other);
     for (size_t i = 0; i < LARGE; i++) /* other backends: the same normals up to rounding */
@@ -357,8 +353,7 @@ static void test_noise_distribution(void **state)
     assert_true(fabs((double)beyond / LARGE - 0.05) < 5 * sqrt(0.05 * 0.95) / root);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static void expect_refused(mdl_op op, const mdl_attrs *attrs, int n_in, const char *says)
 {

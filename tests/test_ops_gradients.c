@@ -57,7 +57,7 @@ static int close_device(void **state)
 
 static double *doubles(size_t count)
 {
-    double *values = calloc(count + 1, sizeof *values); /* never of size 0 */
+    double *values = calloc(count + 1, sizeof(*values)); /* never of size 0 */
     assert_non_null(values);
     return values;
 }
@@ -115,7 +115,7 @@ static mdl_status upload(const check *k, int tensor, const double *values)
     for (size_t i = 0; i < count; i++) {
         int32_t value = (int32_t)values[i];
         MDL_TRY(
-            mdl_buffer_upload(view.buffer, view.offset + i * sizeof value, &value, sizeof value));
+            mdl_buffer_upload(view.buffer, view.offset + i * sizeof(value), &value, sizeof(value)));
     }
     return MDL_OK;
 }
@@ -145,13 +145,13 @@ static double evaluate(const check *k)
 static double difference(check *k, int input, size_t count)
 {
     double f[2], *x = k->x[input], *kept = doubles(count);
-    memcpy(kept, x, count * sizeof *x);
+    memcpy(kept, x, count * sizeof(*x));
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < count; i++)
             x[i] = kept[i] + (side == 0 ? STEP : -STEP) * k->direction[i];
         f[side] = evaluate(k);
     }
-    memcpy(x, kept, count * sizeof *x);
+    memcpy(x, kept, count * sizeof(*x));
     free(kept);
     return (f[0] - f[1]) / (2 * STEP);
 }
@@ -191,7 +191,7 @@ static int check_input(check *k, int input)
     }
     for (size_t e = 0; e < ELEMENTS && e < count; e++) {
         size_t i = (size_t)mdl_rng_below(&k->rng, count);
-        memset(k->direction, 0, count * sizeof *k->direction);
+        memset(k->direction, 0, count * sizeof(*k->direction));
         k->direction[i] = 1;
         failures +=
             compare(k, input, count,

@@ -16,8 +16,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- cross-entropy ----------------------------------------------------------------------------
- */
+/* ---- cross-entropy -------------------------------------------------------------------------- */
 
 typedef struct entropy_case {
     const char *what;
@@ -181,8 +180,7 @@ static void test_label_beyond_the_classes(void **state)
     }
 }
 
-/* ---- halting ----------------------------------------------------------------------------------
- */
+/* ---- halting -------------------------------------------------------------------------------- */
 
 /* Right, wrong, not counted, right; the answers are those of logits below. */
 static const double halt_logits[4 * 2] = {0, 1, 0, 1, 0, 1, 3, 3};
@@ -244,8 +242,7 @@ static void test_halt_loss_without_samples(void **state)
     }
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static void expect_refused(mdl_op op, const mdl_attrs *attrs, const mdl_desc *in, int n_in,
                            const char *says)

@@ -54,7 +54,7 @@ static void test_bf16(void **state)
     (void)state;
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
         float value;
-        memcpy(&value, &cases[i].bits, sizeof value);
+        memcpy(&value, &cases[i].bits, sizeof(value));
         assert_int_equal(mdl_bf16_of(value), cases[i].stored);
     }
     for (uint32_t stored = 0; stored <= 0xffffU; stored++) {
@@ -77,7 +77,7 @@ static void test_names(void **state)
         assert_string_equal(mdl_op_get((mdl_op)op)->name, names[op]);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------ */
 
 typedef struct refusal {
     mdl_op op;
@@ -380,7 +380,7 @@ static void test_every_op_refuses(void **state)
     }
 }
 
-/* ---- outputs and costs ----------------------------------------------------------------------- */
+/* ---- outputs and costs ---------------------------------------------------------------------- */
 
 static mdl_cost cost_of(const op_case *c, mdl_desc out[MDL_MAX_OUT])
 {

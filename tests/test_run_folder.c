@@ -16,7 +16,7 @@ static const char *in(const char *name)
     static char path[4][512];
     static int next;
     char *out = path[next++ % 4];
-    snprintf(out, sizeof path[0], "%s/%s", root, name);
+    snprintf(out, sizeof(path[0]), "%s/%s", root, name);
     return out;
 }
 
@@ -45,7 +45,7 @@ static void run_search(void *user)
 {
     search *s = user;
     s->status = mdl_evolve(&s->job, &s->result);
-    snprintf(s->said, sizeof s->said, "%s", mdl_error_detail());
+    snprintf(s->said, sizeof(s->said), "%s", mdl_error_detail());
     on_progress(s, NULL);
 }
 
@@ -169,7 +169,7 @@ static void paths(void **state)
 {
     char path[MDL_PATH_MAX], here[MDL_PATH_MAX];
     (void)state;
-    must(mdl_run_resolve(root, here, sizeof here));
+    must(mdl_run_resolve(root, here, sizeof(here)));
     assert_int_equal(mkdir(in("real"), 0777), 0);
     assert_int_equal(symlink("real", in("link")), 0);
     static const char *const cases[][2] = {{"real/x", "real/x"},       {"link/x", "real/x"},
@@ -179,12 +179,12 @@ static void paths(void **state)
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
         char wanted[MDL_PATH_MAX];
         make_path(wanted, here, cases[i][1]);
-        must(mdl_run_resolve(in(cases[i][0]), path, sizeof path));
+        must(mdl_run_resolve(in(cases[i][0]), path, sizeof(path)));
         assert_string_equal(path, wanted);
     }
-    must(mdl_run_resolve("/", path, sizeof path));
+    must(mdl_run_resolve("/", path, sizeof(path)));
     assert_string_equal(path, "/");
-    must(mdl_run_resolve("/no-such-folder/x", path, sizeof path));
+    must(mdl_run_resolve("/no-such-folder/x", path, sizeof(path)));
     assert_string_equal(path, "/no-such-folder/x");
 }
 
@@ -202,13 +202,13 @@ static void kinds(void **state)
         must(mdl_run_kinds(in("kind"), &found));
         assert_int_equal(found, kind);
     }
-    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof first));
+    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof(first)));
     assert_false(differs);
     config.run.threads = 3; /* changes no result */
-    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof first));
+    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof(first)));
     assert_false(differs);
     config.train.epochs = 77;
-    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof first));
+    must(mdl_run_differs(in("kind"), &config, &differs, first, sizeof(first)));
     assert_true(differs);
     assert_non_null(strstr(first, "train.epochs was 40, is 77"));
 }

@@ -29,8 +29,8 @@ static int set_up(void **state)
     mdl_clear_stop();
     if (!scratch_create(folder))
         return -1;
-    snprintf(whole, sizeof whole, "%s/whole", folder);
-    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(whole, sizeof(whole), "%s/whole", folder);
+    snprintf(parts, sizeof(parts), "%s/parts", folder);
     return small_data(200, &data) == MDL_OK && mdl_device_open("cpu", 1, MDL_F32, &device) == MDL_OK
                ? 0
                : -1;
@@ -63,7 +63,7 @@ static void on_message(void *user, const char *text)
 {
     (void)user;
     size_t used = strlen(messages);
-    snprintf(messages + used, sizeof messages - used, "%s\n", text);
+    snprintf(messages + used, sizeof(messages) - used, "%s\n", text);
 }
 
 static const mdl_train_events events = {.step = on_step, .message = on_message};
@@ -103,9 +103,9 @@ static const variant variants[] = {
 static mdl_model_config variant_model(const variant *v)
 {
     /* kind 0 would be the slow network: the table's default is the MLP */
-    mdl_model_kind kind = strstr(v->name, "efficientnet") ? MDL_MODEL_EFFICIENTNET_LITE0
-                          : v->kind == MDL_MODEL_HYBRID   ? MDL_MODEL_HYBRID
-                                                          : MDL_MODEL_MLP;
+    mdl_model_kind kind = strstr(v->name, "efficientnet") != NULL ? MDL_MODEL_EFFICIENTNET_LITE0
+                          : v->kind == MDL_MODEL_HYBRID           ? MDL_MODEL_HYBRID
+                                                                  : MDL_MODEL_MLP;
     mdl_model_config model = small_model(kind, data);
     if (v->n_sup > 0) {
         model.trm.supervision = MDL_SUPERVISION_STEPWISE;
@@ -169,8 +169,8 @@ static void assert_same_runs(bool with_ema)
     assert_same_file(whole, parts, "final.safetensors");
     if (with_ema)
         assert_same_file(whole, parts, "ema.safetensors");
-    read_metrics(whole, a, sizeof a);
-    read_metrics(parts, b, sizeof b);
+    read_metrics(whole, a, sizeof(a));
+    read_metrics(parts, b, sizeof(b));
     assert_string_equal(a, b);
     assert_int_equal(scratch_count(whole), scratch_count(parts));
 }
@@ -213,8 +213,7 @@ static void resume_is_exact(void **state)
     }
 }
 
-/* ---- learning ----------------------------------------------------------------------------------
- */
+/* ---- learning ------------------------------------------------------------------------------- */
 
 static void learns(void **state)
 {
@@ -245,7 +244,7 @@ static void learns(void **state)
     train.optim.lr = 0.1;
     mdl_train_job job = job_of(&model, &train, whole, false);
     must(mdl_train(&job, &result));
-    read_metrics(whole, text, sizeof text);
+    read_metrics(whole, text, sizeof(text));
     for (size_t i = 0; i < MDL_COUNT(fields); i++)
         assert_non_null(strstr(text, fields[i]));
     make_path(path, whole, "epoch-001.safetensors");
@@ -256,11 +255,11 @@ static void learns(void **state)
     assert_true(result.multiply_adds == 64 * 32 + 320);
 
     /* Starting from what was learnt; --out may be the same folder. */
-    snprintf(train.init, sizeof train.init, "%s/final.safetensors", whole);
+    snprintf(train.init, sizeof(train.init), "%s/final.safetensors", whole);
     train.max_steps = 1;
     must(mdl_train(&job, &result));
     assert_true(last_loss < 2.0 && result.steps == 1); /* 2.3 where it starts anew */
-    snprintf(train.init, sizeof train.init, "%s/none.safetensors", folder);
+    snprintf(train.init, sizeof(train.init), "%s/none.safetensors", folder);
     assert_int_equal(mdl_train(&job, &result), MDL_NOT_FOUND);
 }
 
@@ -279,7 +278,7 @@ static void max_steps(void **state)
     must(mdl_train(&job, &result));
     assert_int_equal(result.steps, 17);
     assert_int_equal(result.last.epoch, 2);
-    read_metrics(parts, text, sizeof text);
+    read_metrics(parts, text, sizeof(text));
     assert_non_null(strstr(text, "\"epoch\": 2, \"step\": 17"));
     train.max_steps = 0;
     must(mdl_train(&job, &result));
@@ -344,8 +343,7 @@ static void no_allocation_in_the_loop(void **state)
     }
 }
 
-/* ---- kill -9 -----------------------------------------------------------------------------------
- */
+/* ---- kill -9 -------------------------------------------------------------------------------- */
 
 static void kill_at_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
                          uint64_t batches, double loss, double top1, double speed, double left)
@@ -399,8 +397,7 @@ static void survives_kill(void **state)
     assert_same_runs(false);
 }
 
-/* ---- what goes wrong
- * ----------------------------------------------------------------------------- */
+/* ---- what goes wrong ------------------------------------------------------------------------ */
 
 /* The second epoch's learning rate is absurd: training stops, and what the first one saved stays.
  */
@@ -444,9 +441,9 @@ static void folder_cannot_be_written(void **state)
     mdl_train_config train = variant_training(&variants[0]);
     mdl_train_result result;
     char path[300];
-    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(path, sizeof(path), "%s/file", folder);
     must(mdl_file_write(path, "x", 1));
-    snprintf(path, sizeof path, "%s/file/out", folder);
+    snprintf(path, sizeof(path), "%s/file/out", folder);
     mdl_train_job job = job_of(&model, &train, path, false);
     assert_int_equal(mdl_train(&job, &result), MDL_IO);
     assert_int_equal(steps_seen, 0); /* found before the work */
@@ -510,8 +507,7 @@ static void other_configuration_is_refused(void **state)
     assert_int_equal(mdl_train(&job, &result), MDL_CONFIG);
 }
 
-/* ---- memory limit
- * --------------------------------------------------------------------------------- */
+/* ---- memory limit --------------------------------------------------------------------------- */
 
 static void memory_limit(void **state)
 {

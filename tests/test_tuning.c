@@ -13,7 +13,7 @@ static void on_log(void *user, mdl_log_level level, const char *text)
 {
     (void)user;
     if (level == MDL_LOG_WARN)
-        snprintf(warned, sizeof warned, "%s", text);
+        snprintf(warned, sizeof(warned), "%s", text);
 }
 
 static int set_up(void **state)
@@ -53,7 +53,7 @@ static void cache_path(const mdl_device *device, char path[MDL_PATH_MAX])
     char parent[MDL_PATH_MAX];
     must(mdl_tuning_path(device, path));
     assert_int_equal(strncmp(path, folder, strlen(folder)), 0);
-    snprintf(parent, sizeof parent, "%s", path);
+    snprintf(parent, sizeof(parent), "%s", path);
     *strrchr(parent, '/') = 0;
     must(mdl_make_folders(parent));
 }
@@ -166,15 +166,15 @@ static void stale(void **state)
     char path[MDL_PATH_MAX], text[2048], self[512] = "";
     mdl_device *device = open_cpu(1);
     mdl_tuning *tuning;
-    device->backend->identify(device, self, sizeof self);
+    device->backend->identify(device, self, sizeof(self));
     assert_true(strlen(self) > 8);
     cache_path(device, path);
     for (size_t i = 0; i < MDL_COUNT(keys); i++) {
-        snprintf(text, sizeof text,
+        snprintf(text, sizeof(text),
                  "{\"format\": \"mendel tuning 1\", \"version\": \"%s\", \"backend\": \"%s\", "
                  "\"device\": \"%s\", \"calls\": {\"a\": \"openblas\"}}",
-                 keys[i][0] ? keys[i][0] : mdl_build_version(), keys[i][1],
-                 keys[i][2] ? keys[i][2] : self);
+                 keys[i][0] != NULL ? keys[i][0] : mdl_build_version(), keys[i][1],
+                 keys[i][2] != NULL ? keys[i][2] : self);
         put_file(path, text);
         assert_int_equal(mdl_tuning_read(path, device, &tuning), MDL_UNSUPPORTED);
         must(mdl_tuning_use(device, "auto"));
@@ -186,8 +186,7 @@ static void stale(void **state)
     mdl_device_close(device);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------
- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 /* "openblas" for every call of the model's training that offers it; how many those are. */
 static size_t table_for(const mdl_model_config *model, size_t batch, mdl_device *device,
@@ -206,8 +205,9 @@ static size_t table_for(const mdl_model_config *model, size_t batch, mdl_device 
         const mdl_call *call = mdl_plan_step(plan, i);
         char name[MDL_TUNING_TEXT];
         assert_int_equal(call->variant, 0);
-        const char *variant = call->kernel->variant ? call->kernel->variant(device, call, 1) : NULL;
-        if (variant)
+        const char *variant =
+            call->kernel->variant != NULL ? call->kernel->variant(device, call, 1) : NULL;
+        if (variant != NULL)
             must(mdl_tuning_put(*out, mdl_tuning_name(call, name), variant));
     }
     mdl_plan_destroy(plan);
@@ -246,7 +246,7 @@ static bool run_product(const product *p, int threads, const char *variant, floa
         call.in[i] = views[i];
     call.out[0] = views[3];
     bool offered = true;
-    if (variant) {
+    if (variant != NULL) {
         mdl_tuning *tuning;
         must(mdl_tuning_create(&tuning));
         must(mdl_tuning_put(tuning, mdl_tuning_name(&call, name), "unheard of"));
@@ -291,7 +291,7 @@ static void agrees(const char *variant, bool gradients)
                          (double)blas[j]);
         for (int threads = 2; threads <= 5; threads++) {
             run_product(p, threads, variant, more);
-            assert_memory_equal(blas, more, count * sizeof *more);
+            assert_memory_equal(blas, more, count * sizeof(*more));
         }
     }
 }
@@ -310,8 +310,7 @@ static void libxsmm_agrees(void **state)
 }
 #endif
 
-/* ---- runs -------------------------------------------------------------------------------------
- */
+/* ---- runs ----------------------------------------------------------------------------------- */
 
 static size_t steps_left; /* until the run is asked to stop; 0: it is not */
 
@@ -358,8 +357,8 @@ static void resume_uses_the_stored_one(void **state)
     cache_path(device, cache);
     must(mdl_tuning_write(tuning, device, cache));
     mdl_tuning_destroy(tuning);
-    snprintf(whole, sizeof whole, "%s/whole", folder);
-    snprintf(parts, sizeof parts, "%s/parts", folder);
+    snprintf(whole, sizeof(whole), "%s/whole", folder);
+    snprintf(parts, sizeof(parts), "%s/parts", folder);
     must(mdl_tuning_use_in(device, "auto", whole, false));
     assert_int_equal(mdl_tuning_count(device->tuning), calls);
     must(train(data, device, whole, false));

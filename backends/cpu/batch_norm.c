@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* ---- apply --------------------------------------------------------------------------------------
- */
+/* ---- apply ---------------------------------------------------------------------------------- */
 
 typedef struct apply_args {
     const float *x, *mean, *scale, *beta;
@@ -71,7 +70,7 @@ static void apply_rows(const mdl_call *call, size_t begin, size_t end)
                     .act = cpu_clamp_of(call->attrs->norm.act)};
     for (size_t row = begin; row < end; row += CPU_ROW_BLOCK) {
         size_t last = mdl_min_size(end, row + CPU_ROW_BLOCK);
-        if (p.residual)
+        if (p.residual != NULL)
             apply_residual(&p, row, last);
         else
             apply_plain(&p, row, last);
@@ -96,8 +95,7 @@ size_t CPU_NAME(batch_norm_tiles)(const mdl_call *call)
     return cpu_tiles(&call->in[0].shape, &call->in[0].shape);
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------
- */
+/* ---- statistics ----------------------------------------------------------------------------- */
 
 typedef struct stats_args {
     const float *x;
@@ -205,7 +203,7 @@ static void finish_stats(const mdl_call *call, int thread, int threads)
     float *scale = cpu_bn_constants(call, plan.channels, 0);
     float *running_mean = call->in[3].host, *running_var = call->in[4].host;
     double m = call->attrs->norm.momentum, n = (double)plan.rows;
-    if (call->state && call->state->bn_momentum >= 0)
+    if (call->state != NULL && call->state->bn_momentum >= 0)
         m = call->state->bn_momentum;
     double unbiased = plan.rows > 1 ? n / (n - 1) : 1;
     size_t begin, end;
@@ -231,8 +229,7 @@ void CPU_NAME(batch_norm_sums_finish)(const mdl_call *call, size_t bands, int th
     finish_stats(call, thread, threads);
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------
- */
+/* ---- kernels -------------------------------------------------------------------------------- */
 
 size_t CPU_NAME(batch_norm_workspace)(const mdl_call *call, int threads)
 {

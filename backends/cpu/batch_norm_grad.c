@@ -111,8 +111,7 @@ static void dx_rows(const grad_args *p, size_t begin, size_t end, bool accumulat
     }
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------
- */
+/* ---- kernels -------------------------------------------------------------------------------- */
 
 /* The workspace has scale, center and slope. */
 static grad_args args_of(const mdl_call *call, size_t chunk)

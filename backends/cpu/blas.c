@@ -29,7 +29,7 @@ static void load(void)
         mdl_log(MDL_LOG_WARN, "no products by OpenBLAS: %s", mdl_error_detail());
         return;
     }
-    memcpy(&open, &symbol, sizeof open); /* C has no cast from an object to a function */
+    memcpy(&open, &symbol, sizeof(open)); /* C has no cast from an object to a function */
     library = open();
 }
 
@@ -41,11 +41,11 @@ const char *cpu_blas_variant(const mdl_device *device, const mdl_call *call, int
         mdl_shape_count(&call->in[1].shape) > LARGEST_DIM)
         return NULL;
     pthread_once(&once, load);
-    if (!library)
+    if (library == NULL)
         return NULL;
     if (i == OPENBLAS)
         return "openblas";
-    return i == LIBXSMM && library->libxsmm && call->op == MDL_OP_LINEAR ? "libxsmm" : NULL;
+    return i == LIBXSMM && library->libxsmm != NULL && call->op == MDL_OP_LINEAR ? "libxsmm" : NULL;
 }
 
 /* Rows [first, last) of y = x w + bias, or of dx = dy w^T. */

@@ -67,8 +67,7 @@ static size_t workspace_bytes(size_t first, size_t each, int threads)
     return (mdl_round_up(first, 16) + mdl_round_up(each, 16) * (size_t)threads) * sizeof(float);
 }
 
-/* ---- padding ------------------------------------------------------------------------------------
- */
+/* ---- padding -------------------------------------------------------------------------------- */
 
 static size_t padded_size(const conv *g)
 {
@@ -110,8 +109,7 @@ static block block_of(const conv *g, size_t index)
     return b;
 }
 
-/* ---- convolution --------------------------------------------------------------------------------
- */
+/* ---- convolution ---------------------------------------------------------------------------- */
 
 size_t CPU_NAME(conv2d_workspace)(const mdl_call *call, int threads)
 {
@@ -152,7 +150,7 @@ static void convolve(const conv *g, const mdl_call *call, size_t begin, size_t e
             product.a = padded + (oy - b.first) * g->stride * g->padded;
             size_t row = (b.image * g->out_h + oy) * g->out_w * g->k;
             product.c = cpu_out(call, 0) + row;
-            product.fold.residual = fold.residual ? fold.residual + row : NULL;
+            product.fold.residual = fold.residual != NULL ? fold.residual + row : NULL;
             CPU_NAME(gemm_run)(&product, 0, panels);
         }
     }
@@ -178,8 +176,7 @@ size_t CPU_NAME(conv2d_tiles)(const mdl_call *call)
     return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
-/* ---- input gradient -----------------------------------------------------------------------------
- */
+/* ---- input gradient ------------------------------------------------------------------------- */
 
 /* Add patches of gradients to the pixels they came from. */
 static void spread_patches(const conv *g, float *dx, size_t first, size_t last,
@@ -237,8 +234,7 @@ void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int t
     }
 }
 
-/* ---- weight gradient ----------------------------------------------------------------------------
- */
+/* ---- weight gradient ------------------------------------------------------------------------ */
 
 /* The workspace: sums of the chunks, then padded rows for each thread. */
 size_t CPU_NAME(conv2d_grad_weight_workspace)(const mdl_call *call, int threads)

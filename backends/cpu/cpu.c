@@ -25,8 +25,7 @@ static mdl_status cpu_run(mdl_device *device, const mdl_call *calls, size_t n, d
     return cpu_team_run(device->state, calls, n, seconds);
 }
 
-/* ---- devices ----------------------------------------------------------------------------------
- */
+/* ---- devices -------------------------------------------------------------------------------- */
 
 static int cpu_devices(mdl_device_info *infos, int max);
 static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *options,
@@ -36,14 +35,13 @@ static void cpu_identify(const mdl_device *device, char *text, size_t size);
 
 static void cpu_close(mdl_device *device)
 {
-    if (!device)
+    if (device == NULL)
         return;
     cpu_team_destroy(device->state);
     mdl_free(device);
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static mdl_status cpu_buffer_create(mdl_device *device, size_t bytes, const char *tag,
                                     mdl_buffer **out)
@@ -96,8 +94,7 @@ static mdl_status cpu_finish(mdl_device *device)
     return MDL_OK;
 }
 
-/* ---- variants ---------------------------------------------------------------------------------
- */
+/* ---- variants ------------------------------------------------------------------------------- */
 
 #define CPU_BACKEND(kernel_table)                                                                  \
     {                                                                                              \
@@ -170,7 +167,7 @@ static void cpu_brand(char text[64])
     for (unsigned i = 0; i < 3; i++)
         __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
                     &words[4 * i + 3]);
-    snprintf(text, 64, "%.*s", (int)sizeof words, (const char *)words);
+    snprintf(text, 64, "%.*s", (int)sizeof(words), (const char *)words);
 #endif
 }
 
@@ -189,9 +186,9 @@ static int cpu_devices(mdl_device_info *infos, int max)
 {
     if (max < 1)
         return 1;
-    memset(&infos[0], 0, sizeof infos[0]);
-    snprintf(infos[0].name, sizeof infos[0].name, "processor");
-    snprintf(infos[0].driver, sizeof infos[0].driver, "own threads, kernels for %s",
+    memset(&infos[0], 0, sizeof(infos[0]));
+    snprintf(infos[0].name, sizeof(infos[0].name), "processor");
+    snprintf(infos[0].driver, sizeof(infos[0].driver), "own threads, kernels for %s",
              cpu_choose("")->name);
     infos[0].units = mdl_cpu_count();
     infos[0].usable = true;
@@ -203,9 +200,9 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
 {
     (void)self;
     *out = NULL;
-    const char *selector = options->selector ? options->selector : "";
+    const char *selector = options->selector != NULL ? options->selector : "";
     const cpu_variant *variant = cpu_choose(selector);
-    if (!variant)
+    if (variant == NULL)
         return mdl_fail(MDL_NOT_FOUND,
                         "backend cpu: no instruction set '%s' here; leave it out, or give one of "
                         "base, avx2, avx512 that this processor has",

@@ -48,8 +48,7 @@ static inline bool cpu_accumulates(const mdl_call *call, int output)
     return (call->accumulate >> output & 1u) != 0;
 }
 
-/* ---- groups: calls that run interleaved, some images at a time ----------------------------------
- */
+/* ---- groups: calls that run interleaved, some images at a time ------------------------------ */
 
 /* The images of a group are cut into bands.  A band belongs to one thread, which takes its images
  * in order, a tile at a time.  Sums over images are made for each band; bands and tiles depend on
@@ -80,7 +79,7 @@ typedef struct cpu_ahead {
 #define CPU_FETCH_LINES 8
 static inline void cpu_fetch(cpu_ahead *ahead)
 {
-    if (!ahead || ahead->next == ahead->n)
+    if (ahead == NULL || ahead->next == ahead->n)
         return;
     cpu_piece *piece = &ahead->pieces[ahead->next];
     for (size_t i = 0; i < CPU_FETCH_LINES; i++)
@@ -93,7 +92,7 @@ static inline void cpu_fetch(cpu_ahead *ahead)
 /* The next lines to fetch, at most `lines`; NULL: there are no more. */
 static inline const char *cpu_ahead_take(cpu_ahead *ahead, size_t lines)
 {
-    if (!ahead || ahead->next == ahead->n)
+    if (ahead == NULL || ahead->next == ahead->n)
         return NULL;
     cpu_piece *piece = &ahead->pieces[ahead->next];
     const char *at = piece->at;

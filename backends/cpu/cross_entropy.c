@@ -81,8 +81,8 @@ static void largest_of(const float *x, size_t n, size_t rows, float largest[ROWS
         size_t columns = mdl_min_size(COLUMNS, n - first);
         side_by_side(x, n, rows, first, columns, part);
         if (first == 0) {
-            memcpy(largest, part[0], sizeof part[0]);
-            memset(best, 0, ROWS * sizeof *best);
+            memcpy(largest, part[0], sizeof(part[0]));
+            memset(best, 0, ROWS * sizeof(*best));
         }
         for (size_t c = 0; c < columns; c++) {
 #pragma omp simd
@@ -100,7 +100,7 @@ static void exp_sums(const float *x, size_t n, size_t rows, const float shift[RO
                      float sum[ROWS])
 {
     float part[COLUMNS][ROWS];
-    memset(sum, 0, ROWS * sizeof *sum);
+    memset(sum, 0, ROWS * sizeof(*sum));
     for (size_t first = 0; first < n; first += COLUMNS) {
         size_t columns = mdl_min_size(COLUMNS, n - first);
         side_by_side(x, n, rows, first, columns, part);

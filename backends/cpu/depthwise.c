@@ -24,7 +24,7 @@ CPU_INLINE void store_folded(const gather *p, size_t channel, size_t ox, size_t 
     for (size_t b = 0; b < columns; b++) {
         size_t at = (ox + b) * p->c + channel;
         cpu_vec y = cpu_fold_apply(&fold, sum[b]);
-        if (p->fold.residual)
+        if (p->fold.residual != NULL)
             y += cpu_load_n(p->fold.residual + at, lanes);
         cpu_store_n(p->dst + at, y, lanes);
     }
@@ -136,7 +136,7 @@ static void fold_pixel(const gather *p, size_t at)
         size_t lanes = mdl_min_size(CPU_LANES, p->c - c);
         cpu_fold_vec fold = cpu_fold_load(&p->fold, c, lanes);
         cpu_vec y = cpu_fold_apply(&fold, cpu_load_n(p->dst + at + c, lanes));
-        if (p->fold.residual)
+        if (p->fold.residual != NULL)
             y += cpu_load_n(p->fold.residual + at + c, lanes);
         cpu_store_n(p->dst + at + c, y, lanes);
     }
@@ -159,7 +159,7 @@ static void general_row(const cpu_dw *g, const gather *p)
             for (size_t c = 0; c < p->c; c++)
                 y[c] += x[c] * w[c];
         }
-        if (p->fold.scale)
+        if (p->fold.scale != NULL)
             fold_pixel(p, ox * p->c);
     }
 }
@@ -185,7 +185,7 @@ static void convolve(const mdl_call *call, int thread, int threads, cpu_ahead *a
     for (size_t row = begin; row < end; row++) {
         p.src = cpu_in(call, 0) + row / g.out_h * g.in_h * g.in_w * g.channels;
         p.dst = cpu_out(call, 0) + row * g.out_w * g.channels;
-        p.fold.residual = residual ? residual + row * g.out_w * g.channels : NULL;
+        p.fold.residual = residual != NULL ? residual + row * g.out_w * g.channels : NULL;
         p.top = (ptrdiff_t)(row % g.out_h * g.stride) - g.pad_top;
         if (!cpu_dw_is_fast(&g))
             general_row(&g, &p);

@@ -5,8 +5,7 @@
 
 #include "backends/cpu/sums.h"
 
-/* ---- input gradient at stride 2 -----------------------------------------------------------------
- */
+/* ---- input gradient at stride 2 ------------------------------------------------------------- */
 
 /* One row of dx.  With ix + pad = 2 u + e: dx[ix] = sum over t of dy[u - t] * w[2 t + e], so the
  * even and the odd columns of a pair share the columns of dy. */
@@ -115,8 +114,7 @@ static void scatter_rows(const cpu_dw *g, const mdl_call *call, int thread, int 
     }
 }
 
-/* ---- input gradient in general ------------------------------------------------------------------
- */
+/* ---- input gradient in general -------------------------------------------------------------- */
 
 /* Whole images: each pixel of dy is spread over the pixels it came from. */
 static void general_input(const cpu_dw *g, const mdl_call *call, int thread, int threads)
@@ -168,8 +166,7 @@ void CPU_NAME(depthwise_grad_input_tile)(const mdl_call *slice, const cpu_tile *
     grad_input(slice, 0, 1, t->ahead);
 }
 
-/* ---- weight gradient ----------------------------------------------------------------------------
- */
+/* ---- weight gradient ------------------------------------------------------------------------ */
 
 typedef struct correlate {
     const float *x, *dy; /* of one image */

@@ -18,8 +18,7 @@ void CPU_NAME(lerp)(mdl_device *device, const mdl_call *call, int thread, int th
         y[i] += t * (x[i] - y[i]);
 }
 
-/* ---- sums --------------------------------------------------------------------------------------
- */
+/* ---- sums ----------------------------------------------------------------------------------- */
 
 static double chunk_dot(const float *a, const float *b, size_t n)
 {
@@ -117,8 +116,7 @@ void CPU_NAME(dots)(mdl_device *device, const mdl_call *call, int thread, int th
     add_chunks(call);
 }
 
-/* ---- segments ----------------------------------------------------------------------------------
- */
+/* ---- segments ------------------------------------------------------------------------------- */
 
 /* The part of a segment that lies in [*begin, *end); false where there is none. */
 static bool clip(const mdl_segment *seg, size_t *begin, size_t *end)
@@ -214,8 +212,7 @@ void CPU_NAME(blend)(mdl_device *device, const mdl_call *call, int thread, int t
     }
 }
 
-/* ---- noise -------------------------------------------------------------------------------------
- */
+/* ---- noise ---------------------------------------------------------------------------------- */
 
 /* Pairs of normals (Box & Muller 1958) from the words of one block of Philox for each pair; in
  * double, since near u1 = 1 a float would lose the logarithm. */

@@ -126,7 +126,7 @@ typedef struct sums {
 CPU_INLINE void put(const tile *t, size_t row, size_t column, size_t lanes, cpu_vec value)
 {
     float *c = t->c + row * t->ldc + column;
-    if (t->bias)
+    if (t->bias != NULL)
         value += cpu_load_n(t->bias + column, lanes);
     if (t->accumulate)
         value += cpu_load_n(c, lanes);
@@ -136,7 +136,7 @@ CPU_INLINE void put(const tile *t, size_t row, size_t column, size_t lanes, cpu_
 CPU_INLINE void put_half(const tile *t, size_t row, size_t column, half value)
 {
     float *c = t->c + row * t->ldc + column;
-    if (t->bias)
+    if (t->bias != NULL)
         value += *(const half_any *)(t->bias + column);
     if (t->accumulate)
         value += *(const half_any *)c;
@@ -148,11 +148,11 @@ CPU_INLINE void put_folded(const tile *t, const sums *s, size_t rows, size_t v, 
 {
     cpu_fold_vec fold = cpu_fold_load(&t->fold, v * CPU_LANES, lanes);
     float *c = t->c + v * CPU_LANES;
-    const float *residual = t->fold.residual ? t->fold.residual + v * CPU_LANES : NULL;
+    const float *residual = t->fold.residual != NULL ? t->fold.residual + v * CPU_LANES : NULL;
     CPU_UNROLL
     for (size_t r = 0; r < rows; r++) {
         cpu_vec value = cpu_fold_apply(&fold, s->full[r][v]);
-        if (residual)
+        if (residual != NULL)
             value += cpu_load_n(residual + r * t->ldc, lanes);
         cpu_store_n(c + r * t->ldc, value, lanes);
     }
@@ -165,9 +165,9 @@ CPU_INLINE void put_half_folded(const tile *t, const sums *s, size_t rows, size_
     CPU_UNROLL
     for (size_t r = 0; r < rows; r++) {
         cpu_vec value = {0};
-        memcpy(&value, &s->last[r], sizeof s->last[r]);
+        memcpy(&value, &s->last[r], sizeof(s->last[r]));
         value = cpu_fold_apply(&fold, value);
-        if (t->fold.residual)
+        if (t->fold.residual != NULL)
             value += cpu_load_n(t->fold.residual + r * t->ldc + column, HALF);
         cpu_store_n(t->c + r * t->ldc + column, value, HALF);
     }
@@ -314,7 +314,7 @@ static cpu_fold fold_at(const cpu_fold *all, size_t column, size_t element)
     return (cpu_fold){.mean = all->mean + column,
                       .scale = all->scale + column,
                       .beta = all->beta + column,
-                      .residual = all->residual ? all->residual + element : NULL,
+                      .residual = all->residual != NULL ? all->residual + element : NULL,
                       .act = all->act};
 }
 
@@ -329,14 +329,14 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
               .pieces = pieces,
               .a_jump = g->a_jump,
               .ldb = g->ldb ? g->ldb : width,
-              .bias = g->bias ? g->bias + column : NULL,
+              .bias = g->bias != NULL ? g->bias + column : NULL,
               .ldc = g->ldc,
               .k = g->k,
               .c_lanes = CPU_LANES - (width - used),
               .accumulate = g->accumulate};
     t.b_lanes = g->ldb ? t.c_lanes : CPU_LANES;
     bool halved = t.c_lanes == HALF && (vectors == 2 || vectors == 3);
-    int form = g->fold.scale ? FOLDED : g->a_transposed ? TRANSPOSED : AS_IT_LIES;
+    int form = g->fold.scale != NULL ? FOLDED : g->a_transposed ? TRANSPOSED : AS_IT_LIES;
     const micro_choice *choice = choices[halved][vectors - 1];
     for (size_t row = first; row < last; row += choice->rows) {
         while (choice->rows > last - row)
@@ -346,8 +346,8 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
         if (form == FOLDED)
             t.fold = fold_at(&g->fold, column, row * g->ldc + column);
         t.fetch = cpu_ahead_take(g->ahead, pieces * t.k);
-        t.fetch_step = t.fetch ? CPU_LINE : 0;
-        if (!t.fetch)
+        t.fetch_step = t.fetch != NULL ? CPU_LINE : 0;
+        if (t.fetch == NULL)
             t.fetch = (const char *)t.b;
         choice->run[form](&t);
     }

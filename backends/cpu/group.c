@@ -86,7 +86,7 @@ static void look_ahead(const cpu_walk *walk, cpu_ahead *ahead, size_t first, siz
 {
     for (size_t i = 0; i < walk->n_items; i++) {
         const mdl_call *call = walk->items[i].call;
-        if (!walk->items[i].part)
+        if (walk->items[i].part == NULL)
             continue;
         for (int j = 0; j < call->n_in; j++)
             if (call->kernel->images_in >> j & 1u)
@@ -103,12 +103,12 @@ static void run_tile(tiles *t, const cpu_tile *tile, size_t first, size_t count)
     double *seconds = t->share == 0 ? walk->seconds : NULL;
     for (size_t i = 0; i < walk->n_items; i++) {
         const cpu_item *item = &walk->items[i];
-        if (!item->part)
+        if (item->part == NULL)
             continue;
-        double start = seconds ? mdl_time() : 0.0;
+        double start = seconds != NULL ? mdl_time() : 0.0;
         slice_call(t, i, first, count);
         item->part->tile(&t->slices[i], tile);
-        if (seconds)
+        if (seconds != NULL)
             seconds[item->call - walk->calls] += mdl_time() - start;
     }
 }
@@ -123,7 +123,7 @@ void cpu_group_bands(cpu_walk *walk, int share)
     size_t next_band = take_band(walk), first, last;
     tiles own = {.walk = walk, .share = share};
     for (size_t i = 0; i < walk->n_items && next_band < walk->bands; i++)
-        if (walk->items[i].part)
+        if (walk->items[i].part != NULL)
             own.slices[i] = *walk->items[i].call;
     while (next_band < walk->bands) {
         size_t band = next_band;
@@ -148,6 +148,6 @@ void cpu_group_bands(cpu_walk *walk, int share)
             run_tile(&own, &tile, image, mdl_min_size(walk->tile, last - image));
         }
     }
-    if (share == 0 && walk->seconds) /* it has counted its own; what follows is waiting */
+    if (share == 0 && walk->seconds != NULL) /* it has counted its own; what follows is waiting */
         walk->since = mdl_time();
 }

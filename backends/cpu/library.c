@@ -29,7 +29,7 @@ static void by_libxsmm(const float *x, const float *w, bool transposed, float be
         libxsmm_smmfunction kernel =
             libxsmm_smmdispatch((libxsmm_blasint)n, (libxsmm_blasint)rows, (libxsmm_blasint)k, NULL,
                                 NULL, NULL, NULL, &beta, NULL, NULL);
-        if (kernel)
+        if (kernel != NULL)
             kernel(w, x + row * k, y + row * n);
         else
             by_openblas(x + row * k, w, transposed, beta, y + row * n, rows, n, k);

@@ -7,8 +7,7 @@
 /* With fewer rows the weights are used as they lie: packing them would cost too much. */
 #define PACK_FROM_ROWS 24
 
-/* ---- output and input gradient ------------------------------------------------------------------
- */
+/* ---- output and input gradient -------------------------------------------------------------- */
 
 static cpu_gemm product_of(const mdl_call *call, bool gradient)
 {
@@ -75,7 +74,7 @@ static void share_product(cpu_gemm *g, int thread, int threads)
         cpu_range(g->m, 8, thread, threads, &begin, &end);
         g->a += begin * g->lda;
         g->c += begin * g->ldc;
-        if (g->fold.residual)
+        if (g->fold.residual != NULL)
             g->fold.residual += begin * g->ldc;
         g->m = end - begin;
         CPU_NAME(gemm_run)(g, 0, panels);
@@ -174,8 +173,7 @@ size_t CPU_NAME(linear_tiles)(const mdl_call *call)
     return cpu_tiles(&call->in[0].shape, &call->out[0].shape);
 }
 
-/* ---- weight gradient ----------------------------------------------------------------------------
- */
+/* ---- weight gradient ------------------------------------------------------------------------ */
 
 /* dw[c, k] = sum over rows of x[., c] dy[., k].  Where dw has too few blocks to share among
  * threads, the rows are cut into a fixed number of chunks, each with a sum of its own.  The

@@ -84,8 +84,7 @@ void CPU_NAME(transpose)(mdl_device *device, const mdl_call *call, int thread, i
     }
 }
 
-/* ---- SUM_ROWS -----------------------------------------------------------------------------------
- */
+/* ---- SUM_ROWS ------------------------------------------------------------------------------- */
 
 #define SUM_COLUMNS 64 /* shared out as one */
 #define SUM_ROWS    64 /* added in float32, then to the sum in float64 */
@@ -113,8 +112,7 @@ void CPU_NAME(sum_rows)(mdl_device *device, const mdl_call *call, int thread, in
     }
 }
 
-/* ---- DROPOUT ------------------------------------------------------------------------------------
- */
+/* ---- DROPOUT -------------------------------------------------------------------------------- */
 
 /* What is dropped may be infinite, so it is not multiplied by zero. */
 static void drop_elements(float *restrict y, const float *restrict x, const float *restrict factor,

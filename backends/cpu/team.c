@@ -71,8 +71,7 @@ static void restore_mode(unsigned long long mode)
 #endif
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------
- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 /* Whether a thread has no reason to wait: something is open, or it shall leave. */
 static bool called(cpu_team *team, const atomic_bool *leave)
@@ -110,8 +109,7 @@ static void wake(cpu_team *team)
     mdl_monitor_unlock(team->monitor);
 }
 
-/* ---- shares -----------------------------------------------------------------------------------
- */
+/* ---- shares --------------------------------------------------------------------------------- */
 
 /* A share that nobody has begun, that with the thread's own number before others: it has what that
  * share worked on before in its cache.  -1: there is none. */
@@ -168,8 +166,7 @@ static void member_body(void *argument)
     work(member->team, member->index, &member->team->quit);
 }
 
-/* ---- runs -------------------------------------------------------------------------------------
- */
+/* ---- runs ----------------------------------------------------------------------------------- */
 
 /* The members start with the first run, so that who only looks at a device has no threads. */
 static mdl_status start_members(cpu_team *team)
@@ -193,7 +190,7 @@ mdl_status cpu_team_run(cpu_team *team, const mdl_call *calls, size_t n, double 
                        .kernels = team->device->backend->kernels,
                        .seconds = seconds,
                        .shares = team->device->threads};
-    walk->since = seconds ? mdl_time() : 0;
+    walk->since = seconds != NULL ? mdl_time() : 0;
     if (walk->shares == 1) {
         while (cpu_walk_next(walk, team->parts) > 0)
             cpu_walk_share(walk, team->device, 0, 1);
@@ -225,7 +222,7 @@ mdl_status cpu_team_create(mdl_device *device, const cpu_parts *parts, cpu_team 
 
 void cpu_team_destroy(cpu_team *team)
 {
-    if (!team)
+    if (team == NULL)
         return;
     atomic_store(&team->quit, true);
     if (team->started > 0)

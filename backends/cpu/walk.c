@@ -6,13 +6,13 @@
 /* Add what has passed since the step began to the call's time. */
 static void take_time(cpu_walk *walk)
 {
-    if (!walk->seconds)
+    if (walk->seconds == NULL)
         return;
     double now = mdl_time();
     const mdl_call *call = walk->whole;
-    if (!call && walk->n_items > 0) /* for the group: waiting and adding up */
+    if (call == NULL && walk->n_items > 0) /* for the group: waiting and adding up */
         call = walk->items[walk->n_items - 1].call;
-    if (call)
+    if (call != NULL)
         walk->seconds[call - walk->calls] += now - walk->since;
     walk->since = now;
 }
@@ -20,7 +20,7 @@ static void take_time(cpu_walk *walk)
 static bool has_prepare(const cpu_walk *walk)
 {
     for (size_t i = 0; i < walk->n_items; i++)
-        if (walk->items[i].part && walk->items[i].part->prepare)
+        if (walk->items[i].part != NULL && walk->items[i].part->prepare != NULL)
             return true;
     return false;
 }
@@ -28,7 +28,7 @@ static bool has_prepare(const cpu_walk *walk)
 static bool has_finish(const cpu_walk *walk)
 {
     for (size_t i = 0; i < walk->n_items; i++)
-        if (walk->items[i].part && walk->items[i].part->finish)
+        if (walk->items[i].part != NULL && walk->items[i].part->finish != NULL)
             return true;
     return false;
 }
@@ -38,7 +38,7 @@ static void begin_whole(cpu_walk *walk, const cpu_parts *parts, const mdl_call *
     const cpu_parts *own = &parts[call->op];
     walk->whole = call;
     bool lent = call->kernel != &walk->kernels[call->op]; /* by the reference backend */
-    walk->phase = lent || (own->direct && own->direct(call)) ? CPU_PHASES : 0;
+    walk->phase = lent || (own->direct != NULL && own->direct(call)) ? CPU_PHASES : 0;
 }
 
 /* The next step of the call that runs whole; 0: it is done. */
@@ -79,7 +79,7 @@ static void next_of_rest(cpu_walk *walk, const cpu_parts *parts)
 {
     while (walk->rest < walk->n_items) {
         const cpu_item *item = &walk->items[walk->rest++];
-        if (!item->part) {
+        if (item->part == NULL) {
             begin_whole(walk, parts, item->call);
             return;
         }
@@ -92,7 +92,7 @@ int cpu_walk_next(cpu_walk *walk, const cpu_parts *parts)
 {
     take_time(walk);
     for (;;) {
-        if (walk->whole) {
+        if (walk->whole != NULL) {
             int shares = next_phase(walk, parts);
             if (shares > 0)
                 return shares;
@@ -127,8 +127,8 @@ int cpu_walk_next(cpu_walk *walk, const cpu_parts *parts)
 void cpu_walk_share(cpu_walk *walk, mdl_device *device, int share, int shares)
 {
     const mdl_call *whole = walk->whole;
-    if (whole) {
-        if (walk->run)
+    if (whole != NULL) {
+        if (walk->run != NULL)
             walk->run(whole, share, shares);
         else
             whole->kernel->run(device, whole, share, shares);
@@ -140,11 +140,11 @@ void cpu_walk_share(cpu_walk *walk, mdl_device *device, int share, int shares)
     }
     for (size_t i = 0; i < walk->n_items; i++) {
         const cpu_item *item = &walk->items[i];
-        if (!item->part)
+        if (item->part == NULL)
             continue;
-        if (walk->step == CPU_STEP_PREPARE && item->part->prepare)
+        if (walk->step == CPU_STEP_PREPARE && item->part->prepare != NULL)
             item->part->prepare(item->call, share, shares);
-        else if (walk->step == CPU_STEP_FINISH && item->part->finish)
+        else if (walk->step == CPU_STEP_FINISH && item->part->finish != NULL)
             item->part->finish(item->call, walk->bands, share, shares);
     }
 }

@@ -53,8 +53,7 @@ enum { OF_UNKNOWN, OF_NVIDIA, OF_INTEL };
 /* Multiply-adds of a product from which the backend's own rule gives it to CLBlast. */
 #define BLAST_FROM 1e8
 
-/* ---- sets of parameters -----------------------------------------------------------------------
- */
+/* ---- sets of parameters --------------------------------------------------------------------- */
 
 static bool read_set(const char *text, size_t v[OCL_BLAST_PARAMETERS])
 {
@@ -99,8 +98,8 @@ static mdl_status take_set(const ocl_state *state, const char *text, size_t v[OC
                         text);
     cl_ulong local = 0, wanted = 4 * v[WGD] * (2 * v[WGD] + v[PADA] + v[PADB]);
     size_t items = 0;
-    clGetDeviceInfo(state->device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
-    clGetDeviceInfo(state->device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof items, &items, NULL);
+    clGetDeviceInfo(state->device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(local), &local, NULL);
+    clGetDeviceInfo(state->device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(items), &items, NULL);
     if (wanted > local || v[MDIMCD] * v[NDIMCD] > items)
         return mdl_fail(MDL_UNSUPPORTED,
                         "CLBlast's parameters '%s' need %llu bytes of local memory and groups of "
@@ -121,17 +120,17 @@ static size_t own_set(const ocl_state *state)
 {
     cl_device_type type = 0;
     char vendor[256] = "";
-    clGetDeviceInfo(state->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    clGetDeviceInfo(state->device, CL_DEVICE_VENDOR, sizeof vendor - 1, vendor, NULL);
+    clGetDeviceInfo(state->device, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
+    clGetDeviceInfo(state->device, CL_DEVICE_VENDOR, sizeof(vendor) - 1, vendor, NULL);
     if (!(type & CL_DEVICE_TYPE_GPU))
         return OF_UNKNOWN;
-    return strstr(vendor, "NVIDIA") ? OF_NVIDIA : OF_INTEL;
+    return strstr(vendor, "NVIDIA") != NULL ? OF_NVIDIA : OF_INTEL;
 }
 
 static void use_set(mdl_device *device, const char *set)
 {
     ocl_state *state = ocl_of(device);
-    state->blast_trusted = !set || take_set(state, set, state->blast) != MDL_OK;
+    state->blast_trusted = set == NULL || take_set(state, set, state->blast) != MDL_OK;
     state->blast_tried = 0;
     if (state->blast_trusted)
         read_set(sets[own_set(state)], state->blast);
@@ -144,7 +143,7 @@ static const char *candidate(const mdl_device *device, int index)
     const char *given = getenv("MENDEL_OPENCL_CLBLAST_SET");
     if (!ocl_blast_allowed(state))
         return NULL;
-    if (given)
+    if (given != NULL)
         return index == 1 ? given : NULL;
     size_t at = (size_t)index - 1;
     at += at >= own_set(state);
@@ -154,8 +153,7 @@ static const char *candidate(const mdl_device *device, int index)
 const mdl_parameters ocl_blast_parameters = {
     .variant = "clblast", .candidate = candidate, .check = check_set, .use = use_set};
 
-/* ---- setting them -----------------------------------------------------------------------------
- */
+/* ---- setting them --------------------------------------------------------------------------- */
 
 /* Each is kept by CLBlast for the process, so it is only set where it is another one: that takes as
  * long as many products.  Programs that were built with other parameters stay built. */
@@ -165,13 +163,13 @@ static mdl_status set_parameters(const ocl_state *state)
                                   "KWID", "VWMD",   "VWND",   "PADA",   "PADB"};
     static cl_device_id device;
     static size_t values[OCL_BLAST_PARAMETERS];
-    if (device == state->device && memcmp(values, state->blast, sizeof values) == 0)
+    if (device == state->device && memcmp(values, state->blast, sizeof(values)) == 0)
         return MDL_OK;
     OCL_TRY((cl_int)CLBlastOverrideParameters(state->device, "XgemmDirect", CLBlastPrecisionSingle,
                                               MDL_COUNT(names), names, state->blast),
             "%s: CLBlastOverrideParameters", state->name);
     device = state->device;
-    memcpy(values, state->blast, sizeof values);
+    memcpy(values, state->blast, sizeof(values));
     return MDL_OK;
 }
 
@@ -181,7 +179,7 @@ mdl_status ocl_blast_setup(mdl_device *device)
     const size_t values[] = {1U << 20};
     const char *from = getenv("MENDEL_OPENCL_CLBLAST_FROM");
     ocl_state *state = ocl_of(device);
-    state->blast_from = from ? atof(from) : BLAST_FROM;
+    state->blast_from = from != NULL ? atof(from) : BLAST_FROM;
     use_set(device, NULL);
     OCL_TRY((cl_int)CLBlastOverrideParameters(state->device, "GemmRoutine", CLBlastPrecisionSingle,
                                               1, names, values),
@@ -195,8 +193,7 @@ bool ocl_blast_allowed(const ocl_state *state)
     return isfinite(state->blast_from);
 }
 
-/* ---- products ---------------------------------------------------------------------------------
- */
+/* ---- products ------------------------------------------------------------------------------- */
 
 /* Column-major with the operands swapped (row-major costs temporary buffers): what is c[m, n] by
  * rows is its transpose by columns. */
@@ -251,8 +248,8 @@ static mdl_status compare(ocl_state *state, trial *t)
     MDL_TRY(MDL_NEW(count, "trial of CLBlast", &got));
     cl_int code = sgemm(state, &t->p, 1.0f, NULL);
     if (code == CL_SUCCESS)
-        code = clEnqueueReadBuffer(state->queue, t->memory[2], CL_TRUE, 0, count * sizeof *got, got,
-                                   0, NULL, NULL);
+        code = clEnqueueReadBuffer(state->queue, t->memory[2], CL_TRUE, 0, count * sizeof(*got),
+                                   got, 0, NULL, NULL);
     for (size_t i = 0; i < count && code == CL_SUCCESS; i++) {
         size_t at = i - t->p.c.at;
         float right = i < t->p.c.at ? t->numbers[2][i] : expected(t, at / t->p.n, at % t->p.n);
@@ -292,7 +289,7 @@ static mdl_status try_parameters(ocl_state *state, const ocl_product *like)
         if (status == MDL_OK)
             status = compare(state, &t);
         for (size_t i = 0; i < 3; i++) {
-            if (t.memory[i])
+            if (t.memory[i] != NULL)
                 clReleaseMemObject(t.memory[i]);
             mdl_free(t.numbers[i]);
         }

@@ -15,7 +15,7 @@ static char folder[MDL_PATH_MAX]; /* "": there is none */
 __attribute__((visibility("default"))) void mdl_backend_cache(const char *given);
 void mdl_backend_cache(const char *given)
 {
-    snprintf(folder, sizeof folder, "%s", given);
+    snprintf(folder, sizeof(folder), "%s", given);
 }
 
 #define MAGIC "mendel-cl1"
@@ -42,9 +42,10 @@ static uint64_t add_hash(uint64_t hash, const void *data, size_t size)
 static bool kept_here(const char *platform)
 {
     const char *given = getenv("MENDEL_OPENCL_CACHE");
-    if (given)
+    if (given != NULL)
         return given[0] == '1';
-    return !strstr(platform, "NVIDIA") && !strstr(platform, "Portable Computing Language");
+    return strstr(platform, "NVIDIA") == NULL &&
+           strstr(platform, "Portable Computing Language") == NULL;
 }
 
 /* *here: whether the file holds the program; else it is the note. */
@@ -53,22 +54,23 @@ static mdl_status describe(const ocl_state *state, const ocl_source_text *text, 
 {
     char platform[256] = "", version[256] = "", driver[128] = "";
     cl_platform_id id = NULL;
-    memset(h, 0, sizeof *h);
-    clGetDeviceInfo(state->device, CL_DEVICE_PLATFORM, sizeof id, &id, NULL);
-    clGetPlatformInfo(id, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL);
-    clGetPlatformInfo(id, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
-    clGetDeviceInfo(state->device, CL_DRIVER_VERSION, sizeof driver - 1, driver, NULL);
+    memset(h, 0, sizeof(*h));
+    clGetDeviceInfo(state->device, CL_DEVICE_PLATFORM, sizeof(id), &id, NULL);
+    clGetPlatformInfo(id, CL_PLATFORM_NAME, sizeof(platform) - 1, platform, NULL);
+    clGetPlatformInfo(id, CL_PLATFORM_VERSION, sizeof(version) - 1, version, NULL);
+    clGetDeviceInfo(state->device, CL_DRIVER_VERSION, sizeof(driver) - 1, driver, NULL);
     *here = kept_here(platform);
-    memcpy(h->magic, MAGIC, sizeof MAGIC);
-    snprintf(h->driver, sizeof h->driver, "%s\n%s\n%s\n%s", platform, version, state->name, driver);
-    snprintf(h->options, sizeof h->options, "%s", text->options);
+    memcpy(h->magic, MAGIC, sizeof(MAGIC));
+    snprintf(h->driver, sizeof(h->driver), "%s\n%s\n%s\n%s", platform, version, state->name,
+             driver);
+    snprintf(h->options, sizeof(h->options), "%s", text->options);
     h->source = HASH_START;
     for (size_t i = 0; i < MDL_COUNT(text->parts); i++) {
         h->source = add_hash(h->source, text->parts[i], text->sizes[i]);
         h->source_size += text->sizes[i];
     }
-    uint64_t key = add_hash(h->source, h->driver, sizeof h->driver);
-    key = add_hash(key, h->options, sizeof h->options);
+    uint64_t key = add_hash(h->source, h->driver, sizeof(h->driver));
+    key = add_hash(key, h->options, sizeof(h->options));
     if (folder[0] == '\0')
         return MDL_NOT_FOUND;
     int used = snprintf(path, MDL_PATH_MAX, "%s/opencl-%016llx.%s", folder, (unsigned long long)key,
@@ -82,9 +84,9 @@ static void *read_file(const char *path, const header *wanted_header, size_t *si
     header h;
     void *program = NULL;
     FILE *file = fopen(path, "rbe");
-    if (!file)
+    if (file == NULL)
         return NULL;
-    bool good = fread(&h, sizeof h, 1, file) == 1 && h.program_size > 0 &&
+    bool good = fread(&h, sizeof(h), 1, file) == 1 && h.program_size > 0 &&
                 h.program_size < ((uint64_t)1 << 30);
     *size = good ? (size_t)h.program_size : 0;
     good = good && mdl_alloc(*size, 1, "program", &program) == MDL_OK &&
@@ -92,7 +94,7 @@ static void *read_file(const char *path, const header *wanted_header, size_t *si
            add_hash(HASH_START, program, *size) == h.program;
     fclose(file);
     h.program = h.program_size = 0;
-    if (good && memcmp(&h, wanted_header, sizeof h) == 0)
+    if (good && memcmp(&h, wanted_header, sizeof(h)) == 0)
         return program;
     mdl_free(program);
     return NULL;
@@ -108,7 +110,7 @@ cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text)
     if (describe(state, text, &h, path, &here) != MDL_OK || !here)
         return NULL;
     void *bytes = read_file(path, &h, &size);
-    if (!bytes)
+    if (bytes == NULL)
         return NULL;
     const unsigned char *binary = bytes;
     cl_program program =
@@ -120,7 +122,7 @@ cl_program ocl_cache_load(ocl_state *state, const ocl_source_text *text)
         mdl_log(MDL_LOG_DEBUG, "opencl: %s", path);
         return program;
     }
-    if (program)
+    if (program != NULL)
         clReleaseProgram(program);
     return NULL;
 }
@@ -131,20 +133,20 @@ bool ocl_cache_is_first(const ocl_state *state, const ocl_source_text *text)
     char path[MDL_PATH_MAX];
     bool here;
     FILE *file = describe(state, text, &h, path, &here) == MDL_OK ? fopen(path, "rbe") : NULL;
-    if (file)
+    if (file != NULL)
         fclose(file);
-    return !file;
+    return file == NULL;
 }
 
 static bool write_file(const char *path, const header *h, const void *program)
 {
     char temporary[MDL_PATH_MAX + 64];
-    snprintf(temporary, sizeof temporary, "%s.%p-%.0f.tmp", path, (const void *)h,
+    snprintf(temporary, sizeof(temporary), "%s.%p-%.0f.tmp", path, (const void *)h,
              1e9 * mdl_time());
     FILE *file = fopen(temporary, "wbe");
-    if (!file)
+    if (file == NULL)
         return false;
-    bool good = fwrite(h, sizeof *h, 1, file) == 1;
+    bool good = fwrite(h, sizeof(*h), 1, file) == 1;
     if (h->program_size > 0) /* else it is the note */
         good = good && fwrite(program, 1, (size_t)h->program_size, file) == h->program_size;
     good = fclose(file) == 0 && good && rename(temporary, path) == 0;
@@ -166,11 +168,11 @@ void ocl_cache_save(ocl_state *state, const ocl_source_text *text, cl_program pr
         write_file(path, &h, NULL);
         return;
     }
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL) !=
             CL_SUCCESS ||
         size == 0 || MDL_NEW(size, "program", &binary) != MDL_OK)
         return;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) ==
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(binary), &binary, NULL) ==
         CL_SUCCESS) {
         h.program = add_hash(HASH_START, binary, size);
         h.program_size = size;

@@ -34,8 +34,8 @@ static ocl_kernel specialised(ocl_kernel any, const geometry *g)
     return (ocl_kernel)((cl_uint)any + (g->kernel_h == 3 ? 0 : 2) + g->stride);
 }
 
-/* ---- depthwise ----------------------------------------------------------------------------------
- * Ways: four channels and two or four pixels to a work-item (depthwise.cl), or any (conv.cl). */
+/* ---- depthwise ------------------------------------------------------------------------------ */
+/* Ways: four channels and two or four pixels to a work-item (depthwise.cl), or any (conv.cl). */
 
 typedef enum way { WAY_2_PIXELS, WAY_4_PIXELS, WAY_ANY } way;
 
@@ -80,7 +80,7 @@ static void run_pixels(mdl_device *device, const mdl_call *call, way w, const ge
         (ocl_kernel)((size_t)OCL_KERNEL_dw_3_1_2 + 2 * size_and_stride(g) + (size_t)w);
     OCL_LAUNCH(device, kernel,
                ocl_image(g->c, (g->out_w + pixels - 1) / pixels, (size_t)g->n * g->out_h), IN(0),
-               IN(1), OUT(0), ocl_struct(g, sizeof *g), ocl_uint(turned), ADDS(0));
+               IN(1), OUT(0), ocl_struct(g, sizeof(*g)), ocl_uint(turned), ADDS(0));
 }
 
 OCL_OP(ocl_depthwise)
@@ -91,7 +91,7 @@ OCL_OP(ocl_depthwise)
     if (w == WAY_ANY) {
         OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_any, &g),
                    ocl_image(g.c, g.out_w, (size_t)g.n * g.out_h), IN(0), IN(1), OUT(0),
-                   ocl_struct(&g, sizeof g));
+                   ocl_struct(&g, sizeof(g)));
         return;
     }
     g.c /= 4;
@@ -106,7 +106,7 @@ OCL_OP(ocl_depthwise_grad_input)
     if (w == WAY_ANY) {
         OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_grad_input_any, &g),
                    ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
-                   ocl_struct(&g, sizeof g), ADDS(0));
+                   ocl_struct(&g, sizeof(g)), ADDS(0));
         return;
     }
     g.c /= 4;
@@ -114,7 +114,7 @@ OCL_OP(ocl_depthwise_grad_input)
         OCL_LAUNCH(device,
                    g.kernel_h == 3 ? OCL_KERNEL_dw_grad_input_3_2 : OCL_KERNEL_dw_grad_input_5_2,
                    ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
-                   ocl_struct(&g, sizeof g), ADDS(0));
+                   ocl_struct(&g, sizeof(g)), ADDS(0));
         return;
     }
     geometry turned = g; /* dy is what is read, dx what is written */
@@ -127,15 +127,14 @@ OCL_OP(ocl_depthwise_grad_input)
     run_pixels(device, call, w, &turned, true);
 }
 
-/* ---- dense ------------------------------------------------------------------------------------
- */
+/* ---- dense ---------------------------------------------------------------------------------- */
 
 OCL_OP(ocl_conv2d)
 {
     geometry g = geometry_of(call, &call->in[0].shape, &call->out[0].shape);
     OCL_UNUSED();
     OCL_LAUNCH(device, OCL_KERNEL_conv2d, ocl_image(g.k, g.out_w, (size_t)g.n * g.out_h), IN(0),
-               IN(1), OUT(0), ocl_struct(&g, sizeof g));
+               IN(1), OUT(0), ocl_struct(&g, sizeof(g)));
 }
 
 OCL_OP(ocl_conv2d_grad_input)
@@ -143,11 +142,10 @@ OCL_OP(ocl_conv2d_grad_input)
     geometry g = geometry_of(call, &call->out[0].shape, &call->in[0].shape);
     OCL_UNUSED();
     OCL_LAUNCH(device, OCL_KERNEL_conv2d_grad_input, ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0),
-               IN(1), OUT(0), ocl_struct(&g, sizeof g), ADDS(0));
+               IN(1), OUT(0), ocl_struct(&g, sizeof(g)), ADDS(0));
 }
 
-/* ---- weights ----------------------------------------------------------------------------------
- */
+/* ---- weights -------------------------------------------------------------------------------- */
 
 /* Lines of the output that a group adds up: so many that there are at most MOST_CHUNKS. */
 enum { MOST_CHUNKS = 64, LEAST_PIXELS = 64 };
@@ -180,7 +178,7 @@ static void weight_grad(mdl_device *device, const mdl_call *call, ocl_kernel ker
     size_t chunks = chunks_of(y);
     size_t pixels = mdl_min_size(chunk_lines(y), y->dim[0] * y->dim[1]) * y->dim[2];
     OCL_LAUNCH(device, kernel, ocl_columns(columns, pixels, chunks, rest), IN(0), IN(1),
-               ocl_tensor(&call->workspace), ocl_struct(&g, sizeof g), ocl_uint(chunk_lines(y)));
+               ocl_tensor(&call->workspace), ocl_struct(&g, sizeof(g)), ocl_uint(chunk_lines(y)));
     ocl_sum_parts(device, call, columns * rest, chunks, &call->out[0], call->accumulate & 1U);
 }
 
@@ -224,7 +222,7 @@ OCL_OP(ocl_depthwise_grad_weight)
     if (!by_four(call)) {
         OCL_LAUNCH(device, OCL_KERNEL_depthwise_grad_weight,
                    ocl_columns(w[2], mdl_min_size(lines, 256) * y->dim[2], chunks, taps), IN(0),
-                   IN(1), to, ocl_struct(&g, sizeof g), ocl_uint(lines));
+                   IN(1), to, ocl_struct(&g, sizeof(g)), ocl_uint(lines));
         ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);
         return;
     }
@@ -232,7 +230,7 @@ OCL_OP(ocl_depthwise_grad_weight)
     ocl_range range = ocl_block(g.c, 8, lines, chunks);
     range.global[2] = g.kernel_h;
     OCL_LAUNCH(device, (ocl_kernel)((size_t)OCL_KERNEL_dw_grad_weight_3_1 + size_and_stride(&g)),
-               range, IN(0), IN(1), to, ocl_struct(&g, sizeof g), ocl_uint(lines),
+               range, IN(0), IN(1), to, ocl_struct(&g, sizeof(g)), ocl_uint(lines),
                whole ? ADDS(0) : ocl_uint(0));
     if (!whole)
         ocl_sum_parts(device, call, w[2] * taps, chunks, &call->out[0], call->accumulate & 1U);

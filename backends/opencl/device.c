@@ -25,21 +25,21 @@ typedef struct found { /* a device of a platform */
 static size_t get_size(cl_device_id device, cl_device_info what)
 {
     size_t value = 0;
-    clGetDeviceInfo(device, what, sizeof value, &value, NULL);
+    clGetDeviceInfo(device, what, sizeof(value), &value, NULL);
     return value;
 }
 
 static cl_ulong get_ulong(cl_device_id device, cl_device_info what)
 {
     cl_ulong value = 0;
-    clGetDeviceInfo(device, what, sizeof value, &value, NULL);
+    clGetDeviceInfo(device, what, sizeof(value), &value, NULL);
     return value;
 }
 
 static cl_uint get_uint(cl_device_id device, cl_device_info what)
 {
     cl_uint value = 0;
-    clGetDeviceInfo(device, what, sizeof value, &value, NULL);
+    clGetDeviceInfo(device, what, sizeof(value), &value, NULL);
     return value;
 }
 
@@ -53,7 +53,7 @@ static bool get_bool(cl_device_id device, cl_device_info what)
 static void get_text(cl_device_id device, cl_device_info what, char *text, size_t size)
 {
     char all[1024] = "";
-    clGetDeviceInfo(device, what, sizeof all - 1, all, NULL);
+    clGetDeviceInfo(device, what, sizeof(all) - 1, all, NULL);
     const char *begin = all;
     while (isspace((unsigned char)*begin))
         begin++;
@@ -65,7 +65,7 @@ static void find_reason(cl_device_id device, char *reason, size_t size)
 {
     char version[128] = "";
     int major = 0, minor = 0;
-    get_text(device, CL_DEVICE_VERSION, version, sizeof version);
+    get_text(device, CL_DEVICE_VERSION, version, sizeof(version));
     if (sscanf(version, "OpenCL %d.%d", &major, &minor) != 2 || major * 10 + minor < 12)
         snprintf(reason, size, "it offers '%s', OpenCL 1.2 is needed", version);
     else if (!get_bool(device, CL_DEVICE_AVAILABLE))
@@ -83,16 +83,16 @@ static void describe(found *f)
 {
     mdl_device_info *info = &f->info;
     char version[64];
-    get_text(f->device, CL_DEVICE_NAME, info->name, sizeof info->name);
-    get_text(f->device, CL_DRIVER_VERSION, version, sizeof version);
+    get_text(f->device, CL_DEVICE_NAME, info->name, sizeof(info->name));
+    get_text(f->device, CL_DRIVER_VERSION, version, sizeof(version));
     char platform[512] = "";
-    clGetPlatformInfo(f->platform, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL);
-    snprintf(info->driver, sizeof info->driver, "%.60s %s", platform, version);
-    snprintf(info->selector, sizeof info->selector, "%u:%u", f->p, f->d);
+    clGetPlatformInfo(f->platform, CL_PLATFORM_NAME, sizeof(platform) - 1, platform, NULL);
+    snprintf(info->driver, sizeof(info->driver), "%.60s %s", platform, version);
+    snprintf(info->selector, sizeof(info->selector), "%u:%u", f->p, f->d);
     info->memory = (size_t)get_ulong(f->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     info->units = (int)get_uint(f->device, CL_DEVICE_MAX_COMPUTE_UNITS);
     f->type = (cl_device_type)get_ulong(f->device, CL_DEVICE_TYPE);
-    find_reason(f->device, info->reason, sizeof info->reason);
+    find_reason(f->device, info->reason, sizeof(info->reason));
     info->usable = info->reason[0] == '\0';
 }
 
@@ -101,12 +101,12 @@ static found without_devices(cl_platform_id platform, unsigned p)
 {
     found f = {.platform = platform, .p = p};
     char name[128] = "";
-    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
-    snprintf(f.info.name, sizeof f.info.name, "%s", name);
-    snprintf(f.info.selector, sizeof f.info.selector, "%u", p);
+    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(name) - 1, name, NULL);
+    snprintf(f.info.name, sizeof(f.info.name), "%s", name);
+    snprintf(f.info.selector, sizeof(f.info.selector), "%u", p);
     snprintf(
-        f.info.reason, sizeof f.info.reason, "its driver finds no device%s",
-        strstr(name, "Portable Computing Language")
+        f.info.reason, sizeof(f.info.reason), "its driver finds no device%s",
+        strstr(name, "Portable Computing Language") != NULL
             ? "; PoCL needs a folder that it can write to, HOME or POCL_CACHE_DIR"
             : "; is it in use or switched off, and may this user open /dev/dri or /dev/nvidia*?");
     return f;
@@ -145,7 +145,7 @@ int ocl_devices(mdl_device_info *infos, int max)
     if (n == 0) {
         if (max > 0) {
             infos[0] = (mdl_device_info){.name = "none"};
-            snprintf(infos[0].reason, sizeof infos[0].reason, "%s", NO_PLATFORM);
+            snprintf(infos[0].reason, sizeof(infos[0].reason), "%s", NO_PLATFORM);
         }
         return 1;
     }
@@ -154,8 +154,7 @@ int ocl_devices(mdl_device_info *infos, int max)
     return (int)n;
 }
 
-/* ---- choice -----------------------------------------------------------------------------------
- */
+/* ---- choice --------------------------------------------------------------------------------- */
 
 static bool contains(const char *text, const char *part)
 {
@@ -199,11 +198,11 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
         const found *f = &list[i];
         if (!matches(f, selector))
             continue;
-        if (!best || (f->info.usable && !best->info.usable) ||
+        if (best == NULL || (f->info.usable && !best->info.usable) ||
             (f->info.usable == best->info.usable && rank(f->type) < rank(best->type)))
             best = f;
     }
-    if (!best)
+    if (best == NULL)
         return mdl_fail(MDL_NOT_FOUND,
                         "opencl: none of the %zu devices is '%s'; give gpu, cpu, PLATFORM:DEVICE "
                         "or part of a name; `mendel devices` lists them",
@@ -216,15 +215,14 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
     return MDL_OK;
 }
 
-/* ---- open, close ------------------------------------------------------------------------------
- */
+/* ---- open, close ---------------------------------------------------------------------------- */
 
 /* MENDEL_OPENCL_FAULT=lost:N or memory:N, for tests: after N kernels the device fails. */
 static void setup_fault(ocl_state *state)
 {
     const char *fault = getenv("MENDEL_OPENCL_FAULT");
-    const char *number = fault ? strchr(fault, ':') : NULL;
-    if (!number)
+    const char *number = fault != NULL ? strchr(fault, ':') : NULL;
+    if (number == NULL)
         return;
     state->fault_at = strtoull(number + 1, NULL, 10);
     state->fault_code =
@@ -242,7 +240,7 @@ static void setup_memory(mdl_device *device, const ocl_state *state)
     size_t memory = (size_t)get_ulong(state->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     const char *least = getenv("MENDEL_OPENCL_SLAB");
     slab = mdl_min_size(slab, LARGEST_SLAB);
-    if (least)
+    if (least != NULL)
         slab = mdl_min_size(slab, (size_t)strtoull(least, NULL, 10));
     device->slab = mdl_max_size(slab / 4096, 1) * 4096;
     device->memory = memory - memory / HEADROOM;
@@ -253,13 +251,13 @@ static mdl_status setup(ocl_state *state, const char *selector)
     cl_platform_id platform;
     cl_int code;
     MDL_TRY(ocl_choose(selector, &platform, &state->device));
-    get_text(state->device, CL_DEVICE_NAME, state->name, sizeof state->name);
+    get_text(state->device, CL_DEVICE_NAME, state->name, sizeof(state->name));
     const char *rules = getenv("MENDEL_OPENCL_RULES"); /* gpu: tests of what a GPU would run */
-    state->is_gpu = (rules && strcmp(rules, "gpu") == 0) ||
+    state->is_gpu = (rules != NULL && strcmp(rules, "gpu") == 0) ||
                     (get_ulong(state->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
     state->units = get_uint(state->device, CL_DEVICE_MAX_COMPUTE_UNITS);
     cl_device_fp_config single = get_ulong(state->device, CL_DEVICE_SINGLE_FP_CONFIG);
-    snprintf(state->options, sizeof state->options, "-cl-std=CL1.2%s",
+    snprintf(state->options, sizeof(state->options), "-cl-std=CL1.2%s",
              single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
                  ? " -cl-fp32-correctly-rounded-divide-sqrt"
                  : "");
@@ -285,7 +283,7 @@ mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, 
     mdl_status status = MDL_NEW(1, "device", &state);
     device->state = state;
     if (status == MDL_OK)
-        status = setup(state, options->selector ? options->selector : "");
+        status = setup(state, options->selector != NULL ? options->selector : "");
     if (status == MDL_OK)
         status = ocl_blast_setup(device);
     if (status == MDL_OK) {
@@ -304,8 +302,8 @@ void ocl_identify(const mdl_device *device, char *text, size_t size)
 {
     const ocl_state *state = device->state;
     char vendor[128], driver[128];
-    get_text(state->device, CL_DEVICE_VENDOR, vendor, sizeof vendor);
-    get_text(state->device, CL_DRIVER_VERSION, driver, sizeof driver);
+    get_text(state->device, CL_DEVICE_VENDOR, vendor, sizeof(vendor));
+    get_text(state->device, CL_DRIVER_VERSION, driver, sizeof(driver));
     snprintf(text, size, "%s, %s, driver %s, %u units", vendor, state->name, driver,
              get_uint(state->device, CL_DEVICE_MAX_COMPUTE_UNITS));
 }
@@ -313,8 +311,8 @@ void ocl_identify(const mdl_device *device, char *text, size_t size)
 void ocl_close(mdl_device *device)
 {
     ocl_state *state = device->state;
-    if (state) {
-        if (state->queue)
+    if (state != NULL) {
+        if (state->queue != NULL)
             clFinish(state->queue);
         ocl_programs_destroy(state);
         ocl_profile_destroy(&state->profile);
@@ -322,9 +320,9 @@ void ocl_close(mdl_device *device)
         ocl_stages_destroy(state);
         mdl_free(state->results);
         CLBlastClearCache(); /* it holds the context */
-        if (state->queue)
+        if (state->queue != NULL)
             clReleaseCommandQueue(state->queue);
-        if (state->context)
+        if (state->context != NULL)
             clReleaseContext(state->context);
     }
     mdl_free(state);

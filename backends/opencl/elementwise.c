@@ -63,7 +63,7 @@ OCL_OP(ocl_fill)
 OCL_OP(ocl_dropout)
 {
     static const mdl_step_state none = {0, 0, -1};
-    const mdl_step_state *state = call->state ? call->state : &none;
+    const mdl_step_state *state = call->state != NULL ? call->state : &none;
     size_t n = ocl_count(&call->in[0]);
     double rate = call->attrs->dropout.rate;
     ocl_arg key = ocl_ulong(state->seed);

@@ -30,7 +30,7 @@ static void fill_segments(const void *key, size_t key_size, void *table)
     const mdl_segment *from = key;
     segment *to = table;
     cl_uint chunk = 0;
-    for (size_t i = 0; i < key_size / sizeof *from; i++) {
+    for (size_t i = 0; i < key_size / sizeof(*from); i++) {
         to[i] = (segment){.begin = (cl_uint)from[i].offset,
                           .count = (cl_uint)from[i].count,
                           .chunk = chunk,
@@ -49,7 +49,7 @@ static bool get_segments(mdl_device *device, const mdl_segment *segments, size_t
     size_t chunks = chunks_of(segments, n);
     *range = ocl_groups(chunks, 256);
     if (chunks > 0)
-        state->failed = ocl_table_get(state, segments, n * sizeof *segments, n * sizeof(segment),
+        state->failed = ocl_table_get(state, segments, n * sizeof(*segments), n * sizeof(segment),
                                       fill_segments, table);
     return chunks > 0 && state->failed == MDL_OK;
 }
@@ -117,8 +117,7 @@ OCL_OP(ocl_noise)
                ocl_float(call->attrs->noise.std));
 }
 
-/* ---- sums -------------------------------------------------------------------------------------
- */
+/* ---- sums ----------------------------------------------------------------------------------- */
 
 /* Add the pairs of `chunks` chunks in order; `sums` of them for each chunk. */
 static void add_chunks(const float *pairs, size_t chunks, size_t sums, double *out)
@@ -180,7 +179,7 @@ static mdl_status finish_dots(ocl_state *state, const mdl_call *call)
         add_chunks(pairs, chunks, 3, sums + 3 * s);
         pairs += chunks * 6;
     }
-    return ocl_upload(call->out[0].buffer, call->out[0].offset, sums, 3 * n * sizeof *sums);
+    return ocl_upload(call->out[0].buffer, call->out[0].offset, sums, 3 * n * sizeof(*sums));
 }
 
 OCL_OP(ocl_dots)

@@ -16,7 +16,7 @@ mdl_status mdl_fail(mdl_status status, const char *format, ...)
     char text[1024];
     va_list args;
     va_start(args, format);
-    if (vsnprintf(text, sizeof text, format, args) < 0)
+    if (vsnprintf(text, sizeof(text), format, args) < 0)
         text[0] = '\0';
     va_end(args);
     return host->fail(status, "%s", text);
@@ -27,7 +27,7 @@ void mdl_log(mdl_log_level level, const char *format, ...)
     char text[8192];
     va_list args;
     va_start(args, format);
-    if (vsnprintf(text, sizeof text, format, args) < 0)
+    if (vsnprintf(text, sizeof(text), format, args) < 0)
         text[0] = '\0';
     va_end(args);
     host->log(level, "%s", text);

@@ -2,8 +2,7 @@
  * (product.cl), one for any shape (gemm.cl), and CLBlast; long sums are cut into chunks. */
 #include "backends/opencl/ocl_internal.h"
 
-/* ---- ways -------------------------------------------------------------------------------------
- */
+/* ---- ways ----------------------------------------------------------------------------------- */
 
 /* In the order of their kernels. */
 typedef enum way {
@@ -57,8 +56,7 @@ static bool worth(way w, size_t m, size_t n)
     return ways[w].rows < 2 * m && ways[w].columns < 2 * n;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static mdl_status run_blast(mdl_device *device, const ocl_product *p)
 {
@@ -96,8 +94,8 @@ static void run_tile(mdl_device *device, const ocl_product *p, way w)
     ocl_range range = {{x, y, 1},
                        {(p->n + ways[w].columns - 1) / ways[w].columns * x,
                         (p->m + ways[w].rows - 1) / ways[w].rows * y, p->chunks}};
-    bool has_part = p->norm && layout == 0 && p->chunks == 1 && !p->has_bias && !p->accumulate &&
-                    ocl_take_parts(device, p->norm, ways[w].rows);
+    bool has_part = p->norm != NULL && layout == 0 && p->chunks == 1 && !p->has_bias &&
+                    !p->accumulate && ocl_take_parts(device, p->norm, ways[w].rows);
     OCL_LAUNCH(device, kernel, range, p->a, p->b, p->bias, ocl_uint(p->has_bias), p->c,
                has_part ? ocl_tensor(&p->norm->workspace) : p->c, ocl_uint(has_part),
                ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk),
@@ -115,8 +113,7 @@ static void run_product(mdl_device *device, const ocl_product *p, way w)
         run_tile(device, p, w);
 }
 
-/* ---- LINEAR, its input's gradient ---------------------------------------------------------------
- */
+/* ---- LINEAR, its input's gradient ----------------------------------------------------------- */
 
 /* The variants of a product of that size: those of the tiles that are worth it, the two others. */
 static way variant_way(const ocl_state *state, size_t m, size_t n, bool by_four, int index)
@@ -188,8 +185,8 @@ OCL_OP(ocl_linear_grad_input)
     run_linear(device, call, &p);
 }
 
-/* ---- weights ------------------------------------------------------------------------------------
- * dw sums over many rows for a small result: the rows are cut into chunks, so that there are
+/* ---- weights -------------------------------------------------------------------------------- */
+/* dw sums over many rows for a small result: the rows are cut into chunks, so that there are
  * enough groups for a large device, of at least LEAST_ROWS.  Variants are tiles times the number of
  * groups that is aimed at. */
 
@@ -287,8 +284,7 @@ OCL_OP(ocl_linear_grad_weight)
         ocl_sum_parts(device, call, c * k, chunks, &call->out[0], call->accumulate & 1U);
 }
 
-/* ---- sums of rows ------------------------------------------------------------------------------
- */
+/* ---- sums of rows --------------------------------------------------------------------------- */
 
 size_t ocl_sum_rows_workspace(const mdl_call *call, int threads)
 {

@@ -16,11 +16,11 @@ cl_mem ocl_slab(const mdl_buffer *buffer, size_t *offset)
 static cl_int slab_create(ocl_state *state, size_t bytes, cl_mem *out)
 {
     const cl_uint zero = 0;
-    size_t size = mdl_round_up(mdl_max_size(bytes, 1), sizeof zero);
+    size_t size = mdl_round_up(mdl_max_size(bytes, 1), sizeof(zero));
     cl_int code;
     *out = clCreateBuffer(state->context, CL_MEM_READ_WRITE, size, NULL, &code);
     if (code == CL_SUCCESS)
-        code = clEnqueueFillBuffer(state->queue, *out, &zero, sizeof zero, 0, size, 0, NULL, NULL);
+        code = clEnqueueFillBuffer(state->queue, *out, &zero, sizeof(zero), 0, size, 0, NULL, NULL);
     if (code == CL_SUCCESS)
         code = clFinish(state->queue);
     /* so some drivers call lack of memory */
@@ -30,7 +30,7 @@ static cl_int slab_create(ocl_state *state, size_t bytes, cl_mem *out)
 static void slabs_release(cl_mem *slabs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (slabs[i])
+        if (slabs[i] != NULL)
             clReleaseMemObject(slabs[i]);
     mdl_free(slabs);
 }
@@ -87,12 +87,11 @@ void ocl_buffer_destroy(mdl_buffer *buffer)
     mdl_free(buffer);
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 static void table_clear(ocl_table *table)
 {
-    if (table->memory)
+    if (table->memory != NULL)
         clReleaseMemObject(table->memory); /* the driver keeps it while it is in use */
     mdl_free(table->key);
     *table = (ocl_table){0};
@@ -128,7 +127,8 @@ mdl_status ocl_table_get(ocl_state *state, const void *key, size_t key_size, siz
     *out = NULL;
     for (size_t i = 0; i < OCL_TABLES; i++) {
         ocl_table *table = &state->tables[i];
-        if (table->key && table->key_size == key_size && memcmp(table->key, key, key_size) == 0) {
+        if (table->key != NULL && table->key_size == key_size &&
+            memcmp(table->key, key, key_size) == 0) {
             table->used = ++state->clock;
             *out = table->memory;
             return MDL_OK;

@@ -8,8 +8,8 @@
 
 #include "backends/backend.h"
 
-/* ---- programs and kernels --------------------------------------------------------------------
- * A program is a file of kernels/ with its build options; it is built at its first use. */
+/* ---- programs and kernels ------------------------------------------------------------------- */
+/* A program is a file of kernels/ with its build options; it is built at its first use. */
 
 /* clang-format off */
 #define OCL_PROGRAMS(X) /* name, file, options */                                                 \
@@ -167,8 +167,7 @@ typedef enum ocl_kernel {
         OCL_KERNEL_COUNT
 } ocl_kernel;
 
-/* ---- state of a device ------------------------------------------------------------------------
- */
+/* ---- state of a device ---------------------------------------------------------------------- */
 
 enum { OCL_STAGES = 4, OCL_STREAMS = 2, OCL_TABLES = 8, OCL_STAGE_BYTES = 8 << 20 };
 enum { OCL_BLAST_PARAMETERS = 10 };
@@ -258,8 +257,7 @@ static inline ocl_state *ocl_of(const mdl_device *device)
     return device->state;
 }
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 const char *ocl_error_name(cl_int code); /* of OpenCL and of CLBlast; never NULL */
 /* Fail with "<what>: CL_..."; a status that suits the code. */
@@ -271,8 +269,7 @@ mdl_status ocl_fail(cl_int code, const char *format, ...) MDL_PRINTF(2, 3);
             return ocl_fail(code_, __VA_ARGS__);                                                   \
     } while (0)
 
-/* ---- devices ----------------------------------------------------------------------------------
- */
+/* ---- devices -------------------------------------------------------------------------------- */
 
 int ocl_devices(mdl_device_info *infos, int max);
 mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_id *device);
@@ -280,8 +277,7 @@ mdl_status ocl_open(const mdl_backend *self, const mdl_device_options *options, 
 void ocl_close(mdl_device *device);
 void ocl_identify(const mdl_device *device, char *text, size_t size);
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, mdl_buffer **out);
 void ocl_buffer_destroy(mdl_buffer *buffer);
@@ -303,8 +299,7 @@ mdl_status ocl_table_get(ocl_state *state, const void *key, size_t key_size, siz
                          void (*fill)(const void *key, size_t key_size, void *table), cl_mem *out);
 void ocl_tables_destroy(ocl_state *state);
 
-/* ---- launching --------------------------------------------------------------------------------
- */
+/* ---- launching ------------------------------------------------------------------------------ */
 
 void ocl_programs_destroy(ocl_state *state);
 
@@ -365,8 +360,7 @@ void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const oc
     ocl_launch(device, kernel, range, (const ocl_arg[]){__VA_ARGS__},                              \
                sizeof((const ocl_arg[]){__VA_ARGS__}) / sizeof(ocl_arg))
 
-/* ---- products (linear.c, blast.c) -------------------------------------------------------------
- */
+/* ---- products (linear.c, blast.c) ----------------------------------------------------------- */
 
 typedef struct ocl_product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
     ocl_arg a, b, bias, c;
@@ -386,8 +380,7 @@ bool ocl_blast_allowed(const ocl_state *state);
 mdl_status ocl_blast_run(mdl_device *device, const ocl_product *p);
 extern const mdl_parameters ocl_blast_parameters;
 
-/* ---- profile ----------------------------------------------------------------------------------
- */
+/* ---- profile -------------------------------------------------------------------------------- */
 
 /* From begin to end, launches go to a queue that takes their times. */
 mdl_status ocl_profile_begin(ocl_state *state);
@@ -397,8 +390,7 @@ void ocl_profile_destroy(ocl_profile *profile);
 /* Where an enqueued kernel's event goes: NULL where nobody asks for times. */
 cl_event *ocl_profile_event(ocl_state *state);
 
-/* ---- ops --------------------------------------------------------------------------------------
- */
+/* ---- ops ------------------------------------------------------------------------------------ */
 
 #define OCL_OP(name) void name(mdl_device *device, const mdl_call *call, int thread, int threads)
 /* The host submits with one thread. */

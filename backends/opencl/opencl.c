@@ -11,7 +11,7 @@ static bool offered(const mdl_call *call)
 {
     const char *without = getenv("MENDEL_OPENCL_WITHOUT"), *name = mdl_op_get(call->op)->name;
     size_t length = strlen(name);
-    while (without && *without) {
+    while (without != NULL && *without) {
         size_t word = strcspn(without, " ");
         if (word == length && memcmp(without, name, length) == 0)
             return false;
@@ -112,7 +112,7 @@ static const mdl_call *norm_behind(const mdl_call *calls, size_t n, size_t i)
 static mdl_status ocl_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
     ocl_state *state = ocl_of(device);
-    bool profile = seconds || device->profile;
+    bool profile = seconds != NULL || device->profile;
     state->part_rows = 0;
     state->failed = profile ? ocl_profile_begin(state) : MDL_OK;
     for (size_t i = 0; i < n && state->failed == MDL_OK; i++) {

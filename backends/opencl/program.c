@@ -4,8 +4,7 @@
 
 #include "backends/opencl/ocl_internal.h"
 
-/* ---- sources, as Meson embeds them ------------------------------------------------------------
- */
+/* ---- sources, as Meson embeds them ---------------------------------------------------------- */
 
 #define SOURCE(name)                                                                               \
     extern const unsigned char ocl_source_##name[];                                                \
@@ -47,8 +46,7 @@ static const kernel_source kernel_sources[OCL_KERNEL_COUNT] = {
 #undef X
 };
 
-/* ---- building ---------------------------------------------------------------------------------
- */
+/* ---- building ------------------------------------------------------------------------------- */
 
 /* The compiler's messages go to the log in full and, as far as they fit, into the error. */
 static mdl_status build_failed(ocl_state *state, cl_program program, const char *name, cl_int code)
@@ -56,11 +54,11 @@ static mdl_status build_failed(ocl_state *state, cl_program program, const char 
     static char text[8192];
     size_t size = 0;
     char *log = NULL;
-    snprintf(text, sizeof text, "(no messages of the compiler)");
+    snprintf(text, sizeof(text), "(no messages of the compiler)");
     clGetProgramBuildInfo(program, state->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
     if (size > 1 && MDL_NEW(size + 1, "build log", &log) == MDL_OK) {
         clGetProgramBuildInfo(program, state->device, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-        snprintf(text, sizeof text, "%s", log);
+        snprintf(text, sizeof(text), "%s", log);
     }
     mdl_free(log);
     mdl_log(MDL_LOG_WARN, "opencl: building '%s' for %s: %s", name, state->name, text);
@@ -112,9 +110,9 @@ static mdl_status build(ocl_state *state, ocl_program which)
     ocl_source_text text = {{(const char *)ocl_source_common, (const char *)source->bytes},
                             {ocl_source_common_size, *source->size},
                             ""};
-    snprintf(text.options, sizeof text.options, "%s %s", state->options, source->options);
+    snprintf(text.options, sizeof(text.options), "%s %s", state->options, source->options);
     cl_program program = ocl_cache_load(state, &text);
-    if (!program) {
+    if (program == NULL) {
         tell_first(state, &text);
         MDL_TRY(compile(state, &text, source->name, &program));
         ocl_cache_save(state, &text, program);
@@ -128,9 +126,9 @@ static mdl_status get_kernel(ocl_state *state, ocl_kernel which, cl_kernel *out)
     const kernel_source *source = &kernel_sources[which];
     cl_int code;
     *out = NULL;
-    if (!state->programs[source->program])
+    if (state->programs[source->program] == NULL)
         MDL_TRY(build(state, source->program));
-    if (!state->kernels[which]) {
+    if (state->kernels[which] == NULL) {
         state->kernels[which] =
             clCreateKernel(state->programs[source->program], source->function, &code);
         OCL_TRY(code, "kernel %s", source->function);
@@ -142,15 +140,14 @@ static mdl_status get_kernel(ocl_state *state, ocl_kernel which, cl_kernel *out)
 void ocl_programs_destroy(ocl_state *state)
 {
     for (size_t i = 0; i < OCL_KERNEL_COUNT; i++)
-        if (state->kernels[i])
+        if (state->kernels[i] != NULL)
             clReleaseKernel(state->kernels[i]);
     for (size_t i = 0; i < OCL_PROGRAM_COUNT; i++)
-        if (state->programs[i])
+        if (state->programs[i] != NULL)
             clReleaseProgram(state->programs[i]);
 }
 
-/* ---- ranges -----------------------------------------------------------------------------------
- */
+/* ---- ranges --------------------------------------------------------------------------------- */
 
 ocl_range ocl_flat(size_t n)
 {
@@ -191,8 +188,7 @@ ocl_range ocl_image(size_t channels, size_t width, size_t lines)
                        {mdl_round_up(channels, x), mdl_round_up(width, y), mdl_round_up(lines, z)}};
 }
 
-/* ---- launching --------------------------------------------------------------------------------
- */
+/* ---- launching ------------------------------------------------------------------------------ */
 
 ocl_arg ocl_tensor_at(const mdl_view *view, size_t elements)
 {
@@ -240,19 +236,19 @@ static ocl_set_arg wanted(const ocl_arg *arg)
     case OCL_ARG_TENSOR:
         set.memory = arg->memory;
         set.value.at = arg->at;
-        set.size = sizeof arg->at;
+        set.size = sizeof(arg->at);
         break;
     case OCL_ARG_UINT:
         set.value.at = arg->at;
-        set.size = sizeof arg->at;
+        set.size = sizeof(arg->at);
         break;
     case OCL_ARG_ULONG:
         set.value.wide = arg->wide;
-        set.size = sizeof arg->wide;
+        set.size = sizeof(arg->wide);
         break;
     case OCL_ARG_FLOAT:
         set.value.real = arg->real;
-        set.size = sizeof arg->real;
+        set.size = sizeof(arg->real);
         break;
     default:
         memcpy(set.value.raw, arg->raw, mdl_min_size(arg->size, OCL_STRUCT_BYTES));
@@ -267,9 +263,9 @@ static cl_int set_arg(cl_kernel kernel, cl_uint *index, const ocl_arg *arg, ocl_
     ocl_set_arg set = wanted(arg);
     cl_int code = CL_SUCCESS;
     bool same = last->size == set.size;
-    if (set.memory) {
+    if (set.memory != NULL) {
         if (!same || last->memory != set.memory)
-            code = clSetKernelArg(kernel, *index, sizeof set.memory, &set.memory);
+            code = clSetKernelArg(kernel, *index, sizeof(set.memory), &set.memory);
         ++*index;
     }
     if (code == CL_SUCCESS && !(same && memcmp(&last->value, &set.value, set.size) == 0))
@@ -284,7 +280,7 @@ static cl_int set_arg(cl_kernel kernel, cl_uint *index, const ocl_arg *arg, ocl_
 
 void ocl_forget_args(ocl_state *state)
 {
-    memset(state->args, 0, sizeof state->args);
+    memset(state->args, 0, sizeof(state->args));
 }
 
 static mdl_status launch(ocl_state *state, ocl_kernel which, ocl_range range, const ocl_arg *args,

@@ -22,8 +22,8 @@ void ocl_sum_parts(mdl_device *device, const mdl_call *call, size_t count, size_
                ocl_uint(accumulate));
 }
 
-/* ---- BatchNorm --------------------------------------------------------------------------------
- * Up to WHOLE rows, one launch reads x twice, from the cache the second time: each group has all
+/* ---- BatchNorm ------------------------------------------------------------------------------ */
+/* Up to WHOLE rows, one launch reads x twice, from the cache the second time: each group has all
  * rows of a few channels.  Beyond that there are too few groups for that, or too many rows. */
 
 enum { WHOLE = 1024, APPLY_ROWS = 4 };
@@ -95,7 +95,7 @@ OCL_OP(ocl_batch_norm)
     ocl_arg momentum = ocl_float(call->attrs->norm.momentum);
     ocl_arg eps = ocl_float(call->attrs->norm.eps);
     OCL_UNUSED();
-    if (call->state && call->state->bn_momentum >= 0)
+    if (call->state != NULL && call->state->bn_momentum >= 0)
         momentum = ocl_float(call->state->bn_momentum);
     if (s.rows <= WHOLE) {
         OCL_LAUNCH(device, variant(&s, OCL_KERNEL_bn_whole_1), whole_range(&s), IN(0), IN(1), IN(2),

@@ -8,7 +8,7 @@
 /* Wait until the stage is free. */
 static mdl_status stage_wait(ocl_stage *stage)
 {
-    if (!stage->sent)
+    if (stage->sent == NULL)
         return MDL_OK;
     cl_int code = clWaitForEvents(1, &stage->sent);
     clReleaseEvent(stage->sent);
@@ -17,33 +17,32 @@ static mdl_status stage_wait(ocl_stage *stage)
     return MDL_OK;
 }
 
-/* ---- streams ----------------------------------------------------------------------------------
- */
+/* ---- streams -------------------------------------------------------------------------------- */
 
 static void stream_release(ocl_state *state, ocl_stream_stage *s)
 {
-    if (s->stage.sent)
+    if (s->stage.sent != NULL)
         clReleaseEvent(s->stage.sent);
-    if (s->stage.bytes)
+    if (s->stage.bytes != NULL)
         clEnqueueUnmapMemObject(state->streams_queue, s->pinned, s->stage.bytes, 0, NULL, NULL);
-    if (s->pinned)
+    if (s->pinned != NULL)
         clReleaseMemObject(s->pinned);
-    if (s->target)
+    if (s->target != NULL)
         clReleaseMemObject(s->target);
-    ocl_count_memory(state, 0, s->target ? s->stage.size : 0);
+    ocl_count_memory(state, 0, s->target != NULL ? s->stage.size : 0);
     *s = (ocl_stream_stage){0};
 }
 
 void ocl_stages_destroy(ocl_state *state)
 {
     for (size_t i = 0; i < OCL_STAGES; i++) {
-        if (state->stages[i].sent)
+        if (state->stages[i].sent != NULL)
             clReleaseEvent(state->stages[i].sent);
         mdl_free(state->stages[i].bytes);
     }
     for (size_t i = 0; i < OCL_STREAMS; i++)
         stream_release(state, &state->streams[i]);
-    if (state->streams_queue) {
+    if (state->streams_queue != NULL) {
         clFinish(state->streams_queue);
         clReleaseCommandQueue(state->streams_queue);
     }
@@ -53,7 +52,7 @@ void ocl_stages_destroy(ocl_state *state)
 static mdl_status stream_grow(ocl_state *state, ocl_stream_stage *s, size_t bytes)
 {
     cl_int code = CL_SUCCESS;
-    if (!state->streams_queue)
+    if (state->streams_queue == NULL)
         state->streams_queue = clCreateCommandQueue(state->context, state->device, 0, &code);
     OCL_TRY(code, "%s: queue of uploads", state->name);
     stream_release(state, s);
@@ -97,8 +96,7 @@ mdl_status ocl_stream(mdl_buffer *to, size_t offset, const void *from, size_t by
     return MDL_OK;
 }
 
-/* ---- uploads, downloads, copies ---------------------------------------------------------------
- */
+/* ---- uploads, downloads, copies ------------------------------------------------------------- */
 
 static mdl_status upload_piece(ocl_state *state, cl_mem to, size_t offset, const void *from,
                                size_t bytes)

@@ -20,8 +20,7 @@ OCL_OP(ocl_rms_norm_grad)
                IN(2), OUT(0), ocl_uint(mdl_shape_last(x)), ADDS(0));
 }
 
-/* ---- rotation ---------------------------------------------------------------------------------
- */
+/* ---- rotation ------------------------------------------------------------------------------- */
 
 typedef struct turns_key { /* of the table of angles */
     char name[8];
@@ -53,13 +52,13 @@ OCL_OP(ocl_rope)
     cl_mem turns;
     ocl_state *state = ocl_of(device);
     OCL_UNUSED();
-    memset(&key, 0, sizeof key); /* padding is part of a key */
+    memset(&key, 0, sizeof(key)); /* padding is part of a key */
     memcpy(key.name, "turns", 5);
     key.tokens = x->dim[1];
     key.half = width / 2;
     key.theta = call->attrs->rope.theta;
     mdl_status status = ocl_table_get(
-        state, &key, sizeof key, key.tokens * key.half * 2 * sizeof(float), fill_turns, &turns);
+        state, &key, sizeof(key), key.tokens * key.half * 2 * sizeof(float), fill_turns, &turns);
     if (status != MDL_OK) {
         state->failed = status;
         return;
@@ -70,8 +69,7 @@ OCL_OP(ocl_rope)
                ocl_float(call->attrs->rope.inverse ? -1 : 1), ADDS(0));
 }
 
-/* ---- attention --------------------------------------------------------------------------------
- */
+/* ---- attention ------------------------------------------------------------------------------ */
 
 OCL_OP(ocl_attention)
 {

@@ -110,7 +110,7 @@ static inline double ref_act_slope(mdl_act act, double x)
     }
 }
 
-/* ---- convolutions, along one axis ---- */
+/* ---- convolutions, along one axis ----------------------------------------------------------- */
 
 /* The position in x that tap `tap` of output `o` reads; false: in the padding. */
 static inline bool ref_tap_source(size_t o, size_t tap, size_t stride, size_t pad, size_t in,

@@ -11,7 +11,7 @@
 
 #include "mendel/status.h"
 
-/* ---- status -------------------------------------------------------------------------------- */
+/* ---- status --------------------------------------------------------------------------------- */
 
 /* Keep the formatted text as this thread's error detail and return `status`. */
 mdl_status mdl_fail(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
@@ -43,7 +43,7 @@ static inline size_t mdl_round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* ---- memory -------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 #define MDL_ALIGNMENT 64 /* bytes; a cache line, and an AVX-512 vector */
 
@@ -69,7 +69,7 @@ void mdl_alloc_fail_at(unsigned long nth);
 /* For allocators beside mdl_alloc: counts one, and says whether it is the one that has to fail. */
 bool mdl_alloc_fails_now(void);
 
-/* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ----------------------------------- */
+/* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ------------------------------------ */
 
 /* Four 32-bit words, a pure function of key (64 bit) and counter (128 bit: stream, index). */
 void mdl_philox(uint64_t key, uint64_t stream, uint64_t index, uint32_t out[4]);
@@ -107,7 +107,7 @@ enum mdl_stream {
     MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
 };
 
-/* ---- log ----------------------------------------------------------------------------------- */
+/* ---- log ------------------------------------------------------------------------------------ */
 
 typedef enum mdl_log_level { MDL_LOG_DEBUG, MDL_LOG_INFO, MDL_LOG_WARN } mdl_log_level;
 typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
@@ -115,7 +115,7 @@ typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
 void mdl_log_set_sink(mdl_log_fn sink, void *user);
 void mdl_log(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
 
-/* ---- text ---------------------------------------------------------------------------------- */
+/* ---- text ----------------------------------------------------------------------------------- */
 
 /* A file name is bytes; what is stored as JSON, CSV or YAML, or printed, is UTF-8.  Escaped, each
  * byte that is not part of valid UTF-8 is the four characters \xHH (upper-case hexadecimal), and a
@@ -135,7 +135,7 @@ mdl_status mdl_text_escaped(const char *text, mdl_text_form form, char **out) MD
 void mdl_text_unescape(char *text);
 bool mdl_text_is_utf8(const char *text);
 
-/* ---- files --------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 /* Open a regular file for reading; anything else (a named pipe, a device, a folder) is refused
  * without waiting for it.  The caller closes *fd, which is -1 on failure. */
@@ -183,7 +183,7 @@ mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *f
     MDL_PRINTF(4, 5) MDL_MUST_CHECK;
 #define MDL_PATH_MAX 4096
 
-/* ---- JSON ---------------------------------------------------------------------------------- */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 /* Built and read with jansson; include <jansson.h> to look into values.  All values are made here,
  * so that none is lost in silence: NULL is a value that could not be made for want of memory, every
@@ -221,7 +221,7 @@ mdl_status mdl_json_read(const char *text, size_t size, size_t flags,
 mdl_status mdl_json_read_file(const char *path, size_t limit, size_t flags,
                               struct json_t **out) MDL_MUST_CHECK;
 
-/* ---- owning a folder ----------------------------------------------------------------------- */
+/* ---- owning a folder ------------------------------------------------------------------------ */
 
 /* One owner at a time, over all processes and threads, until it is released or the process ends in
  * whatever way.  FOLDER/mendel.lock says who it is (host, process, command, since when); without
@@ -245,7 +245,7 @@ void mdl_lock_program(const char *name);
 /* Test hook: go on as on a file system without locks. */
 void mdl_lock_without(bool without);
 
-/* ---- time, machine ------------------------------------------------------------------------- */
+/* ---- time, machine -------------------------------------------------------------------------- */
 
 double mdl_time(void);        /* seconds, monotonic */
 int mdl_cpu_count(void);      /* processors this process may use, by affinity and quota; >= 1 */
@@ -269,8 +269,7 @@ void mdl_energy_open(const char *folder, mdl_energy *meter);
  * counter starts again after some 250 kJ, or an hour at 70 W), it counts too little. */
 double mdl_energy_spent(mdl_energy *meter);
 
-/* ---- code that is loaded at run time ----------------------------------------------------------
- */
+/* ---- code that is loaded at run time -------------------------------------------------------- */
 
 /* The address of `symbol` in a shared library, which stays loaded until the process ends. */
 mdl_status mdl_library_symbol(const char *path, const char *symbol, void **out) MDL_MUST_CHECK;
@@ -282,8 +281,7 @@ mdl_status mdl_module_symbol(const char *module, const char *symbol, void **out)
 mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
 #define MDL_LIBRARY_SUFFIX ".so" /* of a module, with GCC and Clang on all systems so far */
 
-/* ---- other programs ---------------------------------------------------------------------------
- */
+/* ---- other programs ------------------------------------------------------------------------- */
 
 /* Run argv (NULL at its end; the program is looked for in PATH) with `input` on its standard input;
  * its output, at most `limit` bytes, with a NUL behind it: free with mdl_free.  The program sees
@@ -293,7 +291,7 @@ mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
 mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size, size_t limit,
                         char **output, size_t *output_size) MDL_MUST_CHECK;
 
-/* ---- threads ------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 typedef struct mdl_thread mdl_thread;
 typedef struct mdl_monitor mdl_monitor; /* a mutex with one condition variable */
@@ -318,7 +316,7 @@ size_t mdl_pool_workers(const mdl_pool *pool);
 typedef mdl_status (*mdl_pool_fn)(void *user, size_t worker, size_t index);
 mdl_status mdl_pool_run(mdl_pool *pool, size_t count, mdl_pool_fn work, void *user) MDL_MUST_CHECK;
 
-/* ---- interruption -------------------------------------------------------------------------- */
+/* ---- interruption --------------------------------------------------------------------------- */
 
 /* Set by the program (Ctrl-C and other signals); long work looks at it well within a second, saves
  * what can be saved, and returns MDL_CANCELLED. */
@@ -334,7 +332,7 @@ void mdl_stop_resume(void);
 /* What takes longer than this in one piece is looked at in the middle. */
 #define MDL_STOP_SECONDS 0.25
 
-/* ---- communicator -------------------------------------------------------------------------- */
+/* ---- communicator --------------------------------------------------------------------------- */
 
 /* What the trainer and the merger need of a group of processes.  The single-process one is the
  * default: size 1, rank 0, every operation the identity. */

@@ -144,8 +144,9 @@ static int limit_of_line(const char *root, char *line, const hierarchy h[2], int
     field[0] = strtok_r(line, " ", &save);
     for (size_t i = 1; i < 5; i++)
         field[i] = field[i - 1] != NULL ? strtok_r(NULL, " ", &save) : NULL;
-    char *type = strtok_r(rest + 3, " ", &save), *source = type ? strtok_r(NULL, " ", &save) : NULL;
-    char *options = source ? strtok_r(NULL, " ", &save) : NULL;
+    char *type = strtok_r(rest + 3, " ", &save),
+         *source = type != NULL ? strtok_r(NULL, " ", &save) : NULL;
+    char *options = source != NULL ? strtok_r(NULL, " ", &save) : NULL;
     if (field[4] == NULL || options == NULL)
         return count;
     decode_octal(field[3]);

@@ -43,7 +43,7 @@ unsigned mdl_standard_descriptors(void)
     return were_open;
 }
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 enum { READ_PIECE = 1 << 24 }; /* bytes between looks at a stop request */
 
@@ -149,7 +149,7 @@ mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *si
     return status;
 }
 
-/* ---- atomic files -------------------------------------------------------------------------- */
+/* ---- atomic files --------------------------------------------------------------------------- */
 
 /* The temporary name is fixed, so that a process that was killed leaves at most one file, which the
  * next one reuses; a lock on it keeps two live writers apart.  What is not a regular file (a pipe,
@@ -351,7 +351,7 @@ mdl_status mdl_file_write(const char *path, const void *data, size_t size)
     return mdl_atomic_commit(file);
 }
 
-/* ---- files that grow ------------------------------------------------------------------------- */
+/* ---- files that grow ------------------------------------------------------------------------ */
 
 mdl_status mdl_append_open(const char *path, FILE **out)
 {
@@ -372,7 +372,7 @@ mdl_status mdl_append_flush(FILE *file, const char *path)
     return MDL_OK;
 }
 
-/* ---- folders and paths --------------------------------------------------------------------- */
+/* ---- folders and paths ---------------------------------------------------------------------- */
 
 bool mdl_file_exists(const char *path)
 {

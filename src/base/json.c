@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "base/json_internal.h"
 
-/* ---- values ---------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 /* `text` or, where it needs escapes, its escaped copy, which *copy owns; NULL: out of memory. */
 static const char *as_utf8(const char *text, char **copy)
@@ -72,7 +72,7 @@ void mdl_json_update(json_t **object, json_t *other)
     json_decref(other);
 }
 
-/* ---- from a format --------------------------------------------------------------------------- */
+/* ---- from a format -------------------------------------------------------------------------- */
 
 typedef struct packer {
     const char *at; /* what is left of the format */
@@ -148,7 +148,7 @@ json_t *mdl_json_pack(const char *format, ...)
     return value;
 }
 
-/* ---- printing -------------------------------------------------------------------------------- */
+/* ---- printing ------------------------------------------------------------------------------- */
 
 typedef struct text_buffer {
     char *text;
@@ -200,7 +200,7 @@ mdl_status mdl_json_write(const char *path, const json_t *json, size_t flags)
     return status;
 }
 
-/* ---- lines that are printed by format -------------------------------------------------------- */
+/* ---- lines that are printed by format ------------------------------------------------------- */
 
 const char *mdl_json_number(double value, char text[MDL_JSON_NUMBER])
 {

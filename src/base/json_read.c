@@ -13,7 +13,7 @@
 #include "base/base.h"
 #include "base/json_internal.h"
 
-/* ---- a set of addresses: a hash table with linear probing, at most half full ----------------- */
+/* ---- a set of addresses: a hash table with linear probing, at most half full ---------------- */
 
 typedef struct address_set {
     void **slot; /* NULL: empty */
@@ -70,7 +70,7 @@ static void drop(address_set *set, const void *address)
     set->used--;
 }
 
-/* ---- allocation ------------------------------------------------------------------------------ */
+/* ---- allocation ----------------------------------------------------------------------------- */
 
 typedef struct reading {
     address_set blocks; /* that jansson has allocated and not freed */
@@ -112,7 +112,7 @@ void mdl__json_prepare(void)
     }
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static json_t *load(reading *r, const char *text, size_t size, size_t flags, json_error_t *error)
 {

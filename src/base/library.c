@@ -63,9 +63,9 @@ mdl_status mdl_module_path(const char *module, char path[MDL_PATH_MAX])
 {
     char folder[MDL_PATH_MAX];
     const char *given = getenv("MENDEL_BACKENDS");
-    if (given && given[0] != '\0')
+    if (given != NULL && given[0] != '\0')
         return module_in(given, module, path);
-    if (mdl_program_folder(folder, sizeof folder) == MDL_OK &&
+    if (mdl_program_folder(folder, sizeof(folder)) == MDL_OK &&
         module_in(folder, module, path) == MDL_OK)
         return MDL_OK;
     return module_in(MDL_BACKEND_FOLDER, module, path);

@@ -33,7 +33,7 @@ void mdl_lock_without(bool without)
     without_locks = without;
 }
 
-/* ---- locks of the system --------------------------------------------------------------------- */
+/* ---- locks of the system -------------------------------------------------------------------- */
 
 typedef enum outcome { TAKEN, HELD, NO_LOCKS } outcome;
 
@@ -79,7 +79,7 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
     struct stat info;
     mdl__lock_owner who;
     text[0] = '\0';
-    if (mdl_path(path, sizeof path, folder, LOCK_LEAF) != MDL_OK)
+    if (mdl_path(path, sizeof(path), folder, LOCK_LEAF) != MDL_OK)
         return false;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
@@ -97,13 +97,13 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
     return held;
 }
 
-/* ---- taking ---------------------------------------------------------------------------------- */
+/* ---- taking --------------------------------------------------------------------------------- */
 
 static mdl_status fail_held(const mdl_lock *lock, const mdl__lock_owner *who, bool by_file)
 {
     char text[MDL_HOLDER_SIZE];
     int folder = (int)(strlen(lock->path) - strlen("/" LOCK_LEAF));
-    mdl__lock_describe(who, text, sizeof text);
+    mdl__lock_describe(who, text, sizeof(text));
     return mdl_fail(MDL_IO, "%.*s is in use by %s; %s%s", folder, lock->path, text,
                     by_file ? "its file system has no locks: where that process runs no more, "
                               "remove "
@@ -123,7 +123,7 @@ static mdl_status drop_stale(const mdl_lock *lock, int fd)
 {
     char aside[MDL_PATH_MAX];
     struct stat ours, moved;
-    MDL_TRY(mdl_path(aside, sizeof aside, "", "%s.%lld", lock->path, (long long)getpid()));
+    MDL_TRY(mdl_path(aside, sizeof(aside), "", "%s.%lld", lock->path, (long long)getpid()));
     if (rename(lock->path, aside) != 0)
         return errno == ENOENT ? MDL_OK : fail_open(lock->path, errno);
     bool stale = fstat(fd, &ours) == 0 && stat(aside, &moved) == 0 && ours.st_ino == moved.st_ino;
@@ -197,7 +197,7 @@ static size_t missing_part(const char *folder)
 {
     char part[MDL_PATH_MAX];
     size_t length = strlen(folder);
-    for (size_t i = 1; i <= length && i < sizeof part; i++) {
+    for (size_t i = 1; i <= length && i < sizeof(part); i++) {
         if (i < length && folder[i] != '/')
             continue;
         memcpy(part, folder, i);
@@ -228,7 +228,7 @@ mdl_status mdl_lock_take(const char *folder, mdl_lock **out)
     MDL_TRY(MDL_NEW(1, "lock of a folder", &lock));
     lock->fd = -1;
     lock->made = missing_part(folder);
-    mdl_status status = mdl_path(lock->path, sizeof lock->path, folder, LOCK_LEAF);
+    mdl_status status = mdl_path(lock->path, sizeof(lock->path), folder, LOCK_LEAF);
     if (status == MDL_OK)
         status = mdl_make_folders(folder);
     if (status == MDL_OK && (status = take(lock)) != MDL_OK)
@@ -272,7 +272,7 @@ mdl_status mdl_lock_take_new(const char *base, char *folder, size_t size, mdl_lo
             (*out)->made = made > 0 && made < strlen(base) ? made : length;
             return MDL_OK;
         }
-        if (!mdl_lock_holder(folder, holder, sizeof holder)) /* else somebody was quicker */
+        if (!mdl_lock_holder(folder, holder, sizeof(holder))) /* else somebody was quicker */
             return status;
     }
 }

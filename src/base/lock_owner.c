@@ -23,9 +23,9 @@ void mdl_lock_program(const char *name)
 static unsigned long long start_of(long long pid)
 {
     char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%lld/stat", pid);
+    snprintf(path, sizeof(path), "/proc/%lld/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
     if (fd >= 0)
         close(fd);
     if (size <= 0)
@@ -51,9 +51,9 @@ void mdl__lock_write(int fd)
     time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc) != NULL)
-        strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &utc);
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &utc);
     own_host(host);
-    int length = snprintf(text, sizeof text,
+    int length = snprintf(text, sizeof(text),
                           LOCK_HEADER "\nhost %s\npid %lld\nstart %llu\nsince %s\ncommand %.60s\n",
                           host, (long long)getpid(), start_of((long long)getpid()), since, program);
     if (length > 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) != length)
@@ -74,18 +74,18 @@ bool mdl__lock_read(int fd, mdl__lock_owner *who)
 {
     char text[RECORD_SIZE], number[32];
     *who = (mdl__lock_owner){0};
-    ssize_t size = pread(fd, text, sizeof text - 1, 0);
+    ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
     if (size <= 0)
         return size == 0;
     text[size] = '\0';
     if (strncmp(text, LOCK_HEADER, strlen(LOCK_HEADER)) != 0)
         return false;
-    field(text, "\nhost ", who->host, sizeof who->host);
-    field(text, "\nsince ", who->since, sizeof who->since);
-    field(text, "\ncommand ", who->command, sizeof who->command);
-    field(text, "\npid ", number, sizeof number);
+    field(text, "\nhost ", who->host, sizeof(who->host));
+    field(text, "\nsince ", who->since, sizeof(who->since));
+    field(text, "\ncommand ", who->command, sizeof(who->command));
+    field(text, "\npid ", number, sizeof(number));
     who->pid = strtoll(number, NULL, 10);
-    field(text, "\nstart ", number, sizeof number);
+    field(text, "\nstart ", number, sizeof(number));
     who->start = strtoull(number, NULL, 10);
     return true;
 }

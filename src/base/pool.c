@@ -37,7 +37,7 @@ static void take(mdl_pool *pool, size_t worker)
         if (status != MDL_OK && index < pool->failed) {
             pool->failed = index;
             pool->status = status;
-            snprintf(pool->detail, sizeof pool->detail, "%s", mdl_error_detail());
+            snprintf(pool->detail, sizeof(pool->detail), "%s", mdl_error_detail());
         }
     }
     mdl_monitor_unlock(pool->monitor);
@@ -89,9 +89,9 @@ mdl_status mdl_pool_create(size_t workers, mdl_pool **out)
 
 void mdl_pool_destroy(mdl_pool *pool)
 {
-    if (!pool)
+    if (pool == NULL)
         return;
-    if (pool->monitor) {
+    if (pool->monitor != NULL) {
         mdl_monitor_lock(pool->monitor);
         pool->leave = true;
         mdl_monitor_notify(pool->monitor);

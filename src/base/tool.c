@@ -14,8 +14,7 @@
 
 enum { CHILD_SECONDS = 60 };
 
-/* ---- environment ------------------------------------------------------------------------------
- */
+/* ---- environment ---------------------------------------------------------------------------- */
 
 /* What a child's user could have set up (start files, fonts, locale, terminals) stays out, so that
  * what it draws is the same for everybody. */
@@ -52,8 +51,7 @@ static void environment_free(environment *e)
         mdl_free(e->made[i]);
 }
 
-/* ---- the child --------------------------------------------------------------------------------
- */
+/* ---- the child ------------------------------------------------------------------------------ */
 
 /* All of a stream into *out, with a NUL behind it; at most `limit` bytes. */
 static mdl_status read_all(FILE *file, size_t limit, char **out, size_t *size)
@@ -194,8 +192,8 @@ mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size,
     FILE *files[3] = {nameless(), nameless(), nameless()};
     pid_t child = 0;
     mdl_status status = MDL_OK;
-    if (!files[0] || !files[1] || !files[2] || fwrite(input, 1, size, files[0]) != size ||
-        fflush(files[0]) != 0)
+    if (files[0] == NULL || files[1] == NULL || files[2] == NULL ||
+        fwrite(input, 1, size, files[0]) != size || fflush(files[0]) != 0)
         status =
             mdl_fail(MDL_IO, "cannot write a temporary file for %s: %s", argv[0], strerror(errno));
     if (status == MDL_OK) {
@@ -209,7 +207,7 @@ mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size,
         status = read_all(files[1], limit, output, output_size);
     }
     for (size_t i = 0; i < 3; i++)
-        if (files[i])
+        if (files[i] != NULL)
             fclose(files[i]);
     if (status != MDL_OK) {
         mdl_free(*output);

@@ -6,7 +6,7 @@
 
 #include "graph/graph.h"
 
-/* ---- safetensors ----------------------------------------------------------------------------- */
+/* ---- safetensors ---------------------------------------------------------------------------- */
 
 /* Element types of files; weights may have the first four (we write F32, F64, I64, I32, U8). */
 typedef enum mdl_file_type {
@@ -63,7 +63,7 @@ mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensor
                                  const char *const *keys, const char *const *values,
                                  size_t n_metadata) MDL_MUST_CHECK;
 
-/* ---- weights of a model -------------------------------------------------------------------- */
+/* ---- weights of a model --------------------------------------------------------------------- */
 
 /* Weights on a device: the parameter arena and the buffer arena of a graph.  Owned. */
 typedef struct mdl_weights {
@@ -104,7 +104,7 @@ mdl_status mdl_weights_check(const mdl_graph *graph, const mdl_weights *weights,
 mdl_status mdl_arena_save(const char *path, const mdl_graph *graph,
                           const mdl_buffer *params_like) MDL_MUST_CHECK;
 
-/* ---- resume state ---------------------------------------------------------------------------- */
+/* ---- resume state --------------------------------------------------------------------------- */
 
 /* A bag of named byte blocks in one file, with a sha256 over all of it: enough to continue
  * bit-identically.  Written atomically. */

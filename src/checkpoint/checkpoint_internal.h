@@ -22,8 +22,7 @@ int mdl__file_dims(const mdl_param *param, size_t dim[8]);
 void mdl__layout_to_file(const mdl_param *param, const double *ours, double *file);
 void mdl__layout_from_file(const mdl_param *param, const double *file, double *ours);
 
-/* ---- values that cannot be computed with -------------------------------------------------------
- */
+/* ---- values that cannot be computed with ---------------------------------------------------- */
 
 typedef struct mdl__unsound { /* those of one model */
     size_t count;

@@ -49,7 +49,7 @@ const char *mdl__dims_text(int rank, const size_t *dim, char *text)
     return text;
 }
 
-/* ---- values ---------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 static float float_of_bits(uint32_t bits)
 {

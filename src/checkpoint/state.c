@@ -25,7 +25,7 @@ mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65])
     return MDL_OK;
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 struct mdl_state_writer {
     mdl_atomic_file *file;
@@ -130,7 +130,7 @@ void mdl_state_abort(mdl_state_writer *state)
     writer_free(state);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 typedef struct state_block { /* name and data lie in the file's memory */
     const char *name;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- arenas ---------------------------------------------------------------------------------- */
+/* ---- arenas --------------------------------------------------------------------------------- */
 
 /* At least one element, so that a model without buffers has an arena all the same. */
 static size_t arena_bytes(size_t elements, const mdl_device *device)
@@ -48,7 +48,7 @@ static mdl_view arena_view(mdl_buffer *buffer)
     return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(arena_count(buffer)));
 }
 
-/* ---- saving ---------------------------------------------------------------------------------- */
+/* ---- saving --------------------------------------------------------------------------------- */
 
 /* What is being gathered for one file. */
 typedef struct gather {
@@ -228,7 +228,7 @@ mdl_status mdl_arena_save(const char *path, const mdl_graph *graph, const mdl_bu
     return status;
 }
 
-/* ---- loading --------------------------------------------------------------------------------- */
+/* ---- loading -------------------------------------------------------------------------------- */
 
 /* A list of names for the error text: the first few, and how many there are. */
 enum { LISTED = 4 };

@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 
-/* ---- parsing ------------------------------------------------------------------------------- */
+/* ---- parsing -------------------------------------------------------------------------------- */
 
 static const cli_option *find_option(const cli_command *command, const char *name, size_t length)
 {
@@ -123,7 +123,7 @@ mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const cha
     return MDL_OK;
 }
 
-/* ---- configuration ------------------------------------------------------------------------- */
+/* ---- configuration -------------------------------------------------------------------------- */
 
 /* Options that stand for a key. */
 static const struct {

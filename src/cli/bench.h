@@ -27,7 +27,7 @@ typedef struct bench_work { /* one thing that is measured */
 /* The i-th of what the options ask for; false behind the last. */
 bool bench_work_at(const bench *b, size_t i, bench_work *out);
 
-/* ---- one step (bench_step.c) ----------------------------------------------------------------- */
+/* ---- one step (bench_step.c) ---------------------------------------------------------------- */
 
 typedef struct bench_step { /* a step with all that it needs to run */
     cli_step step;
@@ -51,8 +51,7 @@ mdl_status bench_step_feed(bench_step *t);
 /* Forward; for training also backward and AdamW, and the loss is read as training does. */
 mdl_status bench_step_run(bench_step *t);
 
-/* ---- what the device is given (bench_profile.c) ------------------------------------------------
- */
+/* ---- what the device is given (bench_profile.c) --------------------------------------------- */
 
 typedef struct bench_profile {        /* of one step, with its batch */
     double calls, launches, up, down; /* up, down: bytes */
@@ -62,14 +61,12 @@ typedef struct bench_profile {        /* of one step, with its batch */
 /* Run b->repeat steps and as many with the device's own times. */
 mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out);
 
-/* ---- which variants are fastest (bench_tune.c) -------------------------------------------------
- */
+/* ---- which variants are fastest (bench_tune.c) ---------------------------------------------- */
 
 /* Measure all variants of all calls, print them, write the machine's table. */
 mdl_status bench_tune(bench *b);
 
-/* ---- what the machine can do (bench_roofline.c) ------------------------------------------------
- */
+/* ---- what the machine can do (bench_roofline.c) --------------------------------------------- */
 
 typedef struct bench_roofline { /* a second each */
     double flops;               /* of a product in the caches */
@@ -81,8 +78,7 @@ mdl_status bench_roofline_take(mdl_device *device, bench_roofline *out);
  * it is their bandwidth that bounds. */
 double bench_roofline_seconds(const bench_roofline *r, double flops, double bytes);
 
-/* ---- where the time goes (bench_ops.c) ---------------------------------------------------------
- */
+/* ---- where the time goes (bench_ops.c) ------------------------------------------------------ */
 
 /* Run b->repeat steps with times, print the table with each line's distance to the roofline. */
 mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,

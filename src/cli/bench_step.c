@@ -28,7 +28,7 @@ mdl_status bench_step_feed(bench_step *t)
 {
     mdl_view images = mdl_run_view(t->run, t->step.io.images);
     MDL_TRY(mdl_view_upload_f32(&images, t->images, mdl_shape_count(&images.shape)));
-    if (!t->labels)
+    if (t->labels == NULL)
         return MDL_OK;
     mdl_view labels = mdl_run_view(t->run, t->step.io.labels);
     return mdl_view_upload_i32(&labels, t->labels, mdl_shape_count(&labels.shape));

@@ -69,10 +69,10 @@ static mdl_status list_calls(tuner *t, const mdl_plan *plan, size_t work)
         const mdl_call *call = mdl_plan_step(plan, i);
         char name[MDL_TUNING_TEXT];
         const char *variant;
-        if (!call->kernel->variant || !call->kernel->variant(t->b->device, call, 1))
+        if (call->kernel->variant == NULL || call->kernel->variant(t->b->device, call, 1) == NULL)
             continue;
         tuned *c = find(t, mdl_tuning_name(call, name));
-        if (c) {
+        if (c != NULL) {
             note_place(c, call, work);
             continue;
         }
@@ -90,7 +90,7 @@ static mdl_status list_calls(tuner *t, const mdl_plan *plan, size_t work)
             if ((variant = call->kernel->variant(t->b->device, call, v)) == NULL)
                 break;
             snprintf(c->variants[v], sizeof(c->variants[v]), "%s", variant);
-            if (parameters && strcmp(variant, parameters->variant) == 0)
+            if (parameters != NULL && strcmp(variant, parameters->variant) == 0)
                 c->library = (size_t)v;
         }
         t->most = mdl_max_size(t->most, c->n);
@@ -136,7 +136,7 @@ static void note_times(tuner *t, const mdl_plan *plan, double *times, size_t rep
             char name[MDL_TUNING_TEXT];
             double of_call[64];
             const mdl_call *call = mdl_plan_step(plan, i);
-            if (!call->kernel->variant || strcmp(mdl_tuning_name(call, name), c->name) != 0)
+            if (call->kernel->variant == NULL || strcmp(mdl_tuning_name(call, name), c->name) != 0)
                 continue;
             for (size_t r = 0; r < repeat; r++)
                 of_call[r] = times[r * steps + i];
@@ -225,15 +225,14 @@ static mdl_status measure_all(tuner *t)
     return MDL_OK;
 }
 
-/* ---- parameters of a library ------------------------------------------------------------------
- */
+/* ---- parameters of a library ---------------------------------------------------------------- */
 
 static void list_sets(tuner *t)
 {
     const mdl_parameters *parameters = t->b->device->backend->parameters;
     const char *set;
     t->n_sets = 1;
-    for (int i = 1; parameters && t->n_sets < MAX_SETS; i++) {
+    for (int i = 1; parameters != NULL && t->n_sets < MAX_SETS; i++) {
         if ((set = parameters->candidate(t->b->device, i)) == NULL)
             break;
         t->sets[t->n_sets++] = set;
@@ -314,8 +313,7 @@ static mdl_status choose_set(tuner *t)
     return MDL_OK;
 }
 
-/* ---- whole steps ------------------------------------------------------------------------------
- */
+/* ---- whole steps ---------------------------------------------------------------------------- */
 
 /* Whether the table has the call where it takes `which`. */
 static bool chosen(const tuner *t, const tuned *c, choices which)
@@ -457,7 +455,7 @@ mdl_status bench_tune(bench *b)
 {
     tuner t = {.b = b};
     mdl_tuning *tuning = NULL;
-    if (!b->device->backend->identify)
+    if (b->device->backend->identify == NULL)
         return mdl_fail(MDL_UNSUPPORTED, "backend %s has one kernel for each call: nothing to tune",
                         b->device->backend->name);
     list_sets(&t);

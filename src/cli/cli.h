@@ -7,7 +7,7 @@
 
 #include "experiment/experiment.h"
 
-/* ---- exit codes ------------------------------------------------------------------------------ */
+/* ---- exit codes ----------------------------------------------------------------------------- */
 
 #define CLI_EXIT_LIST(X)                                                                           \
     X(OK, 0, "success")                                                                            \
@@ -25,8 +25,7 @@ enum cli_exit {
 };
 int cli_exit_code(mdl_status status);
 
-/* ---- the process --------------------------------------------------------------------------------
- */
+/* ---- the process ---------------------------------------------------------------------------- */
 
 /* Descriptors and signals, before anything else: the first signal that asks for an end is answered
  * on the standard error and makes mdl_stop_requested true. */
@@ -36,8 +35,7 @@ mdl_status cli_flush(void);
 /* Whether that is so because the reader of a pipe has gone, which is no failure of ours. */
 bool cli_nobody_reads(void);
 
-/* ---- commands and options ---------------------------------------------------------------------
- */
+/* ---- commands and options ------------------------------------------------------------------- */
 
 typedef struct cli_option {
     const char *name;  /* "--config" */
@@ -109,8 +107,7 @@ mdl_status cli_number(const cli_args *args, const char *name, size_t least, size
 /* Fail unless there are at least `least` and at most `most` positional arguments. */
 mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const char *what);
 
-/* ---- configuration ------------------------------------------------------------------------------
- */
+/* ---- configuration -------------------------------------------------------------------------- */
 
 /* The configuration of a command: defaults, then --config, then what `checkpoint` (may be NULL)
  * carries, then --set, --data and the other options; checked. */
@@ -125,8 +122,7 @@ bool cli_find_gpu(char *text, size_t size);
 /* --method of the commands that align: weights where nothing is said. */
 mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
 
-/* ---- output
- * ---------------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------- */
 
 /* printf of text that has names in it: they cannot send a terminal commands, since all that is not
  * plain text is shown as \xHH, but for the ends of lines. */
@@ -162,8 +158,7 @@ const char *cli_bytes(double bytes, char *text, size_t size);
 /* The current bar's view, so that a log line does not run into it. */
 void cli_install_log(cli_view *view);
 
-/* ---- where results go ------------------------------------------------------------------------
- */
+/* ---- where results go ----------------------------------------------------------------------- */
 
 typedef struct cli_inputs { /* what a command reads, all borrowed */
     const cli_args *args;   /* its checkpoints, --config, --trunk */
@@ -208,8 +203,7 @@ mdl_status cli_check_output(const char *out, const cli_inputs *inputs);
 struct json_t;
 mdl_status cli_print_json(struct json_t *json, bool indent);
 
-/* ---- a training or inference step by itself (plan, bench)
- * ------------------------------------------ */
+/* ---- a training or inference step by itself (plan, bench) ----------------------------------- */
 
 typedef struct cli_step {
     mdl_device *device; /* borrowed */

@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* "runs/<name of the configuration without its ending>", or runs/<otherwise>.  What begins with a
  * digit is no ending: lr0.1 and lr0.01 are two names. */
@@ -50,7 +50,7 @@ static mdl_status find_newest(cli_run *run, const mdl_config *config)
     char parent[MDL_PATH_MAX], path[MDL_PATH_MAX], first[512];
     unsigned long newest = 0;
     mdl_status status = MDL_OK;
-    MDL_TRY(mdl_path(parent, sizeof parent, "", "%.*s", (int)(leaf - 1 - run->out), run->out));
+    MDL_TRY(mdl_path(parent, sizeof(parent), "", "%.*s", (int)(leaf - 1 - run->out), run->out));
     DIR *list = opendir(parent);
     for (struct dirent *e; list != NULL && status == MDL_OK && (e = readdir(list)) != NULL;) {
         unsigned long number = number_of(e->d_name, leaf);
@@ -58,11 +58,11 @@ static mdl_status find_newest(cli_run *run, const mdl_config *config)
         bool differs = false;
         if (number <= newest)
             continue;
-        status = mdl_path(path, sizeof path, parent, "%s", e->d_name);
+        status = mdl_path(path, sizeof(path), parent, "%s", e->d_name);
         if (status == MDL_OK)
             status = mdl_run_kinds(path, &kinds);
         if (status == MDL_OK && config != NULL)
-            status = mdl_run_differs(path, config, &differs, first, sizeof first);
+            status = mdl_run_differs(path, config, &differs, first, sizeof(first));
         if (status == MDL_OK && (kinds & run->kind) != 0 && !differs)
             newest = number;
     }
@@ -70,8 +70,8 @@ static mdl_status find_newest(cli_run *run, const mdl_config *config)
         closedir(list);
     MDL_TRY(status);
     run->numbered = newest == 0;
-    memcpy(path, run->out, sizeof path);
-    return newest > 1 ? mdl_path(run->out, sizeof run->out, "", "%s-%lu", path, newest) : MDL_OK;
+    memcpy(path, run->out, sizeof(path));
+    return newest > 1 ? mdl_path(run->out, sizeof(run->out), "", "%s-%lu", path, newest) : MDL_OK;
 }
 
 mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *otherwise,
@@ -101,7 +101,7 @@ mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *oth
     return goes_on ? find_newest(run, config) : MDL_OK;
 }
 
-/* ---- inputs ---------------------------------------------------------------------------------- */
+/* ---- inputs --------------------------------------------------------------------------------- */
 
 static bool is_plain(const char *path)
 {
@@ -129,7 +129,7 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
     unsigned kinds = run->kind | run->removed;
     char path[MDL_PATH_MAX];
     size_t length = strlen(whole);
-    MDL_TRY(mdl_run_resolve(input, path, sizeof path));
+    MDL_TRY(mdl_run_resolve(input, path, sizeof(path)));
     const char *inside =
         strncmp(path, whole, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
     bool own = (run->goes_on || run->resume) && inside != NULL &&
@@ -138,7 +138,7 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
     DIR *list = !hit && !own ? opendir(whole) : NULL; /* under other names: links */
     for (struct dirent *e; list != NULL && !hit && (e = readdir(list)) != NULL;)
         hit = mdl_run_writes(kinds, e->d_name) &&
-              mdl_path(path, sizeof path, whole, "%s", e->d_name) == MDL_OK && is_plain(path) &&
+              mdl_path(path, sizeof(path), whole, "%s", e->d_name) == MDL_OK && is_plain(path) &&
               mdl_same_file(path, input);
     if (list != NULL)
         closedir(list);
@@ -149,7 +149,7 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
                : MDL_OK;
 }
 
-/* ---- the folder of a run --------------------------------------------------------------------- */
+/* ---- the folder of a run -------------------------------------------------------------------- */
 
 /* Whether the run may come into the folder as it is now; sets goes_on and removed. */
 static mdl_status check_folder(cli_run *run, const char *whole)
@@ -192,14 +192,14 @@ static mdl_status check_inputs(const cli_run *run, const char *whole, const cli_
 mdl_status cli_run_claim(cli_run *run, const cli_inputs *in)
 {
     char whole[MDL_PATH_MAX], holder[MDL_HOLDER_SIZE];
-    MDL_TRY(mdl_run_resolve(run->out, whole, sizeof whole));
+    MDL_TRY(mdl_run_resolve(run->out, whole, sizeof(whole)));
     if (run->numbered) {
         char base[MDL_PATH_MAX];
         MDL_TRY(check_inputs(run, whole, in));
-        memcpy(base, run->out, sizeof base);
-        return mdl_lock_take_new(base, run->out, sizeof run->out, &run->lock);
+        memcpy(base, run->out, sizeof(base));
+        return mdl_lock_take_new(base, run->out, sizeof(run->out), &run->lock);
     }
-    if (mdl_lock_holder(whole, holder, sizeof holder))
+    if (mdl_lock_holder(whole, holder, sizeof(holder)))
         return mdl_fail(MDL_IO,
                         "%s is in use by %s; nothing was changed: wait until it has ended, or "
                         "choose another folder",
@@ -230,7 +230,7 @@ void cli_run_close(cli_run *run)
     run->lock = NULL;
 }
 
-/* ---- single files ---------------------------------------------------------------------------- */
+/* ---- single files --------------------------------------------------------------------------- */
 
 mdl_status cli_check_output(const char *out, const cli_inputs *in)
 {

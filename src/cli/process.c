@@ -10,8 +10,7 @@
 
 #include "cli/cli.h"
 
-/* ---- signals ----------------------------------------------------------------------------------
- */
+/* ---- signals -------------------------------------------------------------------------------- */
 
 /* These ask for an end: the first saves what can be saved and stops.  Schedulers send the last
  * three as warnings, a terminal that goes away sends SIGHUP. */
@@ -100,8 +99,7 @@ void cli_prepare_process(void)
     catch_signals();
 }
 
-/* ---- the standard output ----------------------------------------------------------------------
- */
+/* ---- the standard output -------------------------------------------------------------------- */
 
 static bool nobody_reads; /* cli_flush found the reader gone */
 

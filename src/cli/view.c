@@ -164,8 +164,7 @@ const char *cli_bytes(double bytes, char *text, size_t size)
     return text;
 }
 
-/* ---- training ----------------------------------------------------------------------------------
- */
+/* ---- training ------------------------------------------------------------------------------- */
 
 static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
                        uint64_t batches, double loss, double top1, double images_per_second,
@@ -208,8 +207,7 @@ mdl_train_events cli_train_events(cli_view *view)
         .step = train_step, .epoch = train_epoch, .message = message, .user = view};
 }
 
-/* ---- merging, downloading, the log --------------------------------------------------------------
- */
+/* ---- merging, downloading, the log ---------------------------------------------------------- */
 
 void cli_merge_progress(void *user, const mdl_merge_progress *p)
 {

@@ -3,8 +3,7 @@
  * position); no state, no allocation. */
 #include "data/internal.h"
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 static void fill_values(const mdl_data *data, struct mdl__prepare *prepare)
 {
@@ -60,8 +59,7 @@ void mdl__prepare_destroy(struct mdl__prepare *prepare)
     mdl_free(prepare);
 }
 
-/* ---- draws ------------------------------------------------------------------------------------
- */
+/* ---- draws ---------------------------------------------------------------------------------- */
 
 /* What is done to one image. */
 typedef struct image_change {
@@ -128,8 +126,7 @@ static image_change draw_change(const mdl_data *data, const mdl_loader_options *
     return change;
 }
 
-/* ---- pixels -----------------------------------------------------------------------------------
- */
+/* ---- pixels --------------------------------------------------------------------------------- */
 
 /* An image and how it is shown. */
 typedef struct image_source {

@@ -9,8 +9,7 @@
 
 enum { TEXT_LIMIT = 1 << 24 }; /* bytes of a list in a checkpoint, whose header is read whole */
 
-/* ---- messages ---------------------------------------------------------------------------------
- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 enum { NAMED = 6 }; /* names in a message */
 
@@ -34,8 +33,7 @@ static const char *message(naming *n)
     return n->text;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------
- */
+/* ---- lists ---------------------------------------------------------------------------------- */
 
 typedef struct name_place { /* a name and its number in its list */
     const char *name;
@@ -168,8 +166,7 @@ mdl_status mdl_classes_text(const mdl_data *data, char **out)
     return status;
 }
 
-/* ---- a data set's own names -------------------------------------------------------------------
- */
+/* ---- a data set's own names ----------------------------------------------------------------- */
 
 /* How many images each class has in a set. */
 static mdl_status count_images(const mdl_dataset *set, size_t classes, size_t **counts)
@@ -226,8 +223,7 @@ mdl_status mdl__classes_take(mdl_data *data)
     return say_empty(data, data->test, "test");
 }
 
-/* ---- matching ---------------------------------------------------------------------------------
- */
+/* ---- matching ------------------------------------------------------------------------------- */
 
 static void renumber(mdl_dataset *set, const size_t *number, size_t classes)
 {

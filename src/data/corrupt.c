@@ -104,7 +104,7 @@ mdl_status mdl_corrupt(mdl_corruptor *c, size_t kind, size_t severity, uint64_t 
     return MDL_OK;
 }
 
-/* ---- tools ----------------------------------------------------------------------------------- */
+/* ---- tools ---------------------------------------------------------------------------------- */
 
 double mdl__between(mdl_corruptor *c, double low, double high)
 {
@@ -169,7 +169,7 @@ void mdl__gaussian(mdl_corruptor *c, double *image, size_t channels, double sigm
         blur_line(image + x, c->height, row, weight, reach, c->map);
 }
 
-/* ---- noise ----------------------------------------------------------------------------------- */
+/* ---- noise ---------------------------------------------------------------------------------- */
 
 mdl_status mdl__gaussian_noise(mdl_corruptor *c, size_t severity)
 {

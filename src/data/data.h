@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 
-/* ---- datasets -------------------------------------------------------------------------------- */
+/* ---- datasets ------------------------------------------------------------------------------- */
 
 typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_FITNESS, MDL_SPLIT_TEST } mdl_split;
 
@@ -104,8 +104,7 @@ const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split); /* NULL:
 /* Labels of a split in its order, count[split] of them, into labels. */
 void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
 
-/* ---- names of classes -------------------------------------------------------------------------
- */
+/* ---- names of classes ----------------------------------------------------------------------- */
 
 /* The names as a checkpoint carries them: a JSON list, what is not UTF-8 escaped (mdl_text_escape).
  * *out is NULL where the data has none; free it with mdl_free. */
@@ -162,8 +161,7 @@ void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, 
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
                      uint32_t *order);
 
-/* ---- other images of a split ------------------------------------------------------------------
- */
+/* ---- other images of a split ---------------------------------------------------------------- */
 
 /* Change one image in place: [height, width, channels] as the model sees it, values 0 .. 1 of full
  * intensity.  position: of the image in its split. */
@@ -186,8 +184,7 @@ void mdl_corruptor_destroy(mdl_corruptor *corruptor); /* NULL is allowed */
 mdl_status mdl_corrupt(mdl_corruptor *corruptor, size_t kind, size_t severity, uint64_t seed,
                        uint32_t image, double *pixels) MDL_MUST_CHECK;
 
-/* ---- download ---------------------------------------------------------------------------------
- */
+/* ---- download ------------------------------------------------------------------------------- */
 
 typedef struct mdl_fetch_options {
     const char *url; /* NULL: the published address; https, http or file, which no redirect can

@@ -67,8 +67,7 @@ typedef struct fetch_job {
     char bad[MDL_PATH_MAX];     /* and where a complete file with other sums goes */
 } fetch_job;
 
-/* ---- transfer ---------------------------------------------------------------------------------
- */
+/* ---- transfer ------------------------------------------------------------------------------- */
 
 typedef struct transfer {
     const fetch_job *job;
@@ -229,8 +228,7 @@ static mdl_status download(const fetch_job *job, uint64_t start, bool *unusable)
     return code == CURLE_OK ? MDL_OK : fail_transfer(&now, code, error);
 }
 
-/* ---- archive ----------------------------------------------------------------------------------
- */
+/* ---- archive -------------------------------------------------------------------------------- */
 
 static mdl_status move(const char *from, const char *to)
 {

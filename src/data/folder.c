@@ -13,8 +13,7 @@
 
 enum { CHANNELS = 3, MAX_CLASSES = 100000, TEST_PART = 5 };
 
-/* ---- listing ----------------------------------------------------------------------------------
- */
+/* ---- listing -------------------------------------------------------------------------------- */
 
 typedef struct name_list {
     char **names;
@@ -102,8 +101,7 @@ static mdl_status list_folder(const char *path, bool folders, name_list *list)
     return status;
 }
 
-/* ---- the files of a side ----------------------------------------------------------------------
- */
+/* ---- the files of a side -------------------------------------------------------------------- */
 
 typedef struct listing {
     name_list classes, files; /* files: full paths */
@@ -253,8 +251,7 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, b
     return whole ? keep_part(list, config, test) : MDL_OK;
 }
 
-/* ---- pixels -----------------------------------------------------------------------------------
- */
+/* ---- pixels --------------------------------------------------------------------------------- */
 
 static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__taps *rows,
                               const mdl__taps *columns, uint8_t *out)

@@ -33,7 +33,8 @@ static bool holds(const char *folder, const struct stat *file, int level)
     for (struct dirent *e; list != NULL && !found && (e = readdir(list)) != NULL;) {
         char path[MDL_PATH_MAX];
         struct stat info;
-        if (e->d_name[0] == '.' || mdl_path(path, sizeof path, folder, "%s", e->d_name) != MDL_OK ||
+        if (e->d_name[0] == '.' ||
+            mdl_path(path, sizeof(path), folder, "%s", e->d_name) != MDL_OK ||
             stat(path, &info) != 0)
             continue;
         if (S_ISDIR(info.st_mode))
@@ -83,8 +84,8 @@ bool mdl_data_has_folder(const char *source, const char *path)
     for (size_t i = classes ? 2 : 0; i < (classes ? 4 : 2) && real != NULL; i++) {
         char part[MDL_PATH_MAX];
         struct stat info;
-        if (mdl_path(part, sizeof part, real, "%s", inner[i]) != MDL_OK || stat(part, &info) != 0 ||
-            !S_ISDIR(info.st_mode))
+        if (mdl_path(part, sizeof(part), real, "%s", inner[i]) != MDL_OK ||
+            stat(part, &info) != 0 || !S_ISDIR(info.st_mode))
             continue;
         char *whole = realpath(part, NULL); /* it may be a link */
         split = split || strcmp(inner[i], "train") == 0;

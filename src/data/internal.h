@@ -107,7 +107,7 @@ typedef struct mdl__digests { /* lower-case hexadecimal */
 } mdl__digests;
 mdl_status mdl__digest_file(const char *path, mdl__digests *out) MDL_MUST_CHECK;
 
-/* ---- download -------------------------------------------------------------------------------- */
+/* ---- download ------------------------------------------------------------------------------- */
 
 /* Unpack the files of an archive whose last name is one of `names` into `folder`, whatever folder
  * they have in the archive; other files are passed over.  Absolute names, "..", links, devices,

@@ -6,8 +6,7 @@
 
 #include "data/internal.h"
 
-/* ---- stratified choice ------------------------------------------------------------------------
- */
+/* ---- stratified choice ---------------------------------------------------------------------- */
 
 /* Share `want` among the classes in proportion to their sizes: the whole parts first, then one each
  * to the largest remainders (of equal ones, the lower class). */
@@ -80,8 +79,7 @@ done:
     return status;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static mdl_status check_config(const mdl_data_config *config)
 {

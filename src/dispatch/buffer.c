@@ -30,7 +30,7 @@ mdl_status mdl_buffer_create_slabs(mdl_device *device, size_t bytes, const char 
 
 void mdl_buffer_destroy(mdl_buffer *buffer)
 {
-    if (buffer)
+    if (buffer != NULL)
         buffer->device->backend->buffer_destroy(buffer);
 }
 
@@ -63,17 +63,17 @@ mdl_view mdl_buffer_view(mdl_buffer *buffer, size_t offset, mdl_dtype dtype, mdl
 {
     return (mdl_view){.dtype = dtype,
                       .shape = shape,
-                      .host = buffer->host ? (char *)buffer->host + offset : NULL,
+                      .host = buffer->host != NULL ? (char *)buffer->host + offset : NULL,
                       .buffer = buffer,
                       .offset = offset};
 }
 
-/* ---- conversion ------------------------------------------------------------------------------ */
+/* ---- conversion ----------------------------------------------------------------------------- */
 
 static mdl_status check_view(const mdl_view *view, size_t count, const char *what)
 {
     size_t have = view->shape.rank > 0 ? mdl_shape_count(&view->shape) : 0;
-    if (!view->buffer || count > have)
+    if (view->buffer == NULL || count > have)
         return mdl_fail(MDL_SHAPE, "%s: %zu elements do not fit a view of %zu", what, count, have);
     return MDL_OK;
 }
@@ -135,8 +135,8 @@ static mdl_status download(const mdl_view *from, void *to, mdl_dtype dtype, size
 
 mdl_status mdl_view_stream(const mdl_view *to, const void *from, mdl_dtype dtype, size_t count)
 {
-    mdl_device *device = to->buffer ? to->buffer->device : NULL;
-    if (!device || !device->backend->stream || to->dtype != dtype)
+    mdl_device *device = to->buffer != NULL ? to->buffer->device : NULL;
+    if (device == NULL || device->backend->stream == NULL || to->dtype != dtype)
         return upload(to, from, dtype, count);
     MDL_TRY(check_view(to, count, "upload"));
     double start = mdl_time();

@@ -9,7 +9,7 @@ static atomic_bool fallback_logged[MDL_OP_COUNT];
 
 static bool can_run(const mdl_kernel *kernel, const mdl_call *call)
 {
-    return kernel->run && (!kernel->supports || kernel->supports(call));
+    return kernel->run != NULL && (kernel->supports == NULL || kernel->supports(call));
 }
 
 mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call)
@@ -38,7 +38,7 @@ mdl_status mdl_dispatch_route(mdl_device *device, mdl_call *call)
 
 bool mdl_dispatch_is_fallback(const mdl_device *device, const mdl_call *call)
 {
-    return call->kernel && call->kernel != &device->backend->kernels[call->op];
+    return call->kernel != NULL && call->kernel != &device->backend->kernels[call->op];
 }
 
 bool mdl_dispatch_offers(const mdl_device *device, const mdl_call *call)
@@ -49,7 +49,7 @@ bool mdl_dispatch_offers(const mdl_device *device, const mdl_call *call)
 size_t mdl_dispatch_workspace(const mdl_device *device, const mdl_call *call)
 {
     const mdl_kernel *kernel = call->kernel;
-    if (!kernel || !kernel->workspace)
+    if (kernel == NULL || kernel->workspace == NULL)
         return 0;
     return kernel->workspace(call, kernel->serial ? 1 : device->threads);
 }
@@ -66,12 +66,12 @@ static mdl_status run_all(mdl_device *device, const mdl_call *calls, size_t n, d
         while (end < n && !mdl_dispatch_is_fallback(device, &calls[end]))
             end++;
         if (end > i) {
-            MDL_TRY(backend->run(device, calls + i, end - i, seconds ? seconds + i : NULL));
+            != NULLMDL_TRY(backend->run(device, calls + i, end - i, seconds ? seconds + i : NULL));
             continue;
         }
         double start = mdl_time();
         MDL_TRY(mdl__host_run(device, &calls[end]));
-        if (seconds)
+        if (seconds != NULL)
             seconds[end] += mdl_time() - start;
         end++;
     }
@@ -81,7 +81,7 @@ static mdl_status run_all(mdl_device *device, const mdl_call *calls, size_t n, d
 mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
     for (size_t i = 0; i < n; i++)
-        if (!calls[i].kernel)
+        if (calls[i].kernel == NULL)
             return mdl_fail(MDL_INVALID, "call %zu (%s) was not routed", i,
                             mdl_op_get(calls[i].op)->name);
     if (n == 0)
@@ -93,8 +93,7 @@ mdl_status mdl_dispatch_run(mdl_device *device, const mdl_call *calls, size_t n,
     return status;
 }
 
-/* ---- one op now --------------------------------------------------------------------------------
- */
+/* ---- one op now ----------------------------------------------------------------------------- */
 
 static mdl_status check_outputs(const mdl_device *device, const mdl_call *call)
 {
@@ -121,7 +120,7 @@ static mdl_status check_outputs(const mdl_device *device, const mdl_call *call)
 
 static mdl_status ensure_scratch(mdl_device *device, mdl_scratch *scratch, size_t bytes)
 {
-    if (bytes == 0 || (scratch->buffer && scratch->buffer->bytes >= bytes))
+    if (bytes == 0 || (scratch->buffer != NULL && scratch->buffer->bytes >= bytes))
         return MDL_OK;
     mdl_buffer_destroy(scratch->buffer);
     scratch->buffer = NULL;
@@ -138,7 +137,7 @@ mdl_status mdl_dispatch_now(mdl_device *device, mdl_scratch *scratch, mdl_op op,
         return mdl_fail(MDL_INVALID, "%s: %d inputs and %d outputs", mdl_op_get(op)->name, n_in,
                         n_out);
     mdl_call call = {.op = op,
-                     .attrs = attrs ? attrs : &no_attrs,
+                     .attrs = attrs != NULL ? attrs : &no_attrs,
                      .n_in = n_in,
                      .n_out = n_out,
                      .state = &no_state};

@@ -19,7 +19,7 @@ void mdl_device_close(mdl_device *device); /* NULL is allowed; destroy its buffe
 /* Counters of the device, zero where its backend keeps none. */
 mdl_device_stats mdl_device_get_stats(const mdl_device *device);
 
-/* ---- memory -------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag,
                              mdl_buffer **out) MDL_MUST_CHECK; /* zeroed */
@@ -47,7 +47,7 @@ mdl_status mdl_view_upload_i32(const mdl_view *to, const int32_t *from,
 mdl_status mdl_view_download_f64(const mdl_view *from, double *to, size_t count) MDL_MUST_CHECK;
 mdl_status mdl_view_download_f32(const mdl_view *from, float *to, size_t count) MDL_MUST_CHECK;
 
-/* ---- routing and running ------------------------------------------------------------------- */
+/* ---- routing and running -------------------------------------------------------------------- */
 
 /* Choose the kernel of a call by its op, attributes and descriptions (data not needed); fails
  * where neither the backend nor the fallback can do it. */
@@ -68,8 +68,8 @@ mdl_status mdl_dispatch_now(mdl_device *device, mdl_scratch *scratch, mdl_op op,
                             const mdl_attrs *attrs, const mdl_view *in, int n_in,
                             const mdl_view *out, int n_out) MDL_MUST_CHECK;
 
-/* ---- tuning ------------------------------------------------------------------------------------
- * Where a kernel has several ways (mdl_kernel.variant), a table says which serves a call: measured
+/* ---- tuning --------------------------------------------------------------------------------- */
+/* Where a kernel has several ways (mdl_kernel.variant), a table says which serves a call: measured
  * by `mendel bench --tune`, kept in the user's cache folder, looked up when a call is routed. */
 
 typedef struct mdl_tuning mdl_tuning;

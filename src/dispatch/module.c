@@ -30,9 +30,9 @@ static void lend_cache(const char *path)
     char folder[MDL_PATH_MAX];
     void (*take)(const char *folder);
     if (mdl_library_symbol(path, "mdl_backend_cache", &symbol) != MDL_OK ||
-        mdl__cache_folder(folder, sizeof folder) != MDL_OK || mdl_make_folders(folder) != MDL_OK)
+        mdl__cache_folder(folder, sizeof(folder)) != MDL_OK || mdl_make_folders(folder) != MDL_OK)
         return;
-    memcpy(&take, &symbol, sizeof take);
+    memcpy(&take, &symbol, sizeof(take));
     take(folder);
 }
 
@@ -40,14 +40,14 @@ static mdl_status load(void)
 {
     char path[MDL_PATH_MAX];
     void *symbol;
-    if (loaded)
+    if (loaded != NULL)
         return MDL_OK;
     MDL_TRY(mdl_module_path(MODULE, path));
     MDL_TRY(mdl_library_symbol(path, "mdl_backend_load", &symbol));
     mdl_backend_load_fn *entry;
-    memcpy(&entry, &symbol, sizeof entry); /* C has no cast from an object to a function */
+    memcpy(&entry, &symbol, sizeof(entry)); /* C has no cast from an object to a function */
     loaded = entry(&host);
-    if (!loaded)
+    if (loaded == NULL)
         return mdl_fail(MDL_UNSUPPORTED, "%s: it was built for another version of mendel", path);
     lend_cache(path);
     return MDL_OK;
@@ -59,7 +59,7 @@ static int module_devices(mdl_device_info *infos, int max)
         return loaded->devices(infos, max);
     if (max > 0) {
         infos[0] = (mdl_device_info){.name = "not loaded"};
-        snprintf(infos[0].reason, sizeof infos[0].reason, "%.100s; %s", mdl_error_detail(),
+        snprintf(infos[0].reason, sizeof(infos[0].reason), "%.100s; %s", mdl_error_detail(),
                  INSTALL);
     }
     return 1;

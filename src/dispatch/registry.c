@@ -42,11 +42,11 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_de
 {
     *out = NULL;
     const char *colon = strchr(spec, ':');
-    size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    size_t length = colon != NULL ? (size_t)(colon - spec) : strlen(spec);
     const mdl_backend *backend = find_backend(spec, length);
-    if (!backend) {
+    if (backend == NULL) {
         char names[256];
-        list_backends(names, sizeof names);
+        list_backends(names, sizeof(names));
         return mdl_fail(MDL_NOT_FOUND, "backend: '%.*s' is unknown; there are %s",
                         (int)mdl_min_size(length, 64), spec, names);
     }
@@ -60,7 +60,7 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_de
         return mdl_fail(MDL_UNSUPPORTED,
                         "backend %s computes in float32 only; use --backend reference for float64",
                         backend->name);
-    mdl_device_options options = {threads, real, colon ? colon + 1 : ""};
+    mdl_device_options options = {threads, real, colon != NULL ? colon + 1 : ""};
     MDL_TRY(backend->open(backend, &options, out));
     snprintf((*out)->selector, sizeof(*out)->selector, "%s", options.selector);
     return MDL_OK;
@@ -73,10 +73,10 @@ mdl_status mdl_device_twin(const mdl_device *device, int threads, mdl_device **o
     if (!device->backend->host_memory)
         return mdl_fail(MDL_UNSUPPORTED, "backend %s: its memory belongs to one device",
                         device->backend->name);
-    snprintf(spec, sizeof spec, "%s%s%s", device->backend->name, device->selector[0] ? ":" : "",
+    snprintf(spec, sizeof(spec), "%s%s%s", device->backend->name, device->selector[0] ? ":" : "",
              device->selector);
     MDL_TRY(mdl_device_open(spec, threads, device->real, out));
-    if (!device->tuning)
+    if (device->tuning == NULL)
         return MDL_OK;
     mdl_status status = mdl__tuning_copy(device->tuning, &(*out)->tuning);
     if (status != MDL_OK) {
@@ -88,7 +88,7 @@ mdl_status mdl_device_twin(const mdl_device *device, int threads, mdl_device **o
 
 void mdl_device_close(mdl_device *device)
 {
-    if (device) {
+    if (device != NULL) {
         mdl_tuning_destroy(device->tuning);
         mdl_free(device->fallback);
         device->backend->close(device);
@@ -98,7 +98,7 @@ void mdl_device_close(mdl_device *device)
 mdl_device_stats mdl_device_get_stats(const mdl_device *device)
 {
     mdl_device_stats stats = {0};
-    if (device->backend->stats)
+    if (device->backend->stats != NULL)
         device->backend->stats(device, &stats);
     return stats;
 }

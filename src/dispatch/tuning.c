@@ -25,7 +25,7 @@ mdl_status mdl_tuning_create(mdl_tuning **out)
 {
     MDL_TRY(MDL_NEW(1, "tuning", out));
     (*out)->calls = mdl_json_pack("{}");
-    if ((*out)->calls)
+    if ((*out)->calls != NULL)
         return MDL_OK;
     mdl_tuning_destroy(*out);
     *out = NULL;
@@ -35,9 +35,9 @@ mdl_status mdl_tuning_create(mdl_tuning **out)
 mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
 {
     MDL_TRY(mdl_tuning_create(out));
-    memcpy((*out)->parameters, from->parameters, sizeof from->parameters);
+    memcpy((*out)->parameters, from->parameters, sizeof(from->parameters));
     mdl_json_update(&(*out)->calls, json_incref(from->calls));
-    if ((*out)->calls)
+    if ((*out)->calls != NULL)
         return MDL_OK;
     mdl_tuning_destroy(*out);
     *out = NULL;
@@ -46,7 +46,7 @@ mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
 
 void mdl_tuning_destroy(mdl_tuning *tuning)
 {
-    if (!tuning)
+    if (tuning == NULL)
         return;
     json_decref(tuning->calls);
     mdl_free(tuning);
@@ -79,15 +79,14 @@ const char *mdl_tuning_parameters(const mdl_tuning *tuning)
 
 mdl_status mdl_tuning_set_parameters(mdl_tuning *tuning, const char *set)
 {
-    if (strlen(set) >= sizeof tuning->parameters)
+    if (strlen(set) >= sizeof(tuning->parameters))
         return mdl_fail(MDL_FORMAT, "parameters '%.100s...' are longer than %zu letters", set,
-                        sizeof tuning->parameters - 1);
-    snprintf(tuning->parameters, sizeof tuning->parameters, "%s", set);
+                        sizeof(tuning->parameters) - 1);
+    snprintf(tuning->parameters, sizeof(tuning->parameters), "%s", set);
     return MDL_OK;
 }
 
-/* ---- names of calls ---------------------------------------------------------------------------
- */
+/* ---- names of calls ------------------------------------------------------------------------- */
 
 static void MDL_PRINTF(3, 4) add(char *text, size_t *used, const char *format, ...)
 {
@@ -139,10 +138,10 @@ int mdl__tuned_variant(const mdl_device *device, const mdl_call *call)
 {
     static atomic_bool told;
     char name[MDL_TUNING_TEXT];
-    if (!device->tuning || !call->kernel->variant)
+    if (device->tuning == NULL || call->kernel->variant == NULL)
         return 0;
     const char *wanted = mdl_tuning_find(device->tuning, mdl_tuning_name(call, name));
-    if (!wanted)
+    if (wanted == NULL)
         return 0;
     const char *offered;
     for (int i = 1; (offered = call->kernel->variant(device, call, i)) != NULL; i++)
@@ -156,13 +155,12 @@ int mdl__tuned_variant(const mdl_device *device, const mdl_call *call)
     return 0;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 static void identify(const mdl_device *device, char text[DEVICE_TEXT])
 {
     text[0] = '\0';
-    if (device->backend->identify)
+    if (device->backend->identify != NULL)
         device->backend->identify(device, text, DEVICE_TEXT);
 }
 
@@ -174,7 +172,7 @@ mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, 
     json_t *root =
         mdl_json_pack("{s:s, s:s, s:s, s:s, s:O}", "format", FORMAT, "version", mdl_build_version(),
                       "backend", device->backend->name, "device", text, "calls", tuning->calls);
-    if (parameters)
+    if (parameters != NULL)
         mdl_json_set(&root, "parameters", mdl_json_pack("s", parameters));
     mdl_status status = mdl_json_write(path, root, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(root);
@@ -184,9 +182,9 @@ mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, 
 static mdl_status check_text(const json_t *root, const char *key, const char *wanted)
 {
     const char *got = json_string_value(json_object_get(root, key));
-    if (!got)
+    if (got == NULL)
         return mdl_fail(MDL_FORMAT, "no text \"%s\"", key);
-    if (wanted && strcmp(got, wanted) != 0)
+    if (wanted != NULL && strcmp(got, wanted) != 0)
         return mdl_fail(MDL_UNSUPPORTED, "made for %s '%.200s', here it is '%.200s'", key, got,
                         wanted);
     return MDL_OK;
@@ -197,14 +195,14 @@ static mdl_status take_parameters(json_t *root, const mdl_device *device, mdl_tu
 {
     const json_t *parameters = json_object_get(root, "parameters");
     const char *set = json_string_value(parameters);
-    if (!parameters)
+    if (parameters == NULL)
         return MDL_OK;
-    if (!set || !set[0])
+    if (set == NULL || !set[0])
         return mdl_fail(MDL_FORMAT, "\"parameters\" is no text");
     MDL_TRY(mdl_tuning_set_parameters(tuning, set));
-    if (!device)
+    if (device == NULL)
         return MDL_OK;
-    if (!device->backend->parameters)
+    if (device->backend->parameters == NULL)
         return mdl_fail(MDL_FORMAT, "\"parameters\": backend %s has none", device->backend->name);
     return device->backend->parameters->check(device, set);
 }
@@ -222,11 +220,11 @@ static mdl_status check_table(json_t *root, const mdl_device *device)
         if (!json_is_string(variant))
             return mdl_fail(MDL_FORMAT, "\"%.200s\" has no text", name);
     }
-    if (device)
+    if (device != NULL)
         identify(device, text);
-    MDL_TRY(check_text(root, "version", device ? mdl_build_version() : NULL));
-    MDL_TRY(check_text(root, "backend", device ? device->backend->name : NULL));
-    return check_text(root, "device", device ? text : NULL);
+    != NULLMDL_TRY(check_text(root, "version", device ? mdl_build_version() : NULL));
+    != NULLMDL_TRY(check_text(root, "backend", device ? device->backend->name : NULL));
+    return check_text(root, "device", device != NULL ? text : NULL);
 }
 
 mdl_status mdl_tuning_read(const char *path, const mdl_device *device, mdl_tuning **out)
@@ -262,9 +260,9 @@ static uint64_t add_hash(uint64_t hash, const char *text)
 mdl_status mdl__cache_folder(char *folder, size_t size)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/') /* the specification ignores relative ones */
+    if (cache != NULL && cache[0] == '/') /* the specification ignores relative ones */
         return mdl_path(folder, size, cache, "mendel");
-    if (home && home[0])
+    if (home != NULL && home[0])
         return mdl_path(folder, size, home, ".cache/mendel");
     return mdl_fail(MDL_NOT_FOUND, "no cache folder: neither XDG_CACHE_HOME nor HOME is set");
 }
@@ -275,27 +273,26 @@ mdl_status mdl_tuning_path(const mdl_device *device, char path[MDL_PATH_MAX])
     identify(device, text);
     uint64_t hash = add_hash(UINT64_C(0xcbf29ce484222325), device->backend->name);
     hash = add_hash(add_hash(hash, text), mdl_build_version());
-    MDL_TRY(mdl__cache_folder(folder, sizeof folder));
+    MDL_TRY(mdl__cache_folder(folder, sizeof(folder)));
     return mdl_path(path, MDL_PATH_MAX, folder, "tuning-%s-%016llx.json", device->backend->name,
                     (unsigned long long)hash);
 }
 
-/* ---- use --------------------------------------------------------------------------------------
- */
+/* ---- use ------------------------------------------------------------------------------------ */
 
 void mdl_device_set_tuning(mdl_device *device, mdl_tuning *tuning)
 {
     const mdl_parameters *parameters = device->backend->parameters;
-    const char *set = tuning ? mdl_tuning_parameters(tuning) : NULL;
+    const char *set = tuning != NULL ? mdl_tuning_parameters(tuning) : NULL;
     mdl_status status = MDL_OK;
-    if (set)
-        status = parameters ? parameters->check(device, set)
-                            : mdl_fail(MDL_UNSUPPORTED, "backend %s has no parameters",
-                                       device->backend->name);
+    if (set != NULL)
+        status = parameters != NULL ? parameters->check(device, set)
+                                    : mdl_fail(MDL_UNSUPPORTED, "backend %s has no parameters",
+                                               device->backend->name);
     if (status != MDL_OK)
         mdl_log(MDL_LOG_WARN, "the tuning table was made elsewhere: %s; its own serve",
                 mdl_error_detail());
-    if (parameters)
+    if (parameters != NULL)
         parameters->use(device, status == MDL_OK ? set : NULL);
     mdl_tuning_destroy(device->tuning);
     device->tuning = tuning;
@@ -306,7 +303,7 @@ mdl_status mdl_tuning_use(mdl_device *device, const char *setting)
     char path[MDL_PATH_MAX];
     mdl_tuning *tuning = NULL;
     mdl_device_set_tuning(device, NULL);
-    if (strcmp(setting, "off") == 0 || !device->backend->identify)
+    if (strcmp(setting, "off") == 0 || device->backend->identify == NULL)
         return MDL_OK;
     if (strcmp(setting, "auto") != 0)
         MDL_TRY(mdl_tuning_read(setting, device, &tuning));
@@ -321,8 +318,8 @@ mdl_status mdl_tuning_use(mdl_device *device, const char *setting)
 mdl_status mdl_tuning_leave(const mdl_device *device, const char *folder)
 {
     char path[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(path, sizeof path, folder, "tuning.json"));
-    if (!device->tuning)
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "tuning.json"));
+    if (device->tuning == NULL)
         return mdl_remove_file(path);
     MDL_TRY(mdl_make_folders(folder));
     return mdl_tuning_write(device->tuning, device, path);
@@ -333,7 +330,7 @@ mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char
 {
     char path[MDL_PATH_MAX];
     mdl_tuning *tuning = NULL;
-    MDL_TRY(mdl_path(path, sizeof path, folder, "tuning.json"));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "tuning.json"));
     if (goes_on) { /* none where it began with none; also where the machine is another one by now */
         if (mdl_file_exists(path))
             MDL_TRY(mdl_tuning_read(path, NULL, &tuning));

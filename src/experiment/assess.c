@@ -74,8 +74,7 @@ json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *a)
     return out;
 }
 
-/* ---- the experiment's evaluation.json ---------------------------------------------------------
- */
+/* ---- the experiment's evaluation.json ------------------------------------------------------- */
 
 static mdl_status describe(const mdl__runner *r, char **text)
 {

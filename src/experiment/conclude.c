@@ -5,7 +5,7 @@
 
 #include "experiment/runner_internal.h"
 
-/* ---- the test split -------------------------------------------------------------------------- */
+/* ---- the test split ------------------------------------------------------------------------- */
 
 typedef struct slot { /* a model that is evaluated */
     char key[96];     /* in the record */
@@ -163,8 +163,7 @@ end:
     return status;
 }
 
-/* ---- its record --------------------------------------------------------------------------------
- */
+/* ---- its record ----------------------------------------------------------------------------- */
 
 static json_t *model_json(const mdl__branch *branch, const char *kind, const char *name,
                           const mdl__model *model, size_t images)
@@ -284,8 +283,7 @@ static mdl_status test_all(mdl__runner *r)
     return status;
 }
 
-/* ---- the rows ----------------------------------------------------------------------------------
- */
+/* ---- the rows ------------------------------------------------------------------------------- */
 
 static double training_seconds(const mdl__branch *branch)
 {

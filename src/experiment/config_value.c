@@ -16,7 +16,7 @@ enum { CROP = 1, FLIP = 2, CUTOUT = 4, NORMALIZE = 8 };
 /* What data.augment: [crop, flip, cutout] means where the key of that name is still off. */
 enum { DEFAULT_CROP_PADDING = 4, DEFAULT_CUTOUT = 8 };
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static const char *node_text(const yaml_node_t *node)
 {

@@ -20,8 +20,9 @@ static mdl_status syntax_error(const yaml_parser_t *parser, const char *name)
                         "digits)",
                         name, parser->problem, parser->problem_offset);
     return mdl_fail(MDL_CONFIG, "%s:%zu: not valid YAML: %s%s%s", name,
-                    parser->problem_mark.line + 1, parser->problem, parser->context ? " " : "",
-                    parser->context ? parser->context : "");
+                    parser->problem_mark.line + 1, parser->problem,
+                    parser->context != NULL ? " " : "",
+                    parser->context != NULL ? parser->context : "");
 }
 
 /* Directives ("%YAML 1.2") stand at the beginning of a line. */

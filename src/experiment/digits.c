@@ -10,8 +10,8 @@
 
 #include "experiment/digits.h"
 
-/* ---- specialists -------------------------------------------------------------------------------
- * As published: full batches of half of the classes, Adam, few steps (keys of train and optim). */
+/* ---- specialists ---------------------------------------------------------------------------- */
+/* As published: full batches of half of the classes, Adam, few steps (keys of train and optim). */
 
 /* The training images of classes first .. last - 1; `index` is owned. */
 static mdl_status half_of(const mdl_data *data, size_t first, size_t last, mdl_data *half,
@@ -107,8 +107,7 @@ static mdl_status train_pair(void *user, size_t worker, size_t index)
     return status;
 }
 
-/* ---- one run ------------------------------------------------------------------------------------
- */
+/* ---- one run -------------------------------------------------------------------------------- */
 
 static mdl_status test_winner(const mdl__runner *r, const char *path, mdl__record *record)
 {
@@ -226,8 +225,7 @@ static mdl_status run_task(void *user, size_t worker, size_t index)
     return MDL_OK;
 }
 
-/* ---- all runs -----------------------------------------------------------------------------------
- */
+/* ---- all runs ------------------------------------------------------------------------------- */
 
 /* Each worker has a runner with a device of its own. */
 static mdl_status open_workers(mdl__digits *all)

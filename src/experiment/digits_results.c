@@ -5,8 +5,7 @@
 
 #include "experiment/digits.h"
 
-/* ---- progress -----------------------------------------------------------------------------------
- */
+/* ---- progress ------------------------------------------------------------------------------- */
 
 /* The monitor is locked. */
 static void tell_all(mdl__digits *all, mdl_merge_progress p)
@@ -51,8 +50,7 @@ void mdl__digits_done(mdl__digits *all, mdl__digits_task *task)
     mdl_monitor_unlock(all->monitor);
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 typedef struct outcome { /* of a method */
     double top1[MDL_MAX_REPEATS], fitness[MDL_MAX_REPEATS];

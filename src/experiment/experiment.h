@@ -6,7 +6,7 @@
 
 #include "merge/merge.h"
 
-/* ---- configuration ------------------------------------------------------------------------- */
+/* ---- configuration -------------------------------------------------------------------------- */
 
 typedef struct mdl_run_config {
     uint64_t seed;
@@ -104,8 +104,8 @@ size_t mdl_near(const char *name, const char *candidate);
 /* A size in bytes: "1536", "400MB" (10^6), "2GiB" (2^30), "1.5 GiB". */
 mdl_status mdl_parse_bytes(const char *text, size_t *bytes) MDL_MUST_CHECK;
 
-/* ---- folders of runs -------------------------------------------------------------------------
- * A folder holds runs of one kind, which is written on the first line of its config.yaml; folders
+/* ---- folders of runs ------------------------------------------------------------------------ */
+/* A folder holds runs of one kind, which is written on the first line of its config.yaml; folders
  * of older versions are known by their files. */
 
 typedef enum mdl_run_kind { /* bits of a set */
@@ -145,7 +145,7 @@ mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind,
 mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *differs, char *first,
                            size_t size) MDL_MUST_CHECK;
 
-/* ---- statistics ------------------------------------------------------------------------------ */
+/* ---- statistics ----------------------------------------------------------------------------- */
 
 typedef struct mdl_interval {
     double low, high;

@@ -20,8 +20,7 @@ void mdl__branch_free(mdl__branch *branch)
     branch->n_parents = 0;
 }
 
-/* ---- evaluating checkpoints -------------------------------------------------------------------
- */
+/* ---- evaluating checkpoints ----------------------------------------------------------------- */
 
 mdl_status mdl__checkpoints_open(const mdl__runner *r, const mdl_model_config *model,
                                  mdl_split split, bool logits, mdl__checkpoints *out)
@@ -56,8 +55,7 @@ void mdl__checkpoints_close(mdl__checkpoints *c)
     mdl_evaluator_destroy(c->evaluator);
 }
 
-/* ---- candidates -------------------------------------------------------------------------------
- */
+/* ---- candidates ----------------------------------------------------------------------------- */
 
 static mdl_status MDL_PRINTF(4, 5)
     add_parent(mdl__branch *branch, size_t number, const char *name, const char *file, ...)
@@ -167,8 +165,7 @@ static mdl_status score_parents(mdl__runner *r, mdl__branch *branch)
     return status;
 }
 
-/* ---- merging ----------------------------------------------------------------------------------
- */
+/* ---- merging -------------------------------------------------------------------------------- */
 
 typedef struct fusion { /* one call's worth of C */
     mdl__runner *r;

@@ -8,8 +8,7 @@
 /* Seeds of independent trainings begin so far from those of trunk and children. */
 enum { INDEPENDENT_SEED = 20 };
 
-/* ---- trainings ----------------------------------------------------------------------------------
- */
+/* ---- trainings ------------------------------------------------------------------------------ */
 
 static mdl_status count_parameters(const mdl_model_config *model, double *out)
 {
@@ -124,8 +123,7 @@ mdl_status mdl__train_extras(mdl__runner *r, mdl__branch *branch)
     return branch->config.model.kind == MDL_MODEL_HYBRID ? train_controls(r, branch, seed) : MDL_OK;
 }
 
-/* ---- models of the table ------------------------------------------------------------------------
- */
+/* ---- models of the table -------------------------------------------------------------------- */
 
 typedef struct maker { /* one call's worth of it */
     mdl__runner *r;

@@ -48,7 +48,7 @@ static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, cons
 {
     const char *text = mdl_safetensors_metadata(file, "mendel.config");
     mdl_config config = mdl_config_default();
-    if (!text)
+    if (text == NULL)
         return mdl_fail(
             MDL_CONFIG,
             "%s: no metadata mendel.config; only a checkpoint that Mendel wrote can be opened here",
@@ -74,7 +74,7 @@ static mdl_status open_network(mdl_predictor *p, const mdl_safetensors *file, co
 static mdl_status open_all(mdl_predictor *p, const char *path, const char *backend, int threads)
 {
     mdl_safetensors *file = NULL;
-    MDL_TRY(mdl_device_open(backend ? backend : "cpu", threads, MDL_F32, &p->device));
+    != NULLMDL_TRY(mdl_device_open(backend ? backend : "cpu", threads, MDL_F32, &p->device));
     MDL_TRY(mdl_safetensors_read(path, &file));
     mdl_status status = read_model(p, file, path);
     if (status == MDL_OK)
@@ -106,7 +106,7 @@ mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int t
 
 void mdl_predictor_close(mdl_predictor *predictor)
 {
-    if (!predictor)
+    if (predictor == NULL)
         return;
     mdl_weights_destroy(&predictor->weights);
     mdl_run_destroy(predictor->run);

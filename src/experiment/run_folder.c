@@ -23,12 +23,12 @@ const char *mdl_run_name(unsigned kinds)
     return "no run";
 }
 
-/* ---- kinds ----------------------------------------------------------------------------------- */
+/* ---- kinds ---------------------------------------------------------------------------------- */
 
 static bool has(const char *folder, const char *name)
 {
     char path[MDL_PATH_MAX];
-    return mdl_path(path, sizeof path, folder, "%s", name) == MDL_OK && mdl_file_exists(path);
+    return mdl_path(path, sizeof(path), folder, "%s", name) == MDL_OK && mdl_file_exists(path);
 }
 
 /* What the configuration says; `ours`: it is one that a run wrote, even if it does not say which.
@@ -40,7 +40,7 @@ static mdl_status read_mark(const char *folder, unsigned *kinds, bool *ours)
     struct stat info;
     *kinds = 0;
     *ours = false;
-    MDL_TRY(mdl_path(path, sizeof path, folder, "config.yaml"));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
     if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > CONFIG_LIMIT)
         return MDL_OK;
     MDL_TRY(mdl_file_read(path, CONFIG_LIMIT, &text, &size));
@@ -66,8 +66,8 @@ static bool has_step(const char *folder)
     for (struct dirent *e; list != NULL && !found && (e = readdir(list)) != NULL;)
         for (size_t i = 0; i < MDL_COUNT(records) && !found; i++) {
             char path[PATH_MAX];
-            int n = snprintf(path, sizeof path, "%s/%s", e->d_name, records[i]);
-            found = n > 0 && (size_t)n < sizeof path && mdl_run_writes(MDL_RUN_EXPERIMENT, path) &&
+            int n = snprintf(path, sizeof(path), "%s/%s", e->d_name, records[i]);
+            found = n > 0 && (size_t)n < sizeof(path) && mdl_run_writes(MDL_RUN_EXPERIMENT, path) &&
                     has(folder, path);
         }
     if (list != NULL)
@@ -79,14 +79,14 @@ static bool has_step(const char *folder)
 static bool has_state(const char *folder)
 {
     static const char magic[] = "MDLSTAT"; /* of checkpoint/state.c, in all its versions */
-    char path[MDL_PATH_MAX], text[sizeof magic - 1];
+    char path[MDL_PATH_MAX], text[sizeof(magic) - 1];
     struct stat info;
-    if (mdl_path(path, sizeof path, folder, "resume.state") != MDL_OK || stat(path, &info) != 0 ||
+    if (mdl_path(path, sizeof(path), folder, "resume.state") != MDL_OK || stat(path, &info) != 0 ||
         !S_ISREG(info.st_mode))
         return false;
     FILE *file = fopen(path, "rbe");
-    bool found = file != NULL && fread(text, 1, sizeof text, file) == sizeof text &&
-                 memcmp(text, magic, sizeof text) == 0;
+    bool found = file != NULL && fread(text, 1, sizeof(text), file) == sizeof(text) &&
+                 memcmp(text, magic, sizeof(text)) == 0;
     if (file != NULL)
         fclose(file);
     return found;
@@ -107,7 +107,7 @@ mdl_status mdl_run_kinds(const char *folder, unsigned *kinds)
     return MDL_OK;
 }
 
-/* ---- room for a new run ---------------------------------------------------------------------- */
+/* ---- room for a new run --------------------------------------------------------------------- */
 
 mdl_status mdl_run_remove(const char *folder, unsigned kinds, size_t *count)
 {
@@ -168,7 +168,7 @@ static mdl_status append_parts(const char *rest, char *out, size_t size)
 mdl_status mdl_run_resolve(const char *path, char *out, size_t size)
 {
     char front[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(front, sizeof front, "", "%s", path));
+    MDL_TRY(mdl_path(front, sizeof(front), "", "%s", path));
     for (;;) {
         char *real = realpath(front[0] != '\0' ? front : ".", NULL);
         if (real != NULL) {
@@ -190,8 +190,8 @@ mdl_status mdl_run_resolve(const char *path, char *out, size_t size)
 mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
 {
     char whole[MDL_PATH_MAX], folder[MDL_PATH_MAX], holder[MDL_HOLDER_SIZE];
-    MDL_TRY(mdl_run_resolve(path, whole, sizeof whole));
-    memcpy(folder, whole, sizeof folder);
+    MDL_TRY(mdl_run_resolve(path, whole, sizeof(whole)));
+    memcpy(folder, whole, sizeof(folder));
     for (int level = 0; level < LEVELS; level++) {
         unsigned kinds;
         char *slash = strrchr(folder, '/');
@@ -200,7 +200,7 @@ mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
         *slash = '\0';
         MDL_TRY(mdl_run_kinds(folder, &kinds));
         bool part = mdl_run_writes(kinds, whole + strlen(folder) + 1);
-        if ((part || (file && level == 0)) && mdl_lock_holder(folder, holder, sizeof holder))
+        if ((part || (file && level == 0)) && mdl_lock_holder(folder, holder, sizeof(holder)))
             return mdl_fail(MDL_IO, "%s: its folder %s is in use by %s", path, folder, holder);
         if (part && file && !replace)
             return mdl_fail(MDL_CONFIG, "%s is a file of %s in %s: choose another place", path,
@@ -212,7 +212,7 @@ mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
     return MDL_OK;
 }
 
-/* ---- config.yaml ----------------------------------------------------------------------------- */
+/* ---- config.yaml ---------------------------------------------------------------------------- */
 
 mdl_status mdl_run_config_text(mdl_run_kind kind, const mdl_config *config, char **text)
 {
@@ -229,7 +229,7 @@ mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind, const mdl
 {
     char path[MDL_PATH_MAX], *text;
     MDL_TRY(mdl_make_folders(folder));
-    MDL_TRY(mdl_path(path, sizeof path, folder, "config.yaml"));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
     MDL_TRY(mdl_run_config_text(kind, config, &text));
     mdl_status status = mdl_file_write(path, text, strlen(text));
     mdl_free(text);
@@ -243,7 +243,7 @@ mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *d
     mdl_config *old;
     *differs = false;
     first[0] = '\0';
-    MDL_TRY(mdl_path(path, sizeof path, folder, "config.yaml"));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
     if (!mdl_file_exists(path))
         return MDL_OK;
     MDL_TRY(MDL_NEW(1, "configuration", &old));
@@ -255,8 +255,8 @@ mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *d
     for (size_t i = 0; i < mdl__key_total && !*differs; i++) {
         if ((mdl__keys[i].flags & MDL__KEY_MACHINE) != 0)
             continue;
-        mdl_key_value(old, i, was, sizeof was);
-        mdl_key_value(config, i, is, sizeof is);
+        mdl_key_value(old, i, was, sizeof(was));
+        mdl_key_value(config, i, is, sizeof(is));
         *differs = strcmp(was, is) != 0;
         if (*differs)
             snprintf(first, size, "%s was %.100s, is %.100s", mdl__keys[i].name, was, is);

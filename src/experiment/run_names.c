@@ -39,7 +39,7 @@ static const entry search[] = {
     {"winner.json", NULL}, {"merged.safetensors", NULL}, END,
 };
 
-/* ---- parts of an experiment ------------------------------------------------------------------ */
+/* ---- parts of an experiment ----------------------------------------------------------------- */
 
 /* What a killed one leaves; that of the whole folder is held while these are looked at. */
 static const entry lock[] = {{"mendel.lock", NULL}, END};
@@ -108,7 +108,7 @@ static const entry experiment[] = {{NULL, one_experiment}, {"repeat-#", repeat},
 
 static const entry *const tables[] = {training, search, experiment}; /* bit by bit of the kinds */
 
-/* ---- matching -------------------------------------------------------------------------------- */
+/* ---- matching ------------------------------------------------------------------------------- */
 
 /* Files are written under this ending first. */
 #define TEMPORARY ".mendel-tmp"
@@ -191,7 +191,7 @@ bool mdl_run_writes(unsigned kinds, const char *path)
     return false;
 }
 
-/* ---- removing -------------------------------------------------------------------------------- */
+/* ---- removing ------------------------------------------------------------------------------- */
 
 typedef struct removal { /* of a run's files from one folder */
     bool look;           /* only look whether it can be done */
@@ -208,7 +208,7 @@ static mdl_status visit_one(const char *folder, const char *name, const entry *t
     const entry *inner = find(table, name, strlen(name), true);
     if (file == NULL && inner == NULL)
         return MDL_OK; /* somebody else's */
-    MDL_TRY(mdl_path(path, sizeof path, folder, "%s", name));
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", name));
     if (lstat(path, &info) != 0)
         return errno == ENOENT ? MDL_OK
                                : mdl_fail(MDL_IO, "cannot examine %s: %s", path, strerror(errno));

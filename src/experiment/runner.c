@@ -61,8 +61,7 @@ mdl_status mdl__depends_merge(const mdl_config *config, char **text)
     return mdl__config_dump(config, merge_wanted, false, text);
 }
 
-/* ---- A and B ----------------------------------------------------------------------------------
- */
+/* ---- A and B -------------------------------------------------------------------------------- */
 
 static mdl_status train(mdl__runner *r, const mdl__branch *branch, mdl__training *t,
                         const mdl__training *trunk, mdl__record *record)
@@ -215,8 +214,7 @@ static mdl_status train_parents(mdl__runner *r, mdl__branch *branch)
     return MDL_OK;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static mdl_status add_branch(mdl__runner *r, char letter, const char *name, mdl_model_kind kind,
                              bool merges)

@@ -8,7 +8,7 @@
 
 #include "experiment/config_internal.h"
 
-/* ---- records: a small JSON file for each step ------------------------------------------------ */
+/* ---- records: a small JSON file for each step ----------------------------------------------- */
 
 /* A step depends on some text (configuration, the hashes of its inputs).  While the hash of that
  * text stays the same, a finished step is not run again and a begun one is resumed. */
@@ -34,8 +34,7 @@ double mdl__record_number(const mdl__record *record, const char *key); /* NAN wh
 /* A whole number; 0 where it is none. */
 size_t mdl__record_count(const mdl__record *record, const char *key);
 
-/* ---- the runner --------------------------------------------------------------------------------
- */
+/* ---- the runner ----------------------------------------------------------------------------- */
 
 #define MDL__MAX_SEEDS MDL_MAX_REPEATS /* of experiment.seeds; children and extras are fewer */
 

@@ -77,7 +77,7 @@ mdl_interval mdl_stat_bootstrap(const float *x, const float *y, size_t n, size_t
     return out;
 }
 
-/* ---- t-tests --------------------------------------------------------------------------------- */
+/* ---- t-tests -------------------------------------------------------------------------------- */
 
 /* Continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method. */
 static double beta_fraction(double x, double a, double b)

@@ -8,7 +8,7 @@
 
 enum { COLUMNS = 8, CELL = 64 };
 
-/* ---- cells ----------------------------------------------------------------------------------- */
+/* ---- cells ---------------------------------------------------------------------------------- */
 
 static const char *const headings[COLUMNS] = {"",          "top-1 %",          "95 % interval",
                                               "loss",      "parameters",       "multiply-adds",
@@ -201,8 +201,7 @@ static void markdown(mdl__text *out, const mdl_table *table)
     add_verdict(out, table, "- ");
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------
- */
+/* ---- CSV ------------------------------------------------------------------------------------ */
 
 static void add_quoted(mdl__text *out, const char *text)
 {
@@ -247,7 +246,7 @@ static void csv(mdl__text *out, const mdl_table *table)
     }
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 const char *mdl__row_kind_name(mdl_row_kind kind)
 {

@@ -100,7 +100,7 @@ mdl_status mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, con
     return add(table, &c);
 }
 
-/* ---- sentences ------------------------------------------------------------------------------- */
+/* ---- sentences ------------------------------------------------------------------------------ */
 
 static const char *direction(double difference)
 {

@@ -23,7 +23,7 @@ static mdl_status new_tensor(backward *b, const mdl_desc *desc, mdl_store store,
         return mdl_graph_status(graph);
     if (graph->n_tensors > b->owners_size) {
         size_t size = 2 * graph->n_tensors;
-        MDL_TRY(mdl_grow(b->owners_size, size, sizeof *b->owners, "gradient owners",
+        MDL_TRY(mdl_grow(b->owners_size, size, sizeof(*b->owners), "gradient owners",
                          (void **)&b->owners));
         b->owners_size = size;
     }
@@ -142,7 +142,7 @@ static mdl_status emit(const mdl_gradient *g, mdl_op op, const mdl_attrs *attrs,
 {
     backward *b = g->builder;
     static const mdl_attrs none;
-    mdl_node node = {.op = op, .attrs = attrs ? *attrs : none, .n_in = n_in};
+    mdl_node node = {.op = op, .attrs = attrs != NULL ? *attrs : none, .n_in = n_in};
     mdl_desc descs[MDL_MAX_OUT] = {0};
     int parts[MDL_MAX_OUT];
     MDL_TRY(mdl__graph_infer(b->graph, op, &node.attrs, in, n_in, descs, &node.n_out));
@@ -150,7 +150,7 @@ static mdl_status emit(const mdl_gradient *g, mdl_op op, const mdl_attrs *attrs,
         return mdl_fail(MDL_INVALID, "gradient rule: %s has %d outputs, not %d",
                         mdl_op_get(op)->name, node.n_out, n_out);
     if (n_in > 0)
-        memcpy(node.in, in, (size_t)n_in * sizeof *in);
+        memcpy(node.in, in, (size_t)n_in * sizeof(*in));
     for (int j = 0; j < n_out; j++)
         MDL_TRY(place_output(b, &node, j, &descs[j], gradient_of[j], &parts[j]));
     MDL_TRY(append(b, &node));
@@ -208,7 +208,7 @@ static mdl_status differentiate(backward *b, size_t n)
                       .emit = emit,
                       .pass = pass,
                       .builder = b};
-    if (wanted && def->gradient)
+    if (wanted && def->gradient != NULL)
         MDL_TRY(def->gradient(&g));
     for (int j = 0; j < node->n_out; j++)
         if (out_grad[j] != MDL_NONE)

@@ -57,7 +57,7 @@ static void fuse_activation(mdl_graph *graph, fuse_state *state, size_t n)
 {
     const mdl_node *node = &graph->nodes[n];
     mdl_node *norm = lone_norm(graph, state, node->in[0]);
-    if (!norm || norm->attrs.norm.act != MDL_ACT_NONE)
+    if (norm == NULL || norm->attrs.norm.act != MDL_ACT_NONE)
         return;
     if (node->attrs.act.kind != MDL_ACT_RELU6 && node->attrs.act.kind != MDL_ACT_RELU)
         return;
@@ -73,7 +73,7 @@ static void fuse_residual(mdl_graph *graph, fuse_state *state, size_t n)
     for (int side = 0; side < 2; side++) {
         mdl_node *norm = lone_norm(graph, state, node->in[side]);
         int other = node->in[1 - side];
-        if (!norm)
+        if (norm == NULL)
             continue;
         int before = state->producer[mdl__root(graph->tensors, other)];
         if (before != MDL_NONE && before >= norm - graph->nodes)

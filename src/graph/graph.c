@@ -18,7 +18,7 @@ mdl_status mdl_graph_create(mdl_dtype real, mdl_graph **out)
 
 void mdl_graph_destroy(mdl_graph *graph)
 {
-    if (!graph)
+    if (graph == NULL)
         return;
     mdl_free(graph->tensors);
     mdl_free(graph->nodes);
@@ -44,14 +44,14 @@ void mdl__graph_error(mdl_graph *graph, mdl_status status)
     if (status == MDL_OK || graph->status != MDL_OK)
         return;
     graph->status = status;
-    snprintf(graph->detail, sizeof graph->detail, "%s", mdl_error_detail());
+    snprintf(graph->detail, sizeof(graph->detail), "%s", mdl_error_detail());
 }
 
 static mdl_status add_tensor(mdl_graph *graph, const mdl_desc *desc, mdl_store store, int *out)
 {
     if (graph->n_tensors == graph->tensor_capacity) {
         size_t capacity = mdl_max_size(256, 2 * graph->tensor_capacity);
-        MDL_TRY(mdl_grow(graph->tensor_capacity, capacity, sizeof *graph->tensors, "graph tensors",
+        MDL_TRY(mdl_grow(graph->tensor_capacity, capacity, sizeof(*graph->tensors), "graph tensors",
                          (void **)&graph->tensors));
         graph->tensor_capacity = capacity;
     }
@@ -73,7 +73,7 @@ mdl_status mdl__graph_append(mdl_graph *graph, const mdl_node *node)
 {
     if (graph->n_nodes == graph->node_capacity) {
         size_t capacity = mdl_max_size(256, 2 * graph->node_capacity);
-        MDL_TRY(mdl_grow(graph->node_capacity, capacity, sizeof *graph->nodes, "graph nodes",
+        MDL_TRY(mdl_grow(graph->node_capacity, capacity, sizeof(*graph->nodes), "graph nodes",
                          (void **)&graph->nodes));
         graph->node_capacity = capacity;
     }
@@ -112,7 +112,7 @@ int mdl_graph_input(mdl_graph *graph, const char *name, mdl_dtype dtype, mdl_sha
  */
 static bool node_needs(const mdl_graph *graph, const mdl_node *node)
 {
-    if (!mdl_op_get(node->op)->gradient)
+    if (mdl_op_get(node->op)->gradient == NULL)
         return false;
     if (node->op == MDL_OP_VIEW && node->attrs.expand.stop_gradient)
         return false;
@@ -126,14 +126,14 @@ static mdl_status add_op(mdl_graph *graph, mdl_op op, const mdl_attrs *attrs, co
                          int n_in, int *out)
 {
     static const mdl_attrs none;
-    mdl_node node = {.op = op, .attrs = attrs ? *attrs : none, .n_in = n_in};
+    mdl_node node = {.op = op, .attrs = attrs != NULL ? *attrs : none, .n_in = n_in};
     mdl_desc descs[MDL_MAX_OUT] = {0};
     if (graph->differentiated)
         return mdl_fail(MDL_INVALID, "%s: the backward nodes are there already",
                         mdl_op_get(op)->name);
     MDL_TRY(mdl__graph_infer(graph, op, &node.attrs, in, n_in, descs, &node.n_out));
     if (n_in > 0)
-        memcpy(node.in, in, (size_t)n_in * sizeof *in);
+        memcpy(node.in, in, (size_t)n_in * sizeof(*in));
     bool needs = node_needs(graph, &node);
     for (int j = 0; j < node.n_out; j++) {
         MDL_TRY(add_tensor(graph, &descs[j], MDL_STORE_ARENA, &node.out[j]));
@@ -153,8 +153,8 @@ int mdl_graph_op(mdl_graph *graph, mdl_op op, const mdl_attrs *attrs, const int 
         mdl__graph_error(graph, add_op(graph, op, attrs, in, n_in, outputs));
     if (graph->status != MDL_OK)
         outputs[0] = outputs[1] = outputs[2] = MDL_NONE;
-    if (out)
-        memcpy(out, outputs, sizeof outputs);
+    if (out != NULL)
+        memcpy(out, outputs, sizeof(outputs));
     return outputs[0];
 }
 

@@ -110,8 +110,7 @@ int mdl_graph_gradient(const mdl_graph *graph, int tensor);
 /* Before backward: ask for the gradient of an input. */
 void mdl_graph_require_gradient(mdl_graph *graph, int input);
 
-/* ---- plan -------------------------------------------------------------------------------------
- */
+/* ---- plan ----------------------------------------------------------------------------------- */
 
 typedef struct mdl_plan mdl_plan;
 
@@ -131,8 +130,7 @@ size_t mdl_plan_step_count(const mdl_plan *plan);
 const mdl_call *mdl_plan_step(const mdl_plan *plan, size_t index);
 bool mdl_plan_step_is_backward(const mdl_plan *plan, size_t index);
 
-/* ---- run ----------------------------------------------------------------------------------------
- */
+/* ---- run ------------------------------------------------------------------------------------ */
 
 /* What changes between runs of one plan: arena, bound parameters, random counters. */
 typedef struct mdl_run mdl_run;
@@ -157,8 +155,7 @@ mdl_status mdl_run_step(mdl_run *run) MDL_MUST_CHECK;
 mdl_status mdl_run_trace(mdl_run *run, bool on) MDL_MUST_CHECK;
 const double *mdl_run_times(const mdl_run *run);
 
-/* ---- symmetries ---------------------------------------------------------------------------------
- */
+/* ---- symmetries ----------------------------------------------------------------------------- */
 
 /* Channels of a network can be renumbered without changing what it computes, where every axis that
  * carries them is renumbered alike.  A group is a set of places that may be permuted among

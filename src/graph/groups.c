@@ -27,8 +27,7 @@ typedef struct finder {
     size_t n, n_slots;
 } finder;
 
-/* ---- what ops say ------------------------------------------------------------------------------
- */
+/* ---- what ops say --------------------------------------------------------------------------- */
 
 static const mdl_shape *shape_of(const finder *f, int tensor)
 {
@@ -261,8 +260,7 @@ static void of_node(finder *f, const mdl_node *node)
     }
 }
 
-/* ---- channels and groups -----------------------------------------------------------------------
- */
+/* ---- channels and groups -------------------------------------------------------------------- */
 
 /* Gather the units of each channel; channels with a fixed unit are left out. */
 static mdl_status gather(finder *f)
@@ -432,8 +430,7 @@ static mdl_status fill_groups(finder *f, mdl_groups *out)
     return status;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static mdl_status number_units(finder *f)
 {

@@ -162,7 +162,7 @@ static void add_tiled(joiner *j, part p, bool sums, size_t tile)
 static void join_call(joiner *j, size_t c)
 {
     const mdl_call *call = &j->plan->calls[c];
-    size_t tile = call->kernel->tile ? call->kernel->tile(call) : 0;
+    size_t tile = call->kernel->tile != NULL ? call->kernel->tile(call) : 0;
     if (tile == 0) {
         if (j->n_parts > 0 && j->n_parts < MDL_MAX_GROUP && may_put_off(j, c))
             add(j, (part){.call = c, .whole = true}, true);
@@ -194,8 +194,7 @@ mdl_status mdl__plan_join(mdl_plan *plan)
     return MDL_OK;
 }
 
-/* ---- what need not exist as a whole -------------------------------------------------------------
- */
+/* ---- what need not exist as a whole --------------------------------------------------------- */
 
 /* [by root tensor]: the group inside which it is made and read, 0 where not seen yet. */
 #define OUTSIDE (-1)

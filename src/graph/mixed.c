@@ -107,7 +107,7 @@ mdl_status mdl__plan_mixed(mdl_plan *plan)
     size_t kept = status == MDL_OK ? choose(&m) : 0;
     if (kept > 0) {
         size_t room = plan->n_nodes + 2 * kept;
-        status = mdl_grow(plan->tensor_capacity, tensors + 2 * kept, sizeof *plan->tensors,
+        status = mdl_grow(plan->tensor_capacity, tensors + 2 * kept, sizeof(*plan->tensors),
                           "plan tensors", (void **)&plan->tensors);
         if (status == MDL_OK)
             plan->tensor_capacity = tensors + 2 * kept;

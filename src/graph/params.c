@@ -21,9 +21,9 @@ static bool decays(mdl_role role)
 static mdl_status grow(mdl_param_table *table)
 {
     size_t capacity = mdl_max_size(64, 2 * table->capacity);
-    MDL_TRY(mdl_grow(table->capacity, capacity, sizeof *table->rows, "parameter table",
+    MDL_TRY(mdl_grow(table->capacity, capacity, sizeof(*table->rows), "parameter table",
                      (void **)&table->rows));
-    MDL_TRY(mdl_grow(table->capacity, capacity, sizeof *table->tensors, "parameter table",
+    MDL_TRY(mdl_grow(table->capacity, capacity, sizeof(*table->tensors), "parameter table",
                      (void **)&table->tensors));
     table->capacity = capacity;
     return MDL_OK;
@@ -88,7 +88,7 @@ int mdl_graph_param(mdl_graph *graph, const char *name, mdl_role role, mdl_shape
                      .init_scale = init_scale};
     int tensor = MDL_NONE;
     mdl_status status = MDL_OK;
-    if (strlen(name) >= sizeof row.name)
+    if (strlen(name) >= sizeof(row.name))
         status = mdl_fail(MDL_INVALID, "parameter name %s is too long", name);
     else
         memcpy(row.name, name, strlen(name) + 1);

@@ -183,7 +183,7 @@ static mdl_status assign_offsets(mdl_plan *plan, bool separate)
     if (status == MDL_OK) {
         size_t count = find_lives(plan, lives, separate);
         size_t slab = plan->device->slab;
-        qsort(lives, count, sizeof *lives, by_size);
+        qsort(lives, count, sizeof(*lives), by_size);
         if (slab > 0 && count > 0 && lives[0].bytes > slab)
             status = mdl_fail(MDL_MEMORY_LIMIT,
                               "a tensor of %zu bytes is larger than the largest piece of memory "
@@ -208,7 +208,7 @@ mdl_status mdl_plan_create(mdl_graph *graph, mdl_device *device, const mdl_plan_
                            mdl_plan **out)
 {
     static const mdl_plan_options defaults;
-    const mdl_plan_options *opt = options ? options : &defaults;
+    const mdl_plan_options *opt = options != NULL ? options : &defaults;
     *out = NULL;
     MDL_TRY(mdl_graph_status(graph));
     if (graph->real != device->real)
@@ -243,7 +243,7 @@ mdl_status mdl_plan_create(mdl_graph *graph, mdl_device *device, const mdl_plan_
 
 void mdl_plan_destroy(mdl_plan *plan)
 {
-    if (!plan)
+    if (plan == NULL)
         return;
     mdl_free(plan->tensors);
     mdl_free(plan->offsets);

@@ -35,7 +35,7 @@ static const mdl_node *recomputable(const rewriting *r, int tensor)
 static bool runs_in_tiles(const mdl_plan *plan, const mdl_node *node)
 {
     const mdl_kernel *kernel = &plan->device->backend->kernels[node->op];
-    if (!kernel->tile)
+    if (kernel->tile == NULL)
         return false;
     mdl_call call = {
         .op = node->op, .attrs = &node->attrs, .n_in = node->n_in, .n_out = node->n_out};
@@ -94,7 +94,7 @@ static mdl_status replace(rewriting *r, int tensor, int *out)
 {
     *out = tensor;
     const mdl_node *norm = recomputable(r, tensor);
-    if (!norm)
+    if (norm == NULL)
         return MDL_OK;
     if (r->copy_of[tensor] == MDL_NONE) {
         int residual = MDL_NONE;
@@ -135,7 +135,7 @@ mdl_status mdl__plan_nodes(mdl_plan *plan, bool recompute_all)
     plan->tensor_capacity = mdl_max_size(1, graph->n_tensors + norms);
     MDL_TRY(MDL_NEW(plan->tensor_capacity, "plan tensors", &plan->tensors));
     if (graph->n_tensors)
-        memcpy(plan->tensors, graph->tensors, graph->n_tensors * sizeof *plan->tensors);
+        memcpy(plan->tensors, graph->tensors, graph->n_tensors * sizeof(*plan->tensors));
     plan->n_tensors = graph->n_tensors;
     rewriting r = {.plan = plan};
     mdl_status status = MDL_NEW(mdl_max_size(1, graph->n_tensors), "recompute", &r.producer);

@@ -33,7 +33,7 @@ static mdl_view view_of(const mdl_run *run, int tensor)
     const mdl_desc *desc = &plan->tensors[tensor].desc;
     const mdl_tensor *root = &plan->tensors[mdl__root(plan->tensors, tensor)];
     mdl_buffer *buffer = run->stores[root->store];
-    if (!buffer)
+    if (buffer == NULL)
         return (mdl_view){.dtype = desc->dtype, .shape = desc->shape};
     mdl_view view = mdl_buffer_view(buffer, byte_offset(plan, tensor), desc->dtype, desc->shape);
     view.tile = root->tile;
@@ -72,7 +72,7 @@ static void find_used_stores(mdl_run *run)
 static mdl_status find_arena(mdl_run *run, const mdl_run *other)
 {
     size_t bytes = mdl_max_size(1, run->plan->arena_bytes);
-    if (other && other->stores[MDL_STORE_ARENA]->bytes >= bytes) {
+    if (other != NULL && other->stores[MDL_STORE_ARENA]->bytes >= bytes) {
         run->stores[MDL_STORE_ARENA] = other->stores[MDL_STORE_ARENA];
         return MDL_OK;
     }
@@ -101,7 +101,7 @@ static mdl_status create(const mdl_plan *plan, mdl_device *device, const mdl_run
         return status;
     }
     if (plan->n_calls)
-        memcpy(run->calls, plan->calls, plan->n_calls * sizeof *run->calls);
+        memcpy(run->calls, plan->calls, plan->n_calls * sizeof(*run->calls));
     for (size_t c = 0; c < plan->n_calls; c++)
         run->calls[c].state = &run->state;
     find_used_stores(run);
@@ -127,7 +127,7 @@ mdl_status mdl_run_create_on(const mdl_plan *plan, mdl_device *device, mdl_run *
 
 void mdl_run_destroy(mdl_run *run)
 {
-    if (!run)
+    if (run == NULL)
         return;
     mdl_buffer_destroy(run->owned);
     mdl_free(run->calls);
@@ -138,7 +138,7 @@ void mdl_run_destroy(mdl_run *run)
 static mdl_status bind(mdl_run *run, mdl_store store, mdl_buffer *buffer, size_t elements,
                        const char *what)
 {
-    if (!buffer)
+    if (buffer == NULL)
         return MDL_OK;
     size_t bytes = elements * mdl_dtype_size(run->plan->graph->real);
     if (buffer->bytes < bytes)
@@ -184,8 +184,8 @@ static mdl_status run_pieces(mdl_run *run)
         for (end = i + 1; end < n && !begins_piece(run->calls, end);)
             end++;
         MDL_TRY(mdl_stop_check());
-        MDL_TRY(mdl_dispatch_run(run->device, run->calls + i, end - i,
-                                 run->seconds ? run->seconds + i : NULL));
+        != NULLMDL_TRY(mdl_dispatch_run(run->device, run->calls + i, end - i,
+                                        run->seconds ? run->seconds + i : NULL));
     }
     return MDL_OK;
 }
@@ -194,7 +194,7 @@ mdl_status mdl_run_step(mdl_run *run)
 {
     static const char *const names[] = {"activations", "parameters", "buffers", "gradients"};
     for (int store = 0; store < MDL_STORE_COUNT; store++)
-        if (run->uses[store] && !run->stores[store])
+        if (run->uses[store] && run->stores[store] == NULL)
             return mdl_fail(MDL_INVALID, "run: no %s are bound", names[store]);
     MDL_TRY(mdl_stop_check());
     double start = mdl_time();

@@ -14,8 +14,7 @@
 static const double least_gain = 1e-6;
 enum { MOST_SWEEPS = 100, ACTIVATION_IMAGES = 1024 };
 
-/* ---- permuting --------------------------------------------------------------------------------
- */
+/* ---- permuting ------------------------------------------------------------------------------ */
 
 typedef struct axis { /* a tensor seen along one of its axes: [outer, length, inner] */
     size_t outer, length, inner;
@@ -51,8 +50,7 @@ static void permute_part(const mdl_param *row, const mdl_group_part *part, size_
     }
 }
 
-/* ---- weights on the host ------------------------------------------------------------------------
- */
+/* ---- weights on the host -------------------------------------------------------------------- */
 
 typedef struct host_weights {
     double *params, *buffers; /* as the arenas */
@@ -134,8 +132,7 @@ mdl_status mdl__permute(const mdl_graph *graph, const mdl_groups *groups,
     return status;
 }
 
-/* ---- similarity ---------------------------------------------------------------------------------
- */
+/* ---- similarity ----------------------------------------------------------------------------- */
 
 typedef struct matcher { /* weight matching */
     const mdl_graph *graph;
@@ -236,8 +233,7 @@ static mdl_status similarity(matcher *m, const mdl_group *group, bool first_pass
     return used > 0 || !first_pass ? MDL_OK : similarity(m, group, false);
 }
 
-/* ---- weight matching ----------------------------------------------------------------------------
- */
+/* ---- weight matching ------------------------------------------------------------------------ */
 
 /* Match group g; *improved where b was changed. */
 static mdl_status match_group(matcher *m, size_t g, bool first_pass, bool *improved)
@@ -320,8 +316,7 @@ static mdl_status match_weights(mdl__merger *merger, const mdl_groups *groups, c
     return status;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static mdl_status cosine(mdl__merger *m, const mdl_weights *a, const mdl_weights *b, double *out)
 {

@@ -8,7 +8,7 @@
 mdl_status mdl__archive_create(size_t places, size_t samples, double alpha, mdl__archive *out)
 {
     size_t rows = places + 1;
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     out->places = places;
     out->samples = samples;
     out->alpha = alpha;
@@ -34,7 +34,7 @@ void mdl__archive_destroy(mdl__archive *a)
     mdl_free(a->weight);
     mdl_free(a->fitness);
     mdl_free(a->attraction);
-    memset(a, 0, sizeof *a);
+    memset(a, 0, sizeof(*a));
 }
 
 /* sum_j max(0, s_j - base_j) * weight_j, base 0 where NULL.  Eight partial sums in a fixed order:
@@ -44,7 +44,7 @@ static double weighted_sum(const float *s, const float *base, const double *weig
     enum { LANES = 8 };
     double sum[LANES] = {0};
     size_t whole = n - n % LANES, j = 0;
-    if (base) {
+    if (base != NULL) {
         for (; j < whole; j += LANES)
             for (size_t l = 0; l < LANES; l++) {
                 double d = (double)s[j + l] - (double)base[j + l];
@@ -74,7 +74,7 @@ static double crowd(const mdl__archive *a, double z)
 
 void mdl__archive_rate(mdl__archive *a, size_t rows)
 {
-    memset(a->z, 0, a->samples * sizeof *a->z);
+    memset(a->z, 0, a->samples * sizeof(*a->z));
     for (size_t i = 0; i < rows; i++)
         if (a->member[i].id != 0)
             for (size_t j = 0; j < a->samples; j++)
@@ -94,8 +94,7 @@ void mdl__archive_rate(mdl__archive *a, size_t rows)
     a->rated = rows;
 }
 
-/* ---- early abandoning ---------------------------------------------------------------------------
- */
+/* ---- early abandoning ----------------------------------------------------------------------- */
 
 /* How far the child may be ahead of member i at most. */
 static double largest_lead(const mdl__archive *a, size_t i, const float *scores,

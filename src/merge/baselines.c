@@ -65,8 +65,7 @@ mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path)
     return status;
 }
 
-/* ---- greedy soup --------------------------------------------------------------------------------
- */
+/* ---- greedy soup ---------------------------------------------------------------------------- */
 
 typedef struct ingredient {
     size_t parent;
@@ -104,14 +103,14 @@ static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
         s->order[i].top1 = (double)NAN;
         mdl__warn_left_out(job->parents[i]);
     }
-    qsort(s->order, job->n_parents, sizeof *s->order, by_accuracy);
+    qsort(s->order, job->n_parents, sizeof(*s->order), by_accuracy);
     double top1 = s->order[0].top1, n = 1;
     if (isnan(top1))
         return mdl_fail(MDL_NUMERIC, "greedy soup: no parent's loss on the held-out images is "
                                      "finite: there is nothing to begin with");
     MDL_TRY(mdl__merger_load(m, job->parents[s->order[0].parent], &s->best));
-    if (taken) {
-        memset(taken, 0, job->n_parents * sizeof *taken);
+    if (taken != NULL) {
+        memset(taken, 0, job->n_parents * sizeof(*taken));
         taken[s->order[0].parent] = true;
     }
     for (size_t i = 1; i < job->n_parents && isfinite(s->order[i].top1); i++) {
@@ -125,7 +124,7 @@ static mdl_status cook(mdl__merger *m, soup *s, bool *taken)
         MDL_TRY(mdl_weights_copy(&s->best, &s->trial));
         top1 = s->scores.top1;
         n++;
-        if (taken)
+        if (taken != NULL)
             taken[parent] = true;
     }
     return mdl__merger_settle(m, &s->best);

@@ -76,14 +76,15 @@ static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__crew *crew
 
 mdl_status mdl__crew_create(const mdl_merge_job *job, size_t batch, mdl__crew *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     return create(job, batch, out);
 }
 
 void mdl__crew_destroy(mdl__crew *crew)
 {
     mdl_pool_destroy(crew->pool);
-    for (size_t w = crew->mergers ? crew->workers : 0; w-- > 0;) { /* the first at the end */
+    for (size_t w = crew->mergers != NULL ? crew->workers : 0;
+         w-- > 0;) { /* the first at the end */
         mdl_scores_free(&crew->scores[w]);
         mdl__merger_destroy(&crew->mergers[w]);
     }
@@ -91,5 +92,5 @@ void mdl__crew_destroy(mdl__crew *crew)
     mdl_free(crew->mergers);
     mdl_free(crew->scores);
     mdl_monitor_destroy(crew->monitor);
-    memset(crew, 0, sizeof *crew);
+    memset(crew, 0, sizeof(*crew));
 }

@@ -32,7 +32,7 @@ static mdl_status evaluate_all(const mdl_merge_job *job, mdl_evaluator *evaluato
 static void score_sum(const double *logits, const int32_t *labels, size_t count, size_t classes,
                       mdl_merge_ensemble_result *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     for (size_t i = 0; i < count; i++) {
         const double *row = logits + i * classes;
         size_t best = 0, label = (size_t)labels[i];

@@ -22,8 +22,7 @@ const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
     return all[kind];
 }
 
-/* ---- setting up -------------------------------------------------------------------------------
- */
+/* ---- setting up ----------------------------------------------------------------------------- */
 
 mdl_status mdl_merge_check(const mdl_merge_job *job)
 {
@@ -40,7 +39,7 @@ mdl_status mdl_merge_check(const mdl_merge_job *job)
                         c->ratio_from, c->ratio_to);
     if (c->from_scratch == 0 && job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no parents: give checkpoints, or set merge.from_scratch");
-    return strategy->check ? strategy->check(job) : MDL_OK;
+    return strategy->check != NULL ? strategy->check(job) : MDL_OK;
 }
 
 /* What a search would write over may not be one of its parents; and which parents they are. */
@@ -49,8 +48,8 @@ static mdl_status look_at_parents(mdl__search *s)
     const mdl_merge_job *job = s->job;
     char path[MDL_PATH_MAX] = "", all[65 + 65] = "", *text;
     size_t size, n = job->merge->from_scratch > 0 ? 0 : job->n_parents;
-    if (job->out && job->out[0] != 0)
-        MDL_TRY(mdl_path(path, sizeof path, job->out, "merged.safetensors"));
+    if (job->out != NULL && job->out[0] != 0)
+        MDL_TRY(mdl_path(path, sizeof(path), job->out, "merged.safetensors"));
     for (size_t i = 0; i < n; i++) {
         if (mdl_same_file(job->parents[i], path))
             return mdl_fail(MDL_CONFIG,
@@ -62,21 +61,21 @@ static mdl_status look_at_parents(mdl__search *s)
         mdl_free(text);
         MDL_TRY(status);
         MDL_TRY(mdl_sha256_hex(all, strlen(all), s->parents)); /* of those before, and of this */
-        memcpy(all, s->parents, sizeof s->parents);
+        memcpy(all, s->parents, sizeof(s->parents));
     }
     return MDL_OK;
 }
 
 static void destroy_weights(mdl_weights *list, size_t n)
 {
-    for (size_t i = 0; list && i < n; i++)
+    for (size_t i = 0; list != NULL && i < n; i++)
         mdl_weights_destroy(&list[i]);
     mdl_free(list);
 }
 
 static void search_destroy(mdl__search *s)
 {
-    if (s->lineage)
+    if (s->lineage != NULL)
         fclose(s->lineage);
     destroy_weights(s->genomes, s->n_genomes);
     destroy_weights(s->origins, s->n_origins);
@@ -101,7 +100,7 @@ static mdl_status create_genomes(mdl__search *s)
     const mdl_merge_job *job = s->job;
     size_t places = s->archive.places;
     s->n_genomes = places + s->batch;
-    s->n_origins = s->strategy->origins ? s->strategy->origins(job) : 0;
+    s->n_origins = s->strategy->origins != NULL ? s->strategy->origins(job) : 0;
     MDL_TRY(MDL_NEW(s->n_genomes, "genomes", &s->genomes));
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origins));
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origin_ids));
@@ -152,11 +151,11 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
 mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
 {
     mdl_weights *genome = &s->genomes[g];
-    return genome->params ? MDL_OK : mdl_weights_create(s->merger->graph, s->job->device, genome);
+    return genome->params != NULL ? MDL_OK
+                                  : mdl_weights_create(s->merger->graph, s->job->device, genome);
 }
 
-/* ---- judging
- * -------------------------------------------------------------------------------------- */
+/* ---- judging -------------------------------------------------------------------------------- */
 
 /* The score s_ij of image j. */
 static float score(const mdl__search *s, const mdl_scores *scores, size_t j)
@@ -186,7 +185,7 @@ static bool go_on(void *user, const mdl_scores *scores, const uint32_t *images, 
 
 static bool abandons(const mdl__search *s)
 {
-    return s->config->abandon && s->strategy->hopeless;
+    return s->config->abandon && s->strategy->hopeless != NULL;
 }
 
 /* Score the genome in spare[c] and note it as child c. */
@@ -295,21 +294,20 @@ static mdl_status run_batch(mdl__search *s, size_t n)
     }
     s->admitted = 0;
     MDL_TRY(mdl_pool_run(s->crew.pool, n, raise, &b));
-    if (s->strategy->finish_batch)
+    if (s->strategy->finish_batch != NULL)
         MDL_TRY(s->strategy->finish_batch(s, n));
     s->evaluations += n;
     return MDL_OK;
 }
 
-/* ---- the loop
- * ---------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static double niches(const mdl__search *s)
 {
     const mdl__archive *a = &s->archive;
     size_t won = 0;
     double *best = s->room;
-    memset(best, 0, a->samples * sizeof *best);
+    memset(best, 0, a->samples * sizeof(*best));
     for (size_t i = 0; i < a->places; i++)
         for (size_t j = 0; j < a->samples && a->member[i].id != 0; j++)
             best[j] = (double)a->scores[i][j] > best[j] ? (double)a->scores[i][j] : best[j];
@@ -321,7 +319,7 @@ static double niches(const mdl__search *s)
 static void tell(const mdl__search *s)
 {
     const mdl__archive *a = &s->archive;
-    if (!s->job->progress)
+    if (s->job->progress == NULL)
         return;
     mdl_merge_progress p = {.evaluations = (size_t)s->evaluations,
                             .total = (size_t)s->total,
@@ -345,7 +343,7 @@ static void tell(const mdl__search *s)
 static mdl_status begin(mdl__search *s)
 {
     MDL_TRY(mdl__search_start(s));
-    return s->strategy->begin ? s->strategy->begin(s) : MDL_OK;
+    return s->strategy->begin != NULL ? s->strategy->begin(s) : MDL_OK;
 }
 
 static mdl_status run(mdl__search *s)
@@ -371,7 +369,7 @@ static mdl_status run(mdl__search *s)
             return mdl_fail(MDL_CANCELLED,
                             "the search was interrupted after %llu of %llu children%s",
                             (unsigned long long)s->evaluations, (unsigned long long)s->total,
-                            s->lineage ? "; it is saved and can be resumed" : "");
+                            s->lineage != NULL ? "; it is saved and can be resumed" : "");
         }
         if (now - s->saved >= MDL_SAVE_SECONDS)
             MDL_TRY(mdl__search_save(s));
@@ -383,9 +381,9 @@ mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result)
 {
     mdl__search s = {0};
     mdl_lock *lock = NULL;
-    memset(result, 0, sizeof *result);
+    memset(result, 0, sizeof(*result));
     MDL_TRY(mdl_merge_check(job));
-    if (job->out && job->out[0] != 0 && job->lock == NULL)
+    if (job->out != NULL && job->out[0] != 0 && job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));
     mdl_status status = search_create(job, &s);
     if (status == MDL_OK)

@@ -78,7 +78,7 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     const mdl_scores *scores = &s->crew.scores[0];
     MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->crew.scores[0]));
     mdl_status status = MDL_OK;
-    if (s->config->keep_average && s->average.params) {
+    if (s->config->keep_average && s->average.params != NULL) {
         status = mdl__merger_settle(m, &s->average);
         if (status == MDL_OK)
             status = mdl_evaluator_run(m->evaluator, &s->average, &average);
@@ -96,11 +96,11 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     if (status == MDL_OK)
         status = mdl_scores_check(scores, "the winner");
     mdl_scores_free(&average);
-    if (status != MDL_OK || !s->lineage)
+    if (status != MDL_OK || s->lineage == NULL)
         return status;
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(mdl_append_flush(s->lineage, path));
     MDL_TRY(mdl__write_winner(s, place, result->is_average));
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "merged.safetensors"));
     return mdl__merger_save(m, path, result->is_average ? "average" : "m2n2", winner);
 }

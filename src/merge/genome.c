@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 static bool is_weight(mdl_role role)
 {
@@ -44,14 +43,14 @@ static size_t weight_of_block(const mdl_graph *graph, int block)
 static mdl_status find_leader(const mdl_graph *graph, const mdl_param *buffer, size_t *leader)
 {
     const char *dot = strrchr(buffer->name, '.');
-    size_t stem = dot ? (size_t)(dot - buffer->name) + 1 : strlen(buffer->name);
+    size_t stem = dot != NULL ? (size_t)(dot - buffer->name) + 1 : strlen(buffer->name);
     *leader = buffer->role == MDL_ROLE_START ? weight_of_block(graph, buffer->block) : MDL__COPIED;
     if (buffer->role != MDL_ROLE_MEAN && buffer->role != MDL_ROLE_VAR)
         return MDL_OK;
     for (size_t p = 0; p < mdl_graph_param_count(graph); p++) {
         const mdl_param *param = mdl_graph_param_at(graph, p);
         const char *last = strrchr(param->name, '.');
-        size_t length = last ? (size_t)(last - param->name) + 1 : strlen(param->name);
+        size_t length = last != NULL ? (size_t)(last - param->name) + 1 : strlen(param->name);
         if (param->role == MDL_ROLE_GAMMA && length == stem &&
             memcmp(param->name, buffer->name, stem) == 0) {
             *leader = weight_before(graph, p);
@@ -70,7 +69,7 @@ static mdl_status fill_tables(mdl__genome *g, bool slerp_all)
         g->start[p] = g->elements;
         g->elements += param->count;
         g->leader[p] = slerp_all ? p : weight_before(g->graph, p);
-        if (last && last->offset + last->count == param->offset)
+        if (last != NULL && last->offset + last->count == param->offset)
             last->count += param->count;
         else
             g->regions[g->n_regions++] = (mdl_segment){param->offset, param->count, 0, 0};
@@ -84,7 +83,7 @@ static mdl_status fill_tables(mdl__genome *g, bool slerp_all)
 mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, bool slerp_all,
                               mdl__genome *g)
 {
-    memset(g, 0, sizeof *g);
+    memset(g, 0, sizeof(*g));
     g->device = device;
     g->graph = graph;
     g->n_params = mdl_graph_param_count(graph);
@@ -112,7 +111,7 @@ void mdl__genome_destroy(mdl__genome *g)
     mdl_free(g->dots);
     mdl_buffer_destroy(g->dots_buffer);
     mdl_buffer_destroy(g->scratch.buffer);
-    memset(g, 0, sizeof *g);
+    memset(g, 0, sizeof(*g));
 }
 
 size_t mdl__genome_draw_split(const mdl__genome *g, mdl_split_point kind, mdl_rng *rng)
@@ -141,8 +140,7 @@ size_t mdl__genome_draw_split(const mdl__genome *g, mdl_split_point kind, mdl_rn
     return 0;
 }
 
-/* ---- crossing
- * ------------------------------------------------------------------------------------ */
+/* ---- crossing ------------------------------------------------------------------------------- */
 
 mdl__pair mdl__slerp(const double dots[3], double t)
 {
@@ -168,7 +166,8 @@ static void put(mdl_segment *segments, size_t *n, size_t offset, size_t count, m
     mdl_segment *last = *n > 0 ? &segments[*n - 1] : NULL;
     if (count == 0)
         return;
-    if (last && last->offset + last->count == offset && last->a == pair.a && last->b == pair.b)
+    if (last != NULL && last->offset + last->count == offset && last->a == pair.a &&
+        last->b == pair.b)
         last->count += count;
     else
         segments[(*n)++] = (mdl_segment){offset, count, pair.a, pair.b};

@@ -30,8 +30,8 @@ mdl_status mdl__search_keep(mdl__search *s)
         return MDL_OK;
     }
     MDL_TRY(create(s, b));
-    memcpy(b->member, a->member, (a->places + 1) * sizeof *b->member);
-    memcpy(b->spare, s->spare, s->batch * sizeof *b->spare);
+    memcpy(b->member, a->member, (a->places + 1) * sizeof(*b->member));
+    memcpy(b->spare, s->spare, s->batch * sizeof(*b->spare));
     for (size_t i = 0; i <= a->places; i++)
         memcpy(b->scores + i * a->samples, a->scores[i], a->samples * sizeof(float));
     b->next_id = s->next_id;
@@ -49,8 +49,8 @@ mdl_status mdl__search_leave(mdl__search *s, mdl_status status)
     b->quick = mdl_time() - b->begun < MDL_STOP_SECONDS;
     if (status != MDL_CANCELLED || !b->kept)
         return status;
-    memcpy(a->member, b->member, (a->places + 1) * sizeof *b->member);
-    memcpy(s->spare, b->spare, s->batch * sizeof *b->spare);
+    memcpy(a->member, b->member, (a->places + 1) * sizeof(*b->member));
+    memcpy(s->spare, b->spare, s->batch * sizeof(*b->spare));
     for (size_t i = 0; i <= a->places; i++)
         memcpy(a->scores[i], b->scores + i * a->samples, a->samples * sizeof(float));
     a->rated = 0;
@@ -65,5 +65,5 @@ void mdl__before_free(mdl__before *b)
     mdl_free(b->member);
     mdl_free(b->scores);
     mdl_free(b->spare);
-    memset(b, 0, sizeof *b);
+    memset(b, 0, sizeof(*b));
 }

@@ -139,9 +139,7 @@ mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path,
 mdl_status mdl_merge_recalibrate(const mdl_merge_job *job, size_t limit,
                                  const char *path) MDL_MUST_CHECK;
 
-/* ---- alignment: Ainsworth, Hayase & Srinivasa 2022, arXiv 2209.04836
- * -----------------------------
- */
+/* ---- alignment: Ainsworth, Hayase & Srinivasa 2022, arXiv 2209.04836 ------------------------ */
 
 typedef enum mdl_align_method {
     MDL_ALIGN_WEIGHTS,    /* channels correspond where their weights do */
@@ -159,9 +157,7 @@ typedef struct mdl_align_result {
 mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const char *path,
                      mdl_align_result *result) MDL_MUST_CHECK;
 
-/* ---- the straight line between two checkpoints
- * ---------------------------------------------------
- */
+/* ---- the straight line between two checkpoints ---------------------------------------------- */
 
 #define MDL_MAX_PATH   101
 #define MDL_PATH_LINES 4

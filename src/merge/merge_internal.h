@@ -5,8 +5,7 @@
 
 #include "merge/merge.h"
 
-/* ---- the archive: scores and selection, on the host ---------------------------------------------
- */
+/* ---- the archive: scores and selection, on the host ----------------------------------------- */
 
 typedef struct mdl__member { /* saved as it is */
     uint64_t id;             /* from 1 in order of creation; 0: the place is empty */
@@ -51,8 +50,7 @@ size_t mdl__archive_replace(mdl__archive *a);
 /* Row K and the place change members and scores. */
 void mdl__archive_swap(mdl__archive *a, size_t place);
 
-/* ---- genomes: crossing on the device -----------------------------------------------------------
- */
+/* ---- genomes: crossing on the device -------------------------------------------------------- */
 
 #define MDL__COPIED ((size_t)-1)
 
@@ -106,8 +104,7 @@ void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *
 void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
                float *merged);
 
-/* ---- what search and baselines share
- * -------------------------------------------------------------- */
+/* ---- what search and baselines share -------------------------------------------------------- */
 
 /* Training images that the statistics of a child, or of a point of a line, are estimated from; all
  * of them only at the end. */
@@ -154,8 +151,7 @@ void mdl__warn_left_out(const char *parent);
 mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
                             const mdl_weights *weights) MDL_MUST_CHECK;
 
-/* ---- the search
- * ------------------------------------------------------------------------------------ */
+/* ---- the search ----------------------------------------------------------------------------- */
 
 typedef struct mdl__search mdl__search;
 

@@ -75,8 +75,8 @@ static mdl_status create_twin(const mdl__merger *of, mdl__merger *m)
 mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
                               mdl__merger *out)
 {
-    memset(out, 0, sizeof *out);
-    if (job->comm && job->comm->size > 1)
+    memset(out, 0, sizeof(*out));
+    if (job->comm != NULL && job->comm->size > 1)
         return mdl_fail(MDL_UNSUPPORTED, "merging with %d processes is not there yet",
                         job->comm->size);
     mdl_status status = create(job, device, evaluates, out);
@@ -87,7 +87,7 @@ mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool
 
 mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     mdl_status status = create_twin(of, out);
     if (status != MDL_OK)
         mdl__merger_destroy(out);
@@ -104,7 +104,7 @@ void mdl__merger_destroy(mdl__merger *m)
         mdl_device_close(m->device);
     else
         mdl_graph_destroy(m->graph);
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(*m));
 }
 
 mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_safetensors *file, const char *path)
@@ -147,7 +147,7 @@ mdl_status mdl__merger_load_two(mdl__merger *m, mdl_weights *a, mdl_weights *b)
 mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,
                              void *user, mdl_scores *scores, bool *complete)
 {
-    if (m->children)
+    if (m->children != NULL)
         MDL_TRY(mdl_recalibrator_run(m->children, weights));
     return mdl_evaluator_run_while(m->evaluator, weights, watch, user, scores, complete);
 }
@@ -155,7 +155,7 @@ mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator
 mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
 {
     const mdl_merge_job *job = m->job;
-    if (!job->data || job->data->count[MDL_SPLIT_TRAIN] == 0)
+    if (job->data == NULL || job->data->count[MDL_SPLIT_TRAIN] == 0)
         return MDL_OK;
     return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
 }
@@ -178,7 +178,7 @@ static mdl_status save(mdl__merger *m, const char *path, const char *kind,
     const char *values[MDL_IMAGE_METADATA + 1] = {kind};
     size_t n = 1;
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++) {
-        if (!image_values[i])
+        if (image_values[i] == NULL)
             continue;
         keys[n] = image_keys[i];
         values[n++] = image_values[i];
@@ -193,7 +193,7 @@ mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
 {
     mdl_image_metadata images;
     mdl_safetensors *file;
-    if (m->job->data) {
+    if (m->job->data != NULL) {
         mdl_status made = mdl_image_metadata_make(m->job->data, &images);
         if (made == MDL_OK)
             made = save(m, path, kind, images.keys, images.values, weights);

@@ -36,7 +36,8 @@ mdl_status mdl_method_apply(const char *name, mdl_merge_config *c)
     char names[256] = "";
     for (size_t i = 0; i < mdl_method_count; i++) {
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", mdl_methods[i].name);
+        snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "",
+                 mdl_methods[i].name);
     }
     if (mdl_method_find(name) == NULL)
         return mdl_fail(MDL_CONFIG, "no method '%.60s'; there are %s", name, names);

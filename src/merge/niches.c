@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* ---- what they share ----------------------------------------------------------------------------
- */
+/* ---- what they share ------------------------------------------------------------------------ */
 
 double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng)
 {
@@ -17,7 +16,7 @@ mdl_status mdl__make_crossed(mdl__search *s, mdl__merger *m, const mdl__cross *c
                              uint64_t number, mdl_weights *child)
 {
     const mdl_merge_config *c = s->config;
-    if (cross->of[1])
+    if (cross->of[1] != NULL)
         MDL_TRY(mdl__genome_cross(&m->genome, c->angle, cross->of[0], cross->of[1], cross->split,
                                   cross->ratio, child));
     else
@@ -37,8 +36,7 @@ static size_t batch_of(const mdl_merge_config *c)
     return c->batch;
 }
 
-/* ---- competition and attraction -----------------------------------------------------------------
- */
+/* ---- competition and attraction ------------------------------------------------------------- */
 
 static size_t niche_places(const mdl_merge_config *c)
 {
@@ -99,8 +97,7 @@ const mdl__strategy mdl__strategy_niches = {
     .hopeless = niche_hopeless,
 };
 
-/* ---- the best so far: random children, a line ---------------------------------------------------
- */
+/* ---- the best so far: random children, a line ----------------------------------------------- */
 
 static double sum_of(const float *scores, size_t n)
 {

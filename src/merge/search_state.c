@@ -7,8 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* ---- lineage.jsonl ------------------------------------------------------------------------------
- */
+/* ---- lineage.jsonl -------------------------------------------------------------------------- */
 
 /* Cut what was written after the saved state: those children will come again. */
 static mdl_status cut(const char *path, uint64_t bytes)
@@ -28,25 +27,25 @@ static mdl_status cut(const char *path, uint64_t bytes)
 mdl_status mdl__lineage_open(mdl__search *s)
 {
     char path[MDL_PATH_MAX];
-    if (!s->job->out || s->job->out[0] == 0)
+    if (s->job->out == NULL || s->job->out[0] == 0)
         return MDL_OK;
-    if (s->lineage_bytes == 0 && s->job->prepare)
+    if (s->lineage_bytes == 0 && s->job->prepare != NULL)
         MDL_TRY(s->job->prepare(s->job->prepare_user));
     if (s->lineage_bytes == 0) { /* a new search: nothing of an older one may stay */
-        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
         MDL_TRY(mdl_remove_file(path));
-        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "merged.safetensors"));
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "merged.safetensors"));
         MDL_TRY(mdl_remove_file(path));
-        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "winner.json"));
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "winner.json"));
         MDL_TRY(mdl_remove_file(path));
     }
-    if (s->job->out_config) {
-        MDL_TRY(mdl_path(path, sizeof path, s->job->out, "config.yaml"));
+    if (s->job->out_config != NULL) {
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "config.yaml"));
         MDL_TRY(mdl_file_write(path, s->job->out_config, strlen(s->job->out_config)));
     }
-    if (s->job->out_config && s->lineage_bytes == 0)
+    if (s->job->out_config != NULL && s->lineage_bytes == 0)
         MDL_TRY(mdl_tuning_leave(s->job->device, s->job->out));
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
     return mdl_append_open(path, &s->lineage);
 }
@@ -55,7 +54,7 @@ static mdl_status add(mdl__search *s, const char *format, ...) MDL_PRINTF(2, 3);
 static mdl_status add(mdl__search *s, const char *format, ...)
 {
     va_list args;
-    if (!s->lineage)
+    if (s->lineage == NULL)
         return MDL_OK;
     va_start(args, format);
     int length = vfprintf(s->lineage, format, args);
@@ -75,7 +74,7 @@ static mdl_status add_end(mdl__search *s, const mdl__member *member, bool kept, 
     if (!kept)
         return add(s, "\"kept\": false}\n");
     if (dropped != 0)
-        snprintf(left, sizeof left, "%llu", (unsigned long long)dropped);
+        snprintf(left, sizeof(left), "%llu", (unsigned long long)dropped);
     return add(s, "\"kept\": true, \"top1\": %s, \"loss\": %s, \"dropped\": %s}\n",
                mdl_json_number(member->top1, top1), mdl_json_number(member->loss, loss), left);
 }
@@ -106,8 +105,7 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
     return add_end(s, member, kept, dropped);
 }
 
-/* ---- resume.state -------------------------------------------------------------------------------
- */
+/* ---- resume.state --------------------------------------------------------------------------- */
 
 typedef struct counters { /* saved as they are */
     uint64_t next_id, evaluations, lineage_bytes;
@@ -118,7 +116,7 @@ typedef struct counters { /* saved as they are */
 static void settings(const mdl__search *s, mdl_fingerprint *fp)
 {
     const mdl_merge_config *c = s->config;
-    memset(fp, 0, sizeof *fp);
+    memset(fp, 0, sizeof(*fp));
     mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)s->job->seed,
                         mdl_dtype_name(s->job->device->real));
     mdl_fingerprint_add(fp, "merge.archive %zu\nmerge.batch %zu\nmerge.alpha %.17g\n", c->archive,
@@ -147,11 +145,11 @@ static mdl_status put_weights(mdl_state_writer *state, const char *name, size_t 
                               const mdl_weights *weights, size_t n_buffers)
 {
     char text[64];
-    snprintf(text, sizeof text, "%s %zu", name, number);
+    snprintf(text, sizeof(text), "%s %zu", name, number);
     MDL_TRY(mdl_state_put_buffer(state, text, weights->params));
     if (n_buffers == 0)
         return MDL_OK;
-    snprintf(text, sizeof text, "%s statistics %zu", name, number);
+    snprintf(text, sizeof(text), "%s statistics %zu", name, number);
     return mdl_state_put_buffer(state, text, weights->buffers);
 }
 
@@ -160,11 +158,11 @@ static mdl_status get_weights(const mdl_state *state, const char *name, size_t n
 {
     size_t n_buffers = mdl_graph_buffer_count(graph);
     char text[64];
-    snprintf(text, sizeof text, "%s %zu", name, number);
+    snprintf(text, sizeof(text), "%s %zu", name, number);
     MDL_TRY(mdl_state_get_buffer(state, text, weights->params));
     if (n_buffers > 0) {
         char statistics[64];
-        snprintf(statistics, sizeof statistics, "%s statistics %zu", name, number);
+        snprintf(statistics, sizeof(statistics), "%s statistics %zu", name, number);
         MDL_TRY(mdl_state_get_buffer(state, statistics, weights->buffers));
     }
     return mdl_weights_check(graph, weights, text);
@@ -178,32 +176,33 @@ static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
     mdl_fingerprint fp;
     settings(s, &fp);
     MDL_TRY(mdl_fingerprint_put(&fp, state));
-    MDL_TRY(mdl_state_put(state, "counters", &now, sizeof now));
-    MDL_TRY(mdl_state_put(state, "members", a->member, a->places * sizeof *a->member));
+    MDL_TRY(mdl_state_put(state, "counters", &now, sizeof(now)));
+    MDL_TRY(mdl_state_put(state, "members", a->member, a->places * sizeof(*a->member)));
     for (size_t i = 0; i < a->places; i++) {
         char name[64];
         if (a->member[i].id == 0)
             continue;
-        snprintf(name, sizeof name, "scores %zu", i);
+        snprintf(name, sizeof(name), "scores %zu", i);
         MDL_TRY(mdl_state_put(state, name, a->scores[i], a->samples * sizeof(float)));
         MDL_TRY(put_weights(state, "genome", i, &s->genomes[a->member[i].genome], n_buffers));
     }
-    MDL_TRY(
-        mdl_state_put(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    MDL_TRY(mdl_state_put(state, "origins", s->origin_ids,
+                          (s->n_origins + 1) * sizeof(*s->origin_ids)));
     for (size_t i = 0; i < s->n_origins; i++)
         MDL_TRY(put_weights(state, "origin", i, &s->origins[i], n_buffers));
-    return s->average.params ? put_weights(state, "average", 0, &s->average, n_buffers) : MDL_OK;
+    return s->average.params != NULL ? put_weights(state, "average", 0, &s->average, n_buffers)
+                                     : MDL_OK;
 }
 
 mdl_status mdl__search_save(mdl__search *s)
 {
     char path[MDL_PATH_MAX];
     mdl_state_writer *state = NULL;
-    if (!s->lineage)
+    if (s->lineage == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(mdl_append_flush(s->lineage, path)); /* before the state that counts its bytes */
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
     MDL_TRY(mdl_state_create(path, &state));
     mdl_status status = put_all(s, state);
     if (status != MDL_OK) {
@@ -270,26 +269,26 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
     mdl__archive *a = &s->archive;
     const mdl_graph *graph = s->merger->graph;
     counters saved;
-    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
+    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof(saved)));
     MDL_TRY(check_counters(&saved));
-    MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof *a->member));
+    MDL_TRY(mdl_state_get(state, "members", a->member, a->places * sizeof(*a->member)));
     for (size_t i = 0; i < a->places; i++) {
         char name[64];
         a->member[i].genome = i;
         if (a->member[i].id == 0)
             continue;
-        snprintf(name, sizeof name, "scores %zu", i);
+        snprintf(name, sizeof(name), "scores %zu", i);
         MDL_TRY(mdl_state_get(state, name, a->scores[i], a->samples * sizeof(float)));
         MDL_TRY(check_member(a, i, saved.next_id));
         MDL_TRY(mdl__search_genome(s, i));
         MDL_TRY(get_weights(state, "genome", i, graph, &s->genomes[i]));
     }
-    MDL_TRY(
-        mdl_state_get(state, "origins", s->origin_ids, (s->n_origins + 1) * sizeof *s->origin_ids));
+    MDL_TRY(mdl_state_get(state, "origins", s->origin_ids,
+                          (s->n_origins + 1) * sizeof(*s->origin_ids)));
     MDL_TRY(check_origins(s, saved.next_id));
     for (size_t i = 0; i < s->n_origins; i++)
         MDL_TRY(get_weights(state, "origin", i, graph, &s->origins[i]));
-    if (s->average.params)
+    if (s->average.params != NULL)
         MDL_TRY(get_weights(state, "average", 0, graph, &s->average));
     s->next_id = saved.next_id;
     s->evaluations = saved.evaluations;
@@ -305,8 +304,8 @@ static mdl_status check_lineage(const mdl__search *s, const mdl_state *state)
     char path[MDL_PATH_MAX];
     counters saved;
     uint64_t bytes = 0;
-    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof saved));
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof(saved)));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     if (mdl_file_exists(path))
         MDL_TRY(mdl_file_size(path, &bytes));
     if (bytes >= saved.lineage_bytes)
@@ -333,9 +332,9 @@ mdl_status mdl__search_load(mdl__search *s, bool *found)
     mdl_fingerprint fp;
     mdl_state *state = NULL;
     *found = false;
-    if (!s->job->resume || !s->job->out || s->job->out[0] == 0)
+    if (!s->job->resume || s->job->out == NULL || s->job->out[0] == 0)
         return MDL_OK;
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "resume.state"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
     if (!mdl_file_exists(path))
         return MDL_OK;
     mdl_status status = mdl_state_read(path, &state);

@@ -30,7 +30,7 @@ static mdl_status from_scratch(mdl__search *s)
         mdl_philox(s->job->seed, MDL_STREAM_MERGE, UINT64_MAX - i, word);
         MDL_TRY(mdl_weights_init(s->merger->graph, (uint64_t)word[0] << 32 | word[1],
                                  &s->genomes[s->spare[0]]));
-        snprintf(source, sizeof source, "random %zu", i);
+        snprintf(source, sizeof(source), "random %zu", i);
         MDL_TRY(admit_start(s, source));
     }
     return MDL_OK;
@@ -67,7 +67,7 @@ static mdl_status pair_averages(mdl__search *s, mdl_weights *second)
             MDL_TRY(mdl__merger_load(m, job->parents[i], first));
             MDL_TRY(mdl__merger_load(m, job->parents[j], second));
             MDL_TRY(mdl__genome_mix(&m->genome, first, 0.5, second, 0.5, first));
-            snprintf(source, sizeof source, "average of parents %zu and %zu", i + 1, j + 1);
+            snprintf(source, sizeof(source), "average of parents %zu and %zu", i + 1, j + 1);
             MDL_TRY(admit_start(s, source));
         }
     return MDL_OK;

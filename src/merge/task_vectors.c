@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the two formulas ---------------------------------------------------------------------------
- */
+/* ---- the two formulas ----------------------------------------------------------------------- */
 
 static int larger_first(const void *a, const void *b)
 {
@@ -23,7 +22,7 @@ static void trim(float *tau, size_t n, size_t keep, float *room)
         return;
     for (size_t i = 0; i < n; i++)
         room[i] = fabsf(tau[i]);
-    qsort(room, n, sizeof *room, larger_first);
+    qsort(room, n, sizeof(*room), larger_first);
     float least = keep > 0 ? room[keep - 1] : INFINITY;
     for (size_t i = 0; i < n; i++)
         if (fabsf(tau[i]) < least)
@@ -66,8 +65,7 @@ void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint
     }
 }
 
-/* ---- on checkpoints -----------------------------------------------------------------------------
- */
+/* ---- on checkpoints ------------------------------------------------------------------------- */
 
 typedef struct merging { /* what one call holds */
     mdl__merger merger;
@@ -143,7 +141,7 @@ mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_optio
         return mdl_fail(MDL_CONFIG, "density is %g, expected more than 0, at most 1",
                         options->density);
     mdl_status status = merge(job, options, &m, path);
-    for (size_t v = 0; m.tau && v < job->n_parents; v++)
+    for (size_t v = 0; m.tau != NULL && v < job->n_parents; v++)
         mdl_free(m.tau[v]);
     mdl_free(m.tau);
     mdl_free(m.trunk);

@@ -11,8 +11,7 @@
 
 #include <string.h>
 
-/* ---- members and owners -------------------------------------------------------------------------
- */
+/* ---- members and owners --------------------------------------------------------------------- */
 
 /* The place that owns image j, `places` where nobody does. */
 static size_t owner_of(const mdl__archive *a, size_t j)
@@ -68,8 +67,7 @@ static mdl_status write_owners(const mdl__archive *a, mdl_atomic_file *file)
     return MDL_OK;
 }
 
-/* ---- ancestors ----------------------------------------------------------------------------------
- */
+/* ---- ancestors ------------------------------------------------------------------------------ */
 
 /* Numbers of a line of lineage.jsonl; missing parents are 0.  The numbers come first, and sscanf
  * looks for the end of what it gets: it may not be the end of the file. */
@@ -77,8 +75,8 @@ static uint64_t read_line(const char *line, uint64_t parents[2])
 {
     unsigned long long id = 0, first = 0, second = 0;
     char start[128];
-    snprintf(start, sizeof start, "%.*s", (int)mdl_min_size(sizeof start - 1, strcspn(line, "\n")),
-             line);
+    snprintf(start, sizeof(start), "%.*s",
+             (int)mdl_min_size(sizeof(start) - 1, strcspn(line, "\n")), line);
     sscanf(start, "{\"id\": %llu, \"parents\": [%llu, %llu]", &id, &first, &second);
     parents[0] = first;
     parents[1] = second;
@@ -88,7 +86,7 @@ static uint64_t read_line(const char *line, uint64_t parents[2])
 static const char *next_line(const char *line)
 {
     const char *end = strchr(line, '\n');
-    return end ? end + 1 : line + strlen(line);
+    return end != NULL ? end + 1 : line + strlen(line);
 }
 
 /* Mark the winner and all before it: a parent has a smaller id than its child. */
@@ -98,7 +96,7 @@ static void mark(const char *text, uint64_t (*parents)[2], bool *marked, uint64_
     for (const char *line = text; *line; line = next_line(line)) {
         uint64_t of[2], id = read_line(line, of);
         if (id < n)
-            memcpy(parents[id], of, sizeof of);
+            memcpy(parents[id], of, sizeof(of));
     }
     marked[winner] = true;
     for (uint64_t id = winner; id > 0; id--)
@@ -112,7 +110,7 @@ static mdl_status write_ancestors(const char *text, uint64_t n, uint64_t winner,
 {
     uint64_t(*parents)[2] = NULL;
     bool *marked = NULL, first = true;
-    mdl_status status = mdl_alloc((size_t)n, sizeof *parents, "ancestors", (void **)&parents);
+    mdl_status status = mdl_alloc((size_t)n, sizeof(*parents), "ancestors", (void **)&parents);
     if (status == MDL_OK)
         status = MDL_NEW((size_t)n, "ancestors", &marked);
     if (status == MDL_OK)
@@ -131,8 +129,7 @@ static mdl_status write_ancestors(const char *text, uint64_t n, uint64_t winner,
     return status;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file ------------------------------------------------------------------------------- */
 
 static mdl_status write_all(mdl__search *s, size_t place, bool is_average, const char *lineage,
                             mdl_atomic_file *file)
@@ -159,9 +156,9 @@ mdl_status mdl__write_winner(mdl__search *s, size_t place, bool is_average)
     char path[MDL_PATH_MAX], *lineage = NULL;
     mdl_atomic_file *file;
     size_t size;
-    MDL_TRY(mdl_path(path, sizeof path, s->job->out, "lineage.jsonl"));
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(mdl_file_read(path, 0, &lineage, &size));
-    mdl_status status = mdl_path(path, sizeof path, s->job->out, "winner.json");
+    mdl_status status = mdl_path(path, sizeof(path), s->job->out, "winner.json");
     if (status == MDL_OK)
         status = mdl_atomic_open(path, &file);
     if (status == MDL_OK) {

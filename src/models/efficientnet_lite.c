@@ -41,8 +41,7 @@ static size_t total_blocks(const mdl_model_config *config)
     return total;
 }
 
-/* ---- convolutions and BatchNorm ----------------------------------------------------------------
- */
+/* ---- convolutions and BatchNorm ------------------------------------------------------------- */
 
 /* What is padded along an axis: PyTorch puts (k - 1) / 2 on both sides; TF's SAME what makes the
  * output ceil(in / stride), the odd one behind. */
@@ -132,7 +131,7 @@ static int batch_norm_relu6(mdl_builder *b, int x, const char *name)
     return mdl__activation(b, batch_norm(b, x, name), MDL_ACT_RELU6);
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------- */
+/* ---- blocks --------------------------------------------------------------------------------- */
 
 typedef struct block_spec {
     const char *name; /* "blocks.3.1" */

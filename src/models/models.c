@@ -34,7 +34,7 @@ mdl_model_config mdl_model_config_default(void)
     };
 }
 
-/* ---- shared pieces --------------------------------------------------------------------------- */
+/* ---- shared pieces -------------------------------------------------------------------------- */
 
 void mdl__next_block(mdl_builder *b)
 {
@@ -105,7 +105,7 @@ int mdl__cross_entropy(mdl_builder *b, int logits)
     return out[0];
 }
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------- */
 
 static mdl_model_io no_tensors(void)
 {

@@ -30,7 +30,7 @@ typedef struct trm {
     int head, q_weight, q_bias, y0, z0;
 } trm;
 
-/* ---- weights --------------------------------------------------------------------------------- */
+/* ---- weights -------------------------------------------------------------------------------- */
 
 /* Width of a SwiGLU over d channels: 2/3 * 4 * d, rounded to an integer and then up to a multiple
  * of 256, as the published code does. */
@@ -85,7 +85,7 @@ static void all_weights(trm *m)
                            q_bias_start);
 }
 
-/* ---- the network ----------------------------------------------------------------------------- */
+/* ---- the network ---------------------------------------------------------------------------- */
 
 static int rms(const trm *m, int x)
 {
@@ -163,8 +163,7 @@ static pair deep_recursion(const trm *m, int x, pair s)
     return recursion(m, x, t > 1 ? detach(m, s) : s);
 }
 
-/* ---- supervision ------------------------------------------------------------------------------
- */
+/* ---- supervision ---------------------------------------------------------------------------- */
 
 static int expand(const trm *m, int vector)
 {

@@ -49,7 +49,7 @@ uint32_t mdl_dropout_word(const mdl_step_state *state, uint32_t stream, uint64_t
     return words[element % 4];
 }
 
-/* ---- helpers of the infer functions ---------------------------------------------------------- */
+/* ---- helpers of the infer functions --------------------------------------------------------- */
 
 mdl_status mdl__expect_inputs(const char *op, const mdl_desc *in, int n_in, int least, int most)
 {
@@ -139,7 +139,7 @@ mdl_status mdl__expect_act(const char *op, mdl_act act)
     return MDL_OK;
 }
 
-/* ---- helpers of the gradient rules ----------------------------------------------------------- */
+/* ---- helpers of the gradient rules ---------------------------------------------------------- */
 
 mdl_status mdl__emit_for(const mdl_gradient *g, int input, mdl_op op, const mdl_attrs *attrs,
                          const int *in, int n_in)

@@ -62,7 +62,7 @@ static inline float mdl_bf16_value(uint16_t stored)
     return bits.f;
 }
 
-/* ---- the list of ops ------------------------------------------------------------------------- */
+/* ---- the list of ops ------------------------------------------------------------------------ */
 
 /* "real" is the graph's floating type (float32, or float64 on the reference backend).  inputs ->
  * outputs; [x] may be absent.  Every output of a *_GRAD op, and of an op that serves as its own
@@ -280,8 +280,7 @@ const mdl_op_def *mdl_op_get(mdl_op op); /* never NULL for a valid op */
 mdl_cost mdl_op_cost(mdl_op op, const mdl_attrs *attrs, const mdl_desc *in, int n_in,
                      const mdl_desc *out, int n_out);
 
-/* ---- a call: an op with its data --------------------------------------------------------------
- */
+/* ---- a call: an op with its data ------------------------------------------------------------ */
 
 struct mdl_buffer;
 typedef struct mdl_view { /* a tensor with its data */

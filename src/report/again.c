@@ -6,8 +6,7 @@
 
 #include "report/report_internal.h"
 
-/* ---- what made it
- * -------------------------------------------------------------------------------- */
+/* ---- what made it --------------------------------------------------------------------------- */
 
 /* made.json of the folder, or of its first repeat. */
 static json_t *read_made(mdl__page *page)
@@ -60,8 +59,7 @@ static void put_made(mdl__page *page, const json_t *made)
                    mdl_build_version());
 }
 
-/* ---- commands
- * ------------------------------------------------------------------------------------ */
+/* ---- commands ------------------------------------------------------------------------------- */
 
 /* A word for the shell: quoted where it is not plain. */
 static void put_word(FILE *out, const char *text)
@@ -175,8 +173,7 @@ static void put_hashes(mdl__page *page)
     mdl_free(bytes);
 }
 
-/* ---- steps and configuration
- * --------------------------------------------------------------------- */
+/* ---- steps and configuration ---------------------------------------------------------------- */
 
 static json_t *whole(double value)
 {

@@ -49,8 +49,7 @@ void mdl__chart_add(mdl__page *page, mdl__series *series, mdl__point point)
     series->points[series->n++] = point;
 }
 
-/* ---- gnuplot's script -------------------------------------------------------------------------
- */
+/* ---- gnuplot's script ----------------------------------------------------------------------- */
 
 /* In single quotes gnuplot knows no escapes and runs no commands; `twice` is what it would take for
  * a format where the text names a tic. */
@@ -210,8 +209,7 @@ static void put_plot(FILE *out, const mdl__chart *chart)
     fputs("\n", out);
 }
 
-/* ---- the picture ------------------------------------------------------------------------------
- */
+/* ---- the picture ---------------------------------------------------------------------------- */
 
 static void put_colour(FILE *out, int kind, int number)
 {
@@ -321,8 +319,7 @@ static void draw(mdl__page *page, const char *const *argv, const char *package, 
     mdl_free(svg);
 }
 
-/* ---- legend and numbers -------------------------------------------------------------------------
- */
+/* ---- legend and numbers --------------------------------------------------------------------- */
 
 /* Points as gnuplot draws them: circle, square, triangle, rhombus; then the same hollow. */
 static void put_key(FILE *out, const mdl__series *s)

@@ -14,8 +14,7 @@ typedef struct search { /* one folder with winner.json */
     char title[80];     /* whose it is */
 } search;
 
-/* ---- names
- * --------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* "runs/x/B-child1/ema.safetensors" -> "child 1 EMA" */
 static void name_checkpoint(const char *path, char *out, size_t size)
@@ -103,8 +102,7 @@ static void read_sources(mdl__page *page, const char *folder, search *s)
         page->status = mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
 }
 
-/* ---- niches
- * -------------------------------------------------------------------------------------- */
+/* ---- niches --------------------------------------------------------------------------------- */
 
 /* How many images a member owns. */
 static double owned_by(const json_t *member)
@@ -206,8 +204,7 @@ static void draw_niches(mdl__page *page, const search *s)
     mdl_free((void *)sorted);
 }
 
-/* ---- lineage
- * ------------------------------------------------------------------------------------- */
+/* ---- lineage -------------------------------------------------------------------------------- */
 
 /* For a string of Graphviz: no escapes of its own, no HTML. */
 static void put_label(FILE *out, const char *text)
@@ -337,8 +334,7 @@ static void draw_lineage(mdl__page *page, const search *s)
     free(text);
 }
 
-/* ---- all searches
- * -------------------------------------------------------------------------------- */
+/* ---- all searches --------------------------------------------------------------------------- */
 
 static void open_search(mdl__page *page, const char *folder, search *s)
 {

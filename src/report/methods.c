@@ -49,8 +49,7 @@ static size_t list_rivals(const mdl__page *page, rival *out)
     return n;
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------- */
+/* ---- the answer ----------------------------------------------------------------------------- */
 
 /* The rivals of this outcome: "GA (+10.75 points, p = 0.02), ...". */
 static void name_rivals(const rival *rivals, size_t n, bool beats, char *out, size_t size)
@@ -122,8 +121,7 @@ void mdl__methods_answer(mdl__page *page)
                        100 * mdl__number(first, "published"));
 }
 
-/* ---- the section
- * --------------------------------------------------------------------------------- */
+/* ---- the section ---------------------------------------------------------------------------- */
 
 static void draw_rivals(mdl__page *page, const rival *rivals, size_t n)
 {

@@ -31,8 +31,7 @@ static mdl__series *series_of(mdl__chart *chart, mdl__mark mark, const json_t *m
     return mdl__chart_series(chart, mark, colour, style, "%s", mdl__text_of(model, "name"));
 }
 
-/* ---- recursion
- * ------------------------------------------------------------------------------------- */
+/* ---- recursion ------------------------------------------------------------------------------ */
 
 void mdl__report_steps(mdl__page *page)
 {
@@ -91,8 +90,7 @@ void mdl__report_steps(mdl__page *page)
     json_decref(steps);
 }
 
-/* ---- calibration
- * ----------------------------------------------------------------------------------- */
+/* ---- calibration ---------------------------------------------------------------------------- */
 
 enum { FEWEST = 5 }; /* images in a bin that is drawn: of fewer the share says nothing */
 
@@ -180,8 +178,7 @@ void mdl__report_calibration(mdl__page *page)
                    "Log-likelihood is the mean for an image; nearer to 0 is better.");
 }
 
-/* ---- corruptions, test-time augmentation
- * ------------------------------------------------------------- */
+/* ---- corruptions, test-time augmentation ---------------------------------------------------- */
 
 static void put_corruption_table(mdl__page *page, const json_t *models)
 {

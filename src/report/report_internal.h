@@ -7,8 +7,7 @@
 
 #include "report/report.h"
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page ------------------------------------------------------------------------------- */
 
 typedef struct mdl__page {
     const char *folder;
@@ -73,8 +72,7 @@ mdl_interval mdl__row_interval(const json_t *row);
 /* "B-child1" -> "child 1" */
 void mdl__training_name(const char *folder, char *out, size_t size);
 
-/* ---- charts -------------------------------------------------------------------------------------
- */
+/* ---- charts --------------------------------------------------------------------------------- */
 
 enum {
     MDL__MAX_SERIES = 512, /* 16 repeats have 480 trainings at most */
@@ -124,8 +122,7 @@ void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...
 /* Graphviz: `dot` is a whole graph, its colours #010101 (text), #010102, #010201 .. 7. */
 void mdl__graph_draw(mdl__page *page, const char *title, const char *dot, const char *caption);
 
-/* ---- statistics
- * --------------------------------------------------------------------------------- */
+/* ---- statistics ----------------------------------------------------------------------------- */
 
 /* An arm's test of two rows by their names, or NULL. */
 const json_t *mdl__find_test(const mdl__page *page, const json_t *first, const json_t *second);
@@ -134,8 +131,7 @@ mdl__outcome mdl__judge(const json_t *test);
 /* The 95 % interval of a test's difference, in points. */
 mdl_interval mdl__test_interval(const mdl__page *page, const json_t *test);
 
-/* ---- sections
- * ------------------------------------------------------------------------------------ */
+/* ---- sections ------------------------------------------------------------------------------- */
 
 void mdl__report_answer(mdl__page *page);
 void mdl__methods_answer(mdl__page *page); /* of the M2N2 paper's experiment */

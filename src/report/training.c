@@ -5,8 +5,7 @@
 
 #include "report/report_internal.h"
 
-/* ---- learning curves ----------------------------------------------------------------------------
- */
+/* ---- learning curves ------------------------------------------------------------------------ */
 
 size_t mdl__add_curve(mdl__page *page, const char *name, double first, mdl__series *held_out,
                       mdl__series *loss)
@@ -120,9 +119,7 @@ void mdl__report_training(mdl__page *page)
         mdl__page_missing(page, "Learning curves: no training has left any here (metrics.jsonl).");
 }
 
-/* ---- accuracy against time
- * -------------------------------------------------------------------------
- */
+/* ---- accuracy against time ------------------------------------------------------------------ */
 
 static bool draw_speed(mdl__page *page)
 {

@@ -15,7 +15,7 @@ static mdl_status tell(assessor *a, const char *what)
 {
     if (mdl_stop_requested())
         return mdl_fail(MDL_CANCELLED, "interrupted while evaluating");
-    if (a->job->progress)
+    if (a->job->progress != NULL)
         a->job->progress(a->job->user, what, a->done, a->total);
     a->done++;
     return MDL_OK;
@@ -33,7 +33,7 @@ static mdl_status run_on(const assessor *a, const mdl_data *data, mdl_split spli
     return status;
 }
 
-/* ---- calibration --------------------------------------------------------------------------- */
+/* ---- calibration ---------------------------------------------------------------------------- */
 
 static mdl_status with_labels(const mdl_data *data, mdl_split split, int32_t **labels)
 {
@@ -83,7 +83,7 @@ static mdl_status calibrate(assessor *a)
     return status;
 }
 
-/* ---- corruptions ----------------------------------------------------------------------------- */
+/* ---- corruptions ---------------------------------------------------------------------------- */
 
 typedef struct corruption { /* mdl_image_change's user */
     mdl_corruptor *corruptor;
@@ -132,8 +132,7 @@ static mdl_status corrupt_all(assessor *a)
     return status;
 }
 
-/* ---- test-time augmentation -------------------------------------------------------------------
- */
+/* ---- test-time augmentation ----------------------------------------------------------------- */
 
 enum { VIEWS = 10 }; /* five places, each as it is and mirrored */
 
@@ -158,14 +157,14 @@ static mdl_status show(void *user, uint32_t position, double *pixels)
     size_t height = v->data->height, width = v->data->width, channels = v->data->channels;
     ptrdiff_t step = (ptrdiff_t)(mdl_min_size(height, width) / 16);
     (void)position;
-    memcpy(v->copy, pixels, height * width * channels * sizeof *pixels);
+    memcpy(v->copy, pixels, height * width * channels * sizeof(*pixels));
     for (size_t y = 0; y < height; y++)
         for (size_t x = 0; x < width; x++) {
             size_t shown = v->number >= 5 ? width - 1 - x : x;
             size_t row = mirrored((ptrdiff_t)y + step * moves[v->number % 5][0], height);
             size_t column = mirrored((ptrdiff_t)shown + step * moves[v->number % 5][1], width);
             memcpy(pixels + (y * width + x) * channels, v->copy + (row * width + column) * channels,
-                   channels * sizeof *pixels);
+                   channels * sizeof(*pixels));
         }
     return MDL_OK;
 }
@@ -246,7 +245,7 @@ static mdl_status augment(assessor *a)
     return status;
 }
 
-/* ---- steps, latency -------------------------------------------------------------------------- */
+/* ---- steps, latency ------------------------------------------------------------------------- */
 
 static mdl_status recurse(assessor *a)
 {
@@ -258,7 +257,7 @@ static mdl_status recurse(assessor *a)
     MDL_TRY(tell(a, "accuracy by supervision step"));
     mdl_status status = run_on(a, a->job->data, a->job->split, steps, false, &scores);
     a->out->n_steps = scores.n_steps;
-    memcpy(a->out->step_top1, scores.step_top1, sizeof a->out->step_top1);
+    memcpy(a->out->step_top1, scores.step_top1, sizeof(a->out->step_top1));
     mdl_scores_free(&scores);
     return status;
 }
@@ -277,7 +276,7 @@ static mdl_status time_it(assessor *a)
 mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
 {
     assessor a = {.job = job, .out = out};
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     bool hybrid = job->model->kind == MDL_MODEL_HYBRID;
     a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_FITNESS] > 0) : 0) +
               (job->robustness ? 1 + MDL_CORRUPTIONS * MDL_SEVERITIES : 0) +

@@ -33,9 +33,9 @@ mdl_status mdl_calibrate(const mdl_scores *s, const int32_t *labels, bool stable
                          double temperature, mdl_calibration *out)
 {
     double *p = NULL;
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     out->temperature = temperature;
-    if (!s->logits || s->count == 0 || !(temperature > 0))
+    if (s->logits == NULL || s->count == 0 || !(temperature > 0))
         return mdl_fail(MDL_INVALID, "calibration of %zu images at temperature %g", s->count,
                         temperature);
     MDL_TRY(MDL_NEW(s->classes, "probabilities", &p));

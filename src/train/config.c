@@ -46,11 +46,11 @@ mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data)
 
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...)
 {
-    if (fp->used >= sizeof fp->text)
+    if (fp->used >= sizeof(fp->text))
         return;
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(fp->text + fp->used, sizeof fp->text - fp->used, format, args);
+    int n = vsnprintf(fp->text + fp->used, sizeof(fp->text) - fp->used, format, args);
     va_end(args);
     if (n > 0)
         fp->used += (size_t)n; /* past the end where it did not fit: check refuses that */
@@ -125,11 +125,11 @@ static void first_difference(const char *a, const char *b, char *line_a, char *l
 
 mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *state)
 {
-    if (fp->used >= sizeof fp->text)
+    if (fp->used >= sizeof(fp->text))
         return mdl_fail(MDL_INVALID, "the text of the settings is longer than %zu bytes",
-                        sizeof fp->text);
+                        sizeof(fp->text));
     MDL_TRY(mdl_state_put(state, "settings", fp->text, fp->used + 1));
-    return mdl_state_put(state, "data", &fp->data, sizeof fp->data);
+    return mdl_state_put(state, "data", &fp->data, sizeof(fp->data));
 }
 
 /* States of older versions do not say what their images were. */
@@ -138,7 +138,7 @@ static mdl_status check_data(const mdl_fingerprint *fp, const mdl_state *state, 
     uint64_t saved = 0;
     size_t size = 0;
     const void *block = mdl_state_find(state, "data", &size);
-    if (block && size == sizeof saved)
+    if (block != NULL && size == sizeof(saved))
         memcpy(&saved, block, size);
     if (saved == 0 || fp->data == 0 || saved == fp->data)
         return MDL_OK;
@@ -153,12 +153,12 @@ mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *sta
 {
     size_t size = 0;
     const char *saved = mdl_state_find(state, "settings", &size);
-    if (!saved || size == 0 || saved[size - 1] != 0)
+    if (saved == NULL || size == 0 || saved[size - 1] != 0)
         return mdl_fail(MDL_FORMAT, "%s: the block \"settings\" is missing or not a text", path);
     if (strcmp(saved, fp->text) == 0)
         return check_data(fp, state, path);
     char was[160], is[160];
-    first_difference(saved, fp->text, was, is, sizeof was);
+    first_difference(saved, fp->text, was, is, sizeof(was));
     return mdl_fail(MDL_CONFIG,
                     "%s was saved with \"%s\", the configuration now says \"%s\": resume with the "
                     "same configuration, or start a new run in another folder",

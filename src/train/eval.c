@@ -153,7 +153,7 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
     mdl_status status = mdl_run_create_on(e->built.plan, device, &e->run);
     if (status == MDL_OK)
         status = create_room(e);
-    if (status == MDL_OK && !e->images)
+    if (status == MDL_OK && e->images == NULL)
         status = create_loader(e, data, device);
     if (status != MDL_OK) {
         mdl_evaluator_destroy(e);
@@ -165,7 +165,7 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
 
 mdl_status mdl_evaluator_order(mdl_evaluator *e, const uint32_t *order)
 {
-    if (!e->images_as_read)
+    if (e->images_as_read == NULL)
         return MDL_OK;
     mdl_view images = mdl_run_view(e->run, e->built.io.images);
     size_t image = mdl_shape_count(&images.shape) / e->batch * mdl_dtype_size(images.dtype);
@@ -203,7 +203,7 @@ mdl_status mdl_evaluator_create(const mdl_model_config *model, const mdl_data *d
 
 void mdl_evaluator_destroy(mdl_evaluator *e)
 {
-    if (!e)
+    if (e == NULL)
         return;
     mdl_loader_destroy(e->loader);
     mdl_run_destroy(e->run);
@@ -228,8 +228,7 @@ const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *e)
     return e->built.graph;
 }
 
-/* ---- scores ------------------------------------------------------------------------------------
- */
+/* ---- scores --------------------------------------------------------------------------------- */
 
 bool mdl_better(double a, double b)
 {
@@ -255,7 +254,7 @@ void mdl_scores_free(mdl_scores *s)
     mdl_free(s->losses);
     mdl_free(s->logits);
     mdl_free(s->q);
-    memset(s, 0, sizeof *s);
+    memset(s, 0, sizeof(*s));
 }
 
 /* Room for whole batches, so that a batch of logits is read straight into its place. */
@@ -266,7 +265,7 @@ static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
     MDL_TRY(MDL_NEW(room, "losses", &s->losses));
     if (e->options.keep_logits)
         MDL_TRY(MDL_NEW(room * e->classes, "logits", &s->logits));
-    if (e->step_q)
+    if (e->step_q != NULL)
         MDL_TRY(MDL_NEW(room * steps, "halting logits", &s->q));
     s->count = e->count;
     s->classes = e->classes;
@@ -301,7 +300,7 @@ static double loss_of(const double *logits, size_t classes, size_t label, bool s
 static size_t stopping_step(const mdl_evaluator *e, size_t i)
 {
     size_t last = (size_t)e->built.io.n_steps - 1;
-    if (!e->halt || !e->step_q)
+    if (!e->halt || e->step_q == NULL)
         return last;
     for (size_t s = 0; s < last; s++)
         if (e->step_q[s * e->batch + i] > 0)
@@ -325,8 +324,8 @@ static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_sc
                 continue;
             s->correct[at] = right ? 1 : 0;
             s->losses[at] = loss_of(logits, classes, label, e->stablemax);
-            if (s->logits)
-                memcpy(s->logits + at * classes, logits, classes * sizeof *logits);
+            if (s->logits != NULL)
+                memcpy(s->logits + at * classes, logits, classes * sizeof(*logits));
         }
     }
 }
@@ -335,32 +334,31 @@ static mdl_status read_steps(const mdl_evaluator *e, size_t first, size_t n, mdl
 {
     const mdl_model_io *io = &e->built.io;
     for (size_t k = 0; k < s->n_steps; k++) {
-        if (e->step_logits) {
+        if (e->step_logits != NULL) {
             mdl_view logits = mdl_run_view(e->run, io->step_logits[k]);
             MDL_TRY(mdl_view_download_f64(&logits, e->step_logits + k * e->batch * e->classes,
                                           e->batch * e->classes));
         }
-        if (e->step_q) {
+        if (e->step_q != NULL) {
             mdl_view q = mdl_run_view(e->run, io->step_q[k]);
             MDL_TRY(mdl_view_download_f32(&q, e->step_q + k * e->batch, e->batch));
             for (size_t i = 0; i < n; i++)
                 s->q[e->order[first + i] * s->n_steps + k] = e->step_q[k * e->batch + i];
         }
     }
-    if (e->step_logits)
+    if (e->step_logits != NULL)
         collect_steps(e, first, n, s);
     return MDL_OK;
 }
 
-/* ---- running ------------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static mdl_status feed(mdl_evaluator *e, size_t b)
 {
     mdl_view images = mdl_run_view(e->run, e->built.io.images);
     mdl_view labels = mdl_run_view(e->run, e->built.io.labels);
     size_t elements = mdl_shape_count(&images.shape);
-    if (e->images) {
+    if (e->images != NULL) {
         size_t bytes = elements * mdl_dtype_size(images.dtype), ints = e->batch * sizeof(int32_t);
         MDL_TRY(mdl_buffer_copy(images.buffer, images.offset, e->images, b * bytes, bytes));
         return mdl_buffer_copy(labels.buffer, labels.offset, e->labels, b * ints, ints);
@@ -386,7 +384,7 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
         s->correct[e->order[first + i]] = e->correct[i];
         s->losses[e->order[first + i]] = e->losses[i];
     }
-    if (s->logits) {
+    if (s->logits != NULL) {
         mdl_view logits = mdl_run_view(e->run, io->logits);
         MDL_TRY(
             mdl_view_download_f64(&logits, s->logits + first * e->classes, e->batch * e->classes));
@@ -410,16 +408,17 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
                                    bool *complete)
 {
     *complete = false;
-    if (!s->correct)
+    if (s->correct == NULL)
         MDL_TRY(create_scores(e, s));
     s->top1 = s->loss = s->mean_steps = 0;
-    memset(s->step_top1, 0, sizeof s->step_top1);
+    memset(s->step_top1, 0, sizeof(s->step_top1));
     MDL_TRY(mdl_run_bind(e->run, weights->params, weights->buffers, NULL));
-    if (e->loader)
+    if (e->loader != NULL)
         MDL_TRY(mdl_loader_start(e->loader, 0, 0));
     for (size_t b = 0; b < e->batches; b++) {
         MDL_TRY(run_batch(e, b, s));
-        if (watch && b + 1 < e->batches && !watch(user, s, e->order + b * e->batch, e->batch))
+        if (watch != NULL && b + 1 < e->batches &&
+            !watch(user, s, e->order + b * e->batch, e->batch))
             return MDL_OK;
     }
     *complete = true;
@@ -431,7 +430,7 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
     s->top1 /= n;
     s->loss /= n;
     for (size_t k = 0; k < s->n_steps; k++)
-        s->step_top1[k] = e->step_logits ? s->step_top1[k] / n : s->top1;
-    s->mean_steps = e->step_logits ? s->mean_steps / n : (double)s->n_steps;
+        s->step_top1[k] = e->step_logits != NULL ? s->step_top1[k] / n : s->top1;
+    s->mean_steps = e->step_logits != NULL ? s->mean_steps / n : (double)s->n_steps;
     return MDL_OK;
 }

@@ -21,17 +21,17 @@ mdl_status mdl_image_metadata_make(const mdl_data *data, mdl_image_metadata *out
 {
     enum { LISTS = MDL_COUNT(out->text) };
     *out = (mdl_image_metadata){.count = LISTS};
-    snprintf(out->text[0], sizeof out->text[0], "%zu %zu %zu", data->height, data->width,
+    snprintf(out->text[0], sizeof(out->text[0]), "%zu %zu %zu", data->height, data->width,
              data->channels);
-    snprintf(out->text[1], sizeof out->text[1], "%.17g", data->value_max);
-    list(out->text[2], sizeof out->text[2], data->mean, data->channels);
-    list(out->text[3], sizeof out->text[3], data->std, data->channels);
+    snprintf(out->text[1], sizeof(out->text[1]), "%.17g", data->value_max);
+    list(out->text[2], sizeof(out->text[2]), data->mean, data->channels);
+    list(out->text[3], sizeof(out->text[3]), data->std, data->channels);
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++) {
         out->keys[i] = names[i];
         out->values[i] = i < LISTS ? out->text[i] : NULL;
     }
     MDL_TRY(mdl_classes_text(data, &out->classes));
-    if (out->classes)
+    if (out->classes != NULL)
         out->values[out->count++] = out->classes;
     return MDL_OK;
 }
@@ -47,7 +47,7 @@ static mdl_status numbers(const mdl_safetensors *file, const char *path, const c
                           double *values, size_t count)
 {
     const char *text = mdl_safetensors_metadata(file, key), *at = text;
-    if (!text)
+    if (text == NULL)
         return mdl_fail(MDL_CONFIG,
                         "%s: no metadata %s, by which a checkpoint of Mendel's says how its "
                         "images were prepared",

@@ -75,7 +75,7 @@ static mdl_status take_burst(stopwatch *w)
     for (size_t i = 0; i < w->passes; i++)
         MDL_TRY(pass(w, &b->seconds[i]));
     b->disturbed = (double)(switches() - before) > 1 + SWITCHES * (mdl_time() - start);
-    qsort(b->seconds, w->passes, sizeof *b->seconds, by_value);
+    qsort(b->seconds, w->passes, sizeof(*b->seconds), by_value);
     b->median = quantile(b->seconds, w->passes, 0.5);
     return MDL_OK;
 }
@@ -110,10 +110,10 @@ static mdl_status conclude(const stopwatch *w, mdl_latency *out)
     MDL_TRY(MDL_NEW(n * w->passes, "times", &all));
     for (size_t i = 0; i < w->n; i++)
         if (counts(&w->bursts[i], least)) {
-            memcpy(all + used, w->bursts[i].seconds, w->passes * sizeof *all);
+            memcpy(all + used, w->bursts[i].seconds, w->passes * sizeof(*all));
             used += w->passes;
         }
-    qsort(all, used, sizeof *all, by_value);
+    qsort(all, used, sizeof(*all), by_value);
     out->median = quantile(all, used, 0.5);
     out->p95 = quantile(all, used, 0.95);
     mdl_free(all);
@@ -142,7 +142,7 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
     stopwatch w = {.passes = (runs + BURSTS - 1) / BURSTS};
     float *images = NULL;
     size_t image = model->height * model->width_px * model->channels;
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     if (batch == 0 || runs == 0)
         return mdl_fail(MDL_INVALID, "latency of %zu images in %zu runs", batch, runs);
     mdl_status status = mdl__build(model, MDL_MODE_INFER, batch, NULL, 0, false, device, &built);
@@ -150,7 +150,8 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
         return status;
     if ((status = mdl_run_create(built.plan, &w.run)) != MDL_OK ||
         (status = mdl_run_bind(w.run, weights->params, weights->buffers, NULL)) != MDL_OK ||
-        (status = mdl_alloc(batch, image * sizeof *images, "images", (void **)&images)) != MDL_OK ||
+        (status = mdl_alloc(batch, image * sizeof(*images), "images", (void **)&images)) !=
+            MDL_OK ||
         (status = MDL_NEW(batch * model->classes, "logits", &w.logits)) != MDL_OK)
         goto end;
     mdl_rng rng = mdl_rng_init(0, MDL_STREAM_SYNTHETIC);

@@ -56,5 +56,5 @@ void mdl__leave_free(mdl__leave *l)
     mdl_free(l->buffers);
     mdl_free(l->y);
     mdl_free(l->z);
-    memset(l, 0, sizeof *l);
+    memset(l, 0, sizeof(*l));
 }

@@ -9,17 +9,17 @@
 void mdl__say(const mdl__trainer *t, const char *format, ...)
 {
     const mdl_train_events *events = t->job->events;
-    if (!events || !events->message)
+    if (events == NULL || events->message == NULL)
         return;
     char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     events->message(events->user, text);
 }
 
-/* ---- setting up ------------------------------------------------------------------------------ */
+/* ---- setting up ----------------------------------------------------------------------------- */
 
 static mdl_status create_loader(mdl__trainer *t)
 {
@@ -61,7 +61,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
 {
     const mdl_train_config *train = job->train;
     mdl_memory_plan memory;
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     t->job = job;
     t->choice = choice;
     t->accumulate = train->batch / (size_t)choice.micro_batch;
@@ -138,23 +138,22 @@ static mdl_status load_init(mdl__trainer *t)
 /* The weights, the position and the files of a training that begins, or that goes on. */
 static mdl_status begin(mdl__trainer *t, const mdl_state *state)
 {
-    if (state) {
+    if (state != NULL) {
         MDL_TRY(mdl__state_load(t, state));
     } else {
         MDL_TRY(load_init(t)); /* before the folder is cleared: it may come from there */
-        if (t->ema.params)
+        if (t->ema.params != NULL)
             MDL_TRY(mdl_weights_copy(&t->ema, &t->weights));
         if (t->stepwise)
             mdl__slots_fill(t);
-        if (t->job->prepare)
+        if (t->job->prepare != NULL)
             MDL_TRY(t->job->prepare(t->job->prepare_user));
         MDL_TRY(mdl__folder_prepare(t->job));
     }
     return mdl__metrics_write(t, t->n_history);
 }
 
-/* ---- a step ------------------------------------------------------------------------------------
- */
+/* ---- a step --------------------------------------------------------------------------------- */
 
 /* Images of the micro-batch are in place: run it, keep loss and correct answers. */
 static mdl_status run_micro(mdl__trainer *t)
@@ -193,9 +192,9 @@ static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
 {
     MDL_TRY(mdl__gradients_clear(t));
     for (size_t m = 0; m < t->accumulate; m++) {
-        MDL_TRY(batch ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
+        != NULLMDL_TRY(batch ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
         MDL_TRY(run_micro(t));
-        if (!batch)
+        if (batch == NULL)
             MDL_TRY(mdl__slots_collect(t, m));
     }
     return MDL_OK;
@@ -211,13 +210,12 @@ static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
     t->position.step++;
     t->position.batch++;
     MDL_TRY(mdl__ema_update(t));
-    if (!batch)
+    if (batch == NULL)
         mdl__slots_refill(t);
     return MDL_OK;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------
- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 /* Add the time since the last call to what was spent training. */
 static void count_time(mdl__trainer *t)
@@ -265,7 +263,7 @@ static void tell_step(const mdl__trainer *t)
 {
     const mdl_train_events *events = t->job->events;
     const mdl__position *p = &t->position;
-    if (!events || !events->step)
+    if (events == NULL || events->step == NULL)
         return;
     double images = (double)p->images, done = fraction_done(t);
     double gained = done - t->session_start, spent = t->mark - t->session_time;
@@ -325,7 +323,7 @@ static mdl_status finish_epoch(mdl__trainer *t)
     MDL_TRY(mdl__metrics_write(t, t->n_history));
     MDL_TRY(mdl__epoch_save(t));
     MDL_TRY(mdl__state_save(t));
-    if (events && events->epoch)
+    if (events != NULL && events->epoch != NULL)
         events->epoch(events->user, line);
     skip_time(t);
     return MDL_OK;
@@ -388,7 +386,7 @@ static mdl_status finish_part(mdl__trainer *t)
     MDL_TRY(status);
     MDL_TRY(mdl__metrics_write(t, t->n_history + 1));
     MDL_TRY(mdl__state_save(t));
-    if (events && events->epoch)
+    if (events != NULL && events->epoch != NULL)
         events->epoch(events->user, line);
     return MDL_OK;
 }
@@ -427,7 +425,7 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
 static mdl_status check_job(const mdl_train_job *job)
 {
     const mdl_train_config *c = job->train;
-    if (job->comm && job->comm->size > 1)
+    if (job->comm != NULL && job->comm->size > 1)
         return mdl_fail(MDL_UNSUPPORTED, "training with %d processes is not there yet",
                         job->comm->size);
     MDL_TRY(mdl__check_data(job->model, job->data));
@@ -446,14 +444,14 @@ static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
     MDL_TRY(mdl_train_plan(job->model, job->train, job->device, job->memory_limit, &plan));
     MDL_TRY(mdl_memory_check(&plan));
     *choice = (mdl__choice){.recompute = plan.recompute, .micro_batch = plan.micro_batch};
-    if (!events || !events->message)
+    if (events == NULL || events->message == NULL)
         return MDL_OK;
     if (plan.recompute)
         events->message(events->user, "to fit the memory limit, activations are computed again in "
                                       "the backward pass; the result is the same");
     if (plan.micro_batch < job->train->batch / job->train->accumulate) {
         char text[256];
-        snprintf(text, sizeof text,
+        snprintf(text, sizeof(text),
                  "to fit the memory limit, a batch of %zu is cut into micro-batches of %zu: "
                  "BatchNorm sees these smaller batches, which changes the result",
                  job->train->batch, plan.micro_batch);
@@ -468,7 +466,7 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
     mdl__choice choice = {0};
     mdl_state *state = NULL;
     MDL_TRY(mdl__state_open(job, &state, &choice));
-    mdl_status status = state ? MDL_OK : choose(job, &choice);
+    mdl_status status = state != NULL ? MDL_OK : choose(job, &choice);
     if (status == MDL_OK)
         status = mdl__trainer_create(job, choice, &t);
     if (status == MDL_OK && job->memory_limit > 0 && t.planned_bytes > job->memory_limit)
@@ -492,7 +490,7 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
 mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl_lock *lock = NULL;
-    memset(result, 0, sizeof *result);
+    memset(result, 0, sizeof(*result));
     MDL_TRY(check_job(job));
     if (mdl__writes(job) && job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));

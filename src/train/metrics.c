@@ -20,7 +20,7 @@ mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *
                                     p->epoch_seconds > 0 ? images / p->epoch_seconds : 0,
                                 .seconds = p->epoch_seconds,
                                 .joules = p->joules};
-    if (!evaluate || !t->evaluator)
+    if (!evaluate || t->evaluator == NULL)
         return MDL_OK;
     MDL_TRY(mdl_evaluator_run(t->evaluator, &t->weights, &t->scores));
     line->fitness_loss = t->scores.loss;
@@ -76,7 +76,7 @@ static mdl_status write_lines(const mdl__trainer *t, size_t lines, const char *n
 {
     char path[MDL_PATH_MAX];
     mdl_atomic_file *file = NULL;
-    MDL_TRY(mdl_path(path, sizeof path, t->job->out, "%s", name));
+    MDL_TRY(mdl_path(path, sizeof(path), t->job->out, "%s", name));
     MDL_TRY(mdl_atomic_open(path, &file));
     mdl_status status = mdl_atomic_printf(file, "%s", header);
     for (size_t i = 0; i < lines && status == MDL_OK; i++)

@@ -22,7 +22,7 @@ static mdl_status segments_create(mdl__trainer *t)
         size_t begin = i == 0 ? 0 : param->offset;
         double decay = param->decay ? 1 : 0;
         mdl_segment *last = t->n_segments > 0 ? &t->segments[t->n_segments - 1] : NULL;
-        if (!last || last->a != decay)
+        if (last == NULL || last->a != decay)
             t->segments[t->n_segments++] = (mdl_segment){begin, end - begin, decay, 1};
         else
             last->count += end - begin;
@@ -120,7 +120,7 @@ static mdl_status average(mdl__trainer *t, mdl_buffer *weights, mdl_buffer *ema,
 
 mdl_status mdl__ema_update(mdl__trainer *t)
 {
-    if (!t->ema.params)
+    if (t->ema.params == NULL)
         return MDL_OK;
     double weight = 1 - mdl__ema_decay(t->job->train->ema, t->position.step);
     MDL_TRY(average(t, t->weights.params, t->ema.params, t->n_params, weight));

@@ -47,7 +47,7 @@ void mdl__pending_destroy(mdl__pending *pending)
 {
     mdl_buffer_destroy(pending->values);
     mdl_free(pending->host);
-    memset(pending, 0, sizeof *pending);
+    memset(pending, 0, sizeof(*pending));
 }
 
 mdl_status mdl__pending_micro(mdl__trainer *t)
@@ -83,10 +83,10 @@ static double number(const unsigned char *at, mdl_dtype dtype)
     double wide;
     float narrow;
     if (dtype == MDL_F64) {
-        memcpy(&wide, at, sizeof wide);
+        memcpy(&wide, at, sizeof(wide));
         return wide;
     }
-    memcpy(&narrow, at, sizeof narrow);
+    memcpy(&narrow, at, sizeof(narrow));
     return (double)narrow;
 }
 
@@ -104,7 +104,7 @@ static mdl_status count_step(mdl__trainer *t, const unsigned char *slots)
         loss += value * (double)micro;
         for (size_t i = 0; i < micro; i++)
             correct += number(slot + CORRECT_AT + i * size, real);
-        memcpy(&squares, slot, sizeof squares);
+        memcpy(&squares, slot, sizeof(squares));
     }
     if (!isfinite(squares))
         return mdl_fail(MDL_NUMERIC, "the gradient's norm is %g", sqrt(squares));

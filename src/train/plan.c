@@ -13,7 +13,7 @@ static mdl_status refuse_lone_norms(const mdl_graph *graph, const mdl_train_conf
     if (found == 0)
         return MDL_OK;
     if (found > 1)
-        snprintf(more, sizeof more, " (and %zu more)", found - 1);
+        snprintf(more, sizeof(more), " (and %zu more)", found - 1);
     if (train == NULL)
         return mdl_fail(MDL_CONFIG,
                         "the statistics of the BatchNorm layer %s%s cannot be estimated from "
@@ -32,13 +32,13 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
                       const mdl_train_config *train, size_t steps, bool recompute,
                       mdl_device *device, mdl__built *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     mdl_plan_options options = {.recompute = recompute,
-                                .mixed = train && train->precision == MDL_PRECISION_MIXED};
+                                .mixed = train != NULL && train->precision == MDL_PRECISION_MIXED};
     mdl_status status = mdl_graph_create(device->real, &out->graph);
     if (status != MDL_OK)
         return status;
-    double smoothing = train ? train->label_smoothing : 0;
+    double smoothing = train != NULL ? train->label_smoothing : 0;
     status = mdl_model_build(model, mode, batch, smoothing, steps, out->graph, &out->io);
     if (status != MDL_OK)
         goto fail;
@@ -49,7 +49,7 @@ mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch
         goto fail;
     if (mode == MDL_MODE_TRAIN) {
         /* The gradients of the micro-batches add up to that of the mean over the batch. */
-        double scale = train ? (double)batch / (double)train->batch : 1;
+        double scale = train != NULL ? (double)batch / (double)train->batch : 1;
         if ((status = mdl_graph_backward(out->graph, out->io.loss, scale)) != MDL_OK)
             goto fail;
     }
@@ -67,7 +67,7 @@ void mdl__built_destroy(mdl__built *built)
 {
     mdl_plan_destroy(built->plan);
     mdl_graph_destroy(built->graph);
-    memset(built, 0, sizeof *built);
+    memset(built, 0, sizeof(*built));
 }
 
 mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first, size_t count)
@@ -104,7 +104,7 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
 {
     mdl__built built;
     size_t batch = (size_t)choice.micro_batch, real = mdl_dtype_size(device->real);
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     /* The fitness split is evaluated between the epochs, with the same batch. */
     MDL_TRY(mdl__build(model, MDL_MODE_INFER, batch, NULL, 0, false, device, &built));
     size_t evaluation = mdl_plan_arena_bytes(built.plan);

@@ -59,7 +59,7 @@ mdl_status mdl_recalibrator_create(const mdl_model_config *model, const mdl_data
 
 void mdl_recalibrator_destroy(mdl_recalibrator *r)
 {
-    if (!r)
+    if (r == NULL)
         return;
     mdl_loader_destroy(r->loader);
     mdl_run_destroy(r->run);

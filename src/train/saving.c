@@ -9,7 +9,7 @@
 
 bool mdl__writes(const mdl_train_job *job)
 {
-    return job->out && job->out[0] != 0;
+    return job->out != NULL && job->out[0] != 0;
 }
 
 static mdl_status out_path(const mdl_train_job *job, char path[MDL_PATH_MAX], const char *name)
@@ -37,7 +37,7 @@ static mdl_status remove_epochs(const mdl_train_job *job, uint64_t last)
         uint64_t epoch;
         if (sscanf(e->d_name, "epoch-%" SCNu64, &epoch) != 1 || epoch > last)
             continue;
-        snprintf(name, sizeof name, "epoch-%03" PRIu64 ".safetensors", epoch);
+        snprintf(name, sizeof(name), "epoch-%03" PRIu64 ".safetensors", epoch);
         if (strcmp(e->d_name, name) != 0)
             continue; /* somebody else's */
         status = out_path(job, path, name);
@@ -71,7 +71,7 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
     const mdl_train_config *c = job->train;
     const mdl_optim_config *o = &c->optim;
     const mdl_schedule_config *s = &c->schedule;
-    memset(fp, 0, sizeof *fp);
+    memset(fp, 0, sizeof(*fp));
     mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)job->seed,
                         c->precision == MDL_PRECISION_MIXED ? "mixed"
                                                             : mdl_dtype_name(job->device->real));
@@ -96,7 +96,7 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
 static void machine(const mdl_train_job *job, char text[96])
 {
     snprintf(text, 96, "backend %s, %d threads%s", job->device->backend->name, job->device->threads,
-             job->device->tuning ? ", a tuning table" : "");
+             job->device->tuning != NULL ? ", a tuning table" : "");
 }
 
 static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
@@ -106,19 +106,19 @@ static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
     settings(t->job, &fp);
     machine(t->job, where);
     MDL_TRY(mdl_fingerprint_put(&fp, state));
-    MDL_TRY(mdl_state_put(state, "machine", where, sizeof where));
-    MDL_TRY(mdl_state_put(state, "choice", &t->choice, sizeof t->choice));
-    MDL_TRY(mdl_state_put(state, "position", &t->position, sizeof t->position));
-    MDL_TRY(mdl_state_put(state, "history", t->history, t->n_history * sizeof *t->history));
+    MDL_TRY(mdl_state_put(state, "machine", where, sizeof(where)));
+    MDL_TRY(mdl_state_put(state, "choice", &t->choice, sizeof(t->choice)));
+    MDL_TRY(mdl_state_put(state, "position", &t->position, sizeof(t->position)));
+    MDL_TRY(mdl_state_put(state, "history", t->history, t->n_history * sizeof(*t->history)));
     MDL_TRY(mdl_state_put_buffer(state, "params", t->weights.params));
     if (t->n_buffers > 0)
         MDL_TRY(mdl_state_put_buffer(state, "buffers", t->weights.buffers));
     MDL_TRY(mdl_state_put_buffer(state, "moments", t->moments[0]));
-    if (t->moments[1])
+    if (t->moments[1] != NULL)
         MDL_TRY(mdl_state_put_buffer(state, "moments2", t->moments[1]));
-    if (t->ema.params)
+    if (t->ema.params != NULL)
         MDL_TRY(mdl_state_put_buffer(state, "ema", t->ema.params));
-    if (t->ema.params && t->n_buffers > 0)
+    if (t->ema.params != NULL && t->n_buffers > 0)
         MDL_TRY(mdl_state_put_buffer(state, "ema_buffers", t->ema.buffers));
     return t->stepwise ? mdl__slots_put(t, state) : MDL_OK;
 }
@@ -127,7 +127,7 @@ static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
 static mdl_status check_weights(const mdl__trainer *t, const char *path)
 {
     MDL_TRY(mdl_weights_check(t->built.graph, &t->weights, path));
-    return t->ema.params ? mdl_weights_check(t->built.graph, &t->ema, path) : MDL_OK;
+    return t->ema.params != NULL ? mdl_weights_check(t->built.graph, &t->ema, path) : MDL_OK;
 }
 
 mdl_status mdl__state_save(const mdl__trainer *t)
@@ -163,7 +163,7 @@ mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out, mdl__choic
     settings(job, &fp);
     mdl_status status = mdl_fingerprint_check(&fp, *out, path);
     if (status == MDL_OK)
-        status = mdl_state_get(*out, "choice", choice, sizeof *choice);
+        status = mdl_state_get(*out, "choice", choice, sizeof(*choice));
     if (status == MDL_OK && (choice->micro_batch == 0 || choice->micro_batch > job->train->batch ||
                              job->train->batch % choice->micro_batch != 0))
         status = mdl_fail(MDL_FORMAT, "%s: micro-batch %llu does not divide the batch %zu", path,
@@ -178,7 +178,7 @@ mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out, mdl__choic
 static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
 {
     const mdl_train_config *c = t->job->train;
-    MDL_TRY(mdl_state_get(state, "position", &t->position, sizeof t->position));
+    MDL_TRY(mdl_state_get(state, "position", &t->position, sizeof(t->position)));
     const mdl__position *p = &t->position;
     /* The last batch of an epoch: it was stopped while the epoch was judged. */
     if (p->epoch > c->epochs || (p->epoch == c->epochs && p->images > 0) ||
@@ -187,7 +187,7 @@ static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
                         (unsigned long long)p->epoch, c->epochs, (unsigned long long)p->batch,
                         t->batches);
     t->n_history = (size_t)p->epoch;
-    return mdl_state_get(state, "history", t->history, t->n_history * sizeof *t->history);
+    return mdl_state_get(state, "history", t->history, t->n_history * sizeof(*t->history));
 }
 
 mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
@@ -200,11 +200,11 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
     if (t->n_buffers > 0)
         MDL_TRY(mdl_state_get_buffer(state, "buffers", t->weights.buffers));
     MDL_TRY(mdl_state_get_buffer(state, "moments", t->moments[0]));
-    if (t->moments[1])
+    if (t->moments[1] != NULL)
         MDL_TRY(mdl_state_get_buffer(state, "moments2", t->moments[1]));
-    if (t->ema.params)
+    if (t->ema.params != NULL)
         MDL_TRY(mdl_state_get_buffer(state, "ema", t->ema.params));
-    if (t->ema.params && t->n_buffers > 0)
+    if (t->ema.params != NULL && t->n_buffers > 0)
         MDL_TRY(mdl_state_get_buffer(state, "ema_buffers", t->ema.buffers));
     MDL_TRY(check_weights(t, path));
     if (t->stepwise)
@@ -214,7 +214,7 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
              (unsigned long long)t->position.batch);
     machine(t->job, now);
     const char *was = mdl_state_find(state, "machine", &size);
-    if (was && size == sizeof now && memcmp(was, now, size) != 0)
+    if (was != NULL && size == sizeof(now) && memcmp(was, now, size) != 0)
         mdl__say(t, "saved with %.95s, resumed with %s: the last digits will differ", was, now);
     return MDL_OK;
 }
@@ -253,7 +253,7 @@ mdl_status mdl__final_save(const mdl__trainer *t)
     char path[MDL_PATH_MAX];
     if (!mdl__writes(t->job))
         return MDL_OK;
-    if (t->ema.params) {
+    if (t->ema.params != NULL) {
         MDL_TRY(out_path(t->job, path, "ema.safetensors"));
         MDL_TRY(save_weights(t, path, &t->ema));
     }

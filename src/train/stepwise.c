@@ -43,7 +43,7 @@ void mdl__slots_destroy(mdl__slots *s)
     mdl_free(s->fresh);
     mdl_free(s->q);
     mdl_free(s->order);
-    memset(s, 0, sizeof *s);
+    memset(s, 0, sizeof(*s));
 }
 
 static void load_image(mdl__trainer *t, size_t i)
@@ -125,8 +125,8 @@ mdl_status mdl__slots_put(const mdl__trainer *t, mdl_state_writer *state)
 {
     const mdl__slots *s = &t->slots;
     uint64_t sampler[2] = {s->epoch, s->drawn};
-    MDL_TRY(mdl_state_put(state, "sampler", sampler, sizeof sampler));
-    MDL_TRY(mdl_state_put(state, "slots", s->slot, s->count * sizeof *s->slot));
+    MDL_TRY(mdl_state_put(state, "sampler", sampler, sizeof(sampler)));
+    MDL_TRY(mdl_state_put(state, "slots", s->slot, s->count * sizeof(*s->slot)));
     MDL_TRY(mdl_state_put_buffer(state, "carry_y", s->y));
     return mdl_state_put_buffer(state, "carry_z", s->z);
 }
@@ -135,8 +135,8 @@ mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state)
 {
     mdl__slots *s = &t->slots;
     uint64_t sampler[2];
-    MDL_TRY(mdl_state_get(state, "sampler", sampler, sizeof sampler));
-    MDL_TRY(mdl_state_get(state, "slots", s->slot, s->count * sizeof *s->slot));
+    MDL_TRY(mdl_state_get(state, "sampler", sampler, sizeof(sampler)));
+    MDL_TRY(mdl_state_get(state, "slots", s->slot, s->count * sizeof(*s->slot)));
     MDL_TRY(mdl_state_get_buffer(state, "carry_y", s->y));
     MDL_TRY(mdl_state_get_buffer(state, "carry_z", s->z));
     if (sampler[1] > s->samples)

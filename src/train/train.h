@@ -8,8 +8,7 @@
 #include "data/data.h"
 #include "models/models.h"
 
-/* ---- configuration ----------------------------------------------------------------------------
- */
+/* ---- configuration -------------------------------------------------------------------------- */
 
 typedef enum mdl_optim_kind { MDL_OPTIM_ADAMW, MDL_OPTIM_SGD } mdl_optim_kind;
 typedef struct mdl_optim_config {
@@ -66,8 +65,7 @@ typedef struct mdl_train_config {
 mdl_train_config mdl_train_config_default(void);
 mdl_dtype mdl_precision_real(mdl_precision precision); /* the floating type of arithmetic */
 
-/* ---- evaluation -------------------------------------------------------------------------------
- */
+/* ---- evaluation ----------------------------------------------------------------------------- */
 
 /* What a model did on the images of a split, in the split's order. */
 typedef struct mdl_scores {
@@ -154,8 +152,7 @@ mdl_status mdl_measure_latency(const mdl_model_config *model, const mdl_weights 
                                mdl_device *device, size_t batch, size_t runs,
                                mdl_latency *out) MDL_MUST_CHECK;
 
-/* ---- a closer look ----------------------------------------------------------------------------
- */
+/* ---- a closer look -------------------------------------------------------------------------- */
 
 /* Softmax (or stable-max) of logits / temperature into out [classes]; returns the largest's class.
  */
@@ -213,8 +210,7 @@ typedef struct mdl_assessment {
 } mdl_assessment;
 mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_CHECK;
 
-/* ---- metadata of checkpoints --------------------------------------------------------------------
- */
+/* ---- metadata of checkpoints ---------------------------------------------------------------- */
 
 /* How the images were prepared, so that a checkpoint can be used without the data: "mendel.input"
  * (height, width, channels), "mendel.value_max", "mendel.mean", "mendel.std", and the names of the
@@ -242,8 +238,7 @@ typedef struct mdl_image_preparation {
 mdl_status mdl_image_metadata_read(const mdl_safetensors *file, const char *path,
                                    mdl_image_preparation *out) MDL_MUST_CHECK;
 
-/* ---- training ---------------------------------------------------------------------------------
- */
+/* ---- training ------------------------------------------------------------------------------- */
 
 typedef struct mdl_epoch_metrics { /* a line of metrics.jsonl */
     uint64_t epoch, step;          /* counted from 1; step is the optimizer's */
@@ -295,8 +290,7 @@ typedef struct mdl_train_result {
  * checkpoint kept. */
 mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
 
-/* ---- fingerprints -----------------------------------------------------------------------------
- */
+/* ---- fingerprints --------------------------------------------------------------------------- */
 
 /* The settings that a saved state was made with, a line "key value" each: continuing from it with
  * others is refused, naming the file and the first setting that differs.  Zeroed at first. */
@@ -312,8 +306,7 @@ mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *stat
 mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
                                  const char *path) MDL_MUST_CHECK; /* path: for the message */
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 /* What a training needs in memory before anything runs, for `mendel plan`. */
 typedef struct mdl_memory_plan {

@@ -27,8 +27,7 @@ mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data) 
 mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first,
                               size_t count) MDL_MUST_CHECK;
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 typedef struct mdl__choice { /* how a training fits its memory limit; saved as it is */
     uint64_t recompute;      /* 0 or 1 */
@@ -41,8 +40,7 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
                             mdl_device *device, mdl__choice choice,
                             mdl_memory_plan *out) MDL_MUST_CHECK;
 
-/* ---- the trainer --------------------------------------------------------------------------------
- */
+/* ---- the trainer ---------------------------------------------------------------------------- */
 
 typedef struct mdl__position { /* where a training stands; saved as it is */
     uint64_t epoch;            /* epochs completed */
@@ -136,8 +134,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
 void mdl__trainer_destroy(mdl__trainer *t);
 void mdl__say(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 
-/* ---- metrics on their way from the device ------------------------------------------------------
- */
+/* ---- metrics on their way from the device --------------------------------------------------- */
 
 /* Bytes on the device. */
 size_t mdl__pending_bytes(const mdl_train_config *train, const mdl_model_config *model,
@@ -160,8 +157,7 @@ void mdl__leave_free(mdl__leave *leave);
 /* A view of a flat arena. */
 mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
 
-/* ---- optimizer, EMA -----------------------------------------------------------------------------
- */
+/* ---- optimizer, EMA ------------------------------------------------------------------------- */
 
 mdl_status mdl__optimizer_create(mdl__trainer *t) MDL_MUST_CHECK;
 /* Bytes of workspace on the device. */
@@ -175,8 +171,7 @@ mdl_status mdl__optimizer_step(mdl__trainer *t, double lr) MDL_MUST_CHECK;
 double mdl__ema_decay(double decay, uint64_t step);
 mdl_status mdl__ema_update(mdl__trainer *t) MDL_MUST_CHECK;
 
-/* ---- stepwise supervision
- * ------------------------------------------------------------------------ */
+/* ---- stepwise supervision ------------------------------------------------------------------- */
 
 mdl_status mdl__slots_create(mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__slots_destroy(mdl__slots *slots);
@@ -188,8 +183,7 @@ bool mdl__slots_epoch_drawn(const mdl__trainer *t);
 mdl_status mdl__slots_put(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
 mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
 
-/* ---- metrics, files
- * ------------------------------------------------------------------------------- */
+/* ---- metrics, files ------------------------------------------------------------------------- */
 
 /* The line of the current epoch, with an evaluation where `evaluate`. */
 mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate,

@@ -37,11 +37,11 @@ __attribute__((constructor)) static void begin(void)
     const char *fault = getenv("FAULT"), *file = getenv("FAULT_COUNT");
     unsetenv("LD_PRELOAD");
     if (file != NULL)
-        snprintf(count_file, sizeof count_file, "%s", file);
+        snprintf(count_file, sizeof(count_file), "%s", file);
     char name[16] = "", plus = ' ';
     if (fault != NULL && sscanf(fault, "%15[a-z]:%lu%c", name, &nth, &plus) >= 2) {
         sticky = plus == '+';
-        memcpy(kind, name, sizeof kind);
+        memcpy(kind, name, sizeof(kind));
     }
 }
 
@@ -50,7 +50,7 @@ __attribute__((destructor)) static void end(void)
     char text[32];
     if (count_file[0] == '\0')
         return;
-    int length = snprintf(text, sizeof text, "%lu\n", atomic_load(&calls));
+    int length = snprintf(text, sizeof(text), "%lu\n", atomic_load(&calls));
     kind[0] = '\0';
     int file = open(count_file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file >= 0 && write(file, text, (size_t)length) == length)
@@ -70,7 +70,7 @@ static void *real(const char *name)
     return dlsym(RTLD_NEXT, name);
 }
 
-/* ---- allocations ----------------------------------------------------------------------------- */
+/* ---- allocations ---------------------------------------------------------------------------- */
 
 static int no_memory(void)
 {
@@ -111,7 +111,7 @@ int posix_memalign(void **out, size_t alignment, size_t size)
     return 0;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 ssize_t write(int file, const void *data, size_t size)
 {
@@ -231,7 +231,7 @@ int fflush(FILE *file)
     return next(file);
 }
 
-/* ---- threads --------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
                    void *user)

@@ -19,7 +19,7 @@ typedef struct seed {
 static seed seeds[MAX_SEEDS];
 static size_t n_seeds;
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* TEXT of a recipe into `out`, which has room for it; its length. */
 static size_t unescape(const char *text, size_t length, char *out)
@@ -103,7 +103,7 @@ static void add(const char *path)
     qsort(seeds + first, n_seeds - first, sizeof(*seeds), by_name);
 }
 
-/* ---- mutating ------------------------------------------------------------------------------ */
+/* ---- mutating ------------------------------------------------------------------------------- */
 
 static const char *const words[] = {
     "[",        "{",       "\"",       "\n",   "[[[[[[[[", "null",
