@@ -66,7 +66,7 @@ static mdl_status run_all(mdl_device *device, const mdl_call *calls, size_t n, d
         while (end < n && !mdl_dispatch_is_fallback(device, &calls[end]))
             end++;
         if (end > i) {
-            != NULLMDL_TRY(backend->run(device, calls + i, end - i, seconds ? seconds + i : NULL));
+            MDL_TRY(backend->run(device, calls + i, end - i, seconds != NULL ? seconds + i : NULL));
             continue;
         }
         double start = mdl_time();

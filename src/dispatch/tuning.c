@@ -222,8 +222,8 @@ static mdl_status check_table(json_t *root, const mdl_device *device)
     }
     if (device != NULL)
         identify(device, text);
-    != NULLMDL_TRY(check_text(root, "version", device ? mdl_build_version() : NULL));
-    != NULLMDL_TRY(check_text(root, "backend", device ? device->backend->name : NULL));
+    MDL_TRY(check_text(root, "version", device != NULL ? mdl_build_version() : NULL));
+    MDL_TRY(check_text(root, "backend", device != NULL ? device->backend->name : NULL));
     return check_text(root, "device", device != NULL ? text : NULL);
 }
 

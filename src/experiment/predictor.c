@@ -74,7 +74,7 @@ static mdl_status open_network(mdl_predictor *p, const mdl_safetensors *file, co
 static mdl_status open_all(mdl_predictor *p, const char *path, const char *backend, int threads)
 {
     mdl_safetensors *file = NULL;
-    != NULLMDL_TRY(mdl_device_open(backend ? backend : "cpu", threads, MDL_F32, &p->device));
+    MDL_TRY(mdl_device_open(backend != NULL ? backend : "cpu", threads, MDL_F32, &p->device));
     MDL_TRY(mdl_safetensors_read(path, &file));
     mdl_status status = read_model(p, file, path);
     if (status == MDL_OK)

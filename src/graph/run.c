@@ -184,8 +184,8 @@ static mdl_status run_pieces(mdl_run *run)
         for (end = i + 1; end < n && !begins_piece(run->calls, end);)
             end++;
         MDL_TRY(mdl_stop_check());
-        != NULLMDL_TRY(mdl_dispatch_run(run->device, run->calls + i, end - i,
-                                        run->seconds ? run->seconds + i : NULL));
+        MDL_TRY(mdl_dispatch_run(run->device, run->calls + i, end - i,
+                                 run->seconds != NULL ? run->seconds + i : NULL));
     }
     return MDL_OK;
 }

@@ -192,7 +192,7 @@ static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
 {
     MDL_TRY(mdl__gradients_clear(t));
     for (size_t m = 0; m < t->accumulate; m++) {
-        != NULLMDL_TRY(batch ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
+        MDL_TRY(batch != NULL ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
         MDL_TRY(run_micro(t));
         if (batch == NULL)
             MDL_TRY(mdl__slots_collect(t, m));
