@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 static mdl_config config;
 

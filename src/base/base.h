@@ -344,4 +344,21 @@ typedef struct mdl_comm {
 } mdl_comm;
 const mdl_comm *mdl_comm_single(void);
 
+/* ---- a string that grows --- */
+
+/* A string that grows.  The first failure sticks and is returned by mdl_string_take. */
+typedef struct mdl_string {
+    char *data;
+    size_t length, capacity;
+    mdl_status status;
+} mdl_string;
+void mdl_string_add(mdl_string *text, const char *format, ...) MDL_PRINTF(2, 3);
+
+/* A value (borrowed) and a newline; `flags` are jansson's. */
+void mdl_string_add_json(mdl_string *text, const struct json_t *json, size_t flags);
+/* Hand over the string (free with mdl_free); NULL on failure. */
+mdl_status mdl_string_take(mdl_string *text, char **out) MDL_MUST_CHECK;
+/* The next name of a list that commas or blanks separate; false behind the last. */
+bool mdl_next_name(const char **list, char *name, size_t size);
+
 #endif

@@ -79,16 +79,16 @@ json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *a)
 static mdl_status describe(const mdl__runner *r, char **text)
 {
     const mdl_experiment_config *e = &r->config.experiment;
-    mdl__text out = {0};
-    mdl__text_add(&out, "%zu %zu %zu %llu\n", e->corrupt_images, e->tta_images, e->latency_runs,
-                  (unsigned long long)r->config.run.seed);
+    mdl_string out = {0};
+    mdl_string_add(&out, "%zu %zu %zu %llu\n", e->corrupt_images, e->tta_images, e->latency_runs,
+                   (unsigned long long)r->config.run.seed);
     for (size_t b = 0; b < r->n_branches; b++) {
         const mdl__branch *branch = &r->branch[b];
         for (size_t i = 0; i < branch->n_trainings; i++)
-            mdl__text_add(&out, "%s\n", branch->training[i].hash);
-        mdl__text_add(&out, "%s %s\n", branch->parents[branch->best].name, branch->hash);
+            mdl_string_add(&out, "%s\n", branch->training[i].hash);
+        mdl_string_add(&out, "%s %s\n", branch->parents[branch->best].name, branch->hash);
     }
-    return mdl__text_take(&out, text);
+    return mdl_string_take(&out, text);
 }
 
 static void progress(void *user, const char *what, size_t done, size_t total)

@@ -245,16 +245,16 @@ static mdl_status load_branch(const mdl__record *record, mdl__branch *branch, si
 
 static mdl_status describe(const mdl__runner *r, char **text)
 {
-    mdl__text out = {0};
+    mdl_string out = {0};
     for (size_t b = 0; b < r->n_branches; b++) {
         const mdl__branch *branch = &r->branch[b];
         for (size_t i = 0; i < branch->n_trainings; i++)
-            mdl__text_add(&out, "%s %s\n", branch->training[i].hash,
-                          branch->parents[branch->training[i].best].name);
-        mdl__text_add(&out, "%s %s %s %zu\n", branch->parents[branch->best].name, branch->hash,
-                      branch->others_hash, branch->config.experiment.latency_runs);
+            mdl_string_add(&out, "%s %s\n", branch->training[i].hash,
+                           branch->parents[branch->training[i].best].name);
+        mdl_string_add(&out, "%s %s %s %zu\n", branch->parents[branch->best].name, branch->hash,
+                       branch->others_hash, branch->config.experiment.latency_runs);
     }
-    return mdl__text_take(&out, text);
+    return mdl_string_take(&out, text);
 }
 
 static mdl_status test_all(mdl__runner *r)

@@ -172,17 +172,17 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
 /* What a run depends on. */
 static mdl_status run_depends(const mdl_config *config, char **out)
 {
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     char *text;
     MDL_TRY(mdl__depends_merge(config, &text));
-    mdl__text_add(&depends, "%s", text);
+    mdl_string_add(&depends, "%s", text);
     mdl_free(text);
     if (config->experiment.specialists) {
         MDL_TRY(mdl__depends_training(config, &text));
-        mdl__text_add(&depends, "specialists\n%s", text);
+        mdl_string_add(&depends, "specialists\n%s", text);
         mdl_free(text);
     }
-    return mdl__text_take(&depends, out);
+    return mdl_string_take(&depends, out);
 }
 
 static mdl_status run_once(const mdl__runner *r, const mdl_config *config, mdl__digits_task *task)

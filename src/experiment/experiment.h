@@ -1,178 +1,10 @@
-/* Experiment: the configuration (YAML, keys, defaults, checks), the runner of A, B and C,
- * statistics and the table.  The configuration is one struct made of the modules' own structs and
- * one table of keys, from which parsing, printing, help and the nearest valid name come. */
+/* Experiment: the runner of A, B and C, and the table. */
 #ifndef MDL_EXPERIMENT_H
 #define MDL_EXPERIMENT_H
 
-#include "merge/merge.h"
-
-/* ---- configuration -------------------------------------------------------------------------- */
-
-typedef struct mdl_run_config {
-    uint64_t seed;
-    size_t threads; /* 0: the backend's default */
-    char backend[128];
-    size_t memory_limit;       /* bytes, 0: none */
-    char tuning[MDL_PATH_MAX]; /* auto, off, or a file: see mdl_tuning_use */
-} mdl_run_config;
-
-typedef struct mdl_experiment_config {
-    size_t seeds;          /* models of each kind (x2 seeds: 2), at most MDL_MAX_REPEATS */
-    bool baseline, hybrid; /* A, B */
-    bool merge_baseline;   /* C on A's checkpoints too, for comparison */
-    size_t epochs_merged;  /* how many late epoch checkpoints of each seed join the archive */
-    bool merge_ema;        /* EMA weights join too */
-    /* Trunk and branches: one training, then `children` that start from its last weights with
-     * other seeds and a restarted learning rate; they are the parents.  0: independent seeds are.
-     */
-    size_t trunk_epochs;
-    double trunk_final; /* the trunk's schedule.final */
-    size_t children, child_epochs;
-    double child_lr;    /* times optim.lr */
-    bool matched;       /* one run of all their epochs */
-    size_t independent; /* independent seeds beside them, the negative control */
-    bool control_mlp_head, control_no_recursion, control_tokens; /* of the hybrid */
-    size_t path_points; /* on the line between the first two parents; 0: no lines */
-    size_t repeats;
-    size_t latency_runs;
-    char methods[256]; /* rows for other methods on the same parents, separated by commas */
-    bool specialists;  /* the M2N2 paper's: searches from pairs trained on half of the classes */
-    size_t corrupt_images, tta_images; /* of the test split; 0: no such evaluation */
-} mdl_experiment_config;
-
-#define MDL_MAX_REPEATS 16
-#define MDL_MAX_KEYS    192
-typedef struct mdl_config_origin { /* where each key was set last, for messages; not a setting */
-    char file[MDL_PATH_MAX];
-    int line[MDL_MAX_KEYS]; /* by number of the key; 0: default, MDL_ORIGIN_SET: --set */
-} mdl_config_origin;
-#define MDL_ORIGIN_SET (-1)
-
-typedef struct mdl_config {
-    mdl_model_config model; /* classes 0: from the data */
-    mdl_data_config data;
-    mdl_train_config train;
-    mdl_merge_config merge;
-    mdl_experiment_config experiment;
-    mdl_run_config run;
-    mdl_config_origin origin;
-} mdl_config;
-
-mdl_config mdl_config_default(void);
-/* Read a YAML file over *config.  Unknown keys, wrong types, values out of range are refused with
- * file, line, key, what was expected, and the nearest valid key. */
-mdl_status mdl_config_read(const char *path, mdl_config *config) MDL_MUST_CHECK;
-/* The same from text; `name` stands for the file in messages. */
-mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
-                            mdl_config *config) MDL_MUST_CHECK;
-/* One "key=value" (value in YAML). */
-mdl_status mdl_config_set(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
-/* Set a key for a text to these bytes, whatever they are. */
-mdl_status mdl_config_set_text(mdl_config *config, const char *key,
-                               const char *value) MDL_MUST_CHECK;
-/* The whole effective configuration as commented YAML; reading it back gives the same struct.
- * Free *text with mdl_free. */
-mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
-/* The same without what does not belong into a checkpoint (paths, threads, backend, lengths of a
- * run do not change what the model is): keys of model, trm, and those of data that say how images
- * are prepared and which were held out. */
-mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
-/* Checks across keys (shapes that cannot be, a batch that cannot be divided, ...). */
-mdl_status mdl_config_check(const mdl_config *config) MDL_MUST_CHECK;
-/* Take the input size from open data, and model.classes where it is 0; refuses a model with fewer
- * classes than the data. */
-mdl_status mdl_config_use_data(mdl_config *config, const mdl_data *data) MDL_MUST_CHECK;
-/* The same from what is known without reading the data; fails where that is not enough. */
-mdl_status mdl_config_assume_data(mdl_config *config) MDL_MUST_CHECK;
-
-typedef struct mdl_key { /* a row of the table of keys */
-    const char *name;    /* "optim.lr" */
-    const char *help;    /* one line */
-    char type[128];      /* "number", "integer", "text", ..., or the choices "a | b" */
-} mdl_key;
-size_t mdl_key_count(void);
-mdl_key mdl_key_at(size_t index);
-/* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
-void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
-/* The number of a key, or mdl_key_count() where there is none of that name. */
-size_t mdl_key_find(const char *name);
-/* The key whose name is nearest to `name`, or NULL where none is near. */
-const char *mdl_key_nearest(const char *name);
-/* Whether `name` differs from `candidate` by so little that it may be meant; the number of edits
- * (a swap of neighbours counts as one), or SIZE_MAX where they are too many. */
-size_t mdl_near(const char *name, const char *candidate);
-/* A size in bytes: "1536", "400MB" (10^6), "2GiB" (2^30), "1.5 GiB". */
-mdl_status mdl_parse_bytes(const char *text, size_t *bytes) MDL_MUST_CHECK;
-
-/* ---- folders of runs ------------------------------------------------------------------------ */
-/* A folder holds runs of one kind, which is written on the first line of its config.yaml; folders
- * of older versions are known by their files. */
-
-typedef enum mdl_run_kind { /* bits of a set */
-                            MDL_RUN_TRAINING = 1,
-                            MDL_RUN_SEARCH = 2,
-                            MDL_RUN_EXPERIMENT = 4
-} mdl_run_kind;
-/* "a training", "a search", "an experiment"; of a set the first. */
-const char *mdl_run_name(unsigned kinds);
-/* Which kinds of run a folder holds (several where older versions mixed them); 0: none, or it does
- * not exist. */
-mdl_status mdl_run_kinds(const char *folder, unsigned *kinds) MDL_MUST_CHECK;
-/* Whether runs of `kinds` write PATH, relative to their folder, e.g. "A-seed1/final.safetensors".
- */
-bool mdl_run_writes(unsigned kinds, const char *path);
-/* Fail (MDL_CONFIG) where a new run of `kind` would write over something in `folder` that no run of
- * `removed` (a set; those are to be removed before) wrote. */
-mdl_status mdl_run_check_room(const char *folder, mdl_run_kind kind,
-                              unsigned removed) MDL_MUST_CHECK;
-/* Remove exactly what runs of `kinds` wrote, by their names; `count` gets the number of files. */
-mdl_status mdl_run_remove(const char *folder, unsigned kinds, size_t *count) MDL_MUST_CHECK;
-/* The absolute path of a file or folder, links resolved; what is not there yet is as it is named.
- */
-mdl_status mdl_run_resolve(const char *path, char *out, size_t size) MDL_MUST_CHECK;
-/* Fail (MDL_CONFIG) where `path` belongs to a run in one of the folders around it: a part of an
- * experiment, or a file of a run, or (MDL_IO) where its folder is in use.  `file`: it is to be a
- * file; `replace`: one of a run that has ended may be written over. */
-mdl_status mdl_run_check_place(const char *path, bool file, bool replace) MDL_MUST_CHECK;
-/* The text of config.yaml of a run; free with mdl_free. */
-mdl_status mdl_run_config_text(mdl_run_kind kind, const mdl_config *config,
-                               char **text) MDL_MUST_CHECK;
-/* FOLDER/config.yaml; the folder is made where it is missing. */
-mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind,
-                                const mdl_config *config) MDL_MUST_CHECK;
-/* Whether the run in `folder` has another configuration than `config`, apart from what does not
- * change its results; `first` gets the first key that differs, with both values. */
-mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *differs, char *first,
-                           size_t size) MDL_MUST_CHECK;
-
-/* ---- statistics ----------------------------------------------------------------------------- */
-
-typedef struct mdl_interval {
-    double low, high;
-} mdl_interval;
-/* 95 % Wilson score interval of a proportion k / n (Wilson 1927). */
-mdl_interval mdl_stat_wilson(size_t k, size_t n);
-/* Exact two-sided McNemar: b and c are the discordant pairs. */
-double mdl_stat_mcnemar(size_t b, size_t c);
-/* Paired bootstrap 95 % interval of mean(x) - mean(y) (percentile), seeded. */
-mdl_interval mdl_stat_bootstrap(const float *x, const float *y, size_t n, size_t rounds,
-                                uint64_t seed);
-typedef struct mdl_t_test {
-    double t, df, p, difference; /* mean(x) - mean(y); p two-sided; NAN where undefined */
-    double low, high;            /* 95 % interval of the difference; NAN where undefined */
-} mdl_t_test;
-mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny);
-mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n);
-/* Exact two-sided sign-flip permutation test of paired differences (Fisher 1935): the part of the
- * 2^n choices of signs whose mean is at least as far from 0.  n up to 20; else NAN. */
-double mdl_stat_sign_flip(const double *x, const double *y, size_t n);
-/* 95 % interval of a mean by Student's t (normal values); NAN for fewer than two. */
-mdl_interval mdl_stat_mean(const double *x, size_t n);
-/* p-values adjusted for their number (Holm 1979), in their order; what is not finite is no test and
- * stays NAN. */
-void mdl_stat_holm(const double *p, size_t n, double *out);
-/* Quantile (linear interpolation) of values that get sorted in place. */
-double mdl_stat_quantile(double *values, size_t n, double q);
+#include "config/config.h"
+#include "runs/runs.h"
+#include "stats/stats.h"
 
 /* ---- the experiment ------------------------------------------------------------------------- */
 
@@ -212,6 +44,9 @@ typedef enum mdl_row_kind {
     MDL_ROW_CONTROL,     /* of the hybrid */
     MDL_ROW_OTHER
 } mdl_row_kind;
+
+/* "best_parent" and the like, as in table.json. */
+const char *mdl__row_kind_name(mdl_row_kind kind);
 
 typedef struct mdl_row { /* a row of the table; numbers that are not known are NAN, or 0 */
     char name[64];

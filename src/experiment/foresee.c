@@ -41,7 +41,7 @@ mdl_status mdl__check_branch(const mdl__branch *branch)
     if (!branch->merges)
         return MDL_OK;
     MDL_TRY(mdl__check_search(&branch->config, NULL, parents));
-    for (const char *at = e->methods; mdl__next_name(&at, name, sizeof(name));) {
+    for (const char *at = e->methods; mdl_next_name(&at, name, sizeof(name));) {
         bool vectors = strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0;
         bool line = strcmp(name, "line") == 0;
         if (!vectors)

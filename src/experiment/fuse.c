@@ -93,11 +93,11 @@ static mdl_status list_parents(mdl__branch *branch)
 }
 
 /* The names of the parents and the hashes of their trainings. */
-static void describe_parents(const mdl__branch *branch, mdl__text *out)
+static void describe_parents(const mdl__branch *branch, mdl_string *out)
 {
     for (size_t i = 0; i < branch->n_parents; i++)
-        mdl__text_add(out, "%s %s\n", branch->parents[i].name,
-                      branch->training[branch->parents[i].seed].hash);
+        mdl_string_add(out, "%s %s\n", branch->parents[i].name,
+                       branch->training[branch->parents[i].seed].hash);
 }
 
 static bool better(const mdl__branch *branch, const mdl__model *a, const mdl__model *b)
@@ -142,13 +142,13 @@ static mdl_status score(mdl__runner *r, mdl__branch *branch, mdl__record *record
 
 static mdl_status score_parents(mdl__runner *r, mdl__branch *branch)
 {
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     mdl__record record;
     char path[MDL_PATH_MAX], *text;
     MDL_TRY(list_parents(branch));
     MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "C-%s-parents.json", branch->name));
     describe_parents(branch, &depends);
-    MDL_TRY(mdl__text_take(&depends, &text));
+    MDL_TRY(mdl_string_take(&depends, &text));
     mdl_status status = mdl__record_open(path, text, &record);
     mdl_free(text);
     if (status == MDL_OK && !record.done)
@@ -308,7 +308,7 @@ static mdl_status fuse_in(fusion *f)
 {
     mdl__branch *branch = f->branch;
     const mdl_experiment_events *events = f->r->job->events;
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     char *text;
     MDL_TRY(mdl_make_folders(f->folder));
     MDL_TRY(name_merged(f));
@@ -331,10 +331,10 @@ static mdl_status fuse_in(fusion *f)
         .user = events != NULL ? events->user : NULL,
     };
     MDL_TRY(mdl__depends_merge(&branch->config, &text));
-    mdl__text_add(&depends, "%s", text);
+    mdl_string_add(&depends, "%s", text);
     mdl_free(text);
     describe_parents(branch, &depends);
-    MDL_TRY(mdl__text_take(&depends, &text));
+    MDL_TRY(mdl_string_take(&depends, &text));
     mdl_status status = run_steps(f, text);
     mdl_free(text);
     return status;

@@ -11,7 +11,7 @@ typedef struct maker { /* one branch's rows */
     char folder[MDL_PATH_MAX]; /* C-<branch> */
     char *depends, *config_text;
     const char **paths; /* [n_parents] */
-    mdl__text hashes;   /* of the rows */
+    mdl_string hashes;  /* of the rows */
 } maker;
 
 /* One method, into the folder of `record`; its model is to be at `path` there. */
@@ -115,7 +115,7 @@ static mdl_status add_row(maker *m, const char *name)
         status = mdl__add_other(branch, MDL_ROW_OTHER, title, &other);
     if (status == MDL_OK) {
         describe(branch, &record, name, other);
-        mdl__text_add(&m->hashes, "%s %s\n", name, record.hash);
+        mdl_string_add(&m->hashes, "%s %s\n", name, record.hash);
         snprintf(other->model.path, sizeof(other->model.path), "%s", path);
     }
     mdl__record_close(&record);
@@ -125,26 +125,26 @@ static mdl_status add_row(maker *m, const char *name)
 static mdl_status add_rows(maker *m)
 {
     mdl__branch *branch = m->branch;
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     char *text, name[64];
     MDL_TRY(MDL_NEW(branch->n_parents, "parents", &m->paths));
     for (size_t i = 0; i < branch->n_parents; i++)
         m->paths[i] = branch->parents[i].path;
     MDL_TRY(mdl_config_model_text(&branch->config, &m->config_text));
     MDL_TRY(mdl__depends_merge(&branch->config, &text));
-    mdl__text_add(&depends, "%s", text);
+    mdl_string_add(&depends, "%s", text);
     mdl_free(text);
     for (size_t i = 0; i < branch->n_parents; i++)
-        mdl__text_add(&depends, "%s %s\n", branch->parents[i].name,
-                      branch->training[branch->parents[i].seed].hash);
+        mdl_string_add(&depends, "%s %s\n", branch->parents[i].name,
+                       branch->training[branch->parents[i].seed].hash);
     if (branch->has_trunk)
-        mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
-    MDL_TRY(mdl__text_take(&depends, &m->depends));
-    mdl__text_add(&m->hashes, "%s\n", branch->others_hash);
+        mdl_string_add(&depends, "trunk %s\n", branch->extra[0].hash);
+    MDL_TRY(mdl_string_take(&depends, &m->depends));
+    mdl_string_add(&m->hashes, "%s\n", branch->others_hash);
     for (const char *at = branch->config.experiment.methods;
-         mdl__next_name(&at, name, sizeof(name));)
+         mdl_next_name(&at, name, sizeof(name));)
         MDL_TRY(add_row(m, name));
-    MDL_TRY(mdl__text_take(&m->hashes, &text));
+    MDL_TRY(mdl_string_take(&m->hashes, &text));
     mdl_status status = mdl_sha256_hex(text, strlen(text), branch->others_hash);
     mdl_free(text);
     return status;

@@ -328,17 +328,17 @@ static mdl_status make_all(maker *m)
 static mdl_status open_record(maker *m)
 {
     mdl__branch *branch = m->branch;
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     char path[MDL_PATH_MAX], *text;
     MDL_TRY(mdl__depends_merge(&branch->config, &text));
-    mdl__text_add(&depends, "%s", text);
+    mdl_string_add(&depends, "%s", text);
     mdl_free(text);
     for (size_t i = 0; i < branch->n_trainings; i++)
-        mdl__text_add(&depends, "%s %s\n", branch->training[i].hash,
-                      branch->parents[branch->training[i].best].name);
+        mdl_string_add(&depends, "%s %s\n", branch->training[i].hash,
+                       branch->parents[branch->training[i].best].name);
     for (size_t i = 0; i < branch->n_extras; i++)
-        mdl__text_add(&depends, "%s %s\n", branch->extra[i].role, branch->extra[i].hash);
-    MDL_TRY(mdl__text_take(&depends, &text));
+        mdl_string_add(&depends, "%s %s\n", branch->extra[i].role, branch->extra[i].hash);
+    MDL_TRY(mdl_string_take(&depends, &text));
     mdl_status status = mdl_path(path, sizeof(path), m->folder, "others.json");
     if (status == MDL_OK)
         status = mdl__record_open(path, text, &m->record);

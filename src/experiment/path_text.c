@@ -31,9 +31,9 @@ json_t *mdl__path_json(const mdl_path_result *path, const char *first, const cha
 mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
                          char **text)
 {
-    mdl__text out = {0};
+    mdl_string out = {0};
     json_t *json = mdl__path_json(path, first, second);
-    mdl__text_add_json(&out, json, JSON_INDENT(1));
+    mdl_string_add_json(&out, json, JSON_INDENT(1));
     json_decref(json);
-    return mdl__text_take(&out, text);
+    return mdl_string_take(&out, text);
 }

@@ -51,19 +51,19 @@ static mdl_status walk_all(mdl__runner *r, const mdl__branch *branch, json_t **p
 mdl_status mdl__walk_paths(mdl__runner *r)
 {
     const mdl__branch *branch = &r->branch[r->n_branches - 1];
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     mdl__record record;
     char path[MDL_PATH_MAX], *text;
     if (branch->config.experiment.path_points < 2)
         return MDL_OK;
     MDL_TRY(mdl__depends_merge(&branch->config, &text));
-    mdl__text_add(&depends, "%s%zu\n", text, branch->config.experiment.path_points);
+    mdl_string_add(&depends, "%s%zu\n", text, branch->config.experiment.path_points);
     mdl_free(text);
     for (size_t i = 0; i < branch->n_trainings; i++)
-        mdl__text_add(&depends, "%s\n", branch->training[i].hash);
+        mdl_string_add(&depends, "%s\n", branch->training[i].hash);
     for (size_t i = 0; i < branch->n_extras; i++)
-        mdl__text_add(&depends, "%s\n", branch->extra[i].hash);
-    MDL_TRY(mdl__text_take(&depends, &text));
+        mdl_string_add(&depends, "%s\n", branch->extra[i].hash);
+    MDL_TRY(mdl_string_take(&depends, &text));
     mdl_status status = mdl_path(path, sizeof(path), r->job->out, "paths.json");
     if (status == MDL_OK)
         status = mdl__record_open(path, text, &record);

@@ -21,44 +21,18 @@ void mdl__stage(const mdl__runner *r, const char *format, ...)
 
 /* ---- what a step depends on ----------------------------------------------------------------- */
 
-static bool begins(const char *name, const char *section)
-{
-    return strncmp(name, section, strlen(section)) == 0;
-}
-
-static bool data_wanted(const mdl__key *key)
-{
-    return (begins(key->name, "data.") || begins(key->name, "run.") ||
-            begins(key->name, "model.")) &&
-           (key->flags & MDL__KEY_MACHINE) == 0;
-}
-
-static bool baseline_wanted(const mdl__key *key)
-{
-    return data_wanted(key) || begins(key->name, "train.") || begins(key->name, "optim.") ||
-           begins(key->name, "schedule.");
-}
-
-static bool hybrid_wanted(const mdl__key *key)
-{
-    return baseline_wanted(key) || begins(key->name, "trm.");
-}
-
-static bool merge_wanted(const mdl__key *key)
-{
-    return data_wanted(key) ||
-           (begins(key->name, "merge.") && (key->flags & MDL__KEY_MACHINE) == 0);
-}
-
 mdl_status mdl__depends_training(const mdl_config *config, char **text)
 {
     bool hybrid = config->model.kind == MDL_MODEL_HYBRID;
-    return mdl__config_dump(config, hybrid ? hybrid_wanted : baseline_wanted, false, text);
+    return mdl_config_depends(config,
+                              hybrid ? "data, run, model, trm, train, optim, schedule"
+                                     : "data, run, model, train, optim, schedule",
+                              text);
 }
 
 mdl_status mdl__depends_merge(const mdl_config *config, char **text)
 {
-    return mdl__config_dump(config, merge_wanted, false, text);
+    return mdl_config_depends(config, "data, run, model, merge", text);
 }
 
 /* ---- A and B -------------------------------------------------------------------------------- */
@@ -108,15 +82,15 @@ static mdl_status train(mdl__runner *r, const mdl__branch *branch, mdl__training
 static mdl_status open_record(const mdl__branch *branch, const mdl__training *t, bool child,
                               mdl__record *record)
 {
-    mdl__text depends = {0};
+    mdl_string depends = {0};
     char path[MDL_PATH_MAX], *text;
     MDL_TRY(mdl_path(path, sizeof(path), t->folder, "step.json"));
     MDL_TRY(mdl__depends_training(&t->config, &text));
-    mdl__text_add(&depends, "%s", text);
+    mdl_string_add(&depends, "%s", text);
     mdl_free(text);
     if (child)
-        mdl__text_add(&depends, "trunk %s\n", branch->extra[0].hash);
-    MDL_TRY(mdl__text_take(&depends, &text));
+        mdl_string_add(&depends, "trunk %s\n", branch->extra[0].hash);
+    MDL_TRY(mdl_string_take(&depends, &text));
     mdl_status status = mdl__record_open(path, text, record);
     mdl_free(text);
     return status;

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdarg.h>
 
-#include "experiment/config_internal.h"
+#include "experiment/experiment.h"
 
 /* ---- records: a small JSON file for each step ----------------------------------------------- */
 

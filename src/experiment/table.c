@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "experiment/experiment.h"
 
 enum { COLUMNS = 8, CELL = 64 };
 
@@ -71,28 +71,29 @@ static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
         snprintf(cells[7], CELL, "%.2f, %.2f", 1e3 * row->latency, 1e3 * row->latency_p95);
 }
 
-static void add_seeds(mdl__text *out, const mdl_row *row)
+static void add_seeds(mdl_string *out, const mdl_row *row)
 {
     for (size_t i = 0; i < row->n_seeds; i++)
-        mdl__text_add(out, "%s%.2f", i == 0 ? "seeds: " : ", ", 100 * row->seed_top1[i]);
+        mdl_string_add(out, "%s%.2f", i == 0 ? "seeds: " : ", ", 100 * row->seed_top1[i]);
 }
 
-static void add_comparison(mdl__text *out, const mdl_comparison *c)
+static void add_comparison(mdl_string *out, const mdl_comparison *c)
 {
-    mdl__text_add(out, "%s vs %s: %+.2f points", c->first, c->second, 100 * c->difference);
+    mdl_string_add(out, "%s vs %s: %+.2f points", c->first, c->second, 100 * c->difference);
     if (c->paired)
-        mdl__text_add(out, " (bootstrap 95 %%: %+.2f to %+.2f), McNemar b = %zu, c = %zu, p = %.3g",
-                      100 * c->low, 100 * c->high, c->only_first, c->only_second, c->p);
+        mdl_string_add(out,
+                       " (bootstrap 95 %%: %+.2f to %+.2f), McNemar b = %zu, c = %zu, p = %.3g",
+                       100 * c->low, 100 * c->high, c->only_first, c->only_second, c->p);
     else if (c->repeats && isnan(c->p))
-        mdl__text_add(out, " in each of %zu repeats: no test", c->seeds[0]);
+        mdl_string_add(out, " in each of %zu repeats: no test", c->seeds[0]);
     else if (c->repeats)
-        mdl__text_add(out, ", paired t over %zu repeats: t = %.3f, p = %.3g; sign flips p = %.3g",
-                      c->seeds[0], c->t, c->p, c->sign_flip_p);
+        mdl_string_add(out, ", paired t over %zu repeats: t = %.3f, p = %.3g; sign flips p = %.3g",
+                       c->seeds[0], c->t, c->p, c->sign_flip_p);
     else if (isnan(c->p))
-        mdl__text_add(out, ", Welch: not defined for %zu and %zu seeds", c->seeds[0], c->seeds[1]);
+        mdl_string_add(out, ", Welch: not defined for %zu and %zu seeds", c->seeds[0], c->seeds[1]);
     else
-        mdl__text_add(out, ", Welch over %zu and %zu seeds: t = %.3f, df = %.2f, p = %.3g",
-                      c->seeds[0], c->seeds[1], c->t, c->df, c->p);
+        mdl_string_add(out, ", Welch over %zu and %zu seeds: t = %.3f, df = %.2f, p = %.3g",
+                       c->seeds[0], c->seeds[1], c->t, c->df, c->p);
 }
 
 static const char *verdict_of(const mdl_table *table)
@@ -101,40 +102,40 @@ static const char *verdict_of(const mdl_table *table)
 }
 
 /* The verdict, each line behind `prefix`. */
-static void add_verdict(mdl__text *out, const mdl_table *table, const char *prefix)
+static void add_verdict(mdl_string *out, const mdl_table *table, const char *prefix)
 {
     for (const char *line = verdict_of(table); *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        mdl__text_add(out, "%s%.*s\n", prefix, (int)length, line);
+        mdl_string_add(out, "%s%.*s\n", prefix, (int)length, line);
         line += length + (line[length] == '\n');
     }
 }
 
 /* ---- for a terminal ------------------------------------------------------------------------- */
 
-static void add_notes(mdl__text *out, const mdl_table *table, const char *prefix)
+static void add_notes(mdl_string *out, const mdl_table *table, const char *prefix)
 {
     for (size_t i = 0; i < table->n_rows; i++) {
         const mdl_row *row = &table->rows[i];
         if (row->note[0] == '\0' && row->n_seeds == 0)
             continue;
-        mdl__text_add(out, "%s%s: %s%s", prefix, row->name, row->note,
-                      row->note[0] != '\0' && row->n_seeds > 0 ? "; " : "");
+        mdl_string_add(out, "%s%s: %s%s", prefix, row->name, row->note,
+                       row->note[0] != '\0' && row->n_seeds > 0 ? "; " : "");
         add_seeds(out, row);
-        mdl__text_add(out, "\n");
+        mdl_string_add(out, "\n");
     }
 }
 
 /* Names to the left, numbers to the right. */
-static void add_line(mdl__text *out, char cells[COLUMNS][CELL], const size_t width[COLUMNS])
+static void add_line(mdl_string *out, char cells[COLUMNS][CELL], const size_t width[COLUMNS])
 {
-    mdl__text_add(out, "%-*s", (int)width[0], cells[0]);
+    mdl_string_add(out, "%-*s", (int)width[0], cells[0]);
     for (size_t c = 1; c < COLUMNS; c++)
-        mdl__text_add(out, "  %*s", (int)width[c], cells[c]);
-    mdl__text_add(out, "\n");
+        mdl_string_add(out, "  %*s", (int)width[c], cells[c]);
+    mdl_string_add(out, "\n");
 }
 
-static void terminal(mdl__text *out, const mdl_table *table)
+static void terminal(mdl_string *out, const mdl_table *table)
 {
     char head[COLUMNS][CELL], cells[COLUMNS][CELL];
     size_t width[COLUMNS], total = 0;
@@ -149,80 +150,80 @@ static void terminal(mdl__text *out, const mdl_table *table)
     }
     for (size_t c = 0; c < COLUMNS; c++)
         total += width[c] + (c > 0 ? 2 : 0);
-    mdl__text_add(out, "%s, test split of %zu images\n\n", table->title, table->images);
+    mdl_string_add(out, "%s, test split of %zu images\n\n", table->title, table->images);
     add_line(out, head, width);
     for (size_t i = 0; i < total; i++)
-        mdl__text_add(out, "-");
-    mdl__text_add(out, "\n");
+        mdl_string_add(out, "-");
+    mdl_string_add(out, "\n");
     for (size_t r = 0; r < table->n_rows; r++) {
         fill_cells(&table->rows[r], cells);
         add_line(out, cells, width);
     }
-    mdl__text_add(out, "\n");
+    mdl_string_add(out, "\n");
     add_notes(out, table, "  ");
-    mdl__text_add(out, "\n");
+    mdl_string_add(out, "\n");
     for (size_t i = 0; i < table->n_comparisons; i++) {
-        mdl__text_add(out, "  ");
+        mdl_string_add(out, "  ");
         add_comparison(out, &table->comparisons[i]);
-        mdl__text_add(out, "\n");
+        mdl_string_add(out, "\n");
     }
-    mdl__text_add(out, "\n");
+    mdl_string_add(out, "\n");
     add_verdict(out, table, "");
 }
 
 /* ---- Markdown ------------------------------------------------------------------------------- */
 
-static void markdown(mdl__text *out, const mdl_table *table)
+static void markdown(mdl_string *out, const mdl_table *table)
 {
     char cells[COLUMNS][CELL];
-    mdl__text_add(out, "# %s\n\nTest split of %zu images.\n\n|", table->title, table->images);
+    mdl_string_add(out, "# %s\n\nTest split of %zu images.\n\n|", table->title, table->images);
     for (size_t c = 0; c < COLUMNS; c++)
-        mdl__text_add(out, " %s |", headings[c]);
-    mdl__text_add(out, "\n|");
+        mdl_string_add(out, " %s |", headings[c]);
+    mdl_string_add(out, "\n|");
     for (size_t c = 0; c < COLUMNS; c++)
-        mdl__text_add(out, c == 0 ? " --- |" : " ---: |");
-    mdl__text_add(out, "\n");
+        mdl_string_add(out, c == 0 ? " --- |" : " ---: |");
+    mdl_string_add(out, "\n");
     for (size_t r = 0; r < table->n_rows; r++) {
         fill_cells(&table->rows[r], cells);
-        mdl__text_add(out, "|");
+        mdl_string_add(out, "|");
         for (size_t c = 0; c < COLUMNS; c++)
-            mdl__text_add(out, " %s |", cells[c]);
-        mdl__text_add(out, "\n");
+            mdl_string_add(out, " %s |", cells[c]);
+        mdl_string_add(out, "\n");
     }
-    mdl__text_add(out, "\n");
+    mdl_string_add(out, "\n");
     add_notes(out, table, "- ");
-    mdl__text_add(out, "\n## Tests\n\n");
+    mdl_string_add(out, "\n## Tests\n\n");
     for (size_t i = 0; i < table->n_comparisons; i++) {
-        mdl__text_add(out, "- ");
+        mdl_string_add(out, "- ");
         add_comparison(out, &table->comparisons[i]);
-        mdl__text_add(out, "\n");
+        mdl_string_add(out, "\n");
     }
-    mdl__text_add(out, "\n## What this shows\n\n");
+    mdl_string_add(out, "\n## What this shows\n\n");
     add_verdict(out, table, "- ");
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
-static void add_quoted(mdl__text *out, const char *text)
+static void add_quoted(mdl_string *out, const char *text)
 {
-    mdl__text_add(out, "\"");
+    mdl_string_add(out, "\"");
     for (; *text != '\0'; text++)
-        mdl__text_add(out, *text == '"' ? "\"\"" : "%c", *text);
-    mdl__text_add(out, "\"");
+        mdl_string_add(out, *text == '"' ? "\"\"" : "%c", *text);
+    mdl_string_add(out, "\"");
 }
 
-static void add_number(mdl__text *out, double value)
+static void add_number(mdl_string *out, double value)
 {
     if (isnan(value))
-        mdl__text_add(out, ",");
+        mdl_string_add(out, ",");
     else
-        mdl__text_add(out, ",%.9g", value);
+        mdl_string_add(out, ",%.9g", value);
 }
 
-static void csv(mdl__text *out, const mdl_table *table)
+static void csv(mdl_string *out, const mdl_table *table)
 {
-    mdl__text_add(out, "name,top1,low,high,loss,parameters,multiply_adds,train_seconds,"
-                       "latency_median_s,latency_p95_s,seeds,note\n");
+    mdl_string_add(out, "name,top1,low,high,loss,parameters,multiply_adds,train_seconds,"
+                        "latency_median_s,latency_p95_s,seeds,note\n");
     for (size_t r = 0; r < table->n_rows; r++) {
         const mdl_row *row = &table->rows[r];
         const double numbers[] = {row->top1,
@@ -237,12 +238,12 @@ static void csv(mdl__text *out, const mdl_table *table)
         add_quoted(out, row->name);
         for (size_t i = 0; i < MDL_COUNT(numbers); i++)
             add_number(out, numbers[i]);
-        mdl__text_add(out, ",");
+        mdl_string_add(out, ",");
         for (size_t i = 0; i < row->n_seeds; i++)
-            mdl__text_add(out, "%s%.9g", i > 0 ? ";" : "", row->seed_top1[i]);
-        mdl__text_add(out, ",");
+            mdl_string_add(out, "%s%.9g", i > 0 ? ";" : "", row->seed_top1[i]);
+        mdl_string_add(out, ",");
         add_quoted(out, row->note);
-        mdl__text_add(out, "\n");
+        mdl_string_add(out, "\n");
     }
 }
 
@@ -295,7 +296,7 @@ static json_t *comparison_json(const mdl_comparison *c)
                          "p", c->p);
 }
 
-static void json(mdl__text *out, const mdl_table *table)
+static void json(mdl_string *out, const mdl_table *table)
 {
     json_t *rows = mdl_json_pack("[]"), *tests = mdl_json_pack("[]");
     for (size_t i = 0; i < table->n_rows; i++)
@@ -305,13 +306,13 @@ static void json(mdl__text *out, const mdl_table *table)
     json_t *root = mdl_json_pack("{s:s, s:I, s:o, s:o, s:s}", "title", table->title, "images",
                                  (json_int_t)table->images, "rows", rows, "tests", tests, "verdict",
                                  verdict_of(table));
-    mdl__text_add_json(out, root, JSON_INDENT(2));
+    mdl_string_add_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 
 mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format, char **text)
 {
-    mdl__text out = {0};
+    mdl_string out = {0};
     switch (format) {
     case MDL_TABLE_TERMINAL:
         terminal(&out, table);
@@ -326,5 +327,5 @@ mdl_status mdl_table_text(const mdl_table *table, mdl_table_format format, char 
         json(&out, table);
         break;
     }
-    return mdl__text_take(&out, text);
+    return mdl_string_take(&out, text);
 }

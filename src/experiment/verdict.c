@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "experiment/experiment.h"
 
 enum { BOOTSTRAP_ROUNDS = 2000 };
 static const double level = 0.05;
@@ -107,30 +107,31 @@ static const char *direction(double difference)
     return difference > 0 ? "better" : "worse";
 }
 
-static void judge_seeds(mdl__text *out, const mdl_comparison *c)
+static void judge_seeds(mdl_string *out, const mdl_comparison *c)
 {
     double points = 100 * c->difference;
     if (c->seeds[0] < 2 || c->seeds[1] < 2) {
-        mdl__text_add(
+        mdl_string_add(
             out,
             "%s against %s: %+.2f points, but one seed on a side says nothing about the recipes; "
             "raise experiment.seeds.\n",
             c->first, c->second, points);
     } else if (isnan(c->p)) {
-        mdl__text_add(out,
-                      "%s against %s: %+.2f points; the seeds do not vary, so there is no test.\n",
-                      c->first, c->second, points);
+        mdl_string_add(out,
+                       "%s against %s: %+.2f points; the seeds do not vary, so there is no test.\n",
+                       c->first, c->second, points);
     } else if (c->p < level) {
-        mdl__text_add(out, "Shown: %s is %s than %s by %.2f points over seeds (Welch, p = %.2g).\n",
-                      c->first, direction(points), c->second, fabs(points), c->p);
+        mdl_string_add(out,
+                       "Shown: %s is %s than %s by %.2f points over seeds (Welch, p = %.2g).\n",
+                       c->first, direction(points), c->second, fabs(points), c->p);
     } else {
-        mdl__text_add(
+        mdl_string_add(
             out, "Not shown: that %s and %s differ (%+.2f points over seeds, Welch p = %.2g).\n",
             c->first, c->second, points, c->p);
     }
     size_t seeds = mdl_min_size(c->seeds[0], c->seeds[1]);
     if (seeds >= 2 && seeds < 5 && !(c->p < level))
-        mdl__text_add(
+        mdl_string_add(
             out,
             "%zu seeds show little: with two, this test finds a true gain of 0.3 points (deviation "
             "0.2) in 7 %% of cases, with five in 52 %%, with ten in 88 %%. So this is no proof "
@@ -138,25 +139,25 @@ static void judge_seeds(mdl__text *out, const mdl_comparison *c)
             seeds);
 }
 
-static void judge_repeats(mdl__text *out, const mdl_comparison *c)
+static void judge_repeats(mdl_string *out, const mdl_comparison *c)
 {
     double points = 100 * c->difference;
     /* All differences have one sign: no other outcome of this many repeats has a smaller p. */
     double least = ldexp(1, 1 - (int)c->seeds[0]);
     const char *bound = c->sign_flip_p <= least ? ", the least that so many repeats can give" : "";
     if (isnan(c->p))
-        mdl__text_add(out,
-                      "%s against %s: %+.2f points in each of the %zu repeats; nothing to test.\n",
-                      c->first, c->second, points, c->seeds[0]);
+        mdl_string_add(out,
+                       "%s against %s: %+.2f points in each of the %zu repeats; nothing to test.\n",
+                       c->first, c->second, points, c->seeds[0]);
     else if (c->p < level)
-        mdl__text_add(
+        mdl_string_add(
             out,
             "Shown: %s is %s than %s by %.2f points over %zu repeats (paired t, p = %.2g; exact "
             "sign flips, p = %.2g%s).\n",
             c->first, direction(points), c->second, fabs(points), c->seeds[0], c->p, c->sign_flip_p,
             bound);
     else
-        mdl__text_add(
+        mdl_string_add(
             out,
             "Not shown: that %s and %s differ (%+.2f points over %zu repeats, paired t p = %.2g, "
             "exact sign flips p = %.2g%s).\n",
@@ -172,35 +173,35 @@ static mdl_row_kind kind_of(const mdl_table *table, const char *name)
     return MDL_ROW_OTHER;
 }
 
-static void judge_models(mdl__text *out, const mdl_table *table, const mdl_comparison *c)
+static void judge_models(mdl_string *out, const mdl_table *table, const mdl_comparison *c)
 {
     double points = 100 * c->difference;
     bool alike = c->only_first + c->only_second == 0;
     if (alike && kind_of(table, c->first) == MDL_ROW_FUSED &&
         kind_of(table, c->second) == MDL_ROW_BEST_PARENT)
-        mdl__text_add(
+        mdl_string_add(
             out,
             "%s answers like %s on every image: the search found no child that is better on the "
             "held-out images.\n",
             c->first, c->second);
     else if (alike)
-        mdl__text_add(out, "%s and %s answer alike on every image.\n", c->first, c->second);
+        mdl_string_add(out, "%s and %s answer alike on every image.\n", c->first, c->second);
     else if (c->p < level)
-        mdl__text_add(
+        mdl_string_add(
             out,
             "Shown on these images: %s is %s than %s by %.2f points (difference %+.2f to %+.2f; "
             "McNemar p = %.2g).\n",
             c->first, direction(points), c->second, fabs(points), 100 * c->low, 100 * c->high,
             c->p);
     else
-        mdl__text_add(
+        mdl_string_add(
             out,
             "Not shown: that %s and %s differ (%+.2f points, %+.2f to %+.2f; McNemar p = %.2g).\n",
             c->first, c->second, points, 100 * c->low, 100 * c->high, c->p);
 }
 
 /* What happened to the average of the parents that stand above it in the table. */
-static void judge_average(mdl__text *out, const mdl_table *table)
+static void judge_average(mdl_string *out, const mdl_table *table)
 {
     const mdl_row *parent = NULL;
     bool trunk = false;
@@ -212,7 +213,7 @@ static void judge_average(mdl__text *out, const mdl_table *table)
             parent = row;
         if (row->kind != MDL_ROW_AVERAGE || parent == NULL || row->top1 >= parent->top1 - 0.05)
             continue;
-        mdl__text_add(
+        mdl_string_add(
             out,
             "%s fell to %.1f %% (%s: %.1f %%): %s What M2N2 can gain here lies among "
             "checkpoints of one training.\n",
@@ -226,7 +227,7 @@ static void judge_average(mdl__text *out, const mdl_table *table)
 
 mdl_status mdl_table_judge(mdl_table *table, const char *more)
 {
-    mdl__text out = {0};
+    mdl_string out = {0};
     bool models = false;
     for (size_t i = 0; i < table->n_comparisons; i++) {
         const mdl_comparison *c = &table->comparisons[i];
@@ -240,12 +241,12 @@ mdl_status mdl_table_judge(mdl_table *table, const char *more)
     }
     judge_average(&out, table);
     if (models)
-        mdl__text_add(&out, "Tests on the same images compare these very models, not the recipes "
-                            "that made them.\n");
+        mdl_string_add(&out, "Tests on the same images compare these very models, not the recipes "
+                             "that made them.\n");
     if (table->n_comparisons > 1)
-        mdl__text_add(&out, "p is not corrected for the %zu tests here.", table->n_comparisons);
+        mdl_string_add(&out, "p is not corrected for the %zu tests here.", table->n_comparisons);
     if (more != NULL)
-        mdl__text_add(&out, "%s%s", table->n_comparisons > 1 ? "\n" : "", more);
+        mdl_string_add(&out, "%s%s", table->n_comparisons > 1 ? "\n" : "", more);
     mdl_free(table->verdict);
-    return mdl__text_take(&out, &table->verdict);
+    return mdl_string_take(&out, &table->verdict);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 #include "fuzz.h"
 
 enum { ALL_KEYS_EVERY = 64 };
@@ -53,7 +53,10 @@ static inline void round_trip_same(const mdl_config *config, char *text,
 
 static inline mdl_status round_trip_write(const mdl_config *config, char **text)
 {
-    return mdl__config_dump(config, round_trip_changed, false, text);
+    bool wanted[MDL_MAX_KEYS];
+    for (size_t i = 0; i < mdl__key_total; i++)
+        wanted[i] = round_trip_changed(&mdl__keys[i]);
+    return mdl__config_dump(config, wanted, MDL__FOR_CHECKPOINT, text);
 }
 
 static inline void config_round_trip(const mdl_config *config)

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 const char *mdl__origin_text(const mdl_config *config, size_t key, char *text)
 {
@@ -13,15 +13,6 @@ const char *mdl__origin_text(const mdl_config *config, size_t key, char *text)
     else
         snprintf(text, MDL__ORIGIN_TEXT, "%s", line == MDL_ORIGIN_SET ? "--set: " : "");
     return text;
-}
-
-bool mdl__next_name(const char **list, char *name, size_t size)
-{
-    *list += strspn(*list, ", ");
-    size_t length = strcspn(*list, ", ");
-    snprintf(name, size, "%.*s", (int)mdl_min_size(length, size - 1), *list);
-    *list += length;
-    return length > 0;
 }
 
 /* "FILE:LINE: key: reason". */
@@ -84,7 +75,7 @@ static mdl_status check_data(const mdl_config *config)
 static bool is_listed(const char *list, const char *end, const char *name)
 {
     char other[64];
-    while (mdl__next_name(&list, other, sizeof(other)) && list <= end)
+    while (mdl_next_name(&list, other, sizeof(other)) && list <= end)
         if (strcmp(other, name) == 0)
             return true;
     return false;
@@ -102,7 +93,7 @@ static mdl_status check_methods(const mdl_config *config)
             config, key,
             "expected nothing here: merge.from_scratch and experiment.specialists run all "
             "methods by themselves");
-    while (mdl__next_name(&list, name, sizeof(name))) {
+    while (mdl_next_name(&list, name, sizeof(name))) {
         if (is_listed(config->experiment.methods, list - strlen(name), name))
             return refuse(config, key, "%.60s is there twice", name);
         bool mutates = strcmp(name, "no-crossover") == 0 || strcmp(name, "ga-no-crossover") == 0;

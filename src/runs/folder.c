@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "experiment/config_internal.h"
-#include "experiment/run_internal.h"
+#include "runs/runs_internal.h"
 
 enum { KINDS = 3, CONFIG_LIMIT = 1 << 20, LEVELS = 4 /* an experiment's folders in each other */ };
 
@@ -217,12 +216,12 @@ mdl_status mdl_run_check_place(const char *path, bool file, bool replace)
 mdl_status mdl_run_config_text(mdl_run_kind kind, const mdl_config *config, char **text)
 {
     char *keys;
-    mdl__text all = {0};
+    mdl_string all = {0};
     *text = NULL;
     MDL_TRY(mdl_config_text(config, &keys));
-    mdl__text_add(&all, MARK "%s.\n%s", mdl_run_name(kind), keys);
+    mdl_string_add(&all, MARK "%s.\n%s", mdl_run_name(kind), keys);
     mdl_free(keys);
-    return mdl__text_take(&all, text);
+    return mdl_string_take(&all, text);
 }
 
 mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind, const mdl_config *config)
@@ -252,14 +251,15 @@ mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *d
         *differs = true;
         snprintf(first, size, "it cannot be read: %s", mdl_error_detail());
     }
-    for (size_t i = 0; i < mdl__key_total && !*differs; i++) {
-        if ((mdl__keys[i].flags & MDL__KEY_MACHINE) != 0)
+    for (size_t i = 0; i < mdl_key_count() && !*differs; i++) {
+        mdl_key key = mdl_key_at(i);
+        if (key.machine)
             continue;
         mdl_key_value(old, i, was, sizeof(was));
         mdl_key_value(config, i, is, sizeof(is));
         *differs = strcmp(was, is) != 0;
         if (*differs)
-            snprintf(first, size, "%s was %.100s, is %.100s", mdl__keys[i].name, was, is);
+            snprintf(first, size, "%s was %.100s, is %.100s", key.name, was, is);
     }
     mdl_free(old);
     return MDL_OK;

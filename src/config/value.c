@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 _Static_assert(sizeof(mdl_model_kind) == sizeof(int) && sizeof(mdl_precision) == sizeof(int) &&
                    sizeof(mdl_merge_bn) == sizeof(int),

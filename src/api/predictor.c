@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "experiment/experiment.h"
+#include "config/config.h"
 
 struct mdl_predictor {
     mdl_device *device;

@@ -1,8 +1,8 @@
 /* Private to the folders of runs. */
-#ifndef MDL_RUN_INTERNAL_H
-#define MDL_RUN_INTERNAL_H
+#ifndef MDL_RUNS_INTERNAL_H
+#define MDL_RUNS_INTERNAL_H
 
-#include "experiment/experiment.h"
+#include "runs/runs.h"
 
 /* Remove the files of runs of `kinds` from a folder, or only look whether that can be done: what
  * has a run's name and is no plain file is refused.  `count`: of the files. */

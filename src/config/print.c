@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 /* The shortest decimal that reads back as the same number. */
 static void print_real(double value, char *out, size_t size)
@@ -44,31 +44,31 @@ static bool needs_escape(unsigned code)
 }
 
 /* UTF-8 in double quotes. */
-static void add_quoted(mdl__text *out, const char *value)
+static void add_quoted(mdl_string *out, const char *value)
 {
     const unsigned char *s = (const unsigned char *)value;
-    mdl__text_add(out, "\"");
+    mdl_string_add(out, "\"");
     for (size_t length; *s != '\0'; s += length) {
         unsigned code = code_point(s, &length);
         if (code == '"' || code == '\\')
-            mdl__text_add(out, "\\%c", (int)code);
+            mdl_string_add(out, "\\%c", (int)code);
         else if (needs_escape(code))
-            mdl__text_add(out, code < 0x100 ? "\\x%02X" : "\\u%04X", code);
+            mdl_string_add(out, code < 0x100 ? "\\x%02X" : "\\u%04X", code);
         else
-            mdl__text_add(out, "%.*s", (int)length, (const char *)s);
+            mdl_string_add(out, "%.*s", (int)length, (const char *)s);
     }
-    mdl__text_add(out, "\"");
+    mdl_string_add(out, "\"");
 }
 
 /* Plain where nothing in it can mean anything to YAML, else in double quotes.  Bytes that are not
  * UTF-8 are written as \xHH, as everywhere (mdl_text_escape). */
-static void add_text(mdl__text *out, const char *value)
+static void add_text(mdl_string *out, const char *value)
 {
     static const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:";
     size_t n = strlen(value);
     char *escaped;
     if (n > 0 && strspn(value, plain) == n && value[0] != ':' && value[n - 1] != ':') {
-        mdl__text_add(out, "%s", value);
+        mdl_string_add(out, "%s", value);
         return;
     }
     mdl_status status = mdl_text_escaped(value, MDL_TEXT_UTF8, &escaped);
@@ -79,45 +79,45 @@ static void add_text(mdl__text *out, const char *value)
     mdl_free(escaped);
 }
 
-static void add_augment(mdl__text *out, const mdl_config *config)
+static void add_augment(mdl_string *out, const mdl_config *config)
 {
     unsigned have = mdl__augment_of(config);
     const char *before = "[";
     for (size_t i = 0; i < 3; i++) {
         if ((have & (1U << i)) == 0)
             continue;
-        mdl__text_add(out, "%s%s", before, mdl__augment_words[i]);
+        mdl_string_add(out, "%s%s", before, mdl__augment_words[i]);
         before = ", ";
     }
-    mdl__text_add(out, have == 0 ? "none" : "]");
+    mdl_string_add(out, have == 0 ? "none" : "]");
 }
 
-static void add_choice(mdl__text *out, const char *choices, int index)
+static void add_choice(mdl_string *out, const char *choices, int index)
 {
     char name[64];
     mdl__choice_name(choices, index, name, sizeof(name));
-    mdl__text_add(out, "%s", name);
+    mdl_string_add(out, "%s", name);
 }
 
-static void add_strides(mdl__text *out, const size_t *strides)
+static void add_strides(mdl_string *out, const size_t *strides)
 {
     for (size_t i = 0; i < 7; i++)
-        mdl__text_add(out, "%s%zu", i == 0 ? "[" : ", ", strides[i]);
-    mdl__text_add(out, "]");
+        mdl_string_add(out, "%s%zu", i == 0 ? "[" : ", ", strides[i]);
+    mdl_string_add(out, "]");
 }
 
-static void add_channels(mdl__text *out, const mdl_channel_values *values)
+static void add_channels(mdl_string *out, const mdl_channel_values *values)
 {
     char number[64];
-    mdl__text_add(out, "[");
+    mdl_string_add(out, "[");
     for (size_t i = 0; i < values->count; i++) {
         print_real(values->value[i], number, sizeof(number));
-        mdl__text_add(out, "%s%s", i == 0 ? "" : ", ", number);
+        mdl_string_add(out, "%s%s", i == 0 ? "" : ", ", number);
     }
-    mdl__text_add(out, "]");
+    mdl_string_add(out, "]");
 }
 
-void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index)
+void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t index)
 {
     const mdl__key *key = &mdl__keys[index];
     const void *field = (const char *)config + key->offset;
@@ -125,14 +125,14 @@ void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index
     char number[64];
     switch (key->type) {
     case MDL__KEY_SIZE:
-        mdl__text_add(text, "%zu", *(const size_t *)field);
+        mdl_string_add(text, "%zu", *(const size_t *)field);
         return;
     case MDL__KEY_U64:
-        mdl__text_add(text, "%" PRIu64, *(const uint64_t *)field);
+        mdl_string_add(text, "%" PRIu64, *(const uint64_t *)field);
         return;
     case MDL__KEY_REAL:
         print_real(*(const double *)field, number, sizeof(number));
-        mdl__text_add(text, "%s", number);
+        mdl_string_add(text, "%s", number);
         return;
     case MDL__KEY_TEXT:
         add_text(text, field);
@@ -146,7 +146,7 @@ void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index
         return;
     case MDL__KEY_BYTES:
         print_bytes(*(const size_t *)field, number, sizeof(number));
-        mdl__text_add(text, "%s", number);
+        mdl_string_add(text, "%s", number);
         return;
     case MDL__KEY_STRIDES:
         add_strides(text, field);
@@ -162,11 +162,11 @@ void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t index
 
 void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size)
 {
-    mdl__text text = {0};
+    mdl_string text = {0};
     char *value;
-    mdl__text_add_value(&text, config, index);
+    mdl__add_key_value(&text, config, index);
     buffer[0] = '\0';
-    if (mdl__text_take(&text, &value) == MDL_OK)
+    if (mdl_string_take(&text, &value) == MDL_OK)
         snprintf(buffer, size, "%s", value);
     mdl_free(value);
 }

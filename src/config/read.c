@@ -3,7 +3,7 @@
  * tags, merge keys and further documents are not supported. */
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 typedef struct reader {
     yaml_document_t *document;

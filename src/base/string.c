@@ -1,11 +1,12 @@
-/* A string that grows, for everything the experiment writes as text. */
+/* A string that grows. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
+#include <string.h>
 
-#include "experiment/config_internal.h"
+#include "base/base.h"
 
-void mdl__text_add(mdl__text *text, const char *format, ...)
+void mdl_string_add(mdl_string *text, const char *format, ...)
 {
     va_list args;
     if (text->status != MDL_OK)
@@ -32,27 +33,36 @@ void mdl__text_add(mdl__text *text, const char *format, ...)
     text->length += (size_t)needed;
 }
 
-void mdl__text_add_json(mdl__text *text, const json_t *json, size_t flags)
+void mdl_string_add_json(mdl_string *text, const json_t *json, size_t flags)
 {
     char *dump;
     if (text->status == MDL_OK)
         text->status = mdl_json_text(json, flags, &dump);
     if (text->status != MDL_OK)
         return;
-    mdl__text_add(text, "%s\n", dump);
+    mdl_string_add(text, "%s\n", dump);
     mdl_free(dump);
 }
 
-mdl_status mdl__text_take(mdl__text *text, char **out)
+mdl_status mdl_string_take(mdl_string *text, char **out)
 {
     *out = NULL;
     if (text->status == MDL_OK && text->data == NULL)
-        mdl__text_add(text, "%s", "");
+        mdl_string_add(text, "%s", "");
     if (text->status == MDL_OK)
         *out = text->data;
     else
         mdl_free(text->data);
     mdl_status status = text->status;
-    *text = (mdl__text){0};
+    *text = (mdl_string){0};
     return status;
+}
+
+bool mdl_next_name(const char **list, char *name, size_t size)
+{
+    *list += strspn(*list, ", ");
+    size_t length = strcspn(*list, ", ");
+    snprintf(name, size, "%.*s", (int)mdl_min_size(length, size - 1), *list);
+    *list += length;
+    return length > 0;
 }

@@ -2,7 +2,7 @@
  * help are driven by this table; adding a key is one row here. */
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 #define AT(field) offsetof(mdl_config, field)
 #define BIG       9007199254740992.0 /* 2^53: sizes beyond it are typing errors */
@@ -10,23 +10,24 @@
 
 #define SIZE(name, flags, field, min, max, help)                                                   \
     {                                                                                              \
-        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help                                \
+        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help, NULL                          \
     }
 #define REAL(name, flags, field, min, max, help)                                                   \
     {                                                                                              \
-        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help                                \
+        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help, NULL                          \
     }
 #define FLAG(name, flags, field, help)                                                             \
     {                                                                                              \
-        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help                            \
+        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help, NULL                      \
     }
 #define CHOICE(name, flags, field, choices, help)                                                  \
     {                                                                                              \
-        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help                               \
+        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help, NULL                         \
     }
 #define TEXT(name, flags, field, help)                                                             \
     {                                                                                              \
-        name, MDL__KEY_TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help     \
+        name, MDL__KEY_TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help,    \
+            NULL                                                                                   \
     }
 
 /* clang-format off */
@@ -34,7 +35,7 @@ const mdl__key mdl__keys[] = {
     CHOICE("model.kind", CKPT, model.kind, "efficientnet_lite0|hybrid|mlp", "network"),
     SIZE("model.classes", CKPT, model.classes, 0, 65536, "outputs; 0: as many as the data has classes"),
     SIZE("model.stem_stride", CKPT, model.stem_stride, 1, 4, "stride of the first convolution"),
-    {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages"},
+    {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages", NULL},
     REAL("model.width", CKPT, model.width, 0.05, 16, "multiplier of the channels, which are rounded to 8"),
     REAL("model.depth", CKPT, model.depth, 0.05, 16, "multiplier of the blocks in a stage"),
     REAL("model.drop_connect", CKPT, model.drop_connect, 0, 0.95, "chance to skip the last residual block; less before it"),
@@ -63,15 +64,15 @@ const mdl__key mdl__keys[] = {
     SIZE("data.image_size", CKPT, data.image_size, 1, 1024, "side of the images with size: model"),
     CHOICE("data.resize", CKPT, data.resize, "bilinear|pad", "how smaller images become larger"),
     CHOICE("data.normalize", CKPT, data.normalize, "dataset|unit|none", "mean 0 and deviation 1, or 0 to 1, or as in the file"),
-    {"data.mean", MDL__KEY_CHANNELS, 0, AT(data.given_mean), -1000, 1000, NULL, "normalize: dataset: subtracted from pixels of 0 to 1, one number or one a channel; []: the data's own"},
-    {"data.std", MDL__KEY_CHANNELS, 0, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this"},
-    FLAG("data.skip_damaged", 0, data.skip_damaged, "leave out image files that cannot be read; false: refuse them"),
+    {"data.mean", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_mean), -1000, 1000, NULL, "normalize: dataset: subtracted from pixels of 0 to 1, one number or one a channel; []: the data's own", NULL},
+    {"data.std", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this", NULL},
+    FLAG("data.skip_damaged", MDL__KEY_LATER, data.skip_damaged, "leave out image files that cannot be read; false: refuse them"),
     SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
     REAL("data.fitness_fraction", CKPT, data.fitness_fraction, 0, 0.9, "part of the training images held out to choose and to merge"),
-    {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of that split"},
-    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below"},
+    {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of that split", NULL},
+    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL},
     SIZE("data.crop_padding", 0, data.crop_padding, 0, 256, "crop: padding before a random crop; 0: none"),
-    {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds"},
+    {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds", NULL},
     CHOICE("data.flip", 0, data.flip, "none|random|alternating", "flip: left and right, at random or every other epoch"),
     SIZE("data.cutout", 0, data.cutout, 0, 1024, "cutout: side of the square that is blanked; 0: none"),
     SIZE("data.digits_train", CKPT, data.digits_train, 1, 1796, "digits: the first so many train, the others test"),
@@ -155,11 +156,11 @@ const mdl__key mdl__keys[] = {
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),
     SIZE("experiment.tta_images", 0, experiment.tta_images, 0, BIG, "test images for test-time augmentation; 0: no such evaluation"),
 
-    {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it"},
+    {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it", NULL},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
     CHOICE("run.precision", 0, train.precision, "float32|float64|mixed", "float64: the reference backend only; mixed: activations kept as bfloat16"),
-    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has"},
+    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has", NULL},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
 };
 /* clang-format on */
@@ -227,7 +228,8 @@ mdl_key mdl_key_at(size_t index)
         [MDL__KEY_CHOICE] = NULL,
     };
     const mdl__key *key = &mdl__keys[index];
-    mdl_key out = {.name = key->name, .help = key->help};
+    mdl_key out = {
+        .name = key->name, .help = key->help, .machine = (key->flags & MDL__KEY_MACHINE) != 0};
     if (types[key->type] == NULL)
         spread_choices(key->choices, out.type, sizeof(out.type));
     else

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/experiment.h"
+#include "stats/stats.h"
 
 mdl_interval mdl_stat_wilson(size_t k, size_t n)
 {

@@ -1,11 +1,11 @@
 /* Private to the configuration: the row of the table of keys, the value of a key as a YAML node or
- * as text, and a string that grows. */
+ * as text. */
 #ifndef MDL_CONFIG_INTERNAL_H
 #define MDL_CONFIG_INTERNAL_H
 
 #include <yaml.h>
 
-#include "experiment/experiment.h"
+#include "config/config.h"
 
 typedef enum mdl__key_type {
     MDL__KEY_SIZE,     /* size_t */
@@ -23,7 +23,9 @@ typedef enum mdl__key_type {
 enum {
     MDL__KEY_IN_CHECKPOINT = 1, /* says what the model is, how its images are prepared, and which
                                    of them were held out: no merge may be judged on others */
-    MDL__KEY_MACHINE = 2        /* does not change what a run computes, only how fast */
+    MDL__KEY_MACHINE = 2,       /* does not change what a run computes, only how fast */
+    MDL__KEY_LATER = 4          /* younger than the records of steps, in which it stands only where
+                                   it is not at its default */
 };
 
 typedef struct mdl__key {
@@ -34,6 +36,7 @@ typedef struct mdl__key {
     double min, max;     /* range, both ends valid; TEXT: max is the size of the buffer */
     const char *choices; /* "a|b|c"; an empty place is a value that is not offered */
     const char *help;    /* one line */
+    const char *former;  /* the name that it had when records of steps began; NULL: this one */
 } mdl__key;
 
 extern const mdl__key mdl__keys[];
@@ -65,29 +68,12 @@ extern const char *const mdl__augment_words[4];
 #define MDL__ORIGIN_TEXT (MDL_PATH_MAX + 32)
 const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
 
-/* The keys for which wanted(key) holds, as YAML. */
-mdl_status mdl__config_dump(const mdl_config *config, bool (*wanted)(const mdl__key *key),
-                            bool comments, char **text) MDL_MUST_CHECK;
-
-/* The next name of a list that commas or blanks separate; false behind the last. */
-bool mdl__next_name(const char **list, char *name, size_t size);
-
-/* A string that grows.  The first failure sticks and is returned by mdl__text_take. */
-typedef struct mdl__text {
-    char *data;
-    size_t length, capacity;
-    mdl_status status;
-} mdl__text;
-void mdl__text_add(mdl__text *text, const char *format, ...) MDL_PRINTF(2, 3);
+/* The keys for which wanted[key] holds, as YAML.  What a record depends on has the names that it
+ * had when records began, so that renaming a key does not begin a finished step again. */
+typedef enum mdl__purpose { MDL__FOR_FILE, MDL__FOR_CHECKPOINT, MDL__FOR_DEPENDS } mdl__purpose;
+mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__purpose why,
+                            char **text) MDL_MUST_CHECK;
 /* Add the value of a key as YAML. */
-void mdl__text_add_value(mdl__text *text, const mdl_config *config, size_t key);
-/* A value (borrowed) and a newline; `flags` are jansson's. */
-struct json_t;
-void mdl__text_add_json(mdl__text *text, const struct json_t *json, size_t flags);
-/* Hand over the string (free with mdl_free); NULL on failure. */
-mdl_status mdl__text_take(mdl__text *text, char **out) MDL_MUST_CHECK;
-
-/* "best_parent" and the like, as in table.json. */
-const char *mdl__row_kind_name(mdl_row_kind kind);
+void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t key);
 
 #endif

@@ -3,7 +3,7 @@
  * events, which come one by one, before it makes a document. */
 #include <string.h>
 
-#include "experiment/config_internal.h"
+#include "config/config_internal.h"
 
 enum { DEPTH_MOST = 32, ANCHORS_MOST = 64, DIRECTIVES_MOST = 16 };
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "experiment/run_internal.h"
+#include "runs/runs_internal.h"
 
 /* A row is a file, a folder with what is in it, or (without a name) another table's rows.  In a
  * name # stands for a number and @ for the name of a method. */

@@ -1,0 +1,48 @@
+/* Folders of runs.  A folder holds runs of one kind, which is written on the first line of its
+ * config.yaml; folders of older versions are known by their files. */
+#ifndef MDL_RUNS_H
+#define MDL_RUNS_H
+
+#include "config/config.h"
+
+/* A folder holds runs of one kind, which is written on the first line of its config.yaml; folders
+ * of older versions are known by their files. */
+
+typedef enum mdl_run_kind { /* bits of a set */
+                            MDL_RUN_TRAINING = 1,
+                            MDL_RUN_SEARCH = 2,
+                            MDL_RUN_EXPERIMENT = 4
+} mdl_run_kind;
+/* "a training", "a search", "an experiment"; of a set the first. */
+const char *mdl_run_name(unsigned kinds);
+/* Which kinds of run a folder holds (several where older versions mixed them); 0: none, or it does
+ * not exist. */
+mdl_status mdl_run_kinds(const char *folder, unsigned *kinds) MDL_MUST_CHECK;
+/* Whether runs of `kinds` write PATH, relative to their folder, e.g. "A-seed1/final.safetensors".
+ */
+bool mdl_run_writes(unsigned kinds, const char *path);
+/* Fail (MDL_CONFIG) where a new run of `kind` would write over something in `folder` that no run of
+ * `removed` (a set; those are to be removed before) wrote. */
+mdl_status mdl_run_check_room(const char *folder, mdl_run_kind kind,
+                              unsigned removed) MDL_MUST_CHECK;
+/* Remove exactly what runs of `kinds` wrote, by their names; `count` gets the number of files. */
+mdl_status mdl_run_remove(const char *folder, unsigned kinds, size_t *count) MDL_MUST_CHECK;
+/* The absolute path of a file or folder, links resolved; what is not there yet is as it is named.
+ */
+mdl_status mdl_run_resolve(const char *path, char *out, size_t size) MDL_MUST_CHECK;
+/* Fail (MDL_CONFIG) where `path` belongs to a run in one of the folders around it: a part of an
+ * experiment, or a file of a run, or (MDL_IO) where its folder is in use.  `file`: it is to be a
+ * file; `replace`: one of a run that has ended may be written over. */
+mdl_status mdl_run_check_place(const char *path, bool file, bool replace) MDL_MUST_CHECK;
+/* The text of config.yaml of a run; free with mdl_free. */
+mdl_status mdl_run_config_text(mdl_run_kind kind, const mdl_config *config,
+                               char **text) MDL_MUST_CHECK;
+/* FOLDER/config.yaml; the folder is made where it is missing. */
+mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind,
+                                const mdl_config *config) MDL_MUST_CHECK;
+/* Whether the run in `folder` has another configuration than `config`, apart from what does not
+ * change its results; `first` gets the first key that differs, with both values. */
+mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *differs, char *first,
+                           size_t size) MDL_MUST_CHECK;
+
+#endif
