@@ -16,7 +16,7 @@ static inline float cpu_power_of_two(int32_t n) /* 2^n, -126 <= n <= 127 */
     return value;
 }
 
-/* exp(x) with an error below 2 units in the last place (tests/test_cpu_math.c), infinity above
+/* exp(x) with an error below 2 units in the last place (tests/cpu/test_math.c), infinity above
  * 88.73, NaN for NaN.
  *
  * x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) is its Taylor polynomial of degree 7, whose remainder
@@ -50,7 +50,7 @@ static inline float cpu_sigmoidf(float x)
     return 1.0f / (1.0f + cpu_expf(-x));
 }
 
-/* log((word + 1) / 2^32), relative error below 1e-11 (tests/test_cpu_math.c).
+/* log((word + 1) / 2^32), relative error below 1e-11 (tests/cpu/test_math.c).
  *
  * word + 1 = 2^k m with sqrt(1/2) <= m < sqrt(2); log m = 2 artanh(s), s = (m - 1) / (m + 1), so
  * |s| < 0.1716 and the first omitted term of the series is below s^14 / 15 = 1.3e-12 of the sum.

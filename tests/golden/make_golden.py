@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the golden files of tests/test_golden.c: PyTorch's results for fixed weights and images.
+"""Write the golden files of tests/golden/test_golden.c: PyTorch's results for fixed weights and images.
 
     python3 tests/golden/make_golden.py [CASE ...]
 

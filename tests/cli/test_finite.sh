@@ -3,7 +3,7 @@
 # finite weights whose results overflow are told, and no search or soup ends with one.
 # usage: test_finite.sh MENDEL PREDICT
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 predict=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-finite-XXXXXX") || exit 1

@@ -34,7 +34,7 @@ static void test_names(void **state)
     assert_true(mdl_backend_count() >= 2);
     for (int i = 0; i < mdl_backend_count(); i++) {
         if (!mdl_backend_at(i)->host_memory)
-            continue; /* not on every machine; tests/test_opencl.sh */
+            continue; /* not on every machine; tests/opencl/test_program.sh */
         assert_int_equal(mdl_device_open(mdl_backend_at(i)->name, 1, MDL_F32, &device), MDL_OK);
         assert_string_equal(device->backend->name, mdl_backend_at(i)->name);
         mdl_device_close(device);

@@ -2,7 +2,7 @@
 # After a power failure or a kill at a bad moment: files that lack their end, folders that lack files.
 # usage: test_power.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-power-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -2,7 +2,7 @@
 # The program from outside: names that scripts rely on, exit codes, messages, files, resuming.
 # usage: test_cli.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-cli-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -3,7 +3,7 @@
 # that takes a path of a checkpoint or a folder; what is written about them stays readable.
 # usage: test_paths.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-paths-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

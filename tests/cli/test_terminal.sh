@@ -3,7 +3,7 @@
 # usage: test_terminal.sh mendel on_terminal
 mendel=$(realpath "$1")
 on_terminal=$(realpath "$2")
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-terminal-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1

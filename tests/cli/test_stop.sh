@@ -3,7 +3,7 @@
 # what was there before stays.  No moment is measured: what does not end in a minute is a failure.
 # usage: test_stop.sh mendel
 mendel=$(realpath "$1")
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-stop-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1

@@ -4,7 +4,7 @@
 # usage: test_report.sh MENDEL [CHROMIUM]; without a browser that part is left out, unless
 # MDL_TEST_REQUIRE_BROWSER is set.
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 chromium=${2:-}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-report-XXXXXX") || exit 1

@@ -3,7 +3,7 @@
 # names file and field, and it takes seconds.  And as many rows as there are come into it.
 # usage: test_report_bounds.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-bounds-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

@@ -4,7 +4,7 @@
 # usage: test_opencl.sh MENDEL CONFIGS
 # Exit 77 (skipped) without a device, unless MDL_TEST_REQUIRE_OPENCL is set.
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 configs=$(cd "$2" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1

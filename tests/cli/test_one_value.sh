@@ -3,7 +3,7 @@
 # name, whatever the micro-batches of one image come from.
 # usage: test_one_value.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-one-value-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

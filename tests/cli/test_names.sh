@@ -2,7 +2,7 @@
 # Classes by their names, odd names, damaged images, changed images, given constants: from outside.
 # usage: test_names.sh MENDEL
 set -u
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-names-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT

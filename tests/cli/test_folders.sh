@@ -7,7 +7,7 @@ case $1 in /*) mendel=$1 ;; *) mendel=$PWD/$1 ;; esac
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 # shellcheck source=tests/expect.sh
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 mkdir "$scratch/w" && cd "$scratch/w" || exit 1
 XDG_CACHE_HOME=$scratch/cache
 export XDG_CACHE_HOME

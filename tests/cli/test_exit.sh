@@ -3,7 +3,7 @@
 # a file, 4 not finite, 5 memory.  (130: test_stop.sh.)
 # usage: test_exit.sh mendel
 mendel=$(realpath "$1")
-. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/../expect.sh"
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-exit-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
