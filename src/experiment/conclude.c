@@ -22,12 +22,12 @@ static const char *const merged_names[MDL__MERGED_COUNT] = {
     [MDL__AVERAGE] = "uniform average", [MDL__SOUP] = "greedy soup",
     [MDL__SLERP] = "SLERP midpoint",
 };
-static const mdl_row_kind merged_rows[MDL__MERGED_COUNT] = {
-    [MDL__BEST_PARENT] = MDL_ROW_BEST_PARENT,
-    [MDL__FUSED] = MDL_ROW_FUSED,
-    [MDL__AVERAGE] = MDL_ROW_AVERAGE,
-    [MDL__SOUP] = MDL_ROW_SOUP,
-    [MDL__SLERP] = MDL_ROW_SLERP,
+static const mdl_old_row_kind merged_rows[MDL__MERGED_COUNT] = {
+    [MDL__BEST_PARENT] = MDL_OLD_ROW_BEST_PARENT,
+    [MDL__FUSED] = MDL_OLD_ROW_FUSED,
+    [MDL__AVERAGE] = MDL_OLD_ROW_AVERAGE,
+    [MDL__SOUP] = MDL_OLD_ROW_SOUP,
+    [MDL__SLERP] = MDL_OLD_ROW_SLERP,
 };
 
 /* *out is owned by the caller. */
@@ -49,14 +49,14 @@ static mdl_status list_slots(mdl__branch *branch, slot **out, size_t *count)
         if (branch->merged[i].path[0] != '\0')
             slots[n++] = (slot){.model = &branch->merged[i],
                                 .name = merged_names[i],
-                                .kind = mdl__row_kind_name(merged_rows[i])};
+                                .kind = mdl__old_row_kind_name(merged_rows[i])};
     }
     for (size_t i = 0; i < branch->n_others; i++) {
         mdl__other *other = &branch->other[i];
         slots[n++] = (slot){.model = &other->model,
                             .name = other->model.name,
-                            .kind = mdl__row_kind_name(other->kind)};
-        if (other->kind == MDL_ROW_CONTROL)
+                            .kind = mdl__old_row_kind_name(other->kind)};
+        if (other->kind == MDL_OLD_ROW_CONTROL)
             slots[n - 1].network = &other->training->config.model;
     }
     for (size_t i = 0; i < n; i++)
@@ -293,25 +293,26 @@ static double training_seconds(const mdl__branch *branch)
     return sum;
 }
 
-static mdl_row row_of(const mdl__branch *branch, mdl_row_kind kind, const mdl__model *model)
+static mdl_old_row row_of(const mdl__branch *branch, mdl_old_row_kind kind, const mdl__model *model)
 {
-    mdl_row row = {.kind = kind,
-                   .top1 = model->top1,
-                   .loss = model->loss,
-                   .parameters = branch->parameters,
-                   .multiply_adds = branch->multiply_adds,
-                   .train_seconds = training_seconds(branch),
-                   .latency = branch->latency.median,
-                   .latency_p95 = branch->latency.p95};
+    mdl_old_row row = {.kind = kind,
+                       .top1 = model->top1,
+                       .loss = model->loss,
+                       .parameters = branch->parameters,
+                       .multiply_adds = branch->multiply_adds,
+                       .train_seconds = training_seconds(branch),
+                       .latency = branch->latency.median,
+                       .latency_p95 = branch->latency.p95};
     snprintf(row.arm, sizeof(row.arm), "%s", branch->name);
     return row;
 }
 
-static mdl_status add_mean(mdl_table *table, const mdl__branch *branch)
+static mdl_status add_mean(mdl_old_table *table, const mdl__branch *branch)
 {
     size_t seeds = branch->n_trainings, ema = 0;
     mdl__model mean = {0};
-    mdl_row row = row_of(branch, branch->letter == 'A' ? MDL_ROW_BASELINE : MDL_ROW_HYBRID, &mean);
+    mdl_old_row row =
+        row_of(branch, branch->letter == 'A' ? MDL_OLD_ROW_BASELINE : MDL_OLD_ROW_HYBRID, &mean);
     for (size_t i = 0; i < seeds; i++) {
         const mdl__model *model = &branch->parents[branch->training[i].best];
         row.top1 += model->top1 / (double)seeds;
@@ -332,18 +333,18 @@ static mdl_status add_mean(mdl_table *table, const mdl__branch *branch)
     if (branch->has_trunk) /* children of one trunk are no sample */
         row.low = row.high = (double)NAN;
     else
-        mdl_table_interval(table, &row);
-    return mdl_table_add_row(table, &row);
+        mdl_old_table_interval(table, &row);
+    return mdl_old_table_add_row(table, &row);
 }
 
-static mdl_status add_merged(mdl_table *table, const mdl__branch *branch, int which)
+static mdl_status add_merged(mdl_old_table *table, const mdl__branch *branch, int which)
 {
     const mdl__model *model = &branch->merged[which];
     if (model->correct == NULL)
         return MDL_OK;
-    mdl_row row = row_of(branch, merged_rows[which], model);
+    mdl_old_row row = row_of(branch, merged_rows[which], model);
     row.train_seconds += branch->merge_seconds[which];
-    mdl_table_interval(table, &row);
+    mdl_old_table_interval(table, &row);
     snprintf(row.name, sizeof(row.name), which == MDL__FUSED ? "%s + %s" : "%s: %s", branch->name,
              merged_names[which]);
     if (which == MDL__BEST_PARENT)
@@ -359,55 +360,56 @@ static mdl_status add_merged(mdl_table *table, const mdl__branch *branch, int wh
     else if (which == MDL__SLERP)
         snprintf(row.note, sizeof(row.note), "%s and %s", branch->training[0].name,
                  branch->training[1].name);
-    return mdl_table_add_row(table, &row);
+    return mdl_old_table_add_row(table, &row);
 }
 
-static mdl_status add_ensemble(mdl_table *table, const mdl__branch *branch)
+static mdl_status add_ensemble(mdl_old_table *table, const mdl__branch *branch)
 {
     size_t seeds = branch->n_trainings;
     if (seeds < 2)
         return MDL_OK;
-    mdl_row row = row_of(branch, MDL_ROW_ENSEMBLE, &branch->ensemble);
+    mdl_old_row row = row_of(branch, MDL_OLD_ROW_ENSEMBLE, &branch->ensemble);
     double n = (double)seeds;
     row.parameters *= seeds;
     row.multiply_adds *= n;
     row.latency *= n;
     row.latency_p95 *= n;
-    mdl_table_interval(table, &row);
+    mdl_old_table_interval(table, &row);
     snprintf(row.name, sizeof(row.name), "%s: logit ensemble", branch->name);
     snprintf(row.note, sizeof(row.note), "all %zu %s run for each image", seeds,
              branch->has_trunk ? "children" : "seeds");
-    return mdl_table_add_row(table, &row);
+    return mdl_old_table_add_row(table, &row);
 }
 
-static mdl_status add_other(mdl_table *table, const mdl__branch *branch, const mdl__other *other)
+static mdl_status add_other(mdl_old_table *table, const mdl__branch *branch,
+                            const mdl__other *other)
 {
-    mdl_row row = row_of(branch, other->kind, &other->model);
-    mdl_table_interval(table, &row);
+    mdl_old_row row = row_of(branch, other->kind, &other->model);
+    mdl_old_table_interval(table, &row);
     snprintf(row.name, sizeof(row.name), "%s", other->model.name);
     snprintf(row.note, sizeof(row.note), "%s", other->note);
-    row.train_seconds = other->seconds + (other->kind == MDL_ROW_OTHER ? row.train_seconds : 0);
+    row.train_seconds = other->seconds + (other->kind == MDL_OLD_ROW_OTHER ? row.train_seconds : 0);
     if (other->training != NULL) {
         row.parameters = other->training->parameters;
         row.multiply_adds = other->training->multiply_adds;
     }
-    if (other->kind == MDL_ROW_CONTROL) /* not measured */
+    if (other->kind == MDL_OLD_ROW_CONTROL) /* not measured */
         row.latency = row.latency_p95 = 0;
-    return mdl_table_add_row(table, &row);
+    return mdl_old_table_add_row(table, &row);
 }
 
-static mdl_status compare(mdl_table *table, const char *first_name, const mdl__model *first,
+static mdl_status compare(mdl_old_table *table, const char *first_name, const mdl__model *first,
                           const char *second_name, const mdl__model *second)
 {
     if (first->correct == NULL || second->correct == NULL)
         return MDL_OK;
-    return mdl_table_compare_models(table, first_name, second_name, first->correct, second->correct,
-                                    table->images);
+    return mdl_old_table_compare_models(table, first_name, second_name, first->correct,
+                                        second->correct, table->images);
 }
 
 /* The fused against each parent (the best one was compared before) and the matched run; each
  * control against the same training of the hybrid. */
-static mdl_status compare_others(mdl_table *table, const mdl__branch *branch, const char *fused)
+static mdl_status compare_others(mdl_old_table *table, const mdl__branch *branch, const char *fused)
 {
     const mdl__model *seed = NULL;
     const char *seed_name = NULL;
@@ -417,28 +419,28 @@ static mdl_status compare_others(mdl_table *table, const mdl__branch *branch, co
     }
     for (size_t i = 0; i < branch->n_others; i++) {
         const mdl__other *other = &branch->other[i];
-        if (other->kind == MDL_ROW_PARENT && other->training->best == branch->best)
+        if (other->kind == MDL_OLD_ROW_PARENT && other->training->best == branch->best)
             continue;
-        if (other->kind == MDL_ROW_PARENT || other->kind == MDL_ROW_MATCHED ||
-            other->kind == MDL_ROW_OTHER)
+        if (other->kind == MDL_OLD_ROW_PARENT || other->kind == MDL_OLD_ROW_MATCHED ||
+            other->kind == MDL_OLD_ROW_OTHER)
             MDL_TRY(compare(table, fused, &branch->merged[MDL__FUSED], other->model.name,
                             &other->model));
-        if (other->kind == MDL_ROW_INDEPENDENT && seed == NULL) {
+        if (other->kind == MDL_OLD_ROW_INDEPENDENT && seed == NULL) {
             seed = &other->model;
             seed_name = other->model.name;
         }
-        if (other->kind == MDL_ROW_CONTROL && seed != NULL)
+        if (other->kind == MDL_OLD_ROW_CONTROL && seed != NULL)
             MDL_TRY(compare(table, seed_name, seed, other->model.name, &other->model));
     }
     return MDL_OK;
 }
 
-static mdl_status compare_branches(mdl__runner *r, mdl_table *table)
+static mdl_status compare_branches(mdl__runner *r, mdl_old_table *table)
 {
     const mdl__branch *hybrid = &r->branch[r->n_branches - 1];
     const mdl__model *baseline = r->branch[0].merged;
     if (r->n_branches == 2 && !hybrid->has_trunk) /* children of one trunk are no sample */
-        MDL_TRY(mdl_table_compare_seeds(table, &table->rows[1], &table->rows[0]));
+        MDL_TRY(mdl_old_table_compare_seeds(table, &table->rows[1], &table->rows[0]));
     for (size_t b = r->n_branches; b-- > 0;) {
         const mdl__branch *branch = &r->branch[b];
         char fused[64], parent[64], average[64];
@@ -467,7 +469,7 @@ static mdl_status compare_branches(mdl__runner *r, mdl_table *table)
     return MDL_OK;
 }
 
-static mdl_status add_rows(const mdl__runner *r, mdl_table *table)
+static mdl_status add_rows(const mdl__runner *r, mdl_old_table *table)
 {
     static const int order[] = {MDL__BEST_PARENT, MDL__AVERAGE, MDL__SOUP, MDL__SLERP};
     for (size_t b = 0; b < r->n_branches; b++)
@@ -484,7 +486,7 @@ static mdl_status add_rows(const mdl__runner *r, mdl_table *table)
     return MDL_OK;
 }
 
-mdl_status mdl__conclude(mdl__runner *r, mdl_table *table)
+mdl_status mdl__conclude(mdl__runner *r, mdl_old_table *table)
 {
     char more[160] = "";
     table->images = r->data->count[MDL_SPLIT_TEST];
@@ -499,5 +501,5 @@ mdl_status mdl__conclude(mdl__runner *r, mdl_table *table)
                  "The parents of M2N2 share a trunk of %zu epochs, which every one of them and the "
                  "fused model contain.",
                  r->config.experiment.trunk_epochs);
-    return mdl_table_judge(table, more[0] != '\0' ? more : NULL);
+    return mdl_old_table_judge(table, more[0] != '\0' ? more : NULL);
 }

@@ -321,7 +321,7 @@ static mdl_status run_all(mdl__digits *all)
     return mdl_pool_run(all->pool, all->n_tasks, run_task, all);
 }
 
-mdl_status mdl__digits_run(mdl__runner *r, mdl_table *table)
+mdl_status mdl__digits_run(mdl__runner *r, mdl_old_table *table)
 {
     mdl__digits *all;
     if (r->config.experiment.specialists && r->config.merge.from_scratch > 0)

@@ -39,6 +39,6 @@ typedef struct mdl__digits {
 void mdl__digits_tell(mdl__digits *all, mdl__digits_task *task, const mdl_merge_progress *p);
 void mdl__digits_done(mdl__digits *all, mdl__digits_task *task);
 /* The table, and results.json. */
-mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__digits_table(const mdl__digits *all, mdl_old_table *table) MDL_MUST_CHECK;
 
 #endif

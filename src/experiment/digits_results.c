@@ -129,8 +129,8 @@ static json_t *order_json(const mdl__digits *all, const outcome *o, size_t *same
     return list;
 }
 
-static mdl_status write_results(const mdl__digits *all, const outcome *o, const mdl_table *table,
-                                size_t *same, size_t *pairs)
+static mdl_status write_results(const mdl__digits *all, const outcome *o,
+                                const mdl_old_table *table, size_t *same, size_t *pairs)
 {
     const mdl_config *config = &all->r->config;
     char path[MDL_PATH_MAX];
@@ -151,13 +151,13 @@ static mdl_status write_results(const mdl__digits *all, const outcome *o, const 
 }
 
 static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const outcome *first,
-                     mdl_row *row)
+                     mdl_old_row *row)
 {
     const mdl__digits_method *method = &all->methods[m];
     size_t seeds = all->r->config.experiment.seeds;
     char published[32] = "", ahead[64] = "", spread[32] = "";
     mdl_t_test t = test_of(all, first, o);
-    row->kind = MDL_ROW_OTHER;
+    row->kind = MDL_OLD_ROW_OTHER;
     row->n_seeds = seeds;
     row->top1 = o->mean;
     row->loss = o->loss;
@@ -176,7 +176,7 @@ static void fill_row(const mdl__digits *all, size_t m, const outcome *o, const o
              spread, published, ahead);
 }
 
-mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
+mdl_status mdl__digits_table(const mdl__digits *all, mdl_old_table *table)
 {
     const mdl_config *config = &all->r->config;
     outcome *o;
@@ -190,13 +190,13 @@ mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
              (int)mdl_min_size(strcspn(config->data.source, ":"), 40), config->data.source,
              all->tasks[0].total);
     for (size_t m = 0; m < all->n_methods && status == MDL_OK; m++) {
-        mdl_row row = {.name = ""};
+        mdl_old_row row = {.name = ""};
         o[m] = outcome_of(all, m);
         fill_row(all, m, &o[m], &o[0], &row);
-        mdl_table_interval(table, &row);
-        status = mdl_table_add_row(table, &row);
+        mdl_old_table_interval(table, &row);
+        status = mdl_old_table_add_row(table, &row);
         if (status == MDL_OK && m > 0)
-            status = mdl_table_compare_repeats(table, &table->rows[0], &row);
+            status = mdl_old_table_compare_repeats(table, &table->rows[0], &row);
     }
     if (status == MDL_OK)
         status = write_results(all, o, table, &same, &pairs);
@@ -206,5 +206,5 @@ mdl_status mdl__digits_table(const mdl__digits *all, mdl_table *table)
                  "the same order here.\n",
                  pairs, same);
     mdl_free(o);
-    return status == MDL_OK ? mdl_table_judge(table, pairs > 0 ? more : NULL) : status;
+    return status == MDL_OK ? mdl_old_table_judge(table, pairs > 0 ? more : NULL) : status;
 }

@@ -112,7 +112,7 @@ static mdl_status add_row(maker *m, const char *name)
         status = make(m, name, folder, path, &record);
     mdl__other *other = NULL;
     if (status == MDL_OK)
-        status = mdl__add_other(branch, MDL_ROW_OTHER, title, &other);
+        status = mdl__add_other(branch, MDL_OLD_ROW_OTHER, title, &other);
     if (status == MDL_OK) {
         describe(branch, &record, name, other);
         mdl_string_add(&m->hashes, "%s %s\n", name, record.hash);

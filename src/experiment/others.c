@@ -162,7 +162,7 @@ static mdl_status choose_file(maker *m, const mdl__training *t, const char **lea
     return status;
 }
 
-mdl_status mdl__add_other(mdl__branch *branch, mdl_row_kind kind, const char *name,
+mdl_status mdl__add_other(mdl__branch *branch, mdl_old_row_kind kind, const char *name,
                           mdl__other **out)
 {
     *out = NULL;
@@ -218,7 +218,7 @@ static mdl_status add_children(maker *m)
         const char *path = best->path;
         char leaf[32];
         mdl__other *other;
-        MDL_TRY(mdl__add_other(branch, MDL_ROW_PARENT, t->name, &other));
+        MDL_TRY(mdl__add_other(branch, MDL_OLD_ROW_PARENT, t->name, &other));
         snprintf(leaf, sizeof(leaf), "child-%zu", i + 1);
         snprintf(other->note, sizeof(other->note), "%.60s; BatchNorm re-estimated like the merged",
                  best->name);
@@ -227,7 +227,7 @@ static mdl_status add_children(maker *m)
         MDL_TRY(average(m, &path, 1, other, leaf));
     }
     mdl__other *other;
-    MDL_TRY(mdl__add_other(branch, MDL_ROW_TRUNK, "trunk", &other));
+    MDL_TRY(mdl__add_other(branch, MDL_OLD_ROW_TRUNK, "trunk", &other));
     other->training = trunk;
     other->seconds = trunk->seconds;
     snprintf(other->note, sizeof(other->note), "%zu epochs, its learning rate not yet down",
@@ -258,9 +258,9 @@ static mdl_status add_extra(maker *m, const mdl__training *t, const char *path)
     snprintf(name, sizeof(name), "%s%s", matched || control ? "" : "independent ",
              matched ? "compute-matched" : t->name);
     MDL_TRY(mdl__add_other(m->branch,
-                           matched   ? MDL_ROW_MATCHED
-                           : control ? MDL_ROW_CONTROL
-                                     : MDL_ROW_INDEPENDENT,
+                           matched   ? MDL_OLD_ROW_MATCHED
+                           : control ? MDL_OLD_ROW_CONTROL
+                                     : MDL_OLD_ROW_INDEPENDENT,
                            name, &other));
     other->training = t;
     other->seconds = t->seconds;
@@ -281,7 +281,7 @@ static mdl_status add_independent_averages(maker *m, char (*paths)[MDL_PATH_MAX]
     for (size_t i = 0; i < n; i++)
         parents[i] = paths[i];
     mdl__other *plain, *other;
-    MDL_TRY(mdl__add_other(m->branch, MDL_ROW_INDEPENDENT, "independent average", &plain));
+    MDL_TRY(mdl__add_other(m->branch, MDL_OLD_ROW_INDEPENDENT, "independent average", &plain));
     snprintf(plain->note, sizeof(plain->note), "of %zu independent seeds; the negative control", n);
     MDL_TRY(average(m, parents, n, plain, "independent-average"));
     mdl_merge_job job = m->job;
@@ -298,7 +298,8 @@ static mdl_status add_independent_averages(maker *m, char (*paths)[MDL_PATH_MAX]
         }
         memcpy(paths[i], aligned, sizeof(aligned));
     }
-    MDL_TRY(mdl__add_other(m->branch, MDL_ROW_INDEPENDENT, "independent aligned average", &other));
+    MDL_TRY(
+        mdl__add_other(m->branch, MDL_OLD_ROW_INDEPENDENT, "independent aligned average", &other));
     snprintf(other->note, sizeof(other->note), "the same, aligned by weights before");
     return average(m, parents, n, other, "independent-aligned-average");
 }

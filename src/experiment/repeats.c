@@ -20,7 +20,7 @@ static mdl_status prepare_all(void *job)
     return mdl__prepare_folder(job, &begun);
 }
 
-static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_table *table)
+static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_old_table *table)
 {
     const mdl_experiment_events *events = job->events;
     mdl_config config = *job->config;
@@ -41,7 +41,7 @@ static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_t
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", text);
 }
 
-static const mdl_row *find_row(const mdl_table *table, const char *name)
+static const mdl_old_row *find_row(const mdl_old_table *table, const char *name)
 {
     for (size_t i = 0; i < table->n_rows; i++) {
         if (strcmp(table->rows[i].name, name) == 0)
@@ -51,15 +51,15 @@ static const mdl_row *find_row(const mdl_table *table, const char *name)
 }
 
 /* The mean of a row over the repeats, where all have it. */
-static mdl_status add_row(mdl_table *out, const mdl_table *tables, size_t repeats,
-                          const mdl_row *like)
+static mdl_status add_row(mdl_old_table *out, const mdl_old_table *tables, size_t repeats,
+                          const mdl_old_row *like)
 {
-    mdl_row mean = *like, *row = &mean;
+    mdl_old_row mean = *like, *row = &mean;
     double n = (double)repeats, squares = 0;
     row->top1 = row->loss = row->train_seconds = row->latency = row->latency_p95 = 0;
     row->n_seeds = repeats;
     for (size_t i = 0; i < repeats; i++) {
-        const mdl_row *one = find_row(&tables[i], like->name);
+        const mdl_old_row *one = find_row(&tables[i], like->name);
         if (one == NULL)
             return MDL_OK;
         row->seed_top1[i] = one->top1;
@@ -73,32 +73,32 @@ static mdl_status add_row(mdl_table *out, const mdl_table *tables, size_t repeat
         squares += (row->seed_top1[i] - row->top1) * (row->seed_top1[i] - row->top1);
     snprintf(row->note, sizeof(row->note), "mean over %zu repeats, standard deviation %.2f points",
              repeats, 100 * sqrt(squares / (n - 1)));
-    mdl_table_interval(out, row);
-    return mdl_table_add_row(out, row);
+    mdl_old_table_interval(out, row);
+    return mdl_old_table_add_row(out, row);
 }
 
-static mdl_status add_comparison(mdl_table *out, const mdl_comparison *like)
+static mdl_status add_comparison(mdl_old_table *out, const mdl_old_comparison *like)
 {
-    const mdl_row *first = find_row(out, like->first), *second = find_row(out, like->second);
+    const mdl_old_row *first = find_row(out, like->first), *second = find_row(out, like->second);
     /* Children of a trunk have no order among repeats; the best of them has. */
-    if (like->paired && first != NULL && second != NULL && second->kind != MDL_ROW_PARENT)
-        return mdl_table_compare_repeats(out, first, second);
+    if (like->paired && first != NULL && second != NULL && second->kind != MDL_OLD_ROW_PARENT)
+        return mdl_old_table_compare_repeats(out, first, second);
     return MDL_OK;
 }
 
-static mdl_status fill(mdl_table *table, const mdl_table *tables, size_t repeats)
+static mdl_status fill(mdl_old_table *table, const mdl_old_table *tables, size_t repeats)
 {
     for (size_t i = 0; i < tables[0].n_rows; i++)
         MDL_TRY(add_row(table, tables, repeats, &tables[0].rows[i]));
     for (size_t i = 0; i < tables[0].n_comparisons; i++)
         MDL_TRY(add_comparison(table, &tables[0].comparisons[i]));
-    return mdl_table_judge(table, NULL);
+    return mdl_old_table_judge(table, NULL);
 }
 
-mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
+mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_old_table *table)
 {
     size_t repeats = job->config->experiment.repeats;
-    mdl_table *tables;
+    mdl_old_table *tables;
     memset(table, 0, sizeof(*table));
     MDL_TRY(mdl_config_check(job->config));
     MDL_TRY(MDL_NEW(repeats, "tables", &tables));
@@ -114,7 +114,7 @@ mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table)
     if (status == MDL_OK)
         status = mdl__write_table(job->out, table);
     for (size_t i = 0; i < repeats; i++)
-        mdl_table_free(&tables[i]);
+        mdl_old_table_free(&tables[i]);
     mdl_free(tables);
     return status;
 }

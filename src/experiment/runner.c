@@ -205,7 +205,7 @@ static mdl_status add_branch(mdl__runner *r, char letter, const char *name, mdl_
     return mdl_config_use_data(&branch->config, r->data);
 }
 
-static mdl_status run_branches(mdl__runner *r, mdl_table *table)
+static mdl_status run_branches(mdl__runner *r, mdl_old_table *table)
 {
     const mdl_experiment_config *e = &r->config.experiment;
     if (!e->baseline && !e->hybrid)
@@ -245,12 +245,12 @@ static mdl_status remove_table(const char *folder)
     return MDL_OK;
 }
 
-mdl_status mdl__write_table(const char *folder, const mdl_table *table)
+mdl_status mdl__write_table(const char *folder, const mdl_old_table *table)
 {
     for (size_t i = 0; i < MDL_COUNT(table_files); i++) {
         char path[MDL_PATH_MAX], *text;
         MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", table_files[i]));
-        MDL_TRY(mdl_table_text(table, (mdl_table_format)i, &text));
+        MDL_TRY(mdl_old_table_text(table, (mdl_old_table_format)i, &text));
         mdl_status status = mdl_file_write(path, text, strlen(text));
         mdl_free(text);
         MDL_TRY(status);
@@ -267,7 +267,7 @@ mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun)
     return remove_table(job->out);
 }
 
-static mdl_status run(mdl__runner *r, mdl_table *table)
+static mdl_status run(mdl__runner *r, mdl_old_table *table)
 {
     const mdl_config *config = r->job->config;
     bool begun;
@@ -286,7 +286,7 @@ static mdl_status run(mdl__runner *r, mdl_table *table)
     return mdl__write_table(r->job->out, table);
 }
 
-static mdl_status run_one(const mdl_experiment_job *job, mdl_table *table)
+static mdl_status run_one(const mdl_experiment_job *job, mdl_old_table *table)
 {
     mdl__runner *r;
     MDL_TRY(MDL_NEW(1, "experiment", &r));
@@ -301,7 +301,7 @@ static mdl_status run_one(const mdl_experiment_job *job, mdl_table *table)
     return status;
 }
 
-mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
+mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_old_table *table)
 {
     mdl_lock *lock = NULL;
     memset(table, 0, sizeof(*table));

@@ -64,7 +64,7 @@ typedef struct mdl__training {
 
 typedef struct mdl__other { /* a model of the table that is not made by C */
     mdl__model model;       /* its name is the row's */
-    mdl_row_kind kind;
+    mdl_old_row_kind kind;
     const mdl__training *training; /* NULL: made of two */
     double seconds;
     char note[128];
@@ -131,14 +131,14 @@ mdl_status mdl__name_training(const mdl__runner *r, const mdl__branch *branch, m
  * re-estimated like those of the merged, averages of independent seeds, controls. */
 mdl_status mdl__make_others(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 /* A model of the table named "<branch>: <name>"; *out is good until the next. */
-mdl_status mdl__add_other(mdl__branch *branch, mdl_row_kind kind, const char *name,
+mdl_status mdl__add_other(mdl__branch *branch, mdl_old_row_kind kind, const char *name,
                           mdl__other **out) MDL_MUST_CHECK;
 /* experiment.methods: other searches on the same parents, TIES, DARE. */
 mdl_status mdl__make_method_rows(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 /* paths.json: lines between parents. */
 mdl_status mdl__walk_paths(mdl__runner *r) MDL_MUST_CHECK;
 /* experiment.repeats: whole experiments with other seeds, and the table over them. */
-mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__repeat(const mdl_experiment_job *job, mdl_old_table *table) MDL_MUST_CHECK;
 /* Whether a step of an experiment was begun in the folder.  What comes before the first step
  * (config.yaml, tuning.json, made.json) is written anew until then: a kill between those files
  * leaves no folder that looks older than it is. */
@@ -148,14 +148,14 @@ mdl_status mdl__write_made(const mdl__runner *r, bool begun) MDL_MUST_CHECK;
 /* The data was read: from here on the folder changes.  A table whose steps are about to change may
  * not stand beside them.  `begun`: there are steps in it, which stay. */
 mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun) MDL_MUST_CHECK;
-mdl_status mdl__write_table(const char *folder, const mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__write_table(const char *folder, const mdl_old_table *table) MDL_MUST_CHECK;
 /* Paths of the checkpoints whose midpoint and line the table has, of the first two trainings. */
 void mdl__first_two(const mdl__branch *branch, const char *pair[2]);
 /* C: candidates, their held-out scores, the search and the baselines of merging. */
 mdl_status mdl__fuse(mdl__runner *r, mdl__branch *branch) MDL_MUST_CHECK;
 void mdl__branch_free(mdl__branch *branch);
 /* The test split, once, and the table. */
-mdl_status mdl__conclude(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__conclude(mdl__runner *r, mdl_old_table *table) MDL_MUST_CHECK;
 /* evaluation.json: calibration, corruptions and the like of the fused, the average, the best
  * parent.
  */
@@ -173,7 +173,7 @@ mdl_status mdl__checkpoints_open(const mdl__runner *r, const mdl_model_config *m
 mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
 void mdl__checkpoints_close(mdl__checkpoints *c);
 /* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment. */
-mdl_status mdl__digits_run(mdl__runner *r, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__digits_run(mdl__runner *r, mdl_old_table *table) MDL_MUST_CHECK;
 
 /* The line between two checkpoints; NULL where there is no memory. */
 json_t *mdl__path_json(const mdl_path_result *path, const char *first, const char *second);

@@ -9,7 +9,7 @@
 enum { BOOTSTRAP_ROUNDS = 2000 };
 static const double level = 0.05;
 
-void mdl_table_free(mdl_table *table)
+void mdl_old_table_free(mdl_old_table *table)
 {
     mdl_free(table->rows);
     mdl_free(table->comparisons);
@@ -17,7 +17,7 @@ void mdl_table_free(mdl_table *table)
     memset(table, 0, sizeof(*table));
 }
 
-mdl_status mdl_table_add_row(mdl_table *table, const mdl_row *row)
+mdl_status mdl_old_table_add_row(mdl_old_table *table, const mdl_old_row *row)
 {
     MDL_TRY(mdl_grow(table->n_rows, table->n_rows + 1, sizeof(*table->rows), "rows of the table",
                      (void **)&table->rows));
@@ -25,15 +25,15 @@ mdl_status mdl_table_add_row(mdl_table *table, const mdl_row *row)
     return MDL_OK;
 }
 
-static mdl_comparison begin(const char *first, const char *second)
+static mdl_old_comparison begin(const char *first, const char *second)
 {
-    mdl_comparison c = {.low = (double)NAN, .high = (double)NAN};
+    mdl_old_comparison c = {.low = (double)NAN, .high = (double)NAN};
     snprintf(c.first, sizeof(c.first), "%s", first);
     snprintf(c.second, sizeof(c.second), "%s", second);
     return c;
 }
 
-static mdl_status add(mdl_table *table, const mdl_comparison *c)
+static mdl_status add(mdl_old_table *table, const mdl_old_comparison *c)
 {
     MDL_TRY(mdl_grow(table->n_comparisons, table->n_comparisons + 1, sizeof(*c),
                      "comparisons of the table", (void **)&table->comparisons));
@@ -41,11 +41,11 @@ static mdl_status add(mdl_table *table, const mdl_comparison *c)
     return MDL_OK;
 }
 
-mdl_status mdl_table_compare_models(mdl_table *table, const char *first, const char *second,
-                                    const float *first_correct, const float *second_correct,
-                                    size_t images)
+mdl_status mdl_old_table_compare_models(mdl_old_table *table, const char *first, const char *second,
+                                        const float *first_correct, const float *second_correct,
+                                        size_t images)
 {
-    mdl_comparison c = begin(first, second);
+    mdl_old_comparison c = begin(first, second);
     c.paired = true;
     for (size_t i = 0; i < images; i++) {
         bool a = first_correct[i] > 0.5f, b = second_correct[i] > 0.5f;
@@ -62,7 +62,7 @@ mdl_status mdl_table_compare_models(mdl_table *table, const char *first, const c
     return add(table, &c);
 }
 
-void mdl_table_interval(const mdl_table *table, mdl_row *row)
+void mdl_old_table_interval(const mdl_old_table *table, mdl_old_row *row)
 {
     double n = (double)table->images;
     mdl_interval interval = row->n_seeds > 1
@@ -72,9 +72,10 @@ void mdl_table_interval(const mdl_table *table, mdl_row *row)
     row->high = interval.high > 1 ? 1 : interval.high;
 }
 
-mdl_status mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const mdl_row *second)
+mdl_status mdl_old_table_compare_seeds(mdl_old_table *table, const mdl_old_row *first,
+                                       const mdl_old_row *second)
 {
-    mdl_comparison c = begin(first->name, second->name);
+    mdl_old_comparison c = begin(first->name, second->name);
     mdl_t_test test =
         mdl_stat_welch(first->seed_top1, first->n_seeds, second->seed_top1, second->n_seeds);
     c.difference = test.difference;
@@ -86,9 +87,10 @@ mdl_status mdl_table_compare_seeds(mdl_table *table, const mdl_row *first, const
     return add(table, &c);
 }
 
-mdl_status mdl_table_compare_repeats(mdl_table *table, const mdl_row *first, const mdl_row *second)
+mdl_status mdl_old_table_compare_repeats(mdl_old_table *table, const mdl_old_row *first,
+                                         const mdl_old_row *second)
 {
-    mdl_comparison c = begin(first->name, second->name);
+    mdl_old_comparison c = begin(first->name, second->name);
     mdl_t_test test = mdl_stat_paired_t(first->seed_top1, second->seed_top1, first->n_seeds);
     c.repeats = true;
     c.difference = test.difference;
@@ -107,7 +109,7 @@ static const char *direction(double difference)
     return difference > 0 ? "better" : "worse";
 }
 
-static void judge_seeds(mdl_string *out, const mdl_comparison *c)
+static void judge_seeds(mdl_string *out, const mdl_old_comparison *c)
 {
     double points = 100 * c->difference;
     if (c->seeds[0] < 2 || c->seeds[1] < 2) {
@@ -139,7 +141,7 @@ static void judge_seeds(mdl_string *out, const mdl_comparison *c)
             seeds);
 }
 
-static void judge_repeats(mdl_string *out, const mdl_comparison *c)
+static void judge_repeats(mdl_string *out, const mdl_old_comparison *c)
 {
     double points = 100 * c->difference;
     /* All differences have one sign: no other outcome of this many repeats has a smaller p. */
@@ -164,21 +166,21 @@ static void judge_repeats(mdl_string *out, const mdl_comparison *c)
             c->first, c->second, points, c->seeds[0], c->p, c->sign_flip_p, bound);
 }
 
-static mdl_row_kind kind_of(const mdl_table *table, const char *name)
+static mdl_old_row_kind kind_of(const mdl_old_table *table, const char *name)
 {
     for (size_t i = 0; i < table->n_rows; i++) {
         if (strcmp(table->rows[i].name, name) == 0)
             return table->rows[i].kind;
     }
-    return MDL_ROW_OTHER;
+    return MDL_OLD_ROW_OTHER;
 }
 
-static void judge_models(mdl_string *out, const mdl_table *table, const mdl_comparison *c)
+static void judge_models(mdl_string *out, const mdl_old_table *table, const mdl_old_comparison *c)
 {
     double points = 100 * c->difference;
     bool alike = c->only_first + c->only_second == 0;
-    if (alike && kind_of(table, c->first) == MDL_ROW_FUSED &&
-        kind_of(table, c->second) == MDL_ROW_BEST_PARENT)
+    if (alike && kind_of(table, c->first) == MDL_OLD_ROW_FUSED &&
+        kind_of(table, c->second) == MDL_OLD_ROW_BEST_PARENT)
         mdl_string_add(
             out,
             "%s answers like %s on every image: the search found no child that is better on the "
@@ -201,17 +203,17 @@ static void judge_models(mdl_string *out, const mdl_table *table, const mdl_comp
 }
 
 /* What happened to the average of the parents that stand above it in the table. */
-static void judge_average(mdl_string *out, const mdl_table *table)
+static void judge_average(mdl_string *out, const mdl_old_table *table)
 {
-    const mdl_row *parent = NULL;
+    const mdl_old_row *parent = NULL;
     bool trunk = false;
     for (size_t i = 0; i < table->n_rows; i++)
-        trunk = trunk || table->rows[i].kind == MDL_ROW_TRUNK;
+        trunk = trunk || table->rows[i].kind == MDL_OLD_ROW_TRUNK;
     for (size_t i = 0; i < table->n_rows; i++) {
-        const mdl_row *row = &table->rows[i];
-        if (row->kind == MDL_ROW_BEST_PARENT)
+        const mdl_old_row *row = &table->rows[i];
+        if (row->kind == MDL_OLD_ROW_BEST_PARENT)
             parent = row;
-        if (row->kind != MDL_ROW_AVERAGE || parent == NULL || row->top1 >= parent->top1 - 0.05)
+        if (row->kind != MDL_OLD_ROW_AVERAGE || parent == NULL || row->top1 >= parent->top1 - 0.05)
             continue;
         mdl_string_add(
             out,
@@ -225,12 +227,12 @@ static void judge_average(mdl_string *out, const mdl_table *table)
     }
 }
 
-mdl_status mdl_table_judge(mdl_table *table, const char *more)
+mdl_status mdl_old_table_judge(mdl_old_table *table, const char *more)
 {
     mdl_string out = {0};
     bool models = false;
     for (size_t i = 0; i < table->n_comparisons; i++) {
-        const mdl_comparison *c = &table->comparisons[i];
+        const mdl_old_comparison *c = &table->comparisons[i];
         models = models || c->paired;
         if (c->paired)
             judge_models(&out, table, c);

@@ -16,7 +16,7 @@
 
 static char folder[256];
 static mdl_config config;
-static mdl_table table, again;
+static mdl_old_table table, again;
 static char stages[16384]; /* what was told, a line each */
 static size_t stop_after;  /* ask to stop at the stage of this number; 0: never */
 
@@ -63,13 +63,13 @@ static void note_stage(void *user, const char *text)
         mdl_request_stop();
 }
 
-static mdl_status run(mdl_table *out)
+static mdl_status run(mdl_old_table *out)
 {
     size_t count = 0;
     mdl_experiment_events events = {.stage = note_stage, .user = &count};
     mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
     stages[0] = '\0';
-    mdl_table_free(out);
+    mdl_old_table_free(out);
     return mdl_experiment_run(&job, out);
 }
 
@@ -87,7 +87,7 @@ static size_t count_lines(const char *part)
     return count;
 }
 
-static const mdl_row *find(const mdl_table *in, const char *name)
+static const mdl_old_row *find(const mdl_old_table *in, const char *name)
 {
     for (size_t i = 0; i < in->n_rows; i++) {
         if (strcmp(in->rows[i].name, name) == 0)
@@ -129,7 +129,7 @@ static void the_table_has_its_rows(void **state)
                                         "C-baseline/average.safetensors"};
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(rows); i++) {
-        const mdl_row *row = find(&table, rows[i]);
+        const mdl_old_row *row = find(&table, rows[i]);
         assert_true(row->top1 >= 0 && row->top1 <= 1);
         assert_true(row->low <= row->top1 && row->top1 <= row->high);
         assert_true(row->parameters > 0 && row->multiply_adds > 0);
@@ -141,7 +141,7 @@ static void the_table_has_its_rows(void **state)
         if (!exists(files[i]))
             fail_msg("%s is missing", files[i]);
     }
-    const mdl_row *mean = find(&table, "baseline");
+    const mdl_old_row *mean = find(&table, "baseline");
     assert_int_equal(mean->n_seeds, 2);
     double sum = mean->seed_top1[0] + mean->seed_top1[1] - 2 * mean->top1;
     assert_true(sum < 1e-12 && sum > -1e-12);
@@ -273,10 +273,11 @@ static void use_trunk(void)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
 }
 
-static const mdl_comparison *find_test(const mdl_table *in, const char *first, const char *second)
+static const mdl_old_comparison *find_test(const mdl_old_table *in, const char *first,
+                                           const char *second)
 {
     for (size_t i = 0; i < in->n_comparisons; i++) {
-        const mdl_comparison *c = &in->comparisons[i];
+        const mdl_old_comparison *c = &in->comparisons[i];
         if (strcmp(c->first, first) == 0 && strcmp(c->second, second) == 0)
             return c;
     }
@@ -298,7 +299,7 @@ static long number_in(const char *name, const char *key)
 }
 
 /* Whether "hybrid: child 2" is the one whose last weights or EMA are the best parent. */
-static bool is_best(const mdl_table *in, const char *name)
+static bool is_best(const mdl_old_table *in, const char *name)
 {
     const char *note = find(in, "hybrid: best parent")->note, *child = strstr(name, "child ");
     return child != NULL && strncmp(note, child, strlen(child)) == 0;
@@ -329,7 +330,7 @@ static void trunk_and_branches(void **state)
     use_trunk();
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(rows); i++) {
-        const mdl_row *row = find(&table, rows[i]);
+        const mdl_old_row *row = find(&table, rows[i]);
         assert_true(row->top1 >= 0);
         if (row->n_seeds > 1) /* children of one trunk are no sample */
             assert_true(isnan(row->low) && isnan(row->high));
@@ -485,8 +486,8 @@ static void other_methods_have_rows(void **state)
     expect(mdl_config_set(&config, "experiment.methods=ga, random,line,ties dare"), MDL_OK);
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(titles); i++) {
-        const mdl_row *row = find(&table, titles[i]);
-        assert_int_equal(row->kind, MDL_ROW_OTHER);
+        const mdl_old_row *row = find(&table, titles[i]);
+        assert_int_equal(row->kind, MDL_OLD_ROW_OTHER);
         assert_true(row->top1 >= 0 && row->low <= row->top1 && row->top1 <= row->high);
         assert_true(row->train_seconds > find(&table, "hybrid: trunk")->train_seconds);
         bool searched = strstr(row->note, "4 children on the held-out images") != NULL;
@@ -557,9 +558,9 @@ static void repeats_are_paired(void **state)
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
-    const mdl_row *fused = find(&table, "hybrid + M2N2");
-    const mdl_row *parent = find(&table, "hybrid: best parent");
-    const mdl_comparison *c = find_test(&table, fused->name, parent->name);
+    const mdl_old_row *fused = find(&table, "hybrid + M2N2");
+    const mdl_old_row *parent = find(&table, "hybrid: best parent");
+    const mdl_old_comparison *c = find_test(&table, fused->name, parent->name);
     assert_true(c->repeats && fused->n_seeds == 3 && parent->n_seeds == 3);
     double mean = 0;
     for (size_t i = 0; i < 3; i++)
@@ -573,7 +574,7 @@ static void repeats_are_paired(void **state)
     assert_int_equal(count_lines("test split"), 0);
     assert_string_equal(table.verdict, again.verdict);
     char *text;
-    expect(mdl_table_text(&table, MDL_TABLE_JSON, &text), MDL_OK);
+    expect(mdl_old_table_text(&table, MDL_OLD_TABLE_JSON, &text), MDL_OK);
     assert_non_null(strstr(text, "\"sign_flip_p\""));
     assert_non_null(strstr(text, "\"kind\": \"matched\""));
     mdl_free(text);

@@ -69,7 +69,7 @@ static void nothing_is_trained_before(void **state)
         char folder[MDL_PATH_MAX];
         assert_int_equal(mdl_path(folder, sizeof(folder), scratch, "case-%zu", i), MDL_OK);
         mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
-        mdl_table table;
+        mdl_old_table table;
         assert_int_equal(mdl_config_set(&config, "experiment.trunk_epochs=1"), MDL_OK);
         for (size_t k = 0; k < MDL_COUNT(refusals[i].set) && refusals[i].set[k] != NULL; k++)
             if (mdl_config_set(&config, refusals[i].set[k]) != MDL_OK)
@@ -78,7 +78,7 @@ static void nothing_is_trained_before(void **state)
         if (strstr(mdl_error_detail(), refusals[i].said) == NULL)
             fail_msg("case %zu: \"%s\" is not in \"%s\"", i, refusals[i].said, mdl_error_detail());
         assert_int_equal(trainings, 0);
-        mdl_table_free(&table);
+        mdl_old_table_free(&table);
     }
 }
 

@@ -1,293 +1,250 @@
-/* The table: its four formats, the tests between rows, and the verdict in words. */
+/* The table of facts: intervals, tests and their correction, findings, and what is written and read
+ * back. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include "experiment/experiment.h"
+#include "scratch.h"
 
 enum { IMAGES = 1000 };
 static mdl_table table;
-static float right[3][IMAGES]; /* 0: good, 1: as good, other images, 2: bad */
+static float right[3][IMAGES]; /* 0: good, 1: as good on other images, 2: bad */
+static char folder[256];
 
-static mdl_row row(const char *name, mdl_row_kind kind, double top1)
+static void expect(mdl_status got, mdl_status wanted)
 {
-    mdl_interval interval = mdl_stat_wilson((size_t)(top1 * IMAGES), IMAGES);
-    mdl_row out = {.kind = kind,
+    if (got != wanted)
+        fail_msg("got %s: %s", mdl_status_text(got), mdl_error_detail());
+}
+
+static void add_row(const char *id, mdl_row_kind kind, double top1, mdl_each each, size_t n)
+{
+    mdl_row row = {.kind = kind,
                    .top1 = top1,
-                   .low = interval.low,
-                   .high = interval.high,
                    .loss = 1.25,
                    .parameters = 3383818,
                    .multiply_adds = 31.35e6,
                    .train_seconds = 192.4,
                    .latency = 0.0051,
-                   .latency_p95 = 0.0063};
-    snprintf(out.name, sizeof(out.name), "%s", name);
-    return out;
+                   .latency_p95 = (double)NAN,
+                   .each = each,
+                   .n_each = n,
+                   .published = (double)NAN,
+                   .shares_trunk = each == MDL_EACH_CHILD};
+    snprintf(row.id, sizeof(row.id), "%s", id);
+    snprintf(row.from[1], sizeof(row.from[1]), "seed 1, epoch 39");
+    for (size_t i = 0; i < n; i++)
+        row.each_top1[i] = top1 + 0.01 * ((double)i - (double)(n - 1) / 2);
+    expect(mdl_table_add_row(&table, &row), MDL_OK);
 }
 
 static int fill(void **state)
 {
     (void)state;
     mdl_table_free(&table);
-    snprintf(table.title, sizeof(table.title), "a title");
     table.images = IMAGES;
-    const mdl_row rows[] = {row("baseline", MDL_ROW_BASELINE, 0.7),
-                            row("hybrid", MDL_ROW_HYBRID, 0.71),
-                            row("hybrid: best parent", MDL_ROW_BEST_PARENT, 0.72),
-                            row("hybrid: uniform average", MDL_ROW_AVERAGE, 0.1)};
-    for (size_t i = 0; i < MDL_COUNT(rows); i++)
-        if (mdl_table_add_row(&table, &rows[i]) != MDL_OK)
-            return 1;
-    snprintf(table.rows[3].note, sizeof(table.rows[3].note), "a \"quoted\", note");
-    table.rows[3].loss = (double)NAN;
-    table.rows[3].latency = table.rows[3].latency_p95 = (double)NAN;
-    for (size_t i = 0; i < 2; i++) {
-        table.rows[i].n_seeds = 2;
-        table.rows[i].seed_top1[0] = table.rows[i].top1 - 0.01;
-        table.rows[i].seed_top1[1] = table.rows[i].top1 + 0.01;
-    }
+    snprintf(table.data, sizeof(table.data), "digits");
+    add_row("baseline.mean", MDL_ROW_MEAN, 0.7, MDL_EACH_SEED, 2);
+    add_row("hybrid.mean", MDL_ROW_MEAN, 0.71, MDL_EACH_SEED, 2);
+    add_row("hybrid.best-parent", MDL_ROW_BEST_PARENT, 0.72, MDL_EACH_NOTHING, 0);
+    add_row("hybrid.average", MDL_ROW_AVERAGE, 0.1, MDL_EACH_NOTHING, 0);
     for (size_t i = 0; i < IMAGES; i++) {
         right[0][i] = i % 10 < 7;
         right[1][i] = i % 10 >= 3;
         right[2][i] = i % 10 < 6;
     }
+    return scratch_create(folder) ? 0 : -1;
+}
+
+static int empty(void **state)
+{
+    (void)state;
+    mdl_table_free(&table);
+    scratch_remove(folder);
     return 0;
-}
-
-static void assert_contains(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in:\n%s", part, text);
-}
-
-static void models_on_the_same_images(void **state)
-{
-    (void)state;
-    assert_int_equal(mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_compare_models(&table, "good", "other", right[0], right[1], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_compare_models(&table, "bad", "good", right[2], right[0], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_compare_models(&table, "good", "itself", right[0], right[0], IMAGES),
-                     MDL_OK);
-    const mdl_comparison *c = table.comparisons;
-    assert_int_equal(c[0].only_first, 100);
-    assert_int_equal(c[0].only_second, 0);
-    assert_true(fabs(c[0].difference - 0.1) < 1e-12);
-    assert_true(c[0].low > 0.07 && c[0].low < 0.1 && c[0].high > 0.1 && c[0].high < 0.13);
-    assert_int_equal(c[1].only_first, 300);
-    assert_int_equal(c[1].only_second, 300);
-    assert_true(c[1].p == 1);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict,
-                    "Shown on these images: good is better than bad by 10.00 points");
-    assert_contains(table.verdict, "Not shown: that good and other differ (+0.00 points");
-    assert_contains(table.verdict, "bad is worse than good by 10.00 points");
-    assert_contains(table.verdict, "good and itself answer alike on every image");
-    assert_contains(table.verdict, "not the recipes");
-    assert_contains(table.verdict, "not corrected for the 4 tests");
-    table.rows[1].kind = MDL_ROW_FUSED;
-    assert_int_equal(mdl_table_compare_models(&table, table.rows[1].name, table.rows[2].name,
-                                              right[0], right[0], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "hybrid answers like hybrid: best parent on every image");
-}
-
-static void seeds_show_little(void **state)
-{
-    (void)state;
-    assert_int_equal(mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "Not shown: that hybrid and baseline differ (+1.00 points");
-    assert_contains(table.verdict, "2 seeds show little");
-    /* The collapse of the average is told, with the parent it is measured by. */
-    assert_contains(table.verdict, "hybrid: uniform average fell to 10.0 % (hybrid: best parent");
-    assert_contains(table.verdict, "trained from different random weights");
-    mdl_row_kind kind = table.rows[0].kind; /* children of a trunk have other reasons */
-    table.rows[0].kind = MDL_ROW_TRUNK;
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "the children have gone too far apart since their trunk");
-    assert_null(strstr(table.verdict, "random weights"));
-    table.rows[0].kind = kind;
-    table.n_comparisons = 0;
-    table.rows[1].n_seeds = 1;
-    assert_int_equal(mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "one seed on a side says nothing");
-    table.n_comparisons = 0;
-    table.rows[1].n_seeds = 2;
-    for (size_t i = 0; i < 2; i++)
-        table.rows[1].seed_top1[i] += 0.2;
-    assert_int_equal(mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "Shown: hybrid is better than baseline by");
-    assert_null(strstr(table.verdict, "show little"));
-}
-
-static void repeats_are_pairs(void **state)
-{
-    (void)state;
-    static const double ahead[] = {0.001, 0.002, 0.003, 0.004, 0.005};
-    mdl_row *first = &table.rows[1], *second = &table.rows[0];
-    first->n_seeds = second->n_seeds = MDL_COUNT(ahead);
-    for (size_t i = 0; i < MDL_COUNT(ahead); i++)
-        first->seed_top1[i] = second->seed_top1[i] = 0.5 + 0.01 * (double)i;
-    assert_int_equal(mdl_table_compare_repeats(&table, first, second), MDL_OK);
-    for (size_t i = 0; i < MDL_COUNT(ahead); i++)
-        first->seed_top1[i] += ahead[i];
-    assert_int_equal(mdl_table_compare_repeats(&table, first, second), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict,
-                    "hybrid against baseline: +0.00 points in each of the 5 repeats");
-    assert_contains(table.verdict, "Shown: hybrid is better than baseline by 0.30 points over 5");
-    assert_contains(table.verdict,
-                    "sign flips, p = 0.062, the least that so many repeats can give");
-    table.n_comparisons = 0;
-    first->seed_top1[4] -= 0.0055;
-    assert_int_equal(mdl_table_compare_repeats(&table, first, second), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    assert_contains(table.verdict, "Not shown: that hybrid and baseline differ");
-    assert_null(strstr(table.verdict, "the least that"));
-}
-
-/* More rows and comparisons than any configuration makes: all of them are in all formats. */
-static void a_table_of_any_length(void **state)
-{
-    (void)state;
-    enum { ROWS = 150, TESTS = 120 };
-    char name[64], *text;
-    for (int i = 0; i < ROWS; i++) {
-        snprintf(name, sizeof(name), "hybrid: row number %d", i);
-        mdl_row added = row(name, MDL_ROW_OTHER, 0.5);
-        assert_int_equal(mdl_table_add_row(&table, &added), MDL_OK);
-    }
-    for (int i = 0; i < TESTS; i++)
-        assert_int_equal(
-            mdl_table_compare_seeds(&table, &table.rows[4 + (size_t)i], &table.rows[0]), MDL_OK);
-    assert_int_equal(table.n_rows, 4 + ROWS);
-    assert_int_equal(table.n_comparisons, TESTS);
-    assert_int_equal(mdl_table_judge(&table, "The last sentence."), MDL_OK);
-    assert_contains(table.verdict, "not corrected for the 120 tests");
-    assert_contains(table.verdict, "hybrid: row number 119 against baseline");
-    assert_contains(table.verdict, "\nThe last sentence.");
-    for (int format = 0; format <= MDL_TABLE_JSON; format++) {
-        assert_int_equal(mdl_table_text(&table, (mdl_table_format)format, &text), MDL_OK);
-        for (int i = 0; i < ROWS; i++) {
-            snprintf(name, sizeof(name), "hybrid: row number %d", i);
-            assert_contains(text, name);
-        }
-        mdl_free(text);
-    }
-}
-
-static char *text_of(mdl_table_format format)
-{
-    char *text;
-    assert_int_equal(mdl_table_text(&table, format, &text), MDL_OK);
-    return text;
-}
-
-static void formats_for_people(void **state)
-{
-    (void)state;
-    static const char *const parts[] = {"hybrid: best parent",
-                                        "72.00",
-                                        "3,383,818",
-                                        "31.35 M",
-                                        "3 m 12 s",
-                                        "5.10, 6.30",
-                                        "not measured: the machine was busy",
-                                        "seeds: 69.00, 71.00",
-                                        "test split",
-                                        "McNemar b = 100, c = 0",
-                                        "Welch over 2 and 2",
-                                        "95 % interval"};
-    assert_int_equal(mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]), MDL_OK);
-    table.rows[2].n_seeds = 2; /* of repeats that are all alike: no test, and no "nan" */
-    assert_int_equal(mdl_table_compare_repeats(&table, &table.rows[2], &table.rows[2]), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    char *terminal = text_of(MDL_TABLE_TERMINAL), *markdown = text_of(MDL_TABLE_MARKDOWN);
-    markdown[strcspn(markdown, "T")] = 't'; /* "Test split" */
-    for (size_t i = 0; i < MDL_COUNT(parts); i++) {
-        assert_contains(terminal, parts[i]);
-        assert_contains(markdown, parts[i]);
-    }
-    assert_null(strstr(terminal, "nan"));
-    assert_contains(markdown, "| hybrid | 71.00 |");
-    mdl_free(terminal);
-    mdl_free(markdown);
-}
-
-static void formats_for_programs(void **state)
-{
-    (void)state;
-    assert_int_equal(mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES),
-                     MDL_OK);
-    assert_int_equal(mdl_table_compare_seeds(&table, &table.rows[1], &table.rows[0]), MDL_OK);
-    assert_int_equal(mdl_table_judge(&table, NULL), MDL_OK);
-    char *csv = text_of(MDL_TABLE_CSV), *text = text_of(MDL_TABLE_JSON);
-    assert_contains(csv, "\"hybrid: uniform average\",0.1,");
-    assert_contains(csv, ",\"a \"\"quoted\"\", note\"\n");
-    assert_contains(csv, ",0.0051,0.0063,");
-    assert_contains(csv, ",,3383818,31350000,192.4,,,"); /* no loss, no latency */
-    assert_contains(csv, ",0.69;0.71,");
-    json_error_t error;
-    json_t *root = json_loads(text, 0, &error);
-    assert_non_null(root);
-    json_t *last = json_array_get(json_object_get(root, "rows"), 3);
-    assert_true(json_real_value(json_object_get(last, "top1")) == 0.1);
-    assert_true(json_is_null(json_object_get(last, "loss")));
-    assert_string_equal(json_string_value(json_object_get(last, "note")), "a \"quoted\", note");
-    json_t *tests = json_object_get(root, "tests");
-    assert_int_equal(json_array_size(tests), 2);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(tests, 0), "b")), 100);
-    json_decref(root);
-    mdl_free(csv);
-    mdl_free(text);
 }
 
 static void intervals(void **state)
 {
     (void)state;
-    mdl_row one = row("one", MDL_ROW_OTHER, 0.9), two = row("two", MDL_ROW_OTHER, 0.5);
-    table.images = IMAGES;
-    one.low = one.high = 0;
-    mdl_table_interval(&table, &one);
-    mdl_interval wilson = mdl_stat_wilson(900, IMAGES);
-    assert_true(one.low == wilson.low && one.high == wilson.high);
-    two.n_seeds = 2;
-    two.seed_top1[0] = 0.499;
-    two.seed_top1[1] = 0.501;
-    mdl_table_interval(&table, &two); /* t = 12.7062 with one degree, standard error 0.001 */
-    assert_true(fabs(two.low - (0.5 - 0.0127062)) < 1e-7);
-    assert_true(fabs(two.high - (0.5 + 0.0127062)) < 1e-7);
-    two.seed_top1[0] = 0.1;
-    two.seed_top1[1] = 0.9;
-    mdl_table_interval(&table, &two);
-    assert_true(two.low == 0 && two.high == 1);
+    mdl_interval wilson = mdl_stat_wilson(720, IMAGES);
+    const mdl_row *one = mdl_table_find(&table, "hybrid.best-parent");
+    assert_true(one->low == wilson.low && one->high == wilson.high && isnan(one->deviation));
+    /* t = 12.7062 with one degree of freedom, standard error 0.005 */
+    const mdl_row *two = mdl_table_find(&table, "baseline.mean");
+    assert_true(fabs(two->low - (0.7 - 0.0635310)) < 1e-6);
+    assert_true(fabs(two->high - (0.7 + 0.0635310)) < 1e-6);
+    assert_true(fabs(two->deviation - 0.0070711) < 1e-6);
+    add_row("hybrid.spread", MDL_ROW_METHOD, 0.99, MDL_EACH_RUN, 2);
+    assert_true(mdl_table_find(&table, "hybrid.spread")->high == 1);
+    for (size_t n = 1; n <= 3; n++) { /* children of one trunk are no sample */
+        add_row("hybrid.children", MDL_ROW_MEAN, 0.5, MDL_EACH_CHILD, n);
+        const mdl_row *children = &table.rows[table.n_rows - 1];
+        assert_true(isnan(children->low) && isnan(children->high));
+    }
+    assert_null(mdl_table_find(&table, "hybrid.nothing"));
+}
+
+static void models_on_the_same_images(void **state)
+{
+    (void)state;
+    expect(mdl_table_compare_models(&table, "good", "bad", right[0], right[2], IMAGES), MDL_OK);
+    expect(mdl_table_compare_models(&table, "good", "other", right[0], right[1], IMAGES), MDL_OK);
+    expect(mdl_table_compare_models(&table, "bad", "good", right[2], right[0], IMAGES), MDL_OK);
+    expect(mdl_table_compare_models(&table, "good", "itself", right[0], right[0], IMAGES), MDL_OK);
+    const mdl_comparison *c = table.comparisons;
+    assert_int_equal(c[0].only_first, 100);
+    assert_int_equal(c[0].only_second, 0);
+    assert_true(fabs(c[0].difference - 0.1) < 1e-12);
+    assert_true(c[0].low > 0.07 && c[0].low < 0.1 && c[0].high > 0.1 && c[0].high < 0.13);
+    assert_int_equal(c[0].outcome, MDL_OUTCOME_BETTER);
+    assert_int_equal(c[1].only_first, 300);
+    assert_int_equal(c[1].only_second, 300);
+    assert_true(c[1].p == 1 && c[1].p_holm == 1);
+    assert_int_equal(c[1].outcome, MDL_OUTCOME_OPEN);
+    assert_int_equal(c[2].outcome, MDL_OUTCOME_WORSE);
+    assert_int_equal(c[3].outcome, MDL_OUTCOME_ALIKE);
+    assert_true(c[0].p_holm == 4 * c[0].p && c[0].p_holm > 0); /* the least of four */
+}
+
+static void recipes_over_seeds(void **state)
+{
+    (void)state;
+    expect(mdl_table_compare_seeds(&table, "hybrid.mean", "baseline.mean"), MDL_OK);
+    const mdl_comparison *c = table.comparisons;
+    assert_int_equal(c->test, MDL_TEST_WELCH);
+    assert_int_equal(c->outcome, MDL_OUTCOME_OPEN);
+    assert_true(fabs(c->difference - 0.01) < 1e-12 && c->low < 0.01 && c->high > 0.01);
+    assert_true(c->n[0] == 2 && c->n[1] == 2 && fabs(c->t - sqrt(2.0)) < 1e-9);
+    add_row("one", MDL_ROW_MEAN, 0.9, MDL_EACH_SEED, 1);
+    expect(mdl_table_compare_seeds(&table, "one", "baseline.mean"), MDL_OK);
+    assert_int_equal(table.comparisons[1].outcome, MDL_OUTCOME_NONE);
+    assert_true(isnan(table.comparisons[1].p) && isnan(table.comparisons[1].p_holm));
+    add_row("far", MDL_ROW_MEAN, 0.9, MDL_EACH_SEED, 2);
+    expect(mdl_table_compare_seeds(&table, "far", "baseline.mean"), MDL_OK);
+    assert_int_equal(table.comparisons[2].outcome, MDL_OUTCOME_BETTER);
+    expect(mdl_table_compare_seeds(&table, "far", "nowhere"), MDL_INVALID);
+}
+
+static void repeats_are_pairs(void **state)
+{
+    (void)state;
+    add_row("a", MDL_ROW_M2N2, 0.5, MDL_EACH_REPEAT, 5);
+    add_row("b", MDL_ROW_BEST_PARENT, 0.5, MDL_EACH_REPEAT, 5);
+    expect(mdl_table_compare_pairs(&table, "a", "b"), MDL_OK);
+    assert_int_equal(table.comparisons[0].outcome, MDL_OUTCOME_NONE); /* they do not vary */
+    mdl_row *first = &table.rows[table.n_rows - 2];
+    for (size_t i = 0; i < 5; i++)
+        first->each_top1[i] += 0.001 * (double)(i + 1);
+    expect(mdl_table_compare_pairs(&table, "a", "b"), MDL_OK);
+    const mdl_comparison *c = &table.comparisons[1];
+    assert_int_equal(c->outcome, MDL_OUTCOME_BETTER);
+    assert_true(c->sign_flip_p == 0.0625 && fabs(c->difference - 0.003) < 1e-12);
+    assert_true(c->low > 0 && c->high > c->low);
+}
+
+static void an_average_that_fell(void **state)
+{
+    (void)state;
+    expect(mdl_table_conclude(&table), MDL_OK);
+    assert_int_equal(table.n_findings, 1);
+    assert_int_equal(table.findings[0].code, MDL_FINDING_AVERAGE_FELL);
+    assert_string_equal(table.findings[0].row, "hybrid.average");
+    assert_string_equal(table.findings[0].other, "hybrid.best-parent");
+    table.rows[3].top1 = 0.68; /* four points */
+    table.n_findings = 0;
+    expect(mdl_table_conclude(&table), MDL_OK);
+    assert_int_equal(table.n_findings, 0);
+}
+
+static void assert_same_rows(const mdl_row *a, const mdl_row *b)
+{
+    assert_string_equal(a->id, b->id);
+    assert_string_equal(a->from[1], b->from[1]);
+    assert_true(a->kind == b->kind && a->each == b->each && a->n_each == b->n_each);
+    assert_true(a->top1 == b->top1 && a->low == b->low && a->parameters == b->parameters);
+    assert_true(isnan(b->latency_p95) && isnan(b->published) && a->latency == b->latency);
+    for (size_t i = 0; i < a->n_each; i++)
+        assert_true(a->each_top1[i] == b->each_top1[i]);
+}
+
+/* More rows and tests than any configuration makes, and the same again when read. */
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    char id[64], *csv;
+    mdl_table again;
+    for (int i = 0; i < 150; i++) {
+        snprintf(id, sizeof(id), "hybrid.number-%d", i);
+        add_row(id, MDL_ROW_METHOD, 0.5, MDL_EACH_RUN, 3);
+        expect(mdl_table_compare_pairs(&table, id, "hybrid.number-0"), MDL_OK);
+    }
+    mdl_finding finding = {.code = MDL_FINDING_PUBLISHED_ORDER, .value = {28, 28}};
+    expect(mdl_table_add_finding(&table, &finding), MDL_OK);
+    table.kind = MDL_TABLE_PAPER;
+    table.specialists = true;
+    expect(mdl_table_write(folder, &table), MDL_OK);
+    expect(mdl_table_read(folder, &again), MDL_OK);
+    assert_true(again.kind == MDL_TABLE_PAPER && again.specialists && again.images == IMAGES);
+    assert_int_equal(again.n_rows, table.n_rows);
+    for (size_t i = 0; i < 4; i++)
+        assert_same_rows(&table.rows[i], &again.rows[i]);
+    assert_int_equal(again.n_comparisons, 150);
+    assert_string_equal(again.comparisons[149].first, "hybrid.number-149");
+    assert_int_equal(again.comparisons[149].outcome, table.comparisons[149].outcome);
+    assert_int_equal(again.n_findings, 1);
+    assert_true(again.findings[0].value[1] == 28);
+    mdl_table_free(&again);
+    expect(mdl_table_csv(&table, &csv), MDL_OK);
+    assert_non_null(strstr(csv, "\"hybrid.average\",average,"));
+    assert_non_null(strstr(csv, ",0.695;0.705\n"));
+    assert_non_null(strstr(csv, ",0.0051,,")); /* no p95 */
+    mdl_free(csv);
+}
+
+static void damaged_tables(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"{\"title\": \"\", \"rows\": []}", "older version"},
+        {"{\"version\": 3}", "newer version"},
+        {"[1, 2", "table.json"},
+        {"{\"version\": 2}", "kind"},
+        {"{\"version\": 2, \"kind\": \"experiment\", \"data\": \"d\", \"images\": -1}", "images"},
+        {"{\"version\": 2, \"kind\": \"experiment\", \"data\": \"d\", \"images\": 1, \"repeats\": "
+         "0, \"evaluations\": 0, \"specialists\": false, \"rows\": [7]}",
+         "rows, number 1: id"},
+    };
+    mdl_table again;
+    char path[MDL_PATH_MAX];
+    expect(mdl_table_read(folder, &again), MDL_NOT_FOUND);
+    expect(mdl_path(path, sizeof(path), folder, "table.json"), MDL_OK);
+    for (size_t i = 0; i < MDL_COUNT(wrong); i++) {
+        expect(mdl_file_write(path, wrong[i][0], strlen(wrong[i][0])), MDL_OK);
+        expect(mdl_table_read(folder, &again), MDL_FORMAT);
+        if (strstr(mdl_error_detail(), wrong[i][1]) == NULL)
+            fail_msg("\"%s\" is not in: %s", wrong[i][1], mdl_error_detail());
+        mdl_table_free(&again);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(models_on_the_same_images, fill),
-        cmocka_unit_test_setup(seeds_show_little, fill),
-        cmocka_unit_test_setup(repeats_are_pairs, fill),
-        cmocka_unit_test_setup(a_table_of_any_length, fill),
-        cmocka_unit_test_setup(formats_for_people, fill),
-        cmocka_unit_test_setup(formats_for_programs, fill),
-        cmocka_unit_test_setup(intervals, fill),
+        cmocka_unit_test_setup_teardown(intervals, fill, empty),
+        cmocka_unit_test_setup_teardown(models_on_the_same_images, fill, empty),
+        cmocka_unit_test_setup_teardown(recipes_over_seeds, fill, empty),
+        cmocka_unit_test_setup_teardown(repeats_are_pairs, fill, empty),
+        cmocka_unit_test_setup_teardown(an_average_that_fell, fill, empty),
+        cmocka_unit_test_setup_teardown(what_is_written_is_read, fill, empty),
+        cmocka_unit_test_setup_teardown(damaged_tables, fill, empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
