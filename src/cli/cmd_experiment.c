@@ -46,7 +46,8 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, 
     mdl_status status = mdl_experiment_run(&job, &table);
     cli_view_close(view);
     if (status == MDL_OK)
-        status = mdl_old_table_text(&table, json ? MDL_OLD_TABLE_JSON : MDL_OLD_TABLE_TERMINAL, &text);
+        status =
+            mdl_old_table_text(&table, json ? MDL_OLD_TABLE_JSON : MDL_OLD_TABLE_TERMINAL, &text);
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
         cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
