@@ -59,6 +59,7 @@ typedef struct cli_command {
     const char *summary;  /* one line */
     const char *usage;    /* behind "mendel NAME " */
     const char *text;     /* what it does, lines */
+    void (*more)(void);   /* prints lines that come from a table, behind the text; may be NULL */
     const char *examples; /* lines */
     const cli_option *options;
     size_t n_options;

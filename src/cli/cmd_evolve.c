@@ -141,8 +141,12 @@ static mdl_status choose_method(evolution *e, const char *name)
     e->title = "search";
     if (name == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_method_apply(name, &e->config.merge));
-    e->title = mdl_method_find(name)->title;
+    const mdl_method *method;
+    mdl_status status = mdl_method_choose(name, MDL_METHOD_TO_EVOLVE, &method);
+    if (status != MDL_OK)
+        return mdl_fail_context(status, "option --method");
+    method->configure(&e->config.merge);
+    e->title = method->title;
     return MDL_OK;
 }
 
@@ -171,6 +175,11 @@ static mdl_status run(const cli_args *args)
     return status;
 }
 
+static void list_methods(void)
+{
+    cli_print_methods(MDL_METHOD_TO_EVOLVE);
+}
+
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
@@ -190,17 +199,8 @@ const cli_command cli_cmd_evolve = {
             "merged.safetensors, lineage.jsonl, winner.json (niches and ancestors), config.yaml "
             "and\n"
             "resume.state.  Without --method the search is what the merge.* keys say: M2N2 unless\n"
-            "they are changed.  Methods:\n"
-            "  m2n2             competition, attraction, split point\n"
-            "  no-attraction    both parents by fitness\n"
-            "  no-split         one ratio for the whole genome\n"
-            "  no-crossover     a child is its parent, mutated (needs merge.mutation)\n"
-            "  ga               a plain genetic algorithm: no competition, no attraction\n"
-            "  ga-no-crossover  the same with children of one parent\n"
-            "  map-elites       the best of each cell of accuracy on odd and on even classes\n"
-            "  cma-es           identity covariance, step-size adaptation; from scratch, mlp only\n"
-            "  random           children of the first models only, the best is kept\n"
-            "  line             SLERP of two parents at equally spaced ratios, brute force\n",
+            "they are changed.  Methods:\n",
+    .more = list_methods,
     .examples =
         "  mendel evolve runs/a/epoch-*.safetensors runs/a/ema.safetensors --data cifar10:data\n"
         "  mendel evolve --config configs/digits-m2n2.yaml\n"

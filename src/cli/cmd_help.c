@@ -22,6 +22,8 @@ void cli_print_help(const cli_command *command)
 {
     printf("mendel %s: %s\n\nUsage: mendel %s %s\n\n%s", command->name, command->summary,
            command->name, command->usage, command->text);
+    if (command->more != NULL)
+        command->more();
     printf("\nOptions:\n");
     for (size_t i = 0; i < command->n_options; i++) {
         const cli_option *option = &command->options[i];
@@ -36,6 +38,13 @@ void cli_print_help(const cli_command *command)
     printf("  -h, %-24s %s\n", "--help", "this text");
     printf("\nExamples:\n%s", command->examples);
     print_exit_codes();
+}
+
+void cli_print_methods(mdl_method_use use)
+{
+    for (size_t i = 0; i < mdl_method_count; i++)
+        if (mdl_method_serves(&mdl_methods[i], use))
+            printf("  %-15s  %s\n", mdl_methods[i].name, mdl_methods[i].what);
 }
 
 static void print_key(const mdl_config *config, size_t index, bool all)

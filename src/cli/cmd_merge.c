@@ -1,22 +1,16 @@
 /* mendel merge: one checkpoint of several, without a search. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/commands.h"
-
-typedef enum method { AVERAGE, SLERP, GREEDY, TIES, DARE, ENSEMBLE } method;
-static const char *const method_names[] = {"average", "slerp", "greedy",
-                                           "ties",    "dare",  "ensemble"};
 
 typedef struct merging { /* all that one run of the command holds */
     mdl_config config;
     mdl_device *device;
     mdl_data *data; /* NULL: statistics are interpolated only */
     char *text;
-    method method;
+    const mdl_method *method;
+    mdl_method_options options;
     const char *out;
-    double ratio;
-    mdl_task_options task; /* ties, dare */
 } merging;
 
 /* A number of an option from `low` to `high`, or `otherwise`. */
@@ -32,35 +26,34 @@ static mdl_status real(const cli_args *args, const char *name, double low, doubl
     return MDL_OK;
 }
 
-static mdl_status parse_method(const char *name, method *out)
+static bool writes(const merging *m)
 {
-    for (size_t i = 0; i < MDL_COUNT(method_names); i++)
-        if (name != NULL && strcmp(name, method_names[i]) == 0) {
-            *out = (method)i;
-            return MDL_OK;
-        }
-    return mdl_fail(MDL_CONFIG,
-                    "option --method: expected average, slerp, greedy, ties, dare or ensemble, got "
-                    "%.100s",
-                    name != NULL ? name : "nothing");
+    return m->method->merge != NULL; /* the ensemble has no model */
 }
 
 static mdl_status parse(const cli_args *args, merging *m)
 {
-    MDL_TRY(parse_method(cli_value(args, "--method"), &m->method));
+    const char *name = cli_value(args, "--method");
+    if (name == NULL)
+        return mdl_fail(MDL_CONFIG, "option --method: expected the name of a method; `mendel help "
+                                    "merge` lists them");
+    mdl_status status = mdl_method_choose(name, MDL_METHOD_TO_MERGE, &m->method);
+    if (status != MDL_OK)
+        return mdl_fail_context(status, "option --method");
     m->out = cli_value(args, "--out");
-    m->task.ties = m->method == TIES;
-    m->task.trunk = cli_value(args, "--trunk");
-    MDL_TRY(real(args, "--ratio", 0, 1, 0.5, &m->ratio));
-    MDL_TRY(real(args, "--density", 0, 1, m->task.ties ? 0.2 : 0.1, &m->task.density));
-    MDL_TRY(real(args, "--scale", 0, 100, 1, &m->task.scale));
-    if (m->out == NULL && m->method != ENSEMBLE)
+    m->options = mdl_method_defaults(m->method);
+    m->options.trunk = cli_value(args, "--trunk");
+    MDL_TRY(real(args, "--ratio", 0, 1, m->options.ratio, &m->options.ratio));
+    MDL_TRY(real(args, "--density", 0, 1, m->options.density, &m->options.density));
+    MDL_TRY(real(args, "--scale", 0, 100, m->options.scale, &m->options.scale));
+    if (m->out == NULL && writes(m))
         return mdl_fail(MDL_CONFIG, "option --out: expected the file to write");
-    if ((m->method == TIES || m->method == DARE) && m->task.trunk == NULL)
+    if ((m->method->flags & MDL_METHOD_NEEDS_TRUNK) != 0 && m->options.trunk == NULL)
         return mdl_fail(MDL_CONFIG, "option --trunk: expected the checkpoint that the others were "
                                     "trained on from");
-    return m->method == SLERP ? cli_expect(args, 2, 2, "two checkpoints")
-                              : cli_expect(args, 1, CLI_MAX_ITEMS, "checkpoints");
+    return (m->method->flags & MDL_METHOD_PAIR) != 0
+               ? cli_expect(args, 2, 2, "two checkpoints")
+               : cli_expect(args, 1, CLI_MAX_ITEMS, "checkpoints");
 }
 
 static mdl_status ensemble(const mdl_merge_job *job)
@@ -74,7 +67,8 @@ static mdl_status ensemble(const mdl_merge_job *job)
 
 static mdl_status merge(const cli_args *args, merging *m)
 {
-    bool with_data = m->method == GREEDY || m->method == ENSEMBLE || cli_flag(args, "--data");
+    bool judges = (m->method->flags & MDL_METHOD_NEEDS_DATA) != 0;
+    bool with_data = judges || cli_flag(args, "--data");
     MDL_TRY(cli_config(args, args->positional[0], &m->config));
     cli_inputs inputs = {.args = args, .config = &m->config};
     if (m->out != NULL)
@@ -93,20 +87,7 @@ static mdl_status merge(const cli_args *args, merging *m)
         .n_parents = args->n_positional,
         .config_text = m->text,
     };
-    switch (m->method) {
-    case GREEDY:
-        return mdl_merge_greedy_soup(&job, m->out, NULL);
-    case SLERP:
-        return mdl_merge_slerp(&job, m->ratio, m->out);
-    case TIES:
-    case DARE:
-        return mdl_merge_task_vectors(&job, &m->task, m->out);
-    case ENSEMBLE:
-        return ensemble(&job);
-    case AVERAGE:
-        break;
-    }
-    return mdl_merge_average(&job, m->out);
+    return writes(m) ? m->method->merge(&job, &m->options, m->out) : ensemble(&job);
 }
 
 static mdl_status run(const cli_args *args)
@@ -123,9 +104,14 @@ static mdl_status run(const cli_args *args)
     return status;
 }
 
+static void list_methods(void)
+{
+    cli_print_methods(MDL_METHOD_TO_MERGE);
+}
+
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
-    {"--method", 0, "NAME", "one of those above"},
+    {"--method", 0, "NAME", "one of those listed above"},
     {"--ratio", 0, "T", "slerp: 0 is the first parent, 1 the second (default: 0.5)"},
     {"--trunk", 0, "FILE", "ties, dare: the checkpoint that the others were trained on from"},
     {"--density", 0, "D", "ties, dare: part of the changes that is kept (default: 0.2, 0.1)"},
@@ -138,16 +124,10 @@ const cli_command cli_cmd_merge = {
     .name = "merge",
     .summary = "one checkpoint of several without a search: average, SLERP, soup, TIES, DARE",
     .usage = "--method NAME PARENT... -o FILE [--data SPEC]",
-    .text =
-        "  average   the uniform average\n"
-        "  slerp     of two, at --ratio\n"
-        "  greedy    soup: parents by held-out accuracy, each joins where it does not lower it\n"
-        "  ties      the largest changes since --trunk whose signs agree\n"
-        "  dare      changes since --trunk, dropped at random, the rest enlarged\n"
-        "  ensemble  writes nothing: the mean of the logits on the test images\n"
-        "With --data the BatchNorm statistics are re-estimated over the training images, "
-        "without\n"
-        "it they are interpolated.  The greedy soup and the ensemble need data.\n",
+    .text = "With --data the BatchNorm statistics are re-estimated over the training images, "
+            "without\n"
+            "it they are interpolated.  The greedy soup and the ensemble need data.  Methods:\n",
+    .more = list_methods,
     .examples =
         "  mendel merge --method average runs/a/epoch-*.safetensors -o average.safetensors\n"
         "  mendel merge --method slerp a.safetensors b.safetensors --ratio 0.3 -o c.safetensors\n"

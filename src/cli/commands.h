@@ -9,5 +9,7 @@ extern const cli_command cli_cmd_train, cli_cmd_eval, cli_cmd_evolve, cli_cmd_me
     cli_cmd_plan, cli_cmd_bench, cli_cmd_devices, cli_cmd_data, cli_cmd_help;
 
 void cli_print_help(const cli_command *command);
+/* A line for each method that serves: its name, and what it does. */
+void cli_print_methods(mdl_method_use use);
 
 #endif

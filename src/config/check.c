@@ -85,7 +85,11 @@ static bool is_listed(const char *list, const char *end, const char *name)
 static mdl_status check_methods(const mdl_config *config)
 {
     static const char *const key = "experiment.methods";
-    const char *list = config->experiment.methods;
+    /* Methods without the trunk or the second parent that they need are left out, which is said. */
+    const mdl_circumstances circumstances = {
+        .parents = 2, .trunk = true, .mutation = config->merge.mutation > 0};
+    const char *list = config->experiment.methods, *reason;
+    const mdl_method *method;
     char name[64];
     bool all = config->merge.from_scratch > 0 || config->experiment.specialists;
     if (all && list[strspn(list, ", ")] != '\0')
@@ -96,22 +100,10 @@ static mdl_status check_methods(const mdl_config *config)
     while (mdl_next_name(&list, name, sizeof(name))) {
         if (is_listed(config->experiment.methods, list - strlen(name), name))
             return refuse(config, key, "%.60s is there twice", name);
-        bool mutates = strcmp(name, "no-crossover") == 0 || strcmp(name, "ga-no-crossover") == 0;
-        if (strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0)
-            continue;
-        if (mdl_method_find(name) == NULL)
-            return refuse(config, key,
-                          "no method '%.60s'; `mendel help evolve` lists them, and there are ties "
-                          "and dare",
-                          name);
-        if (strcmp(name, "cma-es") == 0)
-            return refuse(config, key,
-                          "cma-es searches from random weights (merge.from_scratch), not from "
-                          "trained parents");
-        if (mutates && config->merge.mutation == 0)
-            return refuse(config, key,
-                          "%s makes children by mutation alone: set merge.mutation, which is 0",
-                          name);
+        if (mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method) != MDL_OK)
+            return refuse(config, key, "%s", mdl_error_detail());
+        if (!mdl_method_fits(method, &circumstances, &reason))
+            return refuse(config, key, "%s %s", name, reason);
     }
     return MDL_OK;
 }

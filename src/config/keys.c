@@ -30,6 +30,10 @@
             NULL                                                                                   \
     }
 
+/* "niches|map_elites|...": each has a bar before it, and the first bar is skipped. */
+#define X(NAME, name) "|" #name
+#define SEARCHES      (&(MDL_SEARCH_LIST(X))[1])
+
 /* clang-format off */
 const mdl__key mdl__keys[] = {
     CHOICE("model.kind", CKPT, model.kind, "efficientnet_lite0|hybrid|mlp", "network"),
@@ -105,7 +109,7 @@ const mdl__key mdl__keys[] = {
     REAL("schedule.every", 0, train.schedule.every, 0.001, 1000000, "step: epochs between drops"),
     REAL("schedule.factor", 0, train.schedule.factor, 0, 1, "step: what the rate is multiplied by"),
 
-    CHOICE("merge.search", 0, merge.search, "niches|map_elites|cma_es|random|line", "who survives: M2N2 and GA (niches), a grid, a Gaussian, the best of random children, of a line"),
+    CHOICE("merge.search", 0, merge.search, SEARCHES, "who survives: M2N2 and GA (niches), a grid, a Gaussian, the best of random children, of a line"),
     SIZE("merge.archive", 0, merge.archive, 2, 65536, "places in the archive (cma_es: children of a generation)"),
     SIZE("merge.generations", 0, merge.generations, 0, BIG, "rounds of merge.batch children"),
     SIZE("merge.batch", 0, merge.batch, 1, 65536, "children drawn at once; 1: the paper's loop"),
@@ -150,7 +154,7 @@ const mdl__key mdl__keys[] = {
     FLAG("experiment.control_tokens", 0, experiment.control_tokens, "control: the other choice of trm.tokens"),
     SIZE("experiment.path_points", 0, experiment.path_points, 0, MDL_MAX_PATH, "points on the lines between two parents; 0: none"),
     SIZE("experiment.repeats", 0, experiment.repeats, 1, MDL_MAX_REPEATS, "run all of it with so many seeds; tests are over them"),
-    TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: of `mendel help evolve`, and ties, dare; e.g. random,ga,ties"),
+    TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: of `mendel help evolve`, and of those of `mendel help merge` that need a trunk; e.g. random,ga,ties"),
     FLAG("experiment.specialists", 0, experiment.specialists, "the M2N2 paper's experiment from pairs of models that were trained on half of the classes each"),
     SIZE("experiment.latency_runs", 0, experiment.latency_runs, 1, 100000, "forward passes the latency is measured over"),
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),

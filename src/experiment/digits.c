@@ -133,7 +133,7 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
 {
     char path[MDL_PATH_MAX], pair[2][MDL_PATH_MAX], *text;
     const char *parents[2] = {pair[0], pair[1]};
-    mdl_merge_result result = {0};
+    mdl_merge_result result;
     bool resume = record->begun;
     MDL_TRY(pair_folder(r, config, path));
     for (size_t i = 0; i < 2; i++)
@@ -155,11 +155,7 @@ static mdl_status search(const mdl__runner *r, const mdl_config *config, mdl__di
                          .config_text = text,
                          .progress = on_progress,
                          .user = task};
-    mdl_status status = MDL_OK;
-    if (task->method->method != NULL)
-        status = mdl_evolve(&job, &result);
-    else
-        status = mdl_merge_average(&job, path);
+    mdl_status status = mdl_method_run(&job, task->method->method, NULL, &result);
     mdl_free(text);
     MDL_TRY(status);
     MDL_TRY(test_winner(r, path, record));
@@ -215,8 +211,6 @@ static mdl_status run_task(void *user, size_t worker, size_t index)
     if (mdl_stop_requested())
         return mdl_fail(MDL_CANCELLED, "interrupted; start it again to go on from here");
     config.run.seed += task->run;
-    if (task->method->method != NULL)
-        MDL_TRY(mdl_method_apply(task->method->method->name, &config.merge));
     config.merge.workers = 1;
     mdl_status status = run_once(all->runners[worker], &config, task);
     if (status != MDL_OK)
@@ -262,12 +256,13 @@ static void destroy(mdl__digits *all)
 static mdl_status list_methods(mdl__digits *all)
 {
     bool specialists = all->r->config.experiment.specialists;
-    MDL_TRY(MDL_NEW(mdl_method_count + 1, "methods", &all->methods));
+    /* Published children are mutated from scratch only. */
+    const mdl_circumstances circumstances = {.parents = specialists ? 2 : 0,
+                                             .mutation = !specialists};
+    MDL_TRY(MDL_NEW(mdl_method_count, "methods", &all->methods));
     for (size_t i = 0; i < mdl_method_count; i++) {
         const mdl_method *m = &mdl_methods[i];
-        bool mutates = strcmp(m->name, "no-crossover") == 0 ||
-                       strcmp(m->name, "ga-no-crossover") == 0 || strcmp(m->name, "cma-es") == 0;
-        if (specialists ? mutates : strcmp(m->name, "line") == 0)
+        if ((m->flags & MDL_METHOD_PAPER) == 0 || !mdl_method_fits(m, &circumstances, NULL))
             continue;
         all->methods[all->n_methods++] = (mdl__digits_method){
             .method = m,
@@ -275,9 +270,6 @@ static mdl_status list_methods(mdl__digits *all)
             .title = m->title,
             .published = specialists ? m->published_specialists : m->published_scratch};
     }
-    if (specialists)
-        all->methods[all->n_methods++] = (mdl__digits_method){
-            .folder = "average", .title = "uniform average", .published = (double)NAN};
     return MDL_OK;
 }
 
@@ -285,9 +277,8 @@ static mdl_status check_methods(const mdl__digits *all)
 {
     const mdl_config *config = &all->r->config;
     for (size_t m = 0; m < all->n_methods; m++)
-        if (all->methods[m].method != NULL)
-            MDL_TRY(mdl__check_search(config, all->methods[m].method->name,
-                                      config->experiment.specialists ? 2 : 0));
+        MDL_TRY(mdl__check_search(config, all->methods[m].method,
+                                  config->experiment.specialists ? 2 : 0));
     return MDL_OK;
 }
 
@@ -309,7 +300,7 @@ static mdl_status run_all(mdl__digits *all)
         all->tasks[i] = (mdl__digits_task){.all = all,
                                            .method = method,
                                            .run = i / all->n_methods,
-                                           .total = method->method != NULL ? each : 0};
+                                           .total = method->method->configure != NULL ? each : 0};
     }
     all->start = mdl_time();
     if (config->experiment.specialists) {

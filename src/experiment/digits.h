@@ -5,7 +5,7 @@
 #include "experiment/runner_internal.h"
 
 typedef struct mdl__digits_method {
-    const mdl_method *method; /* NULL: the uniform average */
+    const mdl_method *method;
     const char *folder, *title;
     double published; /* percent on test; NAN: not published */
 } mdl__digits_method;

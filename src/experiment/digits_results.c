@@ -96,11 +96,12 @@ static json_t *method_json(const mdl__digits *all, size_t m, const outcome *o, c
     size_t seeds = all->r->config.experiment.seeds;
     mdl_t_test t = test_of(all, first, o);
     double evaluations = (double)all->tasks[m].total;
-    json_t *json = mdl_json_pack(
-        "{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:f}", "name", method->folder, "title", method->title,
-        "published", method->published / 100, "mean", o->mean, "sd", o->sd, "top1",
-        numbers(o->top1, seeds), "fitness_top1", numbers(o->fitness, seeds),
-        "evaluations_per_second", o->seconds > 0 ? evaluations / o->seconds : (double)NAN);
+    json_t *json =
+        mdl_json_pack("{s:s, s:s, s:f, s:f, s:f, s:o, s:o, s:f}", "name", method->folder, "title",
+                      method->title, "published", method->published / 100, "mean", o->mean, "sd",
+                      o->sd, "top1", numbers(o->top1, seeds), "fitness_top1",
+                      numbers(o->fitness, seeds), "evaluations_per_second",
+                      evaluations > 0 && o->seconds > 0 ? evaluations / o->seconds : (double)NAN);
     if (json != NULL && m > 0)
         mdl_json_set(&json, "m2n2_ahead",
                      mdl_json_pack("{s:f, s:f, s:f, s:f}", "difference", t.difference, "t", t.t,

@@ -1,24 +1,19 @@
 /* What would fail only after hours of training, found before any: searches that their settings rule
  * out, controls whose model cannot be. */
-#include <string.h>
-
 #include "experiment/runner_internal.h"
 
-mdl_status mdl__check_search(const mdl_config *config, const char *method, size_t parents)
+mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method, size_t parents)
 {
     mdl_merge_config merge = config->merge;
-    mdl_status status = MDL_OK;
+    if (method != NULL && method->configure == NULL) /* a formula has nothing to be set */
+        return MDL_OK;
     if (method != NULL)
-        status = mdl_method_apply(method, &merge);
+        method->configure(&merge);
     mdl_merge_job job = {.model = &config->model, .merge = &merge, .n_parents = parents};
-    if (status == MDL_OK)
-        status = mdl_merge_check(&job);
-    if (status == MDL_OK && merge.search == MDL_SEARCH_CMA_ES &&
-        config->model.kind != MDL_MODEL_MLP)
-        status = mdl_fail(MDL_CONFIG, "cma-es adapts no running statistics: set model.kind: mlp");
+    mdl_status status = mdl_merge_check(&job);
     return status == MDL_OK ? MDL_OK
                             : mdl_fail_context(status, "the search %s cannot run",
-                                               method != NULL ? method : "of C");
+                                               method != NULL ? method->name : "of C");
 }
 
 /* The checkpoints that a branch will have; fewer where train.max_steps ends an epoch early. */
@@ -42,10 +37,10 @@ mdl_status mdl__check_branch(const mdl__branch *branch)
         return MDL_OK;
     MDL_TRY(mdl__check_search(&branch->config, NULL, parents));
     for (const char *at = e->methods; mdl_next_name(&at, name, sizeof(name));) {
-        bool vectors = strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0;
-        bool line = strcmp(name, "line") == 0;
-        if (!vectors)
-            MDL_TRY(mdl__check_search(&branch->config, name, line ? 2 : parents));
+        const mdl_method *method;
+        MDL_TRY(mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method));
+        bool pair = (method->flags & MDL_METHOD_PAIR) != 0;
+        MDL_TRY(mdl__check_search(&branch->config, method, pair ? 2 : parents));
     }
     return MDL_OK;
 }

@@ -14,64 +14,52 @@ typedef struct maker { /* one branch's rows */
     mdl_string hashes;  /* of the rows */
 } maker;
 
-/* One method, into the folder of `record`; its model is to be at `path` there. */
-static mdl_status make(maker *m, const char *name, const char *folder, const char *path,
-                       mdl__record *record)
+/* One method, into the folder of `record`; its model is merged.safetensors there. */
+static mdl_status make(maker *m, const mdl_method *method, const char *folder, mdl__record *record)
 {
     const mdl_experiment_events *events = m->r->job->events;
     mdl__branch *branch = m->branch;
-    mdl_config config = branch->config;
-    mdl_merge_result result = {0};
+    const mdl_config *config = &branch->config;
+    mdl_merge_result result;
+    mdl_method_options options = mdl_method_defaults(method);
     char trunk[MDL_PATH_MAX];
-    bool ties = strcmp(name, "ties") == 0, line = strcmp(name, "line") == 0;
+    bool is_pair = (method->flags & MDL_METHOD_PAIR) != 0;
     const char *pair[2];
-    double start = mdl_time();
-    mdl_merge_job job = {.model = &config.model,
-                         .merge = &config.merge,
+    mdl_merge_job job = {.model = &config->model,
+                         .merge = &config->merge,
                          .data = m->r->data,
                          .device = m->r->device,
-                         .seed = config.run.seed,
-                         .parents = line ? pair : m->paths, /* as the SLERP midpoint */
-                         .n_parents = line ? 2 : branch->n_parents,
+                         .seed = config->run.seed,
+                         .parents = is_pair ? pair : m->paths, /* as the SLERP midpoint */
+                         .n_parents = is_pair ? 2 : branch->n_parents,
                          .out = folder,
                          .resume = record->begun,
                          .begins_again = true,
                          .config_text = m->config_text,
-                         .memory_limit = config.run.memory_limit,
+                         .memory_limit = config->run.memory_limit,
                          .progress = events != NULL ? events->merge : NULL,
                          .user = events != NULL ? events->user : NULL};
     mdl__first_two(branch, pair);
-    MDL_TRY(mdl__record_begin(record));
-    if (ties || strcmp(name, "dare") == 0) {
-        mdl_task_options task = {
-            .trunk = trunk, .ties = ties, .density = ties ? 0.2 : 0.1, .scale = 1};
+    if (branch->has_trunk) {
         MDL_TRY(mdl_path(trunk, sizeof(trunk), branch->extra[0].folder, "final.safetensors"));
-        MDL_TRY(mdl_merge_task_vectors(&job, &task, path));
-        result.seconds = mdl_time() - start;
-    } else {
-        MDL_TRY(mdl_method_apply(name, &config.merge));
-        MDL_TRY(mdl_evolve(&job, &result));
+        options.trunk = trunk;
     }
+    MDL_TRY(mdl__record_begin(record));
+    MDL_TRY(mdl_method_run(&job, method, &options, &result));
     mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
     mdl__record_set(record, "is_average", mdl_json_pack("b", result.is_average));
     mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
     return mdl__record_finish(record);
 }
 
-static void describe(const mdl__branch *branch, const mdl__record *record, const char *name,
+static void describe(const mdl__branch *branch, const mdl__record *record, const mdl_method *method,
                      mdl__other *other)
 {
     double evaluations = mdl__record_number(record, "evaluations");
     other->seconds = mdl__record_number(record, "seconds");
-    if (strcmp(name, "ties") == 0)
-        snprintf(other->note, sizeof(other->note),
-                 "the largest fifth of each change since the "
-                 "trunk, where signs agree");
-    else if (strcmp(name, "dare") == 0)
-        snprintf(other->note, sizeof(other->note),
-                 "a tenth of each change since the trunk, at "
-                 "random, enlarged");
-    else if (strcmp(name, "line") == 0)
+    if (method->configure == NULL)
+        snprintf(other->note, sizeof(other->note), "%s", method->what);
+    else if ((method->flags & MDL_METHOD_PAIR) != 0)
         snprintf(other->note, sizeof(other->note), "%.0f ratios between %.40s and %.40s",
                  evaluations, branch->training[0].name, branch->training[1].name);
     else
@@ -85,41 +73,39 @@ static void describe(const mdl__branch *branch, const mdl__record *record, const
 static mdl_status add_row(maker *m, const char *name)
 {
     mdl__branch *branch = m->branch;
-    const mdl_method *method = mdl_method_find(name);
-    bool vectors = strcmp(name, "ties") == 0 || strcmp(name, "dare") == 0;
+    const mdl_circumstances circumstances = {.parents = branch->n_trainings,
+                                             .trunk = branch->has_trunk,
+                                             .mutation = branch->config.merge.mutation > 0};
+    const mdl_method *method;
+    const char *reason;
     char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
     mdl__record record;
-    if (vectors && !branch->has_trunk) {
-        mdl__stage(m->r, "C, %s: %s needs a trunk (experiment.trunk_epochs); left out",
-                   branch->name, name);
+    MDL_TRY(mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method));
+    if (!mdl_method_fits(method, &circumstances, &reason)) {
+        mdl__stage(m->r, "C, %s: %s %s; left out", branch->name, name, reason);
         return MDL_OK;
     }
-    if (strcmp(name, "line") == 0 && branch->n_trainings < 2) {
-        mdl__stage(m->r, "C, %s: a line needs two trainings; left out", branch->name);
-        return MDL_OK;
-    }
-    if (!vectors && method == NULL) /* mdl_config_check knows them all */
-        return mdl_fail(MDL_INVALID, "no method '%.60s'", name);
-    const char *title = vectors ? (strcmp(name, "ties") == 0 ? "TIES" : "DARE") : method->title;
     MDL_TRY(mdl_path(folder, sizeof(folder), m->folder, "%s", name));
     MDL_TRY(mdl_make_folders(folder));
     MDL_TRY(mdl_path(path, sizeof(path), folder, "step.json"));
     MDL_TRY(mdl__record_open(path, m->depends, &record));
     mdl_status status = mdl_path(path, sizeof(path), folder, "merged.safetensors");
     record.done = record.done && mdl_file_exists(path);
-    mdl__stage(m->r, "C, %s: %s%s", branch->name, title, record.done ? " (finished before)" : "");
+    mdl__stage(m->r, "C, %s: %s%s", branch->name, method->title,
+               record.done ? " (finished before)" : "");
     if (status == MDL_OK && !record.done)
-        status = make(m, name, folder, path, &record);
+        status = make(m, method, folder, &record);
     mdl__other *other = NULL;
     if (status == MDL_OK)
-        status = mdl__add_other(branch, MDL_OLD_ROW_OTHER, title, &other);
+        status = mdl__add_other(branch, MDL_OLD_ROW_OTHER, method->title, &other);
     if (status == MDL_OK) {
-        describe(branch, &record, name, other);
+        describe(branch, &record, method, other);
         mdl_string_add(&m->hashes, "%s %s\n", name, record.hash);
         snprintf(other->model.path, sizeof(other->model.path), "%s", path);
     }
     mdl__record_close(&record);
-    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "C, %s: %s", branch->name, title);
+    return status == MDL_OK ? MDL_OK
+                            : mdl_fail_context(status, "C, %s: %s", branch->name, method->title);
 }
 
 static mdl_status add_rows(maker *m)

@@ -115,7 +115,7 @@ mdl_status mdl__depends_training(const mdl_config *config, char **text) MDL_MUST
 mdl_status mdl__depends_merge(const mdl_config *config, char **text) MDL_MUST_CHECK;
 /* Whether C's search, or `method` in its place, can run from so many parents (0: none are given).
  */
-mdl_status mdl__check_search(const mdl_config *config, const char *method,
+mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method,
                              size_t parents) MDL_MUST_CHECK;
 /* Whether what comes after a branch's trainings can be done. */
 mdl_status mdl__check_branch(const mdl__branch *branch) MDL_MUST_CHECK;

@@ -37,15 +37,14 @@ static mdl_status cma_check(const mdl_merge_job *job)
                                     "are alike: set merge.from_scratch 1, merge.slerp_all true");
     if (!(c->step > 0))
         return mdl_fail(MDL_CONFIG, "merge.step is %g, expected more than 0", c->step);
+    if (job->model->kind != MDL_MODEL_MLP)
+        return mdl_fail(MDL_CONFIG, "cma-es adapts no running statistics: set model.kind: mlp");
     return MDL_OK;
 }
 
 /* The first member is the mean, which admit_start kept as origin 0. */
 static mdl_status cma_begin(mdl__search *s)
 {
-    if (s->merger->genome.n_buffers > 0)
-        return mdl_fail(MDL_CONFIG, "cma-es: the model has running statistics, which it does not "
-                                    "adapt; use it for the mlp");
     s->sigma = s->config->step;
     return mdl__genome_mix(&s->merger->genome, &s->origins[MEAN], 0, &s->origins[MEAN], 0,
                            &s->origins[PATH]);

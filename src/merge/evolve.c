@@ -12,12 +12,10 @@
 
 const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
 {
-    static const mdl__strategy *const all[] = {
-        [MDL_SEARCH_NICHES] = &mdl__strategy_niches,
-        [MDL_SEARCH_MAP_ELITES] = &mdl__strategy_map_elites,
-        [MDL_SEARCH_CMA_ES] = &mdl__strategy_cma_es,
-        [MDL_SEARCH_RANDOM] = &mdl__strategy_random,
-        [MDL_SEARCH_LINE] = &mdl__strategy_line,
+    static const mdl__strategy *const all[MDL_SEARCH_KINDS] = {
+#define X(NAME, name) [MDL_SEARCH_##NAME] = &mdl__strategy_##name,
+        MDL_SEARCH_LIST(X)
+#undef X
     };
     return all[kind];
 }

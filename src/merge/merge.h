@@ -16,13 +16,19 @@ typedef enum mdl_score { MDL_SCORE_CORRECT, MDL_SCORE_PROBABILITY } mdl_score;
 typedef enum mdl_fitness { MDL_FITNESS_HELD_OUT, MDL_FITNESS_TRAIN } mdl_fitness;
 typedef enum mdl_merge_bn { MDL_MERGE_BN_INTERPOLATE, MDL_MERGE_BN_RECALIBRATE } mdl_merge_bn;
 typedef enum mdl_capacity { MDL_CAPACITY_ONE, MDL_CAPACITY_BEST } mdl_capacity;
-/* How children are drawn and who survives. */
+/* How children are drawn and who survives, as X(MDL_SEARCH_<NAME>, name in the configuration). Each
+ * is a strategy, mdl__strategy_<name>. */
+#define MDL_SEARCH_LIST(X)                                                                         \
+    X(NICHES, niches)         /* M2N2; a genetic algorithm with alpha 0 and without attraction */  \
+    X(MAP_ELITES, map_elites) /* Mouret & Clune 2015, as the paper uses it */                      \
+    X(CMA_ES, cma_es)         /* Hansen & Ostermeier 2001, identity covariance */                  \
+    X(RANDOM, random)         /* children of the first members only */                             \
+    X(LINE, line)             /* SLERP of two parents at equally spaced ratios */
 typedef enum mdl_search_kind {
-    MDL_SEARCH_NICHES,     /* M2N2; a genetic algorithm with alpha 0 and without attraction */
-    MDL_SEARCH_MAP_ELITES, /* Mouret & Clune 2015, as the paper uses it */
-    MDL_SEARCH_CMA_ES,     /* Hansen & Ostermeier 2001, identity covariance, step-size adaptation */
-    MDL_SEARCH_RANDOM,     /* children of the first members only */
-    MDL_SEARCH_LINE        /* SLERP of two parents at equally spaced ratios */
+#define X(NAME, name) MDL_SEARCH_##NAME,
+    MDL_SEARCH_LIST(X)
+#undef X
+        MDL_SEARCH_KINDS
 } mdl_search_kind;
 typedef enum mdl_final { MDL_FINAL_ACCURACY, MDL_FINAL_LOG_LIKELIHOOD } mdl_final;
 
@@ -59,19 +65,6 @@ typedef struct mdl_merge_config {
     double step;      /* CMA-ES: the first step size */
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);
-
-typedef struct mdl_method { /* a way that is compared: what it changes of the configured search */
-    const char *name;       /* as in --method */
-    const char *title;      /* as in tables */
-    const char *what;       /* a phrase */
-    /* The paper's accuracy on test, percent: after 50,000 evaluations from scratch, after 10,000
-     * from two specialists; NAN where it has none. */
-    double published_scratch, published_specialists;
-} mdl_method;
-extern const mdl_method mdl_methods[];
-extern const size_t mdl_method_count;
-const mdl_method *mdl_method_find(const char *name); /* NULL: there is none */
-mdl_status mdl_method_apply(const char *name, mdl_merge_config *config) MDL_MUST_CHECK;
 
 typedef struct mdl_merge_progress { /* state of a search, for a live view */
     size_t evaluations, total;
@@ -179,18 +172,6 @@ typedef struct mdl_path_result {
 mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, size_t points,
                           mdl_path_result *out) MDL_MUST_CHECK;
 
-/* Against the trunk that the parents were branched from: TIES (arXiv 2306.01708) or DARE
- * (2311.03099), trunk + scale * merged task vectors.  Statistics as in mdl_merge_slerp. */
-typedef struct mdl_task_options {
-    const char *trunk; /* checkpoint */
-    bool ties;         /* else DARE */
-    double density;    /* TIES: part of each vector that is kept, the paper's 0.2; DARE: chance of
-                          an element to be kept, e.g. 0.1 */
-    double scale;      /* lambda, 1 */
-} mdl_task_options;
-mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_options *options,
-                                  const char *path) MDL_MUST_CHECK;
-
 /* The mean of the parents' logits on a split; makes no checkpoint. */
 typedef struct mdl_merge_ensemble_result {
     double top1, loss;
@@ -198,5 +179,77 @@ typedef struct mdl_merge_ensemble_result {
 } mdl_merge_ensemble_result;
 mdl_status mdl_merge_ensemble(const mdl_merge_job *job, mdl_split split,
                               mdl_merge_ensemble_result *out) MDL_MUST_CHECK;
+
+/* ---- methods: every way to make one model of several, a row each ---------------------------- */
+
+typedef struct mdl_method_options { /* what a formula can be told; a search is told by its job */
+    const char *trunk; /* the checkpoint that the parents were trained on from; NULL: not known */
+    double ratio;      /* slerp: 0 is the first parent, 1 the second */
+    double density;    /* ties: part of each parent's change that is kept; dare: the chance of each
+                          element of a change to be kept */
+    double scale;      /* ties, dare: what the merged change is multiplied by, the papers' lambda */
+} mdl_method_options;
+
+enum {                                /* flags of a method */
+       MDL_METHOD_NEEDS_TRUNK = 1,    /* it merges what changed since a common trunk */
+       MDL_METHOD_NEEDS_PARENTS = 2,  /* random models are nothing to it */
+       MDL_METHOD_NEEDS_MUTATION = 4, /* a child has one parent: without mutation it is a copy */
+       MDL_METHOD_SCRATCH_ONLY = 8, /* it starts from random weights, never from trained parents */
+       MDL_METHOD_PAIR = 16,        /* of exactly two parents */
+       MDL_METHOD_BASELINE = 32,    /* a table has its row without being asked for it */
+       MDL_METHOD_NEEDS_DATA = 64,  /* it evaluates models (a search always does) */
+       MDL_METHOD_PAPER = 128       /* part of the M2N2 paper's comparison on the digits */
+};
+
+typedef struct mdl_method {
+    const char *name;  /* as in --method and experiment.methods; folders are called so */
+    const char *title; /* as in tables */
+    const char *what;  /* half a sentence: what it does */
+    unsigned flags;
+    /* A search has `configure`, which changes the configured search into this one; a formula has
+     * `merge`, which writes the merged checkpoint to `path`.  The ensemble has neither. */
+    void (*configure)(mdl_merge_config *config);
+    mdl_status (*merge)(const mdl_merge_job *job, const mdl_method_options *options,
+                        const char *path);
+    double density; /* mdl_method_options' own default */
+    /* The paper's accuracy on test, percent: after 50,000 evaluations from scratch, after 10,000
+     * from two specialists; NAN where it has none. */
+    double published_scratch, published_specialists;
+} mdl_method;
+extern const mdl_method mdl_methods[];
+extern const size_t mdl_method_count;
+
+typedef enum mdl_method_use { /* where a method can be asked for by its name */
+                              MDL_METHOD_TO_EVOLVE, /* mendel evolve: the searches */
+                              MDL_METHOD_TO_MERGE,  /* mendel merge: the formulas, and the ensemble
+                                                     */
+                              MDL_METHOD_TO_COMPARE /* experiment.methods: all that no table has
+                                                       without being asked */
+} mdl_method_use;
+bool mdl_method_serves(const mdl_method *method, mdl_method_use use);
+const mdl_method *mdl_method_find(const char *name); /* NULL: there is none */
+/* The same among those that serve; MDL_CONFIG, naming them, where there is none. */
+mdl_status mdl_method_choose(const char *name, mdl_method_use use,
+                             const mdl_method **out) MDL_MUST_CHECK;
+
+typedef struct mdl_circumstances { /* what a method would find */
+    size_t parents;                /* trained ones; 0: it starts from random models */
+    bool trunk;                    /* there is a trunk that all parents were branched from */
+    bool mutation;                 /* children are mutated */
+} mdl_circumstances;
+/* Whether a method can be run there.  Where it cannot, *reason (may be NULL) is why: a phrase
+ * that goes on behind the method's name. */
+bool mdl_method_fits(const mdl_method *method, const mdl_circumstances *circumstances,
+                     const char **reason);
+
+/* The options that a method is published with, and no trunk. */
+mdl_method_options mdl_method_defaults(const mdl_method *method);
+/* Make a method's model of the job's parents: merged.safetensors in job->out, a folder that is
+ * there.  A search goes on from what is saved there where the job says so, and may be interrupted;
+ * a formula is done again as a whole, and of its result only `seconds` is not 0.  options: of a
+ * formula; NULL: its defaults.  MDL_INVALID for the ensemble, which makes no model. */
+mdl_status mdl_method_run(const mdl_merge_job *job, const mdl_method *method,
+                          const mdl_method_options *options,
+                          mdl_merge_result *result) MDL_MUST_CHECK;
 
 #endif

@@ -103,6 +103,11 @@ void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *
                float *merged);
 void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
                float *merged);
+/* The two on checkpoints, as rows of the table of methods. */
+mdl_status mdl__merge_ties(const mdl_merge_job *job, const mdl_method_options *options,
+                           const char *path) MDL_MUST_CHECK;
+mdl_status mdl__merge_dare(const mdl_merge_job *job, const mdl_method_options *options,
+                           const char *path) MDL_MUST_CHECK;
 
 /* ---- what search and baselines share -------------------------------------------------------- */
 
@@ -182,8 +187,9 @@ typedef struct mdl__strategy {
     mdl_status (*finish_batch)(mdl__search *s, size_t n); /* may be NULL */
 } mdl__strategy;
 const mdl__strategy *mdl__strategy_of(mdl_search_kind kind);
-extern const mdl__strategy mdl__strategy_niches, mdl__strategy_map_elites, mdl__strategy_cma_es,
-    mdl__strategy_random, mdl__strategy_line;
+#define X(NAME, name) extern const mdl__strategy mdl__strategy_##name;
+MDL_SEARCH_LIST(X)
+#undef X
 
 typedef struct mdl__cma { /* constants of CMA-ES, which see */
     size_t parents;       /* mu */

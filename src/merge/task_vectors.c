@@ -103,8 +103,22 @@ static mdl_status read_all(const mdl_merge_job *job, const char *trunk, merging 
     return MDL_OK;
 }
 
-static mdl_status merge(const mdl_merge_job *job, const mdl_task_options *options, merging *m,
-                        const char *path)
+/* One of the two formulas: task vectors `tau` become `merged`. */
+typedef void (*formula)(const mdl_merge_job *job, merging *m, double density);
+
+static void ties(const mdl_merge_job *job, merging *m, double density)
+{
+    size_t keep = (size_t)ceil(density * (double)m->merger.genome.elements);
+    mdl__ties(m->tau, job->n_parents, m->n, keep, m->room, m->merged);
+}
+
+static void dare(const mdl_merge_job *job, merging *m, double density)
+{
+    mdl__dare(m->tau, job->n_parents, m->n, density, job->seed, m->merged);
+}
+
+static mdl_status merge(const mdl_merge_job *job, const mdl_method_options *options,
+                        const char *kind, formula run, merging *m, const char *path)
 {
     mdl__merger *merger = &m->merger;
     MDL_TRY(mdl__merger_create(job, job->device, false, merger));
@@ -116,31 +130,31 @@ static mdl_status merge(const mdl_merge_job *job, const mdl_task_options *option
     MDL_TRY(MDL_NEW(m->n, "merged", &m->merged));
     MDL_TRY(MDL_NEW(m->n, "magnitudes", &m->room));
     MDL_TRY(read_all(job, options->trunk, m));
-    if (options->ties)
-        mdl__ties(m->tau, job->n_parents, m->n,
-                  (size_t)ceil(options->density * (double)merger->genome.elements), m->room,
-                  m->merged);
-    else
-        mdl__dare(m->tau, job->n_parents, m->n, options->density, job->seed, m->merged);
-    MDL_TRY(mdl_stop_check()); /* then TIES has not ended */
+    run(job, m, options->density);
+    MDL_TRY(mdl_stop_check()); /* then the formula has not ended */
     for (size_t i = 0; i < m->n; i++)
         m->merged[i] = m->trunk[i] + (float)options->scale * m->merged[i];
     mdl_view view = params_of(m, &m->out);
     MDL_TRY(mdl_view_upload_f32(&view, m->merged, m->n));
     MDL_TRY(mdl__merger_settle(merger, &m->out));
-    return mdl__merger_save(merger, path, options->ties ? "ties" : "dare", &m->out);
+    return mdl__merger_save(merger, path, kind, &m->out);
 }
 
-mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_options *options,
-                                  const char *path)
+static mdl_status merge_changes(const mdl_merge_job *job, const mdl_method_options *options,
+                                const char *kind, formula run, const char *path)
 {
     merging m = {.n = 0};
     if (job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no checkpoints to merge");
+    if (options->trunk == NULL)
+        return mdl_fail(MDL_INVALID,
+                        "%s: no trunk given, the checkpoint that the others were "
+                        "trained on from",
+                        kind);
     if (!(options->density > 0 && options->density <= 1))
         return mdl_fail(MDL_CONFIG, "density is %g, expected more than 0, at most 1",
                         options->density);
-    mdl_status status = merge(job, options, &m, path);
+    mdl_status status = merge(job, options, kind, run, &m, path);
     for (size_t v = 0; m.tau != NULL && v < job->n_parents; v++)
         mdl_free(m.tau[v]);
     mdl_free(m.tau);
@@ -151,4 +165,16 @@ mdl_status mdl_merge_task_vectors(const mdl_merge_job *job, const mdl_task_optio
     mdl_weights_destroy(&m.next);
     mdl__merger_destroy(&m.merger);
     return status;
+}
+
+mdl_status mdl__merge_ties(const mdl_merge_job *job, const mdl_method_options *options,
+                           const char *path)
+{
+    return merge_changes(job, options, "ties", ties, path);
+}
+
+mdl_status mdl__merge_dare(const mdl_merge_job *job, const mdl_method_options *options,
+                           const char *path)
+{
+    return merge_changes(job, options, "dare", dare, path);
 }

@@ -115,15 +115,16 @@ static const entry *const tables[] = {training, search, experiment}; /* bit by b
 
 static bool matches(const char *pattern, const char *name, size_t length);
 
-/* Behind the name of a method; those that are no search are made here. */
+/* Behind the name of a method that has a folder of its own: asked for, or a part of the paper's. */
 static bool matches_method(const char *rest, const char *name, size_t length)
 {
-    static const char *const others[] = {"average", "ties", "dare"};
-    for (size_t i = 0; i < mdl_method_count + MDL_COUNT(others); i++) {
-        const char *method =
-            i < mdl_method_count ? mdl_methods[i].name : others[i - mdl_method_count];
-        size_t n = strlen(method);
-        if (n <= length && memcmp(method, name, n) == 0 && matches(rest, name + n, length - n))
+    for (size_t i = 0; i < mdl_method_count; i++) {
+        const mdl_method *m = &mdl_methods[i];
+        bool own =
+            mdl_method_serves(m, MDL_METHOD_TO_COMPARE) || (m->flags & MDL_METHOD_PAPER) != 0;
+        size_t n = strlen(m->name);
+        if (own && n <= length && memcmp(m->name, name, n) == 0 &&
+            matches(rest, name + n, length - n))
             return true;
     }
     return false;

@@ -257,20 +257,75 @@ static void dare_keeps_the_mean(void **state)
 static void methods(void **state)
 {
     (void)state;
+    const mdl_method *method;
     mdl_merge_config c = mdl_merge_config_default();
-    assert_int_equal(mdl_method_apply("ga", &c), MDL_OK);
-    assert_true(c.alpha == 0 && !c.attraction && c.crossover);
-    assert_int_equal(mdl_method_apply("map-elites", &c), MDL_OK);
+    mdl_method_find("ga")->configure(&c);
+    assert_true(c.search == MDL_SEARCH_NICHES && c.alpha == 0 && !c.attraction && c.crossover);
+    mdl_method_find("map-elites")->configure(&c);
     assert_int_equal(c.search, MDL_SEARCH_MAP_ELITES);
-    assert_int_equal(mdl_method_apply("elites", &c), MDL_CONFIG);
-    assert_non_null(strstr(mdl_error_detail(), "map-elites, cma-es"));
-    for (size_t i = 0; i < mdl_method_count; i++)
-        assert_int_equal(mdl_method_apply(mdl_methods[i].name, &c), MDL_OK);
     c = mdl_merge_config_default();
     assert_true(c.start_averages && c.keep_average);
-    assert_int_equal(mdl_method_apply("line", &c), MDL_OK);
+    mdl_method_find("line")->configure(&c);
     assert_int_equal(c.search, MDL_SEARCH_LINE);
     assert_true(!c.start_averages && !c.keep_average);
+
+    assert_int_equal(mdl_method_choose("elites", MDL_METHOD_TO_EVOLVE, &method), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "map-elites, cma-es, random, line"));
+    assert_null(strstr(mdl_error_detail(), "ties"));
+    assert_null(method);
+    assert_int_equal(mdl_method_choose("ties", MDL_METHOD_TO_EVOLVE, &method), MDL_CONFIG);
+    assert_int_equal(mdl_method_choose("ties", MDL_METHOD_TO_COMPARE, &method), MDL_OK);
+    assert_int_equal(mdl_method_choose("average", MDL_METHOD_TO_COMPARE, &method), MDL_CONFIG);
+    assert_int_equal(mdl_method_choose("m2n2", MDL_METHOD_TO_MERGE, &method), MDL_CONFIG);
+}
+
+/* Each row has what a row must have, and no two have one name. */
+static void rows_of_methods(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < mdl_method_count; i++) {
+        const mdl_method *m = &mdl_methods[i];
+        assert_true(mdl_method_find(m->name) == m);
+        assert_true(m->title[0] != '\0' && m->what[0] != '\0');
+        assert_true(strlen(m->what) <= 72); /* a line of the help */
+        assert_false(m->configure != NULL && m->merge != NULL);
+        assert_true(mdl_method_serves(m, MDL_METHOD_TO_EVOLVE) !=
+                    mdl_method_serves(m, MDL_METHOD_TO_MERGE));
+        if ((m->flags & MDL_METHOD_NEEDS_TRUNK) != 0)
+            assert_true(m->merge != NULL && m->density > 0 && m->density <= 1);
+    }
+}
+
+static void methods_fit(void **state)
+{
+    (void)state;
+    const struct {
+        const char *method;
+        mdl_circumstances circumstances;
+        const char *reason; /* a part of it; NULL: it fits */
+    } cases[] = {
+        {"m2n2", {.parents = 0}, NULL},
+        {"m2n2", {.parents = 3}, NULL},
+        {"cma-es", {.parents = 0}, NULL},
+        {"cma-es", {.parents = 2}, "from random weights"},
+        {"line", {.parents = 0}, "needs trained parents"},
+        {"line", {.parents = 1}, "needs two parents"},
+        {"line", {.parents = 2}, NULL},
+        {"ties", {.parents = 2}, "needs a trunk"},
+        {"dare", {.parents = 1, .trunk = true}, NULL},
+        {"ga-no-crossover", {.parents = 2}, "by mutation alone"},
+        {"no-crossover", {.parents = 2, .mutation = true}, NULL},
+    };
+    for (size_t i = 0; i < MDL_COUNT(cases); i++) {
+        const char *reason;
+        bool fits =
+            mdl_method_fits(mdl_method_find(cases[i].method), &cases[i].circumstances, &reason);
+        assert_true(fits == (cases[i].reason == NULL));
+        if (fits)
+            assert_null(reason);
+        else
+            assert_non_null(strstr(reason, cases[i].reason));
+    }
 }
 
 /* By hand for lambda 6, n 10: weights log 3.5 - log 1, 2, 3. */
@@ -929,14 +984,13 @@ static void baselines(void **state)
     must(mdl_merge_greedy_soup(&job, path, NULL));
 
     /* All of one parent's change on the trunk is that parent. */
-    mdl_task_options task = {.trunk = parents[0], .ties = true, .density = 1, .scale = 1};
+    mdl_method_options options = {.trunk = parents[0], .density = 1, .scale = 1};
     const char *second[] = {parents[1]};
     job.parents = second;
     job.n_parents = 1;
     load(parents[1], &b);
     for (int ties = 0; ties < 2; ties++) {
-        task.ties = ties == 1;
-        must(mdl_merge_task_vectors(&job, &task, path));
+        must(mdl_method_find(ties == 1 ? "ties" : "dare")->merge(&job, &options, path));
         load(path, &child);
         const float *from = b.params->host, *to = child.params->host;
         for (size_t i = 0; i < mdl_graph_params_size(graph); i++)
@@ -944,11 +998,11 @@ static void baselines(void **state)
     }
     /* An ensemble of one is that one. */
     mdl_merge_ensemble_result mean;
-    mdl_evaluator_options options = {.split = MDL_SPLIT_TEST};
+    mdl_evaluator_options test = {.split = MDL_SPLIT_TEST};
     mdl_evaluator *evaluator;
     mdl_scores scores = {0};
     must(mdl_merge_ensemble(&job, MDL_SPLIT_TEST, &mean));
-    must(mdl_evaluator_create(&model, data, device, &options, &evaluator));
+    must(mdl_evaluator_create(&model, data, device, &test, &evaluator));
     must(mdl_evaluator_run(evaluator, &b, &scores));
     bool alike = scores.top1 == mean.top1 && fabs(scores.loss - mean.loss) < 1e-6;
     mdl_scores_free(&scores);
@@ -971,6 +1025,8 @@ int main(void)
         cmocka_unit_test(slerp_coefficients),
         cmocka_unit_test(cma_constants),
         cmocka_unit_test(methods),
+        cmocka_unit_test(rows_of_methods),
+        cmocka_unit_test(methods_fit),
         cmocka_unit_test(ties_by_hand),
         cmocka_unit_test(dare_keeps_the_mean),
         cmocka_unit_test_setup_teardown(crossing, set_up, tear_down),
