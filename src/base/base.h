@@ -4,6 +4,7 @@
 #ifndef MDL_BASE_H
 #define MDL_BASE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,9 @@ mdl_status mdl_fail(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3)
 
 /* Put "<formatted text>: " before the detail that is already there and return `status`. */
 mdl_status mdl_fail_context(mdl_status status, const char *format, ...) MDL_PRINTF(2, 3);
+/* The failure of a system call: the text, what `error` (an errno) means, and what to do about it.
+ * MDL_NOT_FOUND, MDL_NO_MEMORY or MDL_IO. */
+mdl_status mdl_fail_errno(int error, const char *format, ...) MDL_PRINTF(2, 3);
 
 /* Return from the enclosing function with the status of `call` unless it is MDL_OK. */
 #define MDL_TRY(call)                                                                              \
@@ -177,7 +181,10 @@ mdl_status mdl_file_size(const char *path, uint64_t *bytes) MDL_MUST_CHECK;
 /* Whether both paths lead to one file, which exists. */
 bool mdl_same_file(const char *first, const char *second);
 mdl_status mdl_make_folders(const char *path) MDL_MUST_CHECK; /* like mkdir -p */
-mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK;  /* no error where it is absent */
+/* Open a folder to look at its names; close it with closedir.  *out is NULL where there is no such
+ * folder, which is no failure; one that cannot be looked at is. */
+mdl_status mdl_folder_open(const char *path, DIR **out) MDL_MUST_CHECK;
+mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK; /* no error where it is absent */
 /* "<folder>/<formatted name>" into a buffer; fails where it does not fit. */
 mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *format, ...)
     MDL_PRINTF(4, 5) MDL_MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Files: reading a whole one, replacing one atomically, folders and paths.  No formats. */
+/* Files: reading a whole one, replacing one atomically, paths.  No formats. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,23 +9,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-
-/* The failure of a system call on `path`, with what to do about it. */
-static mdl_status fail_errno(const char *action, const char *path, int error)
-{
-    const char *advice = "";
-    if (error == ENOSPC || error == EDQUOT)
-        advice = "; free some space or choose another folder";
-    else if (error == EFBIG)
-        advice = "; raise the limit on file sizes (ulimit -f)";
-    else if (error == EACCES || error == EPERM || error == EROFS)
-        advice = "; choose a place that you may use, or change its permissions";
-    return mdl_fail(error == ENOENT   ? MDL_NOT_FOUND
-                    : error == ENOMEM ? MDL_NO_MEMORY
-                                      : MDL_IO,
-                    "cannot %s %s: %s%s", action, path,
-                    error == ENOMEM ? "out of memory" : strerror(error), advice);
-}
 
 unsigned mdl_standard_descriptors(void)
 {
@@ -73,7 +56,7 @@ static mdl_status open_readable(const char *path, bool pipes, int *fd, struct st
     if (opened && !known)
         error = errno;
     if (!opened && (!known || S_ISREG(info->st_mode) || S_ISDIR(info->st_mode)))
-        return fail_errno("open", path, error);
+        return mdl_fail_errno(error, "cannot open %s", path);
     const char *kind = !known                    ? NULL
                        : S_ISREG(info->st_mode)  ? NULL
                        : S_ISDIR(info->st_mode)  ? "a folder"
@@ -88,7 +71,7 @@ static mdl_status open_readable(const char *path, bool pipes, int *fd, struct st
         close(*fd);
     *fd = -1;
     return known ? mdl_fail(MDL_IO, "cannot read %s: it is %s, not a regular file", path, kind)
-                 : fail_errno("examine", path, error);
+                 : mdl_fail_errno(error, "cannot examine %s", path);
 }
 
 mdl_status mdl_file_open(const char *path, int *fd)
@@ -121,7 +104,7 @@ static mdl_status read_all(int fd, const struct stat *info, const char *path, si
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail_errno("read", path, errno);
+            return mdl_fail_errno(errno, "cannot read %s", path);
         if (got == 0)
             break;
         used += (size_t)got;
@@ -167,7 +150,7 @@ static mdl_status resolve(const char *path, mdl_atomic_file *file)
 {
     char *real = realpath(path, NULL);
     if (real == NULL && errno == ENOMEM) /* not that a link would be replaced */
-        return fail_errno("find", path, ENOMEM);
+        return mdl_fail_errno(ENOMEM, "cannot find %s", path);
     mdl_status status =
         mdl_path(file->path, sizeof(file->path), "", "%s", real != NULL ? real : path);
     free(real);
@@ -194,7 +177,7 @@ static mdl_status open_temporary(const char *name, int *fd)
     for (;;) {
         *fd = open(name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (*fd < 0)
-            return fail_errno("create", name, errno);
+            return mdl_fail_errno(errno, "cannot create %s", name);
         if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             close(*fd);
             *fd = -1;
@@ -210,7 +193,7 @@ static mdl_status open_temporary(const char *name, int *fd)
     int error = errno;
     close(*fd);
     *fd = -1;
-    return fail_errno("empty", name, error);
+    return mdl_fail_errno(error, "cannot empty %s", name);
 }
 
 /* Open a device or pipe to write to; a pipe that nobody reads is not waited for. */
@@ -220,13 +203,13 @@ static mdl_status open_direct(const char *path, int *fd)
     if (*fd < 0 && errno == ENXIO)
         return mdl_fail(MDL_IO, "cannot write %s: nobody reads at its other end", path);
     if (*fd < 0)
-        return fail_errno("open", path, errno);
+        return mdl_fail_errno(errno, "cannot open %s", path);
     if (fcntl(*fd, F_SETFL, 0) == 0)
         return MDL_OK;
     int error = errno;
     close(*fd);
     *fd = -1;
-    return fail_errno("open", path, error);
+    return mdl_fail_errno(error, "cannot open %s", path);
 }
 
 mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out)
@@ -247,7 +230,7 @@ mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out)
             *out = file;
             return MDL_OK;
         }
-        status = fail_errno("open", path, errno);
+        status = mdl_fail_errno(errno, "cannot open %s", path);
         close(fd);
         if (!file->direct)
             unlink(file->temporary);
@@ -260,7 +243,7 @@ static mdl_status fail_write(mdl_atomic_file *file, int error)
 {
     if (file->error == 0)
         file->error = error != 0 ? error : EIO;
-    return fail_errno("write", file->path, file->error);
+    return mdl_fail_errno(file->error, "cannot write %s", file->path);
 }
 
 mdl_status mdl_atomic_write(mdl_atomic_file *file, const void *data, size_t size)
@@ -294,10 +277,10 @@ static mdl_status flush_folder(const char *path)
     if (fd < 0 && errno == EACCES)
         return MDL_OK; /* one may write to folders that one may not read */
     if (fd < 0)
-        return fail_errno("flush", folder, errno);
+        return mdl_fail_errno(errno, "cannot flush %s", folder);
     mdl_status status = MDL_OK;
     if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: this file system cannot */
-        status = fail_errno("flush", folder, errno);
+        status = mdl_fail_errno(errno, "cannot flush %s", folder);
     close(fd);
     return status;
 }
@@ -312,7 +295,7 @@ static mdl_status commit(mdl_atomic_file *file)
     if (fsync(fileno(file->stream)) != 0)
         return fail_write(file, errno);
     if (rename(file->temporary, file->path) != 0)
-        return fail_errno("replace", file->path, errno);
+        return mdl_fail_errno(errno, "cannot replace %s", file->path);
     return flush_folder(file->path);
 }
 
@@ -362,13 +345,13 @@ mdl_status mdl_append_open(const char *path, FILE **out)
     int error = errno;
     if (fd >= 0)
         close(fd);
-    return fail_errno("append to", path, error);
+    return mdl_fail_errno(error, "cannot append to %s", path);
 }
 
 mdl_status mdl_append_flush(FILE *file, const char *path)
 {
     if (fflush(file) != 0 || fsync(fileno(file)) != 0)
-        return fail_errno("write", path, errno);
+        return mdl_fail_errno(errno, "cannot write %s", path);
     return MDL_OK;
 }
 
@@ -385,7 +368,7 @@ mdl_status mdl_file_size(const char *path, uint64_t *bytes)
     struct stat info;
     *bytes = 0;
     if (stat(path, &info) != 0)
-        return fail_errno("examine", path, errno);
+        return mdl_fail_errno(errno, "cannot examine %s", path);
     *bytes = (uint64_t)info.st_size;
     return MDL_OK;
 }
@@ -397,36 +380,10 @@ bool mdl_same_file(const char *first, const char *second)
            a.st_ino == b.st_ino;
 }
 
-static mdl_status make_folder(const char *path)
-{
-    if (mkdir(path, 0777) == 0)
-        return MDL_OK;
-    int error = errno;
-    struct stat info;
-    bool exists = stat(path, &info) == 0;
-    if (exists && S_ISDIR(info.st_mode))
-        return MDL_OK;
-    return fail_errno("create the folder", path, exists ? ENOTDIR : error);
-}
-
-mdl_status mdl_make_folders(const char *path)
-{
-    char part[MDL_PATH_MAX];
-    if (path[0] == '\0')
-        return mdl_fail(MDL_INVALID, "cannot create a folder without a name");
-    MDL_TRY(mdl_path(part, sizeof(part), "", "%s", path));
-    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        MDL_TRY(make_folder(part));
-        *slash = '/';
-    }
-    return make_folder(part);
-}
-
 mdl_status mdl_remove_file(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT)
-        return fail_errno("remove", path, errno);
+        return mdl_fail_errno(errno, "cannot remove %s", path);
     return MDL_OK;
 }
 

@@ -114,8 +114,9 @@ static mdl_status fail_held(const mdl_lock *lock, const mdl__lock_owner *who, bo
 
 static mdl_status fail_open(const char *path, int error)
 {
-    return mdl_fail(MDL_IO, "cannot use %s, which says who owns the folder: %s", path,
-                    error == ELOOP ? "it is a link" : strerror(error));
+    const char *what = "which says who owns the folder";
+    return error == ELOOP ? mdl_fail(MDL_IO, "cannot use %s, %s: it is a link", path, what)
+                          : mdl_fail_errno(error, "cannot use %s, %s", path, what);
 }
 
 /* Move the file of a process that has ended out of the way, unless another one did so just now. */
@@ -253,7 +254,7 @@ static mdl_status make_new(const char *base, char *folder, size_t size)
     }
     for (unsigned long number = 2; mkdir(folder, 0777) != 0; number++) {
         if (errno != EEXIST)
-            return mdl_fail(MDL_IO, "cannot create the folder %s: %s", folder, strerror(errno));
+            return mdl_fail_errno(errno, "cannot create the folder %s", folder);
         MDL_TRY(mdl_path(folder, size, "", "%s-%lu", base, number));
     }
     return MDL_OK;

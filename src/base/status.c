@@ -1,4 +1,5 @@
 /* Status texts and the per-thread detail of the last failure.  No logging, no exit. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,4 +56,25 @@ mdl_status mdl_fail_context(mdl_status status, const char *format, ...)
     text[used] = '\0';
     memcpy(detail, text, used + 1);
     return status;
+}
+
+mdl_status mdl_fail_errno(int error, const char *format, ...)
+{
+    char text[DETAIL_MAX];
+    const char *advice = "";
+    va_list args;
+    va_start(args, format);
+    if (vsnprintf(text, sizeof(text), format, args) < 0)
+        text[0] = '\0';
+    va_end(args);
+    if (error == ENOSPC || error == EDQUOT)
+        advice = "; free some space or choose another folder";
+    else if (error == EFBIG)
+        advice = "; raise the limit on file sizes (ulimit -f)";
+    else if (error == EACCES || error == EPERM || error == EROFS)
+        advice = "; choose a place that you may use, or change its permissions";
+    return mdl_fail(error == ENOENT   ? MDL_NOT_FOUND
+                    : error == ENOMEM ? MDL_NO_MEMORY
+                                      : MDL_IO,
+                    "%s: %s%s", text, error == ENOMEM ? "out of memory" : strerror(error), advice);
 }

@@ -33,7 +33,9 @@ mdl_status mdl_thread_start(void (*body)(void *), void *user, mdl_thread **out)
     if (error != 0) {
         mdl_free(*out);
         *out = NULL;
-        return mdl_fail(MDL_NO_MEMORY, "cannot start a thread: %s", strerror(error));
+        return mdl_fail(MDL_NO_MEMORY,
+                        "cannot start a thread: out of memory, or too many threads (%s)",
+                        strerror(error));
     }
     return MDL_OK;
 }
@@ -56,7 +58,8 @@ mdl_status mdl_monitor_create(mdl_monitor **out)
     if (error != 0) {
         mdl_free(*out);
         *out = NULL;
-        return mdl_fail(MDL_NO_MEMORY, "cannot create a monitor: %s", strerror(error));
+        return mdl_fail(MDL_NO_MEMORY, "cannot create a monitor: out of memory (%s)",
+                        strerror(error));
     }
     return MDL_OK;
 }

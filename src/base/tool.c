@@ -97,7 +97,7 @@ static mdl_status spawn(const char *const *argv, FILE *const files[3],
     posix_spawn_file_actions_t actions;
     environment e;
     if (posix_spawn_file_actions_init(&actions) != 0)
-        return mdl_fail(MDL_NO_MEMORY, "cannot start %s", argv[0]);
+        return mdl_fail(MDL_NO_MEMORY, "cannot start %s: out of memory", argv[0]);
     int error = 0;
     for (int fd = 0; fd < 3 && error == 0; fd++)
         error = posix_spawn_file_actions_adddup2(&actions, fileno(files[fd]), fd);
@@ -109,10 +109,7 @@ static mdl_status spawn(const char *const *argv, FILE *const files[3],
     environment_free(&e);
     posix_spawn_file_actions_destroy(&actions);
     if (status == MDL_OK && error != 0)
-        status = mdl_fail(error == ENOENT   ? MDL_NOT_FOUND
-                          : error == ENOMEM ? MDL_NO_MEMORY
-                                            : MDL_IO,
-                          "cannot start %s: %s", argv[0], strerror(error));
+        status = mdl_fail_errno(error, "cannot start %s", argv[0]);
     return status;
 }
 
@@ -120,7 +117,7 @@ static mdl_status start(const char *const *argv, FILE *const files[3], pid_t *ch
 {
     posix_spawnattr_t attributes;
     if (posix_spawnattr_init(&attributes) != 0)
-        return mdl_fail(MDL_NO_MEMORY, "cannot start %s", argv[0]);
+        return mdl_fail(MDL_NO_MEMORY, "cannot start %s: out of memory", argv[0]);
     mdl_status status = set_attributes(&attributes)
                             ? spawn(argv, files, &attributes, child)
                             : mdl_fail(MDL_IO, "cannot prepare the start of %s", argv[0]);
@@ -144,7 +141,7 @@ static mdl_status wait_for(const char *name, pid_t child, int *code)
         if (got == child)
             return mdl_stop_check(); /* Ctrl-C may have ended it, too */
         if (got < 0 && errno != EINTR)
-            return mdl_fail(MDL_IO, "cannot wait for %s: %s", name, strerror(errno));
+            return mdl_fail_errno(errno, "cannot wait for %s", name);
         mdl_status status = mdl_stop_check();
         if (status == MDL_OK && mdl_time() - start > CHILD_SECONDS)
             status = mdl_fail(MDL_IO, "%s did not end within %d seconds", name, CHILD_SECONDS);
@@ -194,8 +191,7 @@ mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size,
     mdl_status status = MDL_OK;
     if (files[0] == NULL || files[1] == NULL || files[2] == NULL ||
         fwrite(input, 1, size, files[0]) != size || fflush(files[0]) != 0)
-        status =
-            mdl_fail(MDL_IO, "cannot write a temporary file for %s: %s", argv[0], strerror(errno));
+        status = mdl_fail_errno(errno, "cannot write a temporary file for %s", argv[0]);
     if (status == MDL_OK) {
         rewind(files[0]);
         status = start(argv, files, &child);

@@ -51,7 +51,8 @@ static mdl_status find_newest(cli_run *run, const mdl_config *config)
     unsigned long newest = 0;
     mdl_status status = MDL_OK;
     MDL_TRY(mdl_path(parent, sizeof(parent), "", "%.*s", (int)(leaf - 1 - run->out), run->out));
-    DIR *list = opendir(parent);
+    DIR *list;
+    MDL_TRY(mdl_folder_open(parent, &list));
     for (struct dirent *e; list != NULL && status == MDL_OK && (e = readdir(list)) != NULL;) {
         unsigned long number = number_of(e->d_name, leaf);
         unsigned kinds = 0;
@@ -135,7 +136,9 @@ static mdl_status check_input(const cli_run *run, const char *whole, const char 
     bool own = (run->goes_on || run->resume) && inside != NULL &&
                (strcmp(inside, "config.yaml") == 0 || strcmp(inside, "tuning.json") == 0);
     bool hit = inside != NULL && !own && mdl_run_writes(kinds, inside);
-    DIR *list = !hit && !own ? opendir(whole) : NULL; /* under other names: links */
+    DIR *list = NULL; /* under other names: links */
+    if (!hit && !own)
+        MDL_TRY(mdl_folder_open(whole, &list));
     for (struct dirent *e; list != NULL && !hit && (e = readdir(list)) != NULL;)
         hit = mdl_run_writes(kinds, e->d_name) &&
               mdl_path(path, sizeof(path), whole, "%s", e->d_name) == MDL_OK && is_plain(path) &&
@@ -177,16 +180,17 @@ static mdl_status check_folder(cli_run *run, const char *whole)
 static mdl_status check_inputs(const cli_run *run, const char *whole, const cli_inputs *in)
 {
     const char *input;
+    bool read;
     for (size_t i = 0; (input = input_at(in, i)) != NULL; i++) {
         bool unread = run->goes_on && input == in->config->train.init;
         if (!unread)
             MDL_TRY(check_input(run, whole, input));
     }
-    if (!mdl_data_has_folder(in->config->data.source, whole))
-        return MDL_OK;
-    return mdl_fail(MDL_CONFIG,
-                    "%s lies where the data %s is read from: choose another folder (--out)",
-                    run->out, in->config->data.source);
+    MDL_TRY(mdl_data_has_folder(in->config->data.source, whole, &read));
+    return !read ? MDL_OK
+                 : mdl_fail(MDL_CONFIG,
+                            "%s lies where the data %s is read from: choose another folder (--out)",
+                            run->out, in->config->data.source);
 }
 
 mdl_status cli_run_claim(cli_run *run, const cli_inputs *in)
@@ -235,6 +239,7 @@ void cli_run_close(cli_run *run)
 mdl_status cli_check_output(const char *out, const cli_inputs *in)
 {
     const char *input;
+    bool read;
     if (out[0] == '\0')
         return mdl_fail(MDL_CONFIG, "expected the name of a file to write, got nothing");
     for (size_t i = 0; (input = input_at(in, i)) != NULL; i++)
@@ -242,7 +247,8 @@ mdl_status cli_check_output(const char *out, const cli_inputs *in)
             return mdl_fail(MDL_CONFIG,
                             "%s is an input (%s), and would be written over: choose another file",
                             out, input);
-    if (mdl_data_has_file(in->config->data.source, out))
+    MDL_TRY(mdl_data_has_file(in->config->data.source, out, &read));
+    if (read)
         return mdl_fail(MDL_CONFIG,
                         "%s is a file of the data %s, and would be written over: choose another "
                         "file",

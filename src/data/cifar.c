@@ -120,7 +120,7 @@ static mdl_status read_file(const cifar_set *kind, const char *path, size_t firs
     FILE *file = fdopen(fd, "rb");
     if (file == NULL) {
         close(fd);
-        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: %s", path, strerror(errno));
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: out of memory", path);
     }
     mdl_status status = read_records(kind, path, file, first, records, set);
     fclose(file);

@@ -96,10 +96,10 @@ void mdl_data_close(mdl_data *data);
 /* Classes of a source known before reading it (help, early checks); 0: not known. */
 size_t mdl_data_known_classes(const char *source);
 /* Whether `path` leads to a file that the source reads, whatever it is called there. */
-bool mdl_data_has_file(const char *source, const char *path);
+mdl_status mdl_data_has_file(const char *source, const char *path, bool *has) MDL_MUST_CHECK;
 /* Whether a folder (absolute, links resolved; it need not exist) is the source's own or lies among
  * what it reads, where new folders would be classes. */
-bool mdl_data_has_folder(const char *source, const char *path);
+mdl_status mdl_data_has_folder(const char *source, const char *path, bool *has) MDL_MUST_CHECK;
 const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split); /* NULL: not read */
 /* Labels of a split in its order, count[split] of them, into labels. */
 void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);

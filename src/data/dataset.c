@@ -218,8 +218,7 @@ mdl_status mdl__file_size(const char *path, uint64_t *size)
 {
     struct stat info;
     if (stat(path, &info) != 0)
-        return mdl_fail(errno == ENOENT || errno == ENOTDIR ? MDL_NOT_FOUND : MDL_IO,
-                        "cannot read %s: %s", path, strerror(errno));
+        return mdl_fail_errno(errno == ENOTDIR ? ENOENT : errno, "cannot read %s", path);
     if (!S_ISREG(info.st_mode))
         return mdl_fail(MDL_IO, "cannot read %s: it is not a regular file", path);
     *size = (uint64_t)info.st_size;

@@ -1,6 +1,5 @@
 /* The md5 and the sha256 of a file, by OpenSSL's libcrypto. */
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -21,6 +20,7 @@ static bool finish(EVP_MD_CTX *context, char *hex, size_t size)
 static mdl_status digest_stream(FILE *file, const char *path, mdl__digests *out)
 {
     unsigned char piece[1 << 14];
+    mdl_reserve_memory();
     EVP_MD_CTX *md5 = EVP_MD_CTX_new(), *sha256 = EVP_MD_CTX_new();
     bool good = md5 != NULL && sha256 != NULL && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1 &&
                 EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) == 1;
@@ -35,7 +35,7 @@ static mdl_status digest_stream(FILE *file, const char *path, mdl__digests *out)
     if (mdl_stop_check() != MDL_OK)
         return mdl_fail(MDL_CANCELLED, "interrupted while %s is checked; run again to go on", path);
     if (ferror(file) != 0)
-        return mdl_fail(MDL_IO, "cannot read %s: %s", path, strerror(errno));
+        return mdl_fail_errno(errno, "cannot read %s", path);
     return good ? MDL_OK
                 : mdl_fail(MDL_UNSUPPORTED, "this system's libcrypto offers no md5 or no sha256");
 }
@@ -47,7 +47,7 @@ mdl_status mdl__digest_file(const char *path, mdl__digests *out)
     FILE *file = fdopen(fd, "rb");
     if (file == NULL) {
         close(fd);
-        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: %s", path, strerror(errno));
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: out of memory", path);
     }
     mdl_status status = digest_stream(file, path, out);
     fclose(file);

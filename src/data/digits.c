@@ -16,7 +16,7 @@ static mdl_status inflate_all(uint8_t *text, size_t capacity, size_t *size)
     stream.next_out = text;
     stream.avail_out = (uInt)capacity;
     if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) /* 16: a gzip header */
-        return mdl_fail(MDL_NO_MEMORY, "digits: zlib cannot start");
+        return mdl_fail(MDL_NO_MEMORY, "digits: zlib cannot start: out of memory");
     int result = inflate(&stream, Z_FINISH);
     inflateEnd(&stream);
     *size = stream.total_out;

@@ -127,7 +127,7 @@ static CURLcode restrict_protocols(CURL *curl, const fetch_job *job)
 static CURLcode transfer_all(CURL *curl)
 {
     CURLM *multi = curl_multi_init();
-    CURLcode code = CURLE_FAILED_INIT;
+    CURLcode code = CURLE_OUT_OF_MEMORY; /* the only reason why it ends without a message */
     int running = 1, left;
     bool good = multi != NULL && curl_multi_add_handle(multi, curl) == CURLM_OK;
     while (good && running > 0 && !mdl_stop_requested())
@@ -167,7 +167,7 @@ static CURLcode perform(transfer *now, CURL *curl, char error[CURL_ERROR_SIZE])
 #if LIBCURL_VERSION_NUM >= 0x075700
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* not even a name's look-up is waited for */
 #endif
-    return good ? transfer_all(curl) : CURLE_FAILED_INIT;
+    return good ? transfer_all(curl) : CURLE_OUT_OF_MEMORY; /* copies of texts */
 }
 
 /* Whether this failure means that the part that is there cannot be continued: the server has no
@@ -184,10 +184,12 @@ static mdl_status fail_transfer(const transfer *now, CURLcode code, const char *
 {
     const fetch_job *job = now->job;
     if (now->error != 0)
-        return mdl_fail(MDL_IO, "cannot write %s: %s", job->part, strerror(now->error));
+        return mdl_fail_errno(now->error, "cannot write %s", job->part);
     if (now->too_large)
         return mdl_fail(MDL_FORMAT, "%s has more than %" PRIu64 " bytes, which no such set has",
                         job->url, DOWNLOAD_LIMIT);
+    if (code == CURLE_OUT_OF_MEMORY)
+        return mdl_fail(MDL_NO_MEMORY, "cannot download %s: out of memory", job->url);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return mdl_fail(MDL_CANCELLED,
                         "interrupted; %" PRIu64 " bytes are kept in %s, run again to go on",
@@ -212,11 +214,12 @@ static mdl_status download(const fetch_job *job, uint64_t start, bool *unusable)
     *unusable = false;
     CURL *curl = curl_easy_init();
     if (curl == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start");
+        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start: out of memory");
     now.file = fopen(job->part, "abe");
     if (now.file == NULL) {
+        now.error = errno;
         curl_easy_cleanup(curl);
-        return mdl_fail(MDL_IO, "cannot write %s: %s", job->part, strerror(errno));
+        return fail_transfer(&now, CURLE_WRITE_ERROR, "");
     }
     CURLcode code = perform(&now, curl, error);
     *unusable = cannot_resume(curl, code);
@@ -233,7 +236,7 @@ static mdl_status download(const fetch_job *job, uint64_t start, bool *unusable)
 static mdl_status move(const char *from, const char *to)
 {
     if (rename(from, to) != 0)
-        return mdl_fail(MDL_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
+        return mdl_fail_errno(errno, "cannot rename %s to %s", from, to);
     return MDL_OK;
 }
 
@@ -379,8 +382,9 @@ static mdl_status prepare_job(const published *set, const mdl_fetch_options *opt
 static mdl_status obtain_and_unpack(const fetch_job *job, const char *folder)
 {
     const published *set = job->set;
+    mdl_reserve_memory();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start");
+        return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start: out of memory");
     mdl_status status = obtain(job);
     curl_global_cleanup();
     MDL_TRY(status);

@@ -67,7 +67,7 @@ static mdl_status add_entries(DIR *folder, const char *path, bool folders, name_
         errno = 0;
         const struct dirent *entry = readdir(folder);
         if (entry == NULL && errno != 0)
-            return mdl_fail(MDL_IO, "cannot read the folder %s: %s", path, strerror(errno));
+            return mdl_fail_errno(errno, "cannot read the folder %s", path);
         if (entry == NULL)
             break;
         MDL_TRY(mdl_stop_check()); /* a million files on a slow disk */
@@ -90,10 +90,7 @@ static mdl_status list_folder(const char *path, bool folders, name_list *list)
 {
     DIR *folder = opendir(path);
     if (folder == NULL)
-        return mdl_fail(errno == ENOENT   ? MDL_NOT_FOUND
-                        : errno == ENOMEM ? MDL_NO_MEMORY
-                                          : MDL_IO,
-                        "cannot read the folder %s: %s", path, strerror(errno));
+        return mdl_fail_errno(errno, "cannot read the folder %s", path);
     mdl_status status = add_entries(folder, path, folders, list);
     closedir(folder);
     if (status == MDL_OK && list->count > 1)

@@ -97,7 +97,7 @@ static mdl_status idx_open(const char *folder, bool test, bool images, idx_file 
     file->stream = gzdopen(fd, "rb");
     if (file->stream == NULL) {
         close(fd);
-        return mdl_fail(MDL_NO_MEMORY, "cannot open %s", file->path);
+        return mdl_fail(MDL_NO_MEMORY, "cannot open %s: out of memory", file->path);
     }
     return read_header(file, images ? MAGIC_IMAGES : MAGIC_LABELS);
 }

@@ -110,7 +110,7 @@ static mdl_status png_run(png_job *job, png_structp *png, png_infop *info)
     if (*png != NULL)
         *info = png_create_info_struct(*png);
     if (*info == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "%s: libpng cannot start", job->path);
+        return mdl_fail(MDL_NO_MEMORY, "%s: libpng cannot start: out of memory", job->path);
     png_decode(*png, *info, job);
     return job->status;
 }

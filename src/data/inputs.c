@@ -1,9 +1,10 @@
 /* What a source's files are, for those who are about to write beside them. */
-#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/internal.h"
 
@@ -26,26 +27,30 @@ static bool is_read(const char *name)
     return false;
 }
 
-static bool holds(const char *folder, const struct stat *file, int level)
+/* A folder that this user may not read is none that the source reads. */
+static mdl_status holds(const char *folder, const struct stat *file, int level, bool *has)
 {
-    DIR *list = opendir(folder);
-    bool found = false;
-    for (struct dirent *e; list != NULL && !found && (e = readdir(list)) != NULL;) {
+    DIR *list;
+    mdl_status status = mdl_folder_open(folder, &list);
+    if (status == MDL_IO && access(folder, R_OK) != 0 && errno == EACCES)
+        return MDL_OK;
+    MDL_TRY(status);
+    for (struct dirent *e;
+         list != NULL && status == MDL_OK && !*has && (e = readdir(list)) != NULL;) {
         char path[MDL_PATH_MAX];
         struct stat info;
         if (e->d_name[0] == '.' ||
             mdl_path(path, sizeof(path), folder, "%s", e->d_name) != MDL_OK ||
             stat(path, &info) != 0)
             continue;
-        if (S_ISDIR(info.st_mode))
-            found = level + 1 < LEVELS && holds(path, file, level + 1);
-        else
-            found =
-                info.st_ino == file->st_ino && info.st_dev == file->st_dev && is_read(e->d_name);
+        if (!S_ISDIR(info.st_mode))
+            *has = info.st_ino == file->st_ino && info.st_dev == file->st_dev && is_read(e->d_name);
+        else if (level + 1 < LEVELS)
+            status = holds(path, file, level + 1, has);
     }
     if (list != NULL)
         closedir(list);
-    return found;
+    return status;
 }
 
 /* Whether `path` is `folder` or lies in it; both absolute. */
@@ -65,36 +70,52 @@ static const char *folder_of(const char *source)
     return NULL;
 }
 
-bool mdl_data_has_file(const char *source, const char *path)
+mdl_status mdl_data_has_file(const char *source, const char *path, bool *has)
 {
     const char *folder = folder_of(source);
     struct stat info;
-    return folder != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-           holds(folder, &info, 0);
+    *has = false;
+    return folder != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode)
+               ? holds(folder, &info, 0, has)
+               : MDL_OK;
 }
 
-bool mdl_data_has_folder(const char *source, const char *path)
+/* Whether `path` is `whole`, the source's folder, or lies in one of its parts. */
+static mdl_status among(const char *source, const char *path, const char *whole, bool *has)
 {
     static const char *const inner[] = {"cifar-10-batches-bin", "cifar-100-binary", "train",
                                         "test"};
-    const char *folder = folder_of(source);
-    bool classes = strncmp(source, "folder:", 7) == 0;
-    char *real = folder != NULL ? realpath(folder, NULL) : NULL;
-    bool has = real != NULL && strcmp(path, real) == 0, split = false;
-    for (size_t i = classes ? 2 : 0; i < (classes ? 4 : 2) && real != NULL; i++) {
+    bool classes = strncmp(source, "folder:", 7) == 0, split = false;
+    *has = strcmp(path, whole) == 0;
+    for (size_t i = classes ? 2 : 0; i < (classes ? 4 : 2); i++) {
         char part[MDL_PATH_MAX];
         struct stat info;
-        if (mdl_path(part, sizeof(part), real, "%s", inner[i]) != MDL_OK ||
+        if (mdl_path(part, sizeof(part), whole, "%s", inner[i]) != MDL_OK ||
             stat(part, &info) != 0 || !S_ISDIR(info.st_mode))
             continue;
-        char *whole = realpath(part, NULL); /* it may be a link */
+        char *real = realpath(part, NULL); /* it may be a link */
+        if (real == NULL)
+            return mdl_fail_errno(errno, "cannot find out where %s is", part);
         split = split || strcmp(inner[i], "train") == 0;
-        has = has || (whole != NULL && lies_in(path, whole));
-        free(whole);
+        *has = *has || lies_in(path, real);
+        free(real);
     }
     /* Without splits each folder in it is a class. */
-    if (real != NULL && !split && classes)
-        has = has || lies_in(path, real);
-    free(real);
-    return has;
+    *has = *has || (classes && !split && lies_in(path, whole));
+    return MDL_OK;
+}
+
+mdl_status mdl_data_has_folder(const char *source, const char *path, bool *has)
+{
+    const char *folder = folder_of(source);
+    *has = false;
+    if (folder == NULL)
+        return MDL_OK;
+    char *whole = realpath(folder, NULL);
+    if (whole == NULL) /* a source that is not there is an error of its own */
+        return errno == ENOMEM ? mdl_fail_errno(errno, "cannot find out where %s is", folder)
+                               : MDL_OK;
+    mdl_status status = among(source, path, whole, has);
+    free(whole);
+    return status;
 }

@@ -136,8 +136,9 @@ mdl_status mdl__unpack(const char *archive, const char *folder, const char *cons
     job->count = count;
     job->left = limit;
     job->archive = archive_read_new();
-    mdl_status status =
-        job->archive != NULL ? unpack_all(job) : mdl_fail(MDL_NO_MEMORY, "libarchive cannot start");
+    mdl_status status = job->archive != NULL
+                            ? unpack_all(job)
+                            : mdl_fail(MDL_NO_MEMORY, "libarchive cannot start: out of memory");
     if (job->archive != NULL)
         archive_read_free(job->archive);
     for (size_t i = 0; i < count; i++)

@@ -29,7 +29,7 @@ mdl_status mdl_tuning_create(mdl_tuning **out)
         return MDL_OK;
     mdl_tuning_destroy(*out);
     *out = NULL;
-    return mdl_fail(MDL_NO_MEMORY, "tuning");
+    return mdl_fail(MDL_NO_MEMORY, "the tuning table: out of memory");
 }
 
 mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
@@ -41,7 +41,7 @@ mdl_status mdl__tuning_copy(const mdl_tuning *from, mdl_tuning **out)
         return MDL_OK;
     mdl_tuning_destroy(*out);
     *out = NULL;
-    return mdl_fail(MDL_NO_MEMORY, "tuning");
+    return mdl_fail(MDL_NO_MEMORY, "the tuning table: out of memory");
 }
 
 void mdl_tuning_destroy(mdl_tuning *tuning)
@@ -68,7 +68,7 @@ mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *vari
     mdl_json_set(&calls, call, mdl_json_pack("s", variant));
     json_decref(calls);
     if (calls == NULL)
-        return mdl_fail(MDL_NO_MEMORY, "tuning: '%.100s' = '%.100s'", call, variant);
+        return mdl_fail(MDL_NO_MEMORY, "the tuning table: out of memory");
     return MDL_OK;
 }
 

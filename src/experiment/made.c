@@ -76,12 +76,10 @@ mdl_status mdl__has_begun(const char *folder, bool *begun)
 {
     char path[MDL_PATH_MAX];
     *begun = false;
-    DIR *list = opendir(folder);
-    if (list == NULL && errno == ENOENT)
-        return MDL_OK;
+    DIR *list;
+    MDL_TRY(mdl_folder_open(folder, &list));
     if (list == NULL)
-        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO, "cannot read the folder %s: %s",
-                        folder, strerror(errno));
+        return MDL_OK;
     for (const struct dirent *entry; !*begun && (entry = readdir(list)) != NULL;)
         *begun = mdl_path(path, sizeof(path), folder, "%s/step.json", entry->d_name) == MDL_OK &&
                  mdl_file_exists(path);

@@ -60,8 +60,7 @@ static mdl_status add(mdl__search *s, const char *format, ...)
     int length = vfprintf(s->lineage, format, args);
     va_end(args);
     if (length < 0)
-        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
-                        "cannot write to %s/lineage.jsonl: %s", s->job->out, strerror(errno));
+        return mdl_fail_errno(errno, "cannot write to %s/lineage.jsonl", s->job->out);
     s->lineage_bytes += (uint64_t)length;
     return MDL_OK;
 }

@@ -140,7 +140,7 @@ static void put_commands(mdl__page *page, const mdl_config *config)
     if (out != NULL)
         print_commands(out, fetched, source, tuned, fused);
     if ((out == NULL || fclose(out) != 0) && page->status == MDL_OK)
-        page->status = mdl_fail(MDL_NO_MEMORY, "report: the commands");
+        page->status = mdl_fail(MDL_NO_MEMORY, "the commands of the report: out of memory");
     if (page->status != MDL_OK) {
         free(text); /* the C library's own allocation */
         return;

@@ -1,6 +1,4 @@
 /* Reading the folder of an experiment: JSON files, sub-folders, rows of the table. */
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -107,11 +105,8 @@ size_t mdl__names(mdl__page *page, const char *below, const char *prefix, const 
     *out = NULL;
     if (mdl_path(where, sizeof(where), page->folder, "%s", below) != MDL_OK)
         return 0;
-    DIR *folder = opendir(where);
-    mdl_status status = folder != NULL || errno == ENOENT || errno == ENOTDIR
-                            ? MDL_OK
-                            : mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
-                                       "cannot read the folder %s: %s", where, strerror(errno));
+    DIR *folder;
+    mdl_status status = mdl_folder_open(where, &folder);
     for (struct dirent *entry;
          status == MDL_OK && folder != NULL && (entry = readdir(folder)) != NULL;) {
         char path[MDL_PATH_MAX];

@@ -57,51 +57,56 @@ static mdl_status read_mark(const char *folder, unsigned *kinds, bool *ours)
 }
 
 /* A folder of an experiment of an older version: one of its parts is there. */
-static bool has_step(const char *folder)
+static mdl_status has_step(const char *folder, bool *found)
 {
     static const char *const records[] = {"step.json", "search.json", "config.yaml"};
-    DIR *list = opendir(folder);
-    bool found = false;
-    for (struct dirent *e; list != NULL && !found && (e = readdir(list)) != NULL;)
-        for (size_t i = 0; i < MDL_COUNT(records) && !found; i++) {
+    DIR *list;
+    MDL_TRY(mdl_folder_open(folder, &list));
+    for (struct dirent *e; list != NULL && !*found && (e = readdir(list)) != NULL;)
+        for (size_t i = 0; i < MDL_COUNT(records) && !*found; i++) {
             char path[PATH_MAX];
             int n = snprintf(path, sizeof(path), "%s/%s", e->d_name, records[i]);
-            found = n > 0 && (size_t)n < sizeof(path) && mdl_run_writes(MDL_RUN_EXPERIMENT, path) &&
-                    has(folder, path);
+            *found = n > 0 && (size_t)n < sizeof(path) &&
+                     mdl_run_writes(MDL_RUN_EXPERIMENT, path) && has(folder, path);
         }
     if (list != NULL)
         closedir(list);
-    return found;
+    return MDL_OK;
 }
 
 /* Whether a training or a search saved its state there. */
-static bool has_state(const char *folder)
+static mdl_status has_state(const char *folder, bool *found)
 {
     static const char magic[] = "MDLSTAT"; /* of checkpoint/state.c, in all its versions */
     char path[MDL_PATH_MAX], text[sizeof(magic) - 1];
     struct stat info;
-    if (mdl_path(path, sizeof(path), folder, "resume.state") != MDL_OK || stat(path, &info) != 0 ||
-        !S_ISREG(info.st_mode))
-        return false;
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "resume.state"));
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return MDL_OK;
     FILE *file = fopen(path, "rbe");
-    bool found = file != NULL && fread(text, 1, sizeof(text), file) == sizeof(text) &&
-                 memcmp(text, magic, sizeof(text)) == 0;
-    if (file != NULL)
-        fclose(file);
-    return found;
+    if (file == NULL)
+        return mdl_fail_errno(errno, "cannot open %s", path);
+    *found = fread(text, 1, sizeof(text), file) == sizeof(text) &&
+             memcmp(text, magic, sizeof(text)) == 0;
+    fclose(file);
+    return MDL_OK;
 }
 
 mdl_status mdl_run_kinds(const char *folder, unsigned *kinds)
 {
-    bool ours;
+    bool ours, state = false, step = false;
     MDL_TRY(read_mark(folder, kinds, &ours));
-    if (*kinds != 0 || (!ours && !has_state(folder))) /* names alone may be the user's */
+    if (*kinds != 0)
         return MDL_OK;
-    if (has(folder, "made.json") || has(folder, "table.json") || has_step(folder))
+    MDL_TRY(has_state(folder, &state));
+    if (!ours && !state) /* names alone may be the user's */
+        return MDL_OK;
+    MDL_TRY(has_step(folder, &step));
+    if (has(folder, "made.json") || has(folder, "table.json") || step)
         *kinds |= MDL_RUN_EXPERIMENT;
     if (has(folder, "lineage.jsonl"))
         *kinds |= MDL_RUN_SEARCH;
-    if (has(folder, "metrics.jsonl") || (*kinds == 0 && has_state(folder)))
+    if (has(folder, "metrics.jsonl") || (*kinds == 0 && state))
         *kinds |= MDL_RUN_TRAINING;
     return MDL_OK;
 }
@@ -124,11 +129,9 @@ mdl_status mdl_run_check_room(const char *folder, mdl_run_kind kind, unsigned re
     MDL_TRY(read_mark(folder, &marked, &ours));
     DIR *list = opendir(folder);
     if (list == NULL)
-        return errno == ENOENT ? MDL_OK
-                               : mdl_fail(errno == ENOTDIR  ? MDL_CONFIG
-                                          : errno == ENOMEM ? MDL_NO_MEMORY
-                                                            : MDL_IO,
-                                          "cannot use the folder %s: %s", folder, strerror(errno));
+        return errno == ENOENT    ? MDL_OK
+               : errno == ENOTDIR ? mdl_fail(MDL_CONFIG, "%s is no folder", folder)
+                                  : mdl_fail_errno(errno, "cannot use the folder %s", folder);
     for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;) {
         bool own = mdl_run_writes(removed, e->d_name) || mdl__run_is_unfinished(e->d_name) ||
                    (ours && strcmp(e->d_name, "config.yaml") == 0);
@@ -176,8 +179,7 @@ mdl_status mdl_run_resolve(const char *path, char *out, size_t size)
             return status == MDL_OK ? append_parts(path + strlen(front), out, size) : status;
         }
         if (front[0] == '\0' || errno == ENOMEM)
-            return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO, "cannot find out where %s is",
-                            path);
+            return mdl_fail_errno(errno, "cannot find out where %s is", path);
         char *slash = strrchr(front, '/');
         if (slash == front && front[1] != '\0')
             slash[1] = '\0';

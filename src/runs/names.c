@@ -211,8 +211,7 @@ static mdl_status visit_one(const char *folder, const char *name, const entry *t
         return MDL_OK; /* somebody else's */
     MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", name));
     if (lstat(path, &info) != 0)
-        return errno == ENOENT ? MDL_OK
-                               : mdl_fail(MDL_IO, "cannot examine %s: %s", path, strerror(errno));
+        return errno == ENOENT ? MDL_OK : mdl_fail_errno(errno, "cannot examine %s", path);
     if (inner != NULL && S_ISDIR(info.st_mode)) {
         MDL_TRY(visit(path, inner->inside, r));
         if (!r->look)
@@ -230,12 +229,10 @@ static mdl_status visit_one(const char *folder, const char *name, const entry *t
 
 static mdl_status visit(const char *folder, const entry *table, removal *r)
 {
-    DIR *list = opendir(folder);
+    DIR *list;
+    mdl_status status = mdl_folder_open(folder, &list);
     if (list == NULL)
-        return errno == ENOENT ? MDL_OK
-                               : mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO,
-                                          "cannot read the folder %s: %s", folder, strerror(errno));
-    mdl_status status = MDL_OK;
+        return status;
     for (struct dirent *e; status == MDL_OK && (e = readdir(list)) != NULL;)
         status = visit_one(folder, e->d_name, table, r);
     closedir(list);

@@ -27,11 +27,10 @@ static mdl_status epoch_path(const mdl_train_job *job, char path[MDL_PATH_MAX], 
  */
 static mdl_status remove_epochs(const mdl_train_job *job, uint64_t last)
 {
-    DIR *folder = opendir(job->out);
+    DIR *folder;
+    mdl_status status = mdl_folder_open(job->out, &folder);
     if (folder == NULL)
-        return mdl_fail(errno == ENOMEM ? MDL_NO_MEMORY : MDL_IO, "cannot read the folder %s: %s",
-                        job->out, strerror(errno));
-    mdl_status status = MDL_OK;
+        return status;
     for (struct dirent *e; status == MDL_OK && (e = readdir(folder)) != NULL;) {
         char path[MDL_PATH_MAX], name[64];
         uint64_t epoch;

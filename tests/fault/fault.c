@@ -5,11 +5,15 @@
  *
  * Kinds: malloc, write (ENOSPC; of stdio fwrite and fflush, not to descriptors 0 to 2),
  * fsync, rename (EIO), open (EMFILE), mkdir (ENOSPC), thread (EAGAIN).  FAULT_COUNT=FILE gets the
- * number of calls of that kind.  Programs that the process starts are left alone.  glibc only. */
+ * number of calls of that kind.  FAULT_PLACES=FILE gets the numbers of those calls that were the
+ * first or the last from their place in the program, which is the chain of callers: what stands
+ * between them fails in the same lines of code.  Programs that the process starts are left alone.
+ * glibc only. */
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS /* else open is another name for open64 */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -31,13 +35,28 @@ static unsigned long nth;  /* the first call that fails; 0: none */
 static int sticky;         /* whether all after it fail, too */
 static atomic_ulong calls; /* of that kind so far */
 static char count_file[1024];
+static char places_file[1024];
+
+/* Where calls came from: a table of hashes of the chain of callers, open addressing. */
+enum { CALLERS = 48, PLACES = 1 << 16 };
+typedef struct place {
+    unsigned long chain;       /* 0: free */
+    unsigned long first, last; /* numbers of calls */
+} place;
+static place places[PLACES];
+static size_t n_places;
+static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread int looking; /* backtrace allocates, too */
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *fault = getenv("FAULT"), *file = getenv("FAULT_COUNT");
+    const char *all = getenv("FAULT_PLACES");
     unsetenv("LD_PRELOAD");
     if (file != NULL)
         snprintf(count_file, sizeof(count_file), "%s", file);
+    if (all != NULL)
+        snprintf(places_file, sizeof(places_file), "%s", all);
     char name[16] = "", plus = ' ';
     if (fault != NULL && sscanf(fault, "%15[a-z]:%lu%c", name, &nth, &plus) >= 2) {
         sticky = plus == '+';
@@ -45,23 +64,61 @@ __attribute__((constructor)) static void begin(void)
     }
 }
 
+/* The number of the call that this chain of callers makes is noted. */
+static void note(unsigned long number)
+{
+    void *callers[CALLERS];
+    unsigned long chain = 14695981039346656037UL;
+    if (looking)
+        return;
+    looking = 1;
+    int depth = backtrace(callers, CALLERS);
+    for (int i = 0; i < depth; i++)
+        chain = (chain ^ (unsigned long)callers[i]) * 1099511628211UL;
+    chain |= 1;
+    pthread_mutex_lock(&places_lock);
+    size_t at = (chain >> 8) % PLACES;
+    while (places[at].chain != 0 && places[at].chain != chain)
+        at = (at + 1) % PLACES;
+    if (places[at].chain == 0 && n_places < PLACES / 2) {
+        n_places++;
+        places[at] = (place){.chain = chain, .first = number};
+    }
+    places[at].last = number;
+    pthread_mutex_unlock(&places_lock);
+    looking = 0;
+}
+
+static void write_file(const char *path, const char *text, size_t length)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (file >= 0 && write(file, text, length) == (ssize_t)length)
+        close(file);
+}
+
 __attribute__((destructor)) static void end(void)
 {
-    char text[32];
-    if (count_file[0] == '\0')
-        return;
-    int length = snprintf(text, sizeof(text), "%lu\n", atomic_load(&calls));
-    kind[0] = '\0';
-    int file = open(count_file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (file >= 0 && write(file, text, (size_t)length) == length)
-        close(file);
+    static char text[PLACES * 24];
+    size_t length = 0;
+    kind[0] = '\0'; /* nothing below is counted, or fails */
+    if (count_file[0] != '\0')
+        write_file(count_file, text,
+                   (size_t)snprintf(text, sizeof(text), "%lu\n", atomic_load(&calls)));
+    for (size_t i = 0; i < PLACES; i++)
+        if (places[i].chain != 0)
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%lu\n%lu\n",
+                                       places[i].first, places[i].last);
+    if (places_file[0] != '\0')
+        write_file(places_file, text, length);
 }
 
 static int fails(const char *which)
 {
-    if (strcmp(kind, which) != 0)
+    if (strcmp(kind, which) != 0 || looking)
         return 0;
     unsigned long number = atomic_fetch_add(&calls, 1) + 1;
+    if (places_file[0] != '\0')
+        note(number);
     return nth > 0 && (number == nth || (sticky && number > nth));
 }
 
