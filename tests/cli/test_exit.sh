@@ -2,12 +2,8 @@
 # Exit codes over all commands, as README.md says them: 1 a device, 2 usage or configuration, 3 data or
 # a file, 4 not finite, 5 memory.  (130: test_stop.sh.)
 # usage: test_exit.sh mendel
-mendel=$(realpath "$1")
 . "$(dirname "$0")/../expect.sh"
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-exit-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --set train.epochs=1
     --threads 1'
 expect 0 train $small --out a

@@ -4,12 +4,8 @@
 # usage: test_finite.sh MENDEL PREDICT
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 predict=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-finite-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 
 small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --threads 1'
 for s in 1 2; do

@@ -1,10 +1,7 @@
 #!/bin/sh
 # sh test_limits.sh MENDEL: what does not fit a limit of the system's on memory ends with exit code 5
 # and a sentence, whatever the limit, and never waits for a library's exit handler.
-mendel=$(realpath "$1")
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
+. "$(dirname "$0")/../scratch.sh"
 
 # Under a limit of $1 KiB, mendel with the other arguments ends within the time with one of the codes.
 within() {

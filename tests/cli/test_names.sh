@@ -3,11 +3,7 @@
 # usage: test_names.sh MENDEL
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-names-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache" # no table of this machine
+. "$(dirname "$0")/../scratch.sh"
 
 small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --set train.batch=8 --threads 1'
 

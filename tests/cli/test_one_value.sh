@@ -4,11 +4,7 @@
 # usage: test_one_value.sh MENDEL
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-one-value-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 
 net='--set model.width=0.1 --set model.depth=0.1 --set data.image_size=16 --threads 1 --data digits
     --set data.limit=64 --set train.epochs=1'

@@ -4,11 +4,7 @@
 # usage: test_paths.sh MENDEL
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-paths-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 escape=$(printf '\033')
 
 small='--set model.kind=mlp --set data.size=native --set model.hidden=8 --set train.epochs=1 --threads 1'

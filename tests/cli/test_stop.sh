@@ -2,12 +2,8 @@
 # Signals in many phases: the first is answered with a word, the command ends by itself with 130, and
 # what was there before stays.  No moment is measured: what does not end in a minute is a failure.
 # usage: test_stop.sh mendel
-mendel=$(realpath "$1")
 . "$(dirname "$0")/../expect.sh"
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-stop-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --threads 1'
 net='--set model.width=0.25 --set model.depth=0.2 --threads 1'
 

@@ -1,13 +1,9 @@
 #!/bin/sh
 # What is redrawn fits the terminal, whatever its width; elsewhere there are plain lines.
 # usage: test_terminal.sh mendel on_terminal
-mendel=$(realpath "$1")
 on_terminal=$(realpath "$2")
 . "$(dirname "$0")/../expect.sh"
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-terminal-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 net='--set model.width=0.25 --set model.depth=0.2 --set train.epochs=1 --threads 1'
 expect 0 train $net --set train.max_steps=1 --out a
 expect 0 train $net --set train.max_steps=1 --seed 2 --out b

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 #include <jpeglib.h>
@@ -339,12 +340,36 @@ static void out_of_memory(void **state)
     assert_in_range(dataset_reads_without_memory(&config, &set), 20, 1000);
 }
 
+/* Whether a file belongs to the source is not known where its folder cannot be looked at, which is
+ * another thing than an empty folder. */
+static void unknown_files(void **state)
+{
+    (void)state;
+    char source[MDL_PATH_MAX], image[MDL_PATH_MAX];
+    struct rlimit usual, none;
+    bool has;
+    write_png("a/1.png", 2, 3, 1);
+    assert_int_equal(mdl_path(image, sizeof(image), "", "%s", place("a/1.png")), MDL_OK);
+    snprintf(source, sizeof(source), "folder:%.300s", place("."));
+    assert_int_equal(mdl_data_has_file(source, image, &has), MDL_OK);
+    assert_true(has);
+    assert_int_equal(mdl_data_has_file(source, place("none.png"), &has), MDL_OK);
+    assert_false(has);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = usual;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    mdl_status status = mdl_data_has_file(source, image, &has);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_int_equal(status, MDL_IO);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
         TEST(two_sides),       TEST(test_side_alone), TEST(one_side),      TEST(sizes_differ),
-        TEST(large_for_model), TEST(damaged),         TEST(out_of_memory),
+        TEST(large_for_model), TEST(damaged),         TEST(out_of_memory), TEST(unknown_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,27 +3,14 @@
 # with, perhaps killed again, and must end with the bytes of a run that nobody killed.
 # usage: kill_storm.sh MENDEL KILLS [SEED]; the seed is printed
 set -u
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 kills=$2
 seed=${3:-$(date +%s)}
 echo "kill storm: $kills kills, seed $seed"
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-storm-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache" # no table of this machine
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../scratch.sh"
+. "$here/small.sh"
+small="$small --set model.hidden=32 --data synthetic:300"
 failures=0 done_kills=0 draws=0
-
-small='--set model.kind=mlp --set data.size=native --set model.hidden=32 --threads 1'
-small="$small --data synthetic:300"
-cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:60", image_size: 8, fitness_fraction: 0.25}
-model: {width: 0.25, depth: 0.2}
-trm: {dim: 8}
-train: {epochs: 2, batch: 16}
-merge: {evaluations: 6, batch: 2}
-experiment: {epochs_merged: 0, latency_runs: 1, corrupt_images: 0, tta_images: 0}
-run: {threads: 1}
-YAML
 
 start() { # COMMAND: in the background, in the folder `work`; $! is the program
     again=
@@ -33,7 +20,7 @@ start() { # COMMAND: in the background, in the folder `work`; $! is the program
     train) set -- train $small --set train.epochs=40 --set train.save_every=1 --out work $again ;;
     evolve) set -- evolve p1 p2 --data synthetic:300 --threads 1 --set merge.evaluations=2000 \
         --set merge.archive=4 --out work $again ;;
-    experiment) set -- experiment tiny.yaml --out work ;;
+    experiment) set -- experiment tiny.yaml --set train.epochs=2 --set merge.evaluations=6 --out work ;;
     esac
     "$mendel" "$@" >out 2>err &
 }
@@ -57,7 +44,7 @@ draw() { # a number below 1, from the seed and how many were drawn; into $fracti
 }
 
 for s in 1 2; do
-    "$mendel" train $small --set train.epochs=1 --seed $s --out parent-$s >out 2>err || exit 1
+    quietly train $small --set train.epochs=1 --seed $s --out parent-$s
     cp parent-$s/final.safetensors p$s
 done
 for command in train evolve experiment; do

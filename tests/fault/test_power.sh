@@ -3,11 +3,7 @@
 # usage: test_power.sh MENDEL
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-power-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache" # no table of this machine
+. "$(dirname "$0")/../scratch.sh"
 
 shorten() { # FILE BYTES: without that many bytes at its end
     size=$(($(wc -c <"$1") - $2))

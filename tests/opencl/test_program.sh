@@ -5,12 +5,8 @@
 # Exit 77 (skipped) without a device, unless MDL_TEST_REQUIRE_OPENCL is set.
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 configs=$(cd "$2" && pwd)
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-opencl-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache"
+. "$(dirname "$0")/../scratch.sh"
 
 # within LIMIT FILE FILE: the largest difference of the columns from the fourth on (logits).
 within() {

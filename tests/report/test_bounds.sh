@@ -4,10 +4,7 @@
 # usage: test_report_bounds.sh MENDEL
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-bounds-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
+. "$(dirname "$0")/../scratch.sh"
 
 for tool in gnuplot dot; do
     command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }

@@ -5,12 +5,8 @@
 # MDL_TEST_REQUIRE_BROWSER is set.
 set -u
 . "$(dirname "$0")/../expect.sh"
-mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 chromium=${2:-}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-report-XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export XDG_CACHE_HOME="$dir/cache" # no table of tuned kernels
+. "$(dirname "$0")/../scratch.sh"
 
 for tool in gnuplot dot; do
     command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }
