@@ -52,6 +52,7 @@ typedef struct cli_args { /* a parsed command line; texts are borrowed from argv
     size_t n_items;
     const char *positional[CLI_MAX_ITEMS];
     size_t n_positional;
+    bool own_config; /* --config was not typed: it is the folder's own */
 } cli_args;
 
 typedef struct cli_command {
@@ -67,7 +68,11 @@ typedef struct cli_command {
 } cli_command;
 extern const cli_command *const cli_commands[];
 extern const size_t cli_command_count;
-const cli_command *cli_find_command(const char *name); /* NULL: there is none */
+/* The command of this name, or (which is said) of this former name; NULL: there is none. */
+const cli_command *cli_find_command(const char *name);
+/* What a word of an earlier version is called now, where `in` is the command whose option or value
+ * it is, "" for a command itself; NULL: it was no such word. */
+const char *cli_new_word(const char *in, const char *former);
 
 /* Options that several commands have. */
 #define CLI_CONFIG_OPTIONS                                                                         \
@@ -102,6 +107,8 @@ mdl_status cli_parse(const cli_command *command, int argc, char **argv, cli_args
 /* The last value of an option; NULL where it was not given. */
 const char *cli_value(const cli_args *args, const char *name);
 bool cli_flag(const cli_args *args, const char *name);
+/* As if `--config path` stood at the end of the command line, once; `path` is borrowed. */
+void cli_use_config(cli_args *args, const char *path);
 /* A whole number of an option, or `otherwise`; refuses what is less than `least`. */
 mdl_status cli_number(const cli_args *args, const char *name, size_t least, size_t otherwise,
                       size_t *out);
@@ -129,6 +136,8 @@ mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
  * plain text is shown as \xHH, but for the ends of lines. */
 void cli_print(FILE *out, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_vprint(FILE *out, const char *format, va_list args);
+/* The same on standard error, as a line of its own behind "note: ". */
+void cli_note(const char *format, ...) MDL_PRINTF(1, 2);
 /* A line on standard error, `text` escaped with the ends of lines in it. */
 void cli_print_message(const char *before, const char *text);
 

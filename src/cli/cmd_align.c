@@ -102,7 +102,8 @@ const cli_command cli_cmd_align = {
         "Git Re-Basin (arXiv 2209.04836): OUT computes what B does, up to rounding, with its\n"
         "channels in the order of A's that they are most like, so that A and OUT can be averaged\n"
         "with less loss.  The groups of channels that move together are found from the model's\n"
-        "graph.  Networks of different random starts stay apart even so: see `mendel path`.\n",
+        "graph.  Networks of different random starts stay apart even so: see `mendel "
+        "interpolate`.\n",
     .examples =
         "  mendel align a/final.safetensors b/final.safetensors -o b-aligned.safetensors\n"
         "  mendel align a.safetensors b.safetensors --method activations --data cifar10:data -o "

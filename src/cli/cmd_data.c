@@ -12,14 +12,14 @@ static mdl_status own_folder(const char *folder, mdl_lock **lock)
     MDL_TRY(mdl_run_kinds(folder, &kinds));
     MDL_TRY(mdl_run_check_place(folder, false, false));
     if (kinds != 0)
-        return mdl_fail(MDL_CONFIG, "option --to: %s holds %s: choose another folder", folder,
+        return mdl_fail(MDL_CONFIG, "option --out: %s holds %s: choose another folder", folder,
                         mdl_run_name(kinds));
     return mdl_lock_take(folder, lock);
 }
 
 static mdl_status fetch(const cli_args *args)
 {
-    const char *to = cli_value(args, "--to");
+    const char *to = cli_value(args, "--out");
     char found[MDL_PATH_MAX];
     cli_view view;
     MDL_TRY(cli_expect(args, 2, 2, "fetch and a name: cifar10 or cifar100"));
@@ -51,7 +51,7 @@ static mdl_status print_class(size_t number, const char *name, const size_t coun
 {
     char *shown;
     MDL_TRY(mdl_text_escaped(name, MDL_TEXT_VISIBLE, &shown));
-    printf("  %3zu  %-24s %8zu %8zu %8zu\n", number, shown, counts[0], counts[1], counts[2]);
+    printf("  %3zu  %-22s %8zu %10zu %8zu\n", number, shown, counts[0], counts[1], counts[2]);
     mdl_free(shown);
     return MDL_OK;
 }
@@ -71,8 +71,9 @@ static mdl_status classes_text(const mdl_data *data, json_t **list)
         const char *name = data->class_names != NULL ? data->class_names[c] : "";
         if (list != NULL)
             mdl_json_append(list,
-                            mdl_json_pack("{s:s, s:I, s:I, s:I}", "name", name, "train",
-                                          (json_int_t)counts[0], "fitness", (json_int_t)counts[1],
+                            mdl_json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", name, "train",
+                                          (json_int_t)counts[0], "validation",
+                                          (json_int_t)counts[1], "fitness", (json_int_t)counts[1],
                                           "test", (json_int_t)counts[2]));
         else
             MDL_TRY(print_class(c, name, counts));
@@ -91,19 +92,20 @@ static mdl_status print_info(const mdl_data *data, const char *source, bool json
             return status;
         }
         return cli_print_json(
-            mdl_json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:o}", "source", source,
+            mdl_json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:I, s:o}", "source", source,
                           "image", (json_int_t)set->height, (json_int_t)set->width,
                           (json_int_t)set->channels, "input", (json_int_t)data->height,
                           (json_int_t)data->width, (json_int_t)data->channels, "train",
-                          (json_int_t)data->count[0], "fitness", (json_int_t)data->count[1], "test",
-                          (json_int_t)data->count[2], "classes", classes),
+                          (json_int_t)data->count[0], "validation", (json_int_t)data->count[1],
+                          "fitness", (json_int_t)data->count[1], "test", (json_int_t)data->count[2],
+                          "classes", classes),
             true);
     }
     cli_print(stdout, "%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,
               set->width, set->channels, data->height, data->width, data->channels);
-    printf("\n%-31s %8s %8s %8s\n", "class", "train", "held out", "test");
+    printf("\n%-29s %8s %10s %8s\n", "class", "train", "validation", "test");
     MDL_TRY(classes_text(data, NULL));
-    printf("%-31s %8zu %8zu %8zu\n", "all", data->count[0], data->count[1], data->count[2]);
+    printf("%-29s %8zu %10zu %8zu\n", "all", data->count[0], data->count[1], data->count[2]);
     if (set->damaged + data->test->damaged > 0)
         printf("damaged and left out: %zu to train on, %zu to test on\n", set->damaged,
                data->test->damaged);
@@ -144,7 +146,7 @@ static const cli_option options[] = {
     {"--url", 0, "URL", "fetch: another address: https://, http:// or file://"},
     {"--sha256", 0, "SUM", "fetch: the checksum that is expected, in place of the published ones"},
     {"--md5", 0, "SUM", "fetch: the same, by md5"},
-    {"--to", 0, "DIR", "fetch: folder (default: data)"},
+    {"--out", 'o', "DIR", "fetch: folder (default: data)"},
     {"--config", 'c', "FILE", "info: read the configuration (YAML)"},
     {"--set", 's', "KEY=VALUE", "info: set one key, e.g. data.limit=1000"},
     CLI_JSON_OPTION,
@@ -153,10 +155,10 @@ static const cli_option options[] = {
 const cli_command cli_cmd_data = {
     .name = "data",
     .summary = "download a data set, or show what a source holds",
-    .usage = "fetch cifar10|cifar100 [--to DIR] | info SPEC",
+    .usage = "fetch cifar10|cifar100 [-o DIR] | info SPEC",
     .text = "fetch checks md5 and sha256, unpacks safely, and goes on with a broken download.  An\n"
             "address of https leads on to https only.\n",
-    .examples = "  mendel data fetch cifar10 --to data\n"
+    .examples = "  mendel data fetch cifar10 -o data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
                 "  mendel data info digits\n"
                 "  mendel data info folder:photos --json\n",

@@ -6,7 +6,7 @@
 
 #include "cli/commands.h"
 
-static const char *const split_names[] = {"train", "fitness", "test"};
+static const char *const split_names[] = {"train", "validation", "test"};
 
 typedef struct evaluation { /* all that one run of the command holds */
     mdl_config config;
@@ -25,6 +25,11 @@ typedef struct evaluation { /* all that one run of the command holds */
 
 static mdl_status parse_split(const char *text, mdl_split *out)
 {
+    const char *now = text != NULL ? cli_new_word("--split", text) : NULL;
+    if (now != NULL)
+        cli_note("the split %s is now called %s; the former name still works in this version", text,
+                 now);
+    text = now != NULL ? now : text;
     *out = MDL_SPLIT_TEST;
     for (size_t i = 0; i < MDL_COUNT(split_names) && text != NULL; i++) {
         if (strcmp(text, split_names[i]) == 0) {
@@ -34,8 +39,8 @@ static mdl_status parse_split(const char *text, mdl_split *out)
     }
     return text == NULL
                ? MDL_OK
-               : mdl_fail(MDL_CONFIG, "option --split: expected train, fitness or test, got %.100s",
-                          text);
+               : mdl_fail(MDL_CONFIG,
+                          "option --split: expected train, validation or test, got %.100s", text);
 }
 
 /* A class by its name, in quotation marks where CSV needs them; nothing for outputs that no class
@@ -144,7 +149,7 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     if (predictions != NULL)
         MDL_TRY(cli_check_output(predictions, &inputs));
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
-    /* The temperature needs held-out images, which lie on the train side. */
+    /* The temperature needs the validation split, which is a part of the training images. */
     e->config.data.test_only = e->split == MDL_SPLIT_TEST && !e->look.calibration;
     MDL_TRY(cli_open(&e->config, e->checkpoint, &e->device, &e->data));
     MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &e->evaluator));
@@ -169,10 +174,10 @@ static void print_calibration(const evaluation *e)
                i == 0 ? "calibration" : "  with its temperature", -lines[i]->loss,
                100 * lines[i]->ece, MDL_CALIBRATION_BINS, lines[i]->brier);
     if (a->fitted > 0)
-        printf("  temperature %.3f, fitted on %zu held-out images\n", a->scaled.temperature,
-               a->fitted);
+        printf("  temperature %.3f, fitted on the %zu images of the validation split\n",
+               a->scaled.temperature, a->fitted);
     else
-        printf("  no temperature: data.fitness_fraction holds no images out\n");
+        printf("  no temperature: there is no validation split (data.validation_fraction is 0)\n");
 }
 
 static void print_robustness(const mdl_assessment *a)
@@ -285,12 +290,12 @@ static mdl_status run(const cli_args *args)
 
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
-    {"--split", 0, "NAME", "train, fitness or test (default: test)"},
+    {"--split", 0, "NAME", "train, validation or test (default: test)"},
     {"--predictions", 'p', "FILE", "write index, label, predicted class and logits as CSV"},
     CLI_REPLACE_OPTION,
     {"--steps", 0, "N", "supervision steps of the TRM (default: as trained)"},
     {"--batch", 0, "N", "images at once"},
-    {"--calibration", 0, NULL, "ECE, Brier, log-likelihood; temperature fitted on held-out images"},
+    {"--calibration", 0, NULL, "ECE, Brier, log-likelihood; temperature fitted on validation"},
     {"--robustness", 0, NULL, "accuracy under 15 common corruptions at 5 severities"},
     {"--tta", 0, NULL, "test-time augmentation: flip, shifts, both"},
     {"--latency", 0, NULL, "time and energy at batch 1 and 64"},
@@ -312,7 +317,7 @@ const cli_command cli_cmd_eval = {
             "with published tables.\n",
     .examples = "  mendel eval runs/a/final.safetensors --data cifar10:data\n"
                 "  mendel eval runs/a/ema.safetensors --data cifar10:data --full --images 500\n"
-                "  mendel eval runs/a/ema.safetensors --data digits --split fitness --json\n"
+                "  mendel eval runs/a/ema.safetensors --data digits --split validation --json\n"
                 "  mendel eval other.safetensors --data cifar10:data --set model.bn_eps=1e-5 \\\n"
                 "      --predictions out.csv\n",
     .options = options,

@@ -50,27 +50,30 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
     MDL_TRY(test_winner(e, &top1));
     if (e->json)
         return cli_print_json(
-            mdl_json_pack("{s:s, s:I, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out", e->run.out,
-                          "evaluations", (json_int_t)result->evaluations, "fitness_top1",
-                          result->fitness_top1, "fitness_loss", result->fitness_loss, "is_average",
-                          result->is_average, "seconds", result->seconds, "test_top1", top1,
-                          "test_images", (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
+            mdl_json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out",
+                          e->run.out, "evaluations", (json_int_t)result->evaluations,
+                          "validation_top1", result->fitness_top1, "validation_loss",
+                          result->fitness_loss, "fitness_top1", result->fitness_top1,
+                          "fitness_loss", result->fitness_loss, "is_average", result->is_average,
+                          "seconds", result->seconds, "test_top1", top1, "test_images",
+                          (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
                           (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
             false);
-    cli_view_line(
-        &e->view,
-        "%zu children in %.1f s (%.0f a second, %zu at a time); winner%s: %.2f %% on the fitness "
-        "images, %.2f %% on test",
-        result->evaluations, result->seconds,
-        result->seconds > 0 ? (double)result->evaluations / result->seconds : 0, result->workers,
-        result->is_average ? " (the uniform average, which no child beat)" : "",
-        100 * result->fitness_top1, 100 * top1);
+    cli_view_line(&e->view,
+                  "%zu children in %.1f s (%.0f a second, %zu at a time); winner%s: %.2f %% on the "
+                  "validation split, "
+                  "%.2f %% on test",
+                  result->evaluations, result->seconds,
+                  result->seconds > 0 ? (double)result->evaluations / result->seconds : 0,
+                  result->workers,
+                  result->is_average ? " (the uniform average, which no child beat)" : "",
+                  100 * result->fitness_top1, 100 * top1);
     cli_view_line(&e->view, "see merged.safetensors, lineage.jsonl and winner.json in %s",
                   e->run.out);
     return MDL_OK;
 }
 
-/* The first parent's configuration serves for all: others may have held out other images. */
+/* The first parent's configuration serves for all: others may have another validation split. */
 static mdl_status warn_of_parents(const cli_args *args)
 {
     char *first = NULL;
@@ -87,7 +90,7 @@ static mdl_status warn_of_parents(const cli_args *args)
         else if (strcmp(text, first) != 0)
             mdl_log(MDL_LOG_WARN,
                     "%s has another configuration than %s, which serves for all; make sure that "
-                    "the held-out images were held out from both",
+                    "neither was trained on images of the validation split",
                     args->positional[i], args->positional[0]);
         mdl_safetensors_free(file);
     }
@@ -193,7 +196,7 @@ const cli_command cli_cmd_evolve = {
     .name = "evolve",
     .summary = "cross checkpoints by M2N2, or by the methods it is compared with",
     .usage = "PARENT... --data SPEC [--config FILE] [--out DIR] [--resume]",
-    .text = "The parents are checkpoints of one model, any number of them.  The held-out split "
+    .text = "The parents are checkpoints of one model, any number of them.  The validation split "
             "decides;\n"
             "the winner's accuracy on test is told at the end and decides nothing.  Into DIR go\n"
             "merged.safetensors, lineage.jsonl, winner.json (niches and ancestors), config.yaml "

@@ -80,10 +80,8 @@ static mdl_status run(const cli_args *args)
     cli_run folder;
     bool json = cli_flag(args, "--json");
     MDL_TRY(cli_expect(args, 0, 1, "one configuration"));
-    if (args->n_positional == 1) {
-        with_file.items[with_file.n_items].name = "--config";
-        with_file.items[with_file.n_items++].value = args->positional[0];
-    }
+    if (args->n_positional == 1)
+        cli_use_config(&with_file, args->positional[0]);
     if (cli_value(&with_file, "--config") == NULL)
         return mdl_fail(MDL_CONFIG, "expected a configuration, e.g. configs/quickstart.yaml");
     cli_view_open(&view, json);
@@ -121,13 +119,14 @@ const cli_command cli_cmd_experiment = {
         "and\n"
         "so on whose configuration is the same, else in a new one.  With\n"
         "experiment.trunk_epochs the parents are children of one trunk, with experiment.repeats\n"
-        "all of it runs several times; see configs/fuse-cifar10.yaml and fuse-repeats.yaml.  With\n"
+        "all of it runs several times; see configs/merge-cifar10.yaml and merge-repeats.yaml.  "
+        "With\n"
         "merge.from_scratch or experiment.specialists it is the M2N2 paper's experiment: all\n"
         "methods, independent runs at once, published values beside ours.\n",
     .examples =
         "  mendel experiment configs/quickstart.yaml\n"
         "  mendel experiment configs/experiment.yaml --data cifar10:data --out runs/abc\n"
-        "  mendel experiment configs/fuse-cifar10.yaml --data cifar10:data --out runs/fuse\n"
+        "  mendel experiment configs/merge-cifar10.yaml --data cifar10:data --out runs/m\n"
         "  mendel experiment configs/experiment.yaml --set train.epochs=2 --set data.limit=10000\n",
     .options = options,
     .n_options = MDL_COUNT(options),

@@ -23,8 +23,8 @@ static mdl_status configure(const cli_args *args, training *t)
     MDL_TRY(cli_run_find(args, MDL_RUN_TRAINING, "train", NULL, &t->run));
     MDL_TRY(mdl_path(path, sizeof(path), t->run.out, "config.yaml"));
     if (t->run.resume && cli_value(args, "--config") == NULL && mdl_file_exists(path)) {
-        with_file.items[with_file.n_items].name = "--config";
-        with_file.items[with_file.n_items++].value = path;
+        cli_use_config(&with_file, path);
+        with_file.own_config = true;
     }
     MDL_TRY(cli_config(&with_file, NULL, &t->config));
     cli_inputs inputs = {.args = &with_file, .config = &t->config, .starts = true};
@@ -39,7 +39,7 @@ static void announce(training *t)
     cli_view_heading(&t->view, "training %s on %s", kinds[t->config.model.kind],
                      t->config.data.source);
     cli_view_line(&t->view,
-                  "%zu images to train on, %zu held out, %zux%zux%zu; batch %zu, %zu epochs; "
+                  "%zu images to train on, %zu for validation, %zux%zux%zu; batch %zu, %zu epochs; "
                   "backend %s, %d thread%s, seed %llu; into %s",
                   d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_FITNESS], d->height, d->width,
                   d->channels, t->config.train.batch, t->config.train.epochs,
@@ -56,16 +56,17 @@ static mdl_status report(training *t, const mdl_train_result *result)
     char time[32], memory[32];
     if (t->json)
         return cli_print_json(
-            mdl_json_pack("{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
-                          "out", t->run.out, "epochs", (json_int_t)result->last.epoch, "steps",
-                          (json_int_t)result->steps, "seconds", result->seconds, "parameters",
-                          (json_int_t)result->parameters, "multiply_adds", result->multiply_adds,
-                          "planned_bytes", (json_int_t)result->planned_bytes, "allocated_bytes",
-                          (json_int_t)result->stats.peak, "bytes_up", (json_int_t)result->stats.up,
-                          "bytes_down", (json_int_t)result->stats.down, "train_loss",
-                          result->last.train_loss, "train_top1", result->last.train_top1,
-                          "fitness_loss", result->last.fitness_loss, "fitness_top1",
-                          result->last.fitness_top1),
+            mdl_json_pack(
+                "{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+                "out", t->run.out, "epochs", (json_int_t)result->last.epoch, "steps",
+                (json_int_t)result->steps, "seconds", result->seconds, "parameters",
+                (json_int_t)result->parameters, "multiply_adds", result->multiply_adds,
+                "planned_bytes", (json_int_t)result->planned_bytes, "allocated_bytes",
+                (json_int_t)result->stats.peak, "bytes_up", (json_int_t)result->stats.up,
+                "bytes_down", (json_int_t)result->stats.down, "train_loss", result->last.train_loss,
+                "train_top1", result->last.train_top1, "validation_loss", result->last.fitness_loss,
+                "validation_top1", result->last.fitness_top1, "fitness_loss",
+                result->last.fitness_loss, "fitness_top1", result->last.fitness_top1),
             false);
     cli_view_line(&t->view,
                   "%zu parameters, %llu steps in %s, %s planned; see %s/final.safetensors",

@@ -6,16 +6,20 @@
 #include "cli/commands.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_cmd_train,  &cli_cmd_eval,    &cli_cmd_evolve, &cli_cmd_merge,       &cli_cmd_experiment,
-    &cli_cmd_report, &cli_cmd_align,   &cli_cmd_path,   &cli_cmd_recalibrate, &cli_cmd_plan,
-    &cli_cmd_bench,  &cli_cmd_devices, &cli_cmd_data,   &cli_cmd_help,
+#define X(name) &cli_cmd_##name,
+    CLI_COMMAND_LIST(X)
+#undef X
 };
 const size_t cli_command_count = MDL_COUNT(cli_commands);
 
 const cli_command *cli_find_command(const char *name)
 {
+    const char *now = cli_new_word("", name);
+    if (now != NULL)
+        cli_note("mendel %s is now called mendel %s; the former name still works in this version",
+                 name, now);
     for (size_t i = 0; i < cli_command_count; i++) {
-        if (strcmp(cli_commands[i]->name, name) == 0)
+        if (strcmp(cli_commands[i]->name, now != NULL ? now : name) == 0)
             return cli_commands[i];
     }
     return NULL;

@@ -49,6 +49,16 @@ void cli_print(FILE *out, const char *format, ...)
     va_end(args);
 }
 
+void cli_note(const char *format, ...)
+{
+    va_list args;
+    fputs("note: ", stderr);
+    va_start(args, format);
+    cli_vprint(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 void cli_print_message(const char *before, const char *text)
 {
     fputs(before, stderr);

@@ -187,13 +187,13 @@ static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t bat
 
 static void train_epoch(void *user, const mdl_epoch_metrics *m)
 {
-    char held_out[64] = "", time[32];
+    char validation[64] = "", time[32];
     if (!isnan(m->fitness_top1))
-        snprintf(held_out, sizeof(held_out), "  held out: loss %.4f  top-1 %5.2f %%",
+        snprintf(validation, sizeof(validation), "  validation: loss %.4f  top-1 %5.2f %%",
                  m->fitness_loss, 100 * m->fitness_top1);
     cli_view_line(user, "epoch %3llu  loss %.4f  top-1 %5.2f %%%s  lr %.2e  %.0f images/s  %s",
-                  (unsigned long long)m->epoch, m->train_loss, 100 * m->train_top1, held_out, m->lr,
-                  m->images_per_second, cli_duration(m->seconds, time, sizeof(time)));
+                  (unsigned long long)m->epoch, m->train_loss, 100 * m->train_top1, validation,
+                  m->lr, m->images_per_second, cli_duration(m->seconds, time, sizeof(time)));
 }
 
 static void message(void *user, const char *text)

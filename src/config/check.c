@@ -123,7 +123,7 @@ static mdl_status check_experiment(const mdl_config *config)
         return refuse(config, "experiment.independent",
                       "expected at least 1 with controls, which are compared with it");
     if (e->path_points == 1)
-        return refuse(config, "experiment.path_points", "expected 0 or at least 2, got 1");
+        return refuse(config, "experiment.interpolation_points", "expected 0 or at least 2, got 1");
     return MDL_OK;
 }
 

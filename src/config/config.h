@@ -42,6 +42,9 @@ typedef struct mdl_experiment_config {
 typedef struct mdl_config_origin { /* where each key was set last, for messages; not a setting */
     char file[MDL_PATH_MAX];
     int line[MDL_MAX_KEYS]; /* by number of the key; 0: default, MDL_ORIGIN_SET: --set */
+    /* By number of the key: it was given by the name, or a choice by the word, of an earlier
+     * version, at some time. */
+    bool former_name[MDL_MAX_KEYS], former_word[MDL_MAX_KEYS];
 } mdl_config_origin;
 #define MDL_ORIGIN_SET (-1)
 
@@ -79,6 +82,10 @@ mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST
  * as new keys have their defaults.  Free *text with mdl_free. */
 mdl_status mdl_config_depends(const mdl_config *config, const char *sections,
                               char **text) MDL_MUST_CHECK;
+/* Call `say` for each word of an earlier version that was read into *config: "data.fitness_fraction
+ * is now called data.validation_fraction". */
+void mdl_config_tell_former(const mdl_config *config, void (*say)(void *user, const char *sentence),
+                            void *user);
 /* Checks across keys (shapes that cannot be, a batch that cannot be divided, ...). */
 mdl_status mdl_config_check(const mdl_config *config) MDL_MUST_CHECK;
 /* Take the input size from open data, and model.classes where it is 0; refuses a model with fewer
@@ -97,7 +104,7 @@ size_t mdl_key_count(void);
 mdl_key mdl_key_at(size_t index);
 /* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
 void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
-/* The number of a key, or mdl_key_count() where there is none of that name. */
+/* The number of a key by its name or its former one; mdl_key_count() where there is none. */
 size_t mdl_key_find(const char *name);
 /* The key whose name is nearest to `name`, or NULL where none is near. */
 const char *mdl_key_nearest(const char *name);

@@ -37,6 +37,7 @@ typedef struct mdl__key {
     const char *choices; /* "a|b|c"; an empty place is a value that is not offered */
     const char *help;    /* one line */
     const char *former;  /* the name that it had when records of steps began; NULL: this one */
+    const char *former_choices; /* the same for `choices`, word by word */
 } mdl__key;
 
 extern const mdl__key mdl__keys[];
@@ -68,12 +69,13 @@ extern const char *const mdl__augment_words[4];
 #define MDL__ORIGIN_TEXT (MDL_PATH_MAX + 32)
 const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
 
-/* The keys for which wanted[key] holds, as YAML.  What a record depends on has the names that it
- * had when records began, so that renaming a key does not begin a finished step again. */
+/* The keys for which wanted[key] holds, as YAML.  Records of steps and checkpoints have the words
+ * of the time when records began, so that renaming a key neither begins a finished step again nor
+ * changes the bytes of a checkpoint. */
 typedef enum mdl__purpose { MDL__FOR_FILE, MDL__FOR_CHECKPOINT, MDL__FOR_DEPENDS } mdl__purpose;
 mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__purpose why,
                             char **text) MDL_MUST_CHECK;
-/* Add the value of a key as YAML. */
-void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t key);
+/* Add the value of a key as YAML; `former`: a choice by the word that it had when records began. */
+void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t key, bool former);
 
 #endif

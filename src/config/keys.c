@@ -10,24 +10,24 @@
 
 #define SIZE(name, flags, field, min, max, help)                                                   \
     {                                                                                              \
-        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help, NULL                          \
+        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help, NULL, NULL                    \
     }
 #define REAL(name, flags, field, min, max, help)                                                   \
     {                                                                                              \
-        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help, NULL                          \
+        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help, NULL, NULL                    \
     }
 #define FLAG(name, flags, field, help)                                                             \
     {                                                                                              \
-        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help, NULL                      \
+        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help, NULL, NULL                \
     }
 #define CHOICE(name, flags, field, choices, help)                                                  \
     {                                                                                              \
-        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help, NULL                         \
+        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help, NULL, NULL                   \
     }
 #define TEXT(name, flags, field, help)                                                             \
     {                                                                                              \
         name, MDL__KEY_TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help,    \
-            NULL                                                                                   \
+            NULL, NULL                                                                             \
     }
 
 /* "niches|map_elites|...": each has a bar before it, and the first bar is skipped. */
@@ -39,7 +39,7 @@ const mdl__key mdl__keys[] = {
     CHOICE("model.kind", CKPT, model.kind, "efficientnet_lite0|hybrid|mlp", "network"),
     SIZE("model.classes", CKPT, model.classes, 0, 65536, "outputs; 0: as many as the data has classes"),
     SIZE("model.stem_stride", CKPT, model.stem_stride, 1, 4, "stride of the first convolution"),
-    {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages", NULL},
+    {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages", NULL, NULL},
     REAL("model.width", CKPT, model.width, 0.05, 16, "multiplier of the channels, which are rounded to 8"),
     REAL("model.depth", CKPT, model.depth, 0.05, 16, "multiplier of the blocks in a stage"),
     REAL("model.drop_connect", CKPT, model.drop_connect, 0, 0.95, "chance to skip the last residual block; less before it"),
@@ -68,15 +68,15 @@ const mdl__key mdl__keys[] = {
     SIZE("data.image_size", CKPT, data.image_size, 1, 1024, "side of the images with size: model"),
     CHOICE("data.resize", CKPT, data.resize, "bilinear|pad", "how smaller images become larger"),
     CHOICE("data.normalize", CKPT, data.normalize, "dataset|unit|none", "mean 0 and deviation 1, or 0 to 1, or as in the file"),
-    {"data.mean", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_mean), -1000, 1000, NULL, "normalize: dataset: subtracted from pixels of 0 to 1, one number or one a channel; []: the data's own", NULL},
-    {"data.std", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this", NULL},
+    {"data.mean", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_mean), -1000, 1000, NULL, "normalize: dataset: subtracted from pixels of 0 to 1, one number or one a channel; []: the data's own", NULL, NULL},
+    {"data.std", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this", NULL, NULL},
     FLAG("data.skip_damaged", MDL__KEY_LATER, data.skip_damaged, "leave out image files that cannot be read; false: refuse them"),
     SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
-    REAL("data.fitness_fraction", CKPT, data.fitness_fraction, 0, 0.9, "part of the training images held out to choose and to merge"),
-    {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of that split", NULL},
-    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL},
+    {"data.validation_fraction", MDL__KEY_REAL, CKPT, AT(data.fitness_fraction), 0, 0.9, NULL, "part of the training images that is the validation split, which chooses epochs and merges", "data.fitness_fraction", NULL},
+    {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of the draw of the validation split", NULL, NULL},
+    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL, NULL},
     SIZE("data.crop_padding", 0, data.crop_padding, 0, 256, "crop: padding before a random crop; 0: none"),
-    {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds", NULL},
+    {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds", NULL, NULL},
     CHOICE("data.flip", 0, data.flip, "none|random|alternating", "flip: left and right, at random or every other epoch"),
     SIZE("data.cutout", 0, data.cutout, 0, 1024, "cutout: side of the square that is blanked; 0: none"),
     SIZE("data.digits_train", CKPT, data.digits_train, 1, 1796, "digits: the first so many train, the others test"),
@@ -92,7 +92,7 @@ const mdl__key mdl__keys[] = {
     SIZE("train.keep", 0, train.keep, 0, 1000000, "how many of the last epochs' checkpoints are kept"),
     SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
     SIZE("train.metrics_every", 0, train.metrics_every, 0, 1000000, "steps between readings of the loss from the device; 0: as suits it"),
-    SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the held-out images; 0: the last only"),
+    SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the validation split; 0: the last only"),
 
     CHOICE("optim.kind", 0, train.optim.kind, "adamw|sgd", "optimizer"),
     REAL("optim.lr", 0, train.optim.lr, 0, 1000, "peak learning rate"),
@@ -120,14 +120,14 @@ const mdl__key mdl__keys[] = {
     CHOICE("merge.capacity", 0, merge.capacity, "one|best", "what a sample has to give: 1, or its best score in the archive (for score: probability)"),
     FLAG("merge.attraction", 0, merge.attraction, "second parent by what it adds to the first"),
     FLAG("merge.crossover", 0, merge.crossover, "false: a child is its first parent, mutated"),
-    CHOICE("merge.split", 0, merge.split, "flat|tensor|block|none", "where the split point may lie"),
+    {"merge.crossover_point", MDL__KEY_CHOICE, 0, AT(merge.split), 0, 0, "flat|tensor|block|none", "where the crossover point may lie; none: one ratio for the whole genome", "merge.split", NULL},
     REAL("merge.ratio_from", 0, merge.ratio_from, 0, 1, "the ratio of a crossing is uniform from here"),
     REAL("merge.ratio_to", 0, merge.ratio_to, 0, 1, "to here"),
     CHOICE("merge.angle", 0, merge.angle, "whole|parts", "SLERP's angle: of the whole genome or of each part"),
     FLAG("merge.slerp_all", 0, merge.slerp_all, "SLERP for every parameter, not only convolutions and products"),
     REAL("merge.mutation", 0, merge.mutation, 0, 1000, "deviation of the noise added to a child; 0: none"),
     CHOICE("merge.score", 0, merge.score, "correct|probability", "score of a sample: right or wrong, or the true class's probability"),
-    CHOICE("merge.fitness", 0, merge.fitness, "held_out|train", "images that decide (train: only for the paper's digits)"),
+    {"merge.fitness", MDL__KEY_CHOICE, 0, AT(merge.fitness), 0, 0, "validation|train", "split on which the fitness is measured (train: only for the paper's digits)", NULL, "held_out|train"},
     CHOICE("merge.batch_norm", 0, merge.batch_norm, "interpolate|recalibrate", "BatchNorm statistics of a child"),
     CHOICE("merge.final", 0, merge.final, "accuracy|log_likelihood", "how the winner is chosen"),
     FLAG("merge.keep_average", 0, merge.keep_average, "the average stays unless the winner is better by a standard error"),
@@ -152,7 +152,7 @@ const mdl__key mdl__keys[] = {
     FLAG("experiment.control_mlp_head", 0, experiment.control_mlp_head, "control: an MLP head of the TRM's size in its place"),
     FLAG("experiment.control_no_recursion", 0, experiment.control_no_recursion, "control: the TRM without recursion (n, t, n_sup: 1)"),
     FLAG("experiment.control_tokens", 0, experiment.control_tokens, "control: the other choice of trm.tokens"),
-    SIZE("experiment.path_points", 0, experiment.path_points, 0, MDL_MAX_PATH, "points on the lines between two parents; 0: none"),
+    {"experiment.interpolation_points", MDL__KEY_SIZE, 0, AT(experiment.path_points), 0, MDL_MAX_PATH, NULL, "points of the interpolation between two parents; 0: none", "experiment.path_points", NULL},
     SIZE("experiment.repeats", 0, experiment.repeats, 1, MDL_MAX_REPEATS, "run all of it with so many seeds; tests are over them"),
     TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: of `mendel help evolve`, and of those of `mendel help merge` that need a trunk; e.g. random,ga,ties"),
     FLAG("experiment.specialists", 0, experiment.specialists, "the M2N2 paper's experiment from pairs of models that were trained on half of the classes each"),
@@ -160,11 +160,11 @@ const mdl__key mdl__keys[] = {
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),
     SIZE("experiment.tta_images", 0, experiment.tta_images, 0, BIG, "test images for test-time augmentation; 0: no such evaluation"),
 
-    {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it", NULL},
+    {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it", NULL, NULL},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
     CHOICE("run.precision", 0, train.precision, "float32|float64|mixed", "float64: the reference backend only; mixed: activations kept as bfloat16"),
-    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has", NULL},
+    {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has", NULL, NULL},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
 };
 /* clang-format on */
@@ -244,7 +244,8 @@ mdl_key mdl_key_at(size_t index)
 size_t mdl_key_find(const char *name)
 {
     size_t i = 0;
-    while (i < mdl__key_total && strcmp(mdl__keys[i].name, name) != 0)
+    while (i < mdl__key_total && strcmp(mdl__keys[i].name, name) != 0 &&
+           (mdl__keys[i].former == NULL || strcmp(mdl__keys[i].former, name) != 0))
         i++;
     return i;
 }
@@ -293,6 +294,8 @@ const char *mdl_key_nearest(const char *name)
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < mdl__key_total; i++) {
         size_t distance = mdl_near(name, mdl__keys[i].name);
+        if (mdl__keys[i].former != NULL)
+            distance = mdl_min_size(distance, mdl_near(name, mdl__keys[i].former));
         /* The right name in the wrong section: "lr", "train.lr". */
         if (strcmp(last_part(name), last_part(mdl__keys[i].name)) == 0)
             distance = mdl_min_size(distance, 2);

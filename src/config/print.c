@@ -1,4 +1,4 @@
-/* The value of one key as YAML text, from which config_value.c reads the same value. */
+/* The value of one key as YAML text, from which value.c reads the same value. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +117,7 @@ static void add_channels(mdl_string *out, const mdl_channel_values *values)
     mdl_string_add(out, "]");
 }
 
-void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t index)
+void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t index, bool former)
 {
     const mdl__key *key = &mdl__keys[index];
     const void *field = (const char *)config + key->offset;
@@ -142,7 +142,8 @@ void mdl__add_key_value(mdl_string *text, const mdl_config *config, size_t index
         return;
     case MDL__KEY_CHOICE:
         memcpy(&choice, field, sizeof(choice));
-        add_choice(text, key->choices, choice);
+        add_choice(text, former && key->former_choices != NULL ? key->former_choices : key->choices,
+                   choice);
         return;
     case MDL__KEY_BYTES:
         print_bytes(*(const size_t *)field, number, sizeof(number));
@@ -164,9 +165,31 @@ void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t 
 {
     mdl_string text = {0};
     char *value;
-    mdl__add_key_value(&text, config, index);
+    mdl__add_key_value(&text, config, index, false);
     buffer[0] = '\0';
     if (mdl_string_take(&text, &value) == MDL_OK)
         snprintf(buffer, size, "%s", value);
     mdl_free(value);
+}
+
+void mdl_config_tell_former(const mdl_config *config, void (*say)(void *user, const char *sentence),
+                            void *user)
+{
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        const mdl__key *key = &mdl__keys[i];
+        char sentence[256], was[64], is[64];
+        int choice;
+        if (config->origin.former_name[i]) {
+            snprintf(sentence, sizeof(sentence), "%s is now called %s", key->former, key->name);
+            say(user, sentence);
+        }
+        if (!config->origin.former_word[i])
+            continue;
+        memcpy(&choice, (const char *)config + key->offset, sizeof(choice));
+        mdl__choice_name(key->former_choices, choice, was, sizeof(was));
+        mdl__choice_name(key->choices, choice, is, sizeof(is));
+        snprintf(sentence, sizeof(sentence), "%s: %s is now called %s", key->name, was, is);
+        if (strcmp(was, is) != 0)
+            say(user, sentence);
+    }
 }

@@ -10,6 +10,7 @@ typedef struct reader {
     const char *name;                 /* of the file, in messages */
     yaml_node_t *value[MDL_MAX_KEYS]; /* by key; NULL: not in the document */
     int line[MDL_MAX_KEYS];           /* of the value */
+    bool former[MDL_MAX_KEYS];        /* the key has the name of an earlier version */
     int section[MDL_MAX_KEYS];        /* line of a section, by its first key; 0: not there */
 } reader;
 
@@ -91,6 +92,7 @@ static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
         size_t index = mdl_key_find(name), section = find_section(name);
         if (index < mdl__key_total) {
             MDL_TRY(note_value(r, index, value, line));
+            r->former[index] = strcmp(name, mdl__keys[index].name) != 0;
             continue;
         }
         if (prefix[0] != '\0' || section == mdl__key_total)
@@ -138,6 +140,7 @@ static mdl_status apply(const reader *r, mdl_config *config)
         if (status != MDL_OK)
             return mdl_fail_context(status, "%s:%d: %s", r->name, r->line[i], mdl__keys[i].name);
         config->origin.line[i] = r->line[i];
+        config->origin.former_name[i] |= r->former[i];
     }
     snprintf(config->origin.file, sizeof(config->origin.file), "%s", r->name);
     return check_augment(r, config);
@@ -229,6 +232,7 @@ mdl_status mdl_config_set(mdl_config *config, const char *assignment)
         return mdl_fail_context(status, "--set %s", name);
     *config = changed;
     config->origin.line[key] = MDL_ORIGIN_SET;
+    config->origin.former_name[key] |= strcmp(name, mdl__keys[key].name) != 0;
     return MDL_OK;
 }
 

@@ -14,7 +14,7 @@ mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__p
     bool comments = why == MDL__FOR_FILE;
     for (size_t i = 0; i < mdl__key_total; i++) {
         const mdl__key *key = &mdl__keys[i];
-        const char *name = why == MDL__FOR_DEPENDS && key->former != NULL ? key->former : key->name;
+        const char *name = !comments && key->former != NULL ? key->former : key->name;
         const char *dot = strchr(name, '.');
         if (!wanted[i])
             continue;
@@ -25,7 +25,7 @@ mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__p
         }
         size_t begin = out.length;
         mdl_string_add(&out, "  %s: ", dot + 1);
-        mdl__add_key_value(&out, config, i);
+        mdl__add_key_value(&out, config, i, !comments);
         size_t width = out.length - begin;
         if (comments)
             mdl_string_add(&out, "%*s # %s",

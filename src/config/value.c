@@ -1,4 +1,4 @@
-/* The value of one key: from a YAML node into the configuration.  config_print.c goes back. */
+/* The value of one key: from a YAML node into the configuration.  print.c goes back. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -172,6 +172,8 @@ static mdl_status read_choice(const mdl__key *key, const yaml_node_t *node, int 
                 word = "false";
         }
         index = choice_index(key->choices, word);
+        if (index < 0 && key->former_choices != NULL)
+            index = choice_index(key->former_choices, word);
         nearest_choice(key->choices, word, nearest, sizeof(nearest));
     }
     if (index < 0) {
@@ -321,6 +323,8 @@ mdl_status mdl__key_read(const mdl__key *key, yaml_document_t *document, yaml_no
     case MDL__KEY_CHOICE:
         MDL_TRY(read_choice(key, node, &index));
         memcpy(field, &index, sizeof(index));
+        config->origin.former_word[key - mdl__keys] |=
+            choice_index(key->choices, node_text(node)) < 0;
         return MDL_OK;
     case MDL__KEY_BYTES:
         if (node->type != YAML_SCALAR_NODE)

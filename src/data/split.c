@@ -88,7 +88,7 @@ static mdl_status check_config(const mdl_data_config *config)
         return mdl_fail(MDL_CONFIG, "data.image_size is %zu: expected 1 to %d", config->image_size,
                         MDL__MAX_INPUT);
     if (!(config->fitness_fraction >= 0.0 && config->fitness_fraction < 1.0))
-        return mdl_fail(MDL_CONFIG, "data.fitness_fraction is %g: expected 0 or more, below 1",
+        return mdl_fail(MDL_CONFIG, "data.validation_fraction is %g: expected 0 or more, below 1",
                         config->fitness_fraction);
     return MDL_OK;
 }
@@ -163,7 +163,7 @@ static mdl_status split_train(mdl_data *data)
     size_t held = (size_t)llround((double)train->count * data->config.fitness_fraction);
     if (held >= train->count)
         return mdl_fail(MDL_CONFIG,
-                        "data.fitness_fraction %g leaves none of %zu images to train on",
+                        "data.validation_fraction %g leaves none of %zu images to train on",
                         data->config.fitness_fraction, train->count);
     data->count[MDL_SPLIT_TRAIN] = train->count - held;
     data->count[MDL_SPLIT_FITNESS] = held;

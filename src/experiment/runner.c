@@ -213,7 +213,7 @@ static mdl_status run_branches(mdl__runner *r, mdl_old_table *table)
                                     "experiment.hybrid are both false");
     if (r->data->count[MDL_SPLIT_FITNESS] == 0 || r->data->count[MDL_SPLIT_TEST] == 0)
         return mdl_fail(MDL_CONFIG, "experiment: expected held-out and test images; set "
-                                    "data.fitness_fraction to more than 0");
+                                    "data.validation_fraction to more than 0");
     if (e->baseline)
         MDL_TRY(add_branch(r, 'A', "baseline", MDL_MODEL_EFFICIENTNET_LITE0, e->merge_baseline));
     if (e->hybrid)

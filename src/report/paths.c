@@ -98,7 +98,7 @@ void mdl__report_paths(mdl__page *page)
     const json_t *paths = json_object_get(json, "paths");
     if (json_array_size(paths) == 0) {
         mdl__page_missing(page, "Paths between parents: not measured (paths.json; "
-                                "experiment.path_points).");
+                                "experiment.interpolation_points).");
         json_decref(json);
         return;
     }

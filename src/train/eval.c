@@ -119,9 +119,10 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
     e->count = data->count[e->options.split];
     if (e->count == 0)
         return mdl_fail(MDL_CONFIG, "the %s split has no images (%s)", names[e->options.split],
-                        data->train == NULL ? "only the test side was read"
-                                            : "data.fitness_fraction takes a part of train for the "
-                                              "fitness split");
+                        data->train == NULL
+                            ? "only the test side was read"
+                            : "data.validation_fraction takes a part of train for the "
+                              "fitness split");
     e->batch = e->options.batch;
     if (e->batch == 0)
         e->batch = default_batch(e->count, data->height * data->width * data->channels);

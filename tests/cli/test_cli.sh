@@ -16,7 +16,10 @@ small='--set model.kind=mlp --set data.size=native --set model.hidden=16 --set t
 # ---- help ------------------------------------------------------------------------------------------
 expect 0 --version
 says out 'mendel 0.'
-for command in train eval evolve merge experiment align path recalibrate plan bench devices data help; do
+expect 0 help
+commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' out)
+[ "$(echo "$commands" | wc -l)" -ge 14 ] || fail "help lists few commands: $commands"
+for command in $commands; do
     expect 0 $command --help
     says out 'Examples:'
     says out 'Exit codes:'
@@ -109,8 +112,8 @@ says out '"loss":'
 says out '"images":360'
 says p.csv 'index,label,predicted,logit_0,logit_1,'
 [ "$(wc -l <p.csv)" -eq 361 ] || fail 'p.csv has not a line an image'
-expect 0 eval a/final.safetensors --data digits --split fitness
-says out 'fitness split: 144 images'
+expect 0 eval a/final.safetensors --data digits --split validation
+says out 'validation split: 144 images'
 expect 3 eval a/final.safetensors --data digits --predictions missing/p.csv
 mkdir -p power/intel-rapl:0
 echo 1000000 >power/intel-rapl:0/max_energy_range_uj
@@ -152,7 +155,7 @@ expect 0 eval o/final.safetensors --data idx:other --set data.normalize=dataset 
 if cmp -s one.csv w.csv; then fail 'data.normalize of one'"'"'s own has no effect'; fi
 expect 3 eval o/final.safetensors --data idx:alone --set data.normalize=dataset
 says err 'measured on the training images'
-expect 3 eval o/final.safetensors --data idx:alone --split fitness
+expect 3 eval o/final.safetensors --data idx:alone --split validation
 says err 'train-labels'
 expect 0 eval o/final.safetensors --data idx:one --backend reference --set run.precision=float64 \
     --predictions double.csv
@@ -177,7 +180,7 @@ for file in l n; do
     tail -n 1 out >line
     tail -n 1 wanted | cmp -s - line || fail "$file.safetensors: aligned, it answers otherwise"
 done
-expect 0 path a/final.safetensors c/final.safetensors --data digits --points 3 -o path.json
+expect 0 interpolate a/final.safetensors c/final.safetensors --data digits --points 3 -o path.json
 says out 'barrier of the loss: plain'
 exists path.json
 expect 0 recalibrate a/final.safetensors --data digits --images 64 -o r.safetensors
@@ -239,7 +242,7 @@ done
 # A search that is killed between two saves (the state is older than the lineage) and resumed ends as
 # one that was left alone.
 search='--set model.kind=mlp --set model.hidden=16 --set data.source=digits --set data.size=native
-    --set data.fitness_fraction=0 --set merge.from_scratch=2 --set merge.fitness=train
+    --set data.validation_fraction=0 --set merge.from_scratch=2 --set merge.fitness=train
     --set merge.batch=1 --set merge.mutation=0.01 --set merge.evaluations=6000 --threads 1'
 bytes() {
     if [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi
@@ -264,7 +267,7 @@ for file in merged.safetensors lineage.jsonl winner.json; do
     cmp -s s/$file sk/$file || fail "a killed and resumed search differs in $file"
 done
 cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
+data: {source: "synthetic:120", image_size: 8, validation_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}
 trm: {dim: 8}
 train: {epochs: 1, batch: 16}

@@ -18,7 +18,8 @@ table() {
         [ -z "$code" ] || eval "expect $code $line"
     done
 }
-for command in train eval evolve merge experiment report align path recalibrate plan bench devices data; do
+expect 0 help
+for command in $(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' out); do
     expect 0 $command --help
     expect 2 $command --no-such-option
 done
@@ -46,8 +47,8 @@ table <<'TABLE'
 2 align $one
 2 align $one $two
 2 align $one $two --method none -o c
-2 path $one
-2 path $one $two --points 1
+2 interpolate $one
+2 interpolate $one $two --points 1
 2 recalibrate $one
 2 plan extra
 2 bench --only nothing
@@ -63,7 +64,7 @@ table <<'TABLE'
 1 evolve $one $two --backend cpu:z80 --out c
 1 merge --method average $one $two --backend cpu:z80 -o c
 1 align $one $two --backend cpu:z80 -o c
-1 path $one $two --backend cpu:z80
+1 interpolate $one $two --backend cpu:z80
 1 recalibrate $one --backend cpu:z80 -o c
 1 plan --backend cpu:z80
 1 bench --backend cpu:z80
@@ -84,8 +85,8 @@ table <<'TABLE'
 3 merge --method greedy $one $two --data digits -o file/c
 3 align $one missing.safetensors -o c
 3 align $one $two -o missing/c
-3 path $one missing.safetensors
-3 path $one $two --points 2 -o missing/c
+3 interpolate $one missing.safetensors
+3 interpolate $one $two --points 2 -o missing/c
 3 recalibrate missing.safetensors -o c
 3 recalibrate $one --data digits -o missing/c
 3 experiment missing.yaml

@@ -47,7 +47,7 @@ for bad in 'nan.st nan' 'minus.st -inf'; do
     refused $1 "$p" eval $1 --data digits --full --json
     refused $1 "$p" align $b $1 -o o.st
     refused $1 "$p" align $1 $b -o o.st
-    refused $1 "$p" path $1 $b --data digits --points 2 -o o.st
+    refused $1 "$p" interpolate $1 $b --data digits --points 2 -o o.st
     refused $1 "$p" recalibrate $1 --data digits -o o.st
     refused $1 "$p" merge --method average $b $1 -o o.st
     refused $1 "$p" merge --method slerp $1 $b -o o.st
@@ -67,7 +67,7 @@ done
 expect 4 eval large.st --data digits
 says err 'large.st: the loss of 360 of 360 images is not finite'
 says out 'the loss is not finite'
-expect 4 path $a large.st --data digits --points 2
+expect 4 interpolate $a large.st --data digits --points 2
 says err 'large.st'
 expect 4 merge --method ensemble $a large.st --data digits
 says err 'large.st: the loss'

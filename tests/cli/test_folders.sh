@@ -63,7 +63,7 @@ wait_for() {
     ln -s live linked
     "$mendel" train $quick --out linked >out 2>err && fail 'a live folder behind a link'
     "$mendel" experiment /dev/null --out live >out 2>err && fail 'an experiment in a live folder'
-    "$mendel" data fetch cifar10 --url file:///nowhere --to live >out 2>err && fail 'a download into it'
+    "$mendel" data fetch cifar10 --url file:///nowhere -o live >out 2>err && fail 'a download into it'
     says live/config.yaml '  seed: 1 '
     kill -0 $first || fail 'the first training ended'
     kill -KILL $first
@@ -101,7 +101,7 @@ wait_for() {
     untouched 2 experiment plain.yaml --out a
     untouched 2 train $quick --out a --resume --overwrite
     untouched 2 train $quick --overwrite # of what?
-    untouched 2 data fetch cifar10 --url file:///nowhere --to a
+    untouched 2 data fetch cifar10 --url file:///nowhere -o a
     untouched 3 train --set train.init=missing.safetensors $quick --out a --overwrite
     untouched 3 train $quick --data cifar10:nowhere --out a --overwrite
     untouched 5 train $quick --out a --overwrite --memory-limit 1KB
@@ -181,7 +181,7 @@ wait_for() {
     rm -r x
     # An experiment goes on by itself; another run may only take its place, and then whole.
     cat >digits.yaml <<'YAML'
-data: {source: digits, size: native, limit: 200, fitness_fraction: 0}
+data: {source: digits, size: native, limit: 200, validation_fraction: 0}
 model: {kind: mlp, hidden: 8}
 merge: {from_scratch: 1, slerp_all: true, fitness: train, evaluations: 2, batch: 1, mutation: 0.01}
 experiment: {seeds: 1}
@@ -219,7 +219,7 @@ YAML
         untouched 2 align $A $B -o "$out"
         untouched 2 align $B $A -o "$out" --overwrite
         untouched 2 recalibrate $A --data digits -o "$out"
-        untouched 2 path $A $B --data digits -o "$out"
+        untouched 2 interpolate $A $B --data digits -o "$out"
         untouched 2 eval $A --data digits --predictions "$out" --overwrite
     done
     untouched 2 merge --method ties --trunk $B $A -o $B --overwrite
@@ -228,7 +228,7 @@ YAML
     cp plain.yaml in.yaml
     untouched 2 eval $A --config in.yaml --data digits --predictions in.yaml
     untouched 2 recalibrate $A --config in.yaml --data digits -o ./in.yaml
-    untouched 2 path $A $B --config in.yaml --data digits -o in.yaml
+    untouched 2 interpolate $A $B --config in.yaml --data digits -o in.yaml
     printf '{}' >tune.json
     untouched 2 eval $A --data digits --set run.tuning=tune.json --predictions tune.json
     # A file of a run is not written over unasked; others are, as ever.
@@ -272,7 +272,7 @@ YAML
     # A download does not eat what it is to come from.
     mkdir got
     echo some >got/cifar-10-binary.tar.gz.part
-    untouched 2 data fetch cifar10 --url "file://$PWD/got/cifar-10-binary.tar.gz.part" --to got
+    untouched 2 data fetch cifar10 --url "file://$PWD/got/cifar-10-binary.tar.gz.part" -o got
 
     # ---- numbers ---------------------------------------------------------------------------------
     rm -r runs

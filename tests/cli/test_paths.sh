@@ -36,7 +36,7 @@ for folder in "$(printf 'caf\351')" "$(printf 'a\nb')" "$(printf 'x\033[31my')" 
     expect 0 merge --method ties --trunk "$a" "$a" "$b" -o "$folder/t.safetensors"
     expect 0 align "$a" "$b" -o "$folder/l.safetensors" --json
     clean out
-    expect 0 path "$a" "$b" --data digits --points 2 -o "$folder/p.json"
+    expect 0 interpolate "$a" "$b" --data digits --points 2 -o "$folder/p.json"
     expect 0 recalibrate "$a" --data digits -o "$folder/r.safetensors"
     expect 0 evolve "$a" "$b" --data digits --set merge.evaluations=2 --threads 1 --out "$folder/e"
     clean out err "$folder/p.json" "$folder/e/lineage.jsonl" "$folder/e/winner.json"

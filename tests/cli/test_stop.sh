@@ -109,7 +109,7 @@ after 0.8 TERM eval $one $many --threads 1 --full
 after 0.8 USR1 recalibrate $one $many --threads 1 -o kept.safetensors
 after 0.8 INT merge --method greedy $one $two $many --threads 1 -o kept.safetensors
 after 0.8 HUP merge --method average $one $two $many --threads 1 -o kept.safetensors
-after 0.8 INT path $one $two $many --threads 1
+after 0.8 INT interpolate $one $two $many --threads 1
 after 0.5 USR2 bench --only train --model baseline --batch 64 --repeat 10000 --threads 1
 after 0.5 INT bench --tune --batch 64 --repeat 50 --threads 1
 cmp -s old kept.safetensors || fail 'a stopped command has written its output'

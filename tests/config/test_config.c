@@ -345,6 +345,77 @@ static void sizes_in_bytes(void **state)
     assert_int_equal(mdl_parse_bytes("", &bytes), MDL_CONFIG);
 }
 
+static void count_sentence(void *count, const char *sentence)
+{
+    assert_non_null(strstr(sentence, " is now called "));
+    ++*(size_t *)count;
+}
+
+static size_t former_words(void)
+{
+    size_t count = 0;
+    mdl_config_tell_former(&config, count_sentence, &count);
+    return count;
+}
+
+/* Words of earlier versions are read everywhere, and told; ours are not. */
+static void former_words_are_read(void **state)
+{
+    (void)state;
+    static const char *const sets[][2] = {
+        {"data.fitness_fraction=0.3", "data.validation_fraction=0.3"},
+        {"merge.split=tensor", "merge.crossover_point=tensor"},
+        {"experiment.path_points=5", "experiment.interpolation_points=5"},
+        {"merge.fitness=held_out", "merge.fitness=validation"},
+    };
+    for (size_t i = 0; i < MDL_COUNT(sets); i++) {
+        mdl_config by_former = mdl_config_default();
+        fresh(NULL);
+        assert_int_equal(mdl_config_set(&by_former, sets[i][0]), MDL_OK);
+        assert_int_equal(mdl_config_set(&config, sets[i][1]), MDL_OK);
+        assert_same_values(&config, &by_former);
+        assert_int_equal(former_words(), 0);
+        config = by_former;
+        assert_int_equal(former_words(), 1);
+    }
+    fresh(NULL);
+    assert_int_equal(
+        parse("data: {fitness_fraction: 0.3}\nmerge: {split: flat, fitness: held_out}\n"), MDL_OK);
+    assert_true(config.data.fitness_fraction == 0.3);
+    assert_int_equal(former_words(), 3);
+    assert_int_equal(parse("data: {fitness_fraction: 0.3, validation_fraction: 0.3}\n"),
+                     MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "set twice"));
+    assert_string_equal(mdl_key_nearest("data.fitness_fractoin"), "data.validation_fraction");
+}
+
+static uint64_t fnv(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3U;
+    return hash;
+}
+
+/* What records of finished steps are hashes of is, byte for byte, as in the first version that
+ * wrote them, and so is what a checkpoint carries: renaming a key, or adding one, changes neither.
+ */
+static void records_keep_their_words(void **state)
+{
+    (void)state;
+    char *text;
+    assert_int_equal(
+        mdl_config_depends(&config, "data, run, model, trm, train, optim, schedule, merge", &text),
+        MDL_OK);
+    assert_true(fnv(text) == 0x84f0ccbbdb630f9U);
+    mdl_free(text);
+    assert_int_equal(mdl_config_model_text(&config, &text), MDL_OK);
+    assert_non_null(strstr(text, "  fitness_fraction: 0.1\n"));
+    mdl_config back = mdl_config_default();
+    assert_int_equal(mdl_config_parse(text, strlen(text), "checkpoint", &back), MDL_OK);
+    mdl_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +432,8 @@ int main(void)
         cmocka_unit_test_setup(size_and_classes_from_the_data, fresh),
         cmocka_unit_test_setup(every_key_has_help, fresh),
         cmocka_unit_test_setup(sizes_in_bytes, fresh),
+        cmocka_unit_test_setup(former_words_are_read, fresh),
+        cmocka_unit_test_setup(records_keep_their_words, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static int setup(void **state)
     (void)state;
     static const char *const sets[] = {"data.source=synthetic:120",
                                        "data.image_size=8",
-                                       "data.fitness_fraction=0.25",
+                                       "data.validation_fraction=0.25",
                                        "model.width=0.1",
                                        "model.depth=0.2",
                                        "trm.dim=8",
@@ -235,10 +235,10 @@ static void interrupted_it_goes_on(void **state)
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
-    expect(mdl_config_set(&config, "data.fitness_fraction=0"), MDL_OK);
+    expect(mdl_config_set(&config, "data.validation_fraction=0"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
-    assert_non_null(strstr(mdl_error_detail(), "data.fitness_fraction"));
-    expect(mdl_config_set(&config, "data.fitness_fraction=0.2"), MDL_OK);
+    assert_non_null(strstr(mdl_error_detail(), "data.validation_fraction"));
+    expect(mdl_config_set(&config, "data.validation_fraction=0.2"), MDL_OK);
     expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
     expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
@@ -265,7 +265,7 @@ static void use_trunk(void)
                                        "experiment.control_mlp_head=true",
                                        "experiment.control_no_recursion=true",
                                        "experiment.control_tokens=true",
-                                       "experiment.path_points=3",
+                                       "experiment.interpolation_points=3",
                                        "experiment.corrupt_images=0",
                                        "experiment.tta_images=0",
                                        "train.epochs=1"};
@@ -475,9 +475,9 @@ static void other_methods_have_rows(void **state)
                                              {"experiment.methods=cma-es", "from random weights"},
                                              {"experiment.methods=ga-no-crossover", "mutation"}};
     static const char *const without[] = {
-        "experiment.independent=0",       "experiment.matched=false",
-        "experiment.path_points=0",       "experiment.control_mlp_head=false",
-        "experiment.trunk_epochs=1",      "experiment.control_no_recursion=false",
+        "experiment.independent=0",          "experiment.matched=false",
+        "experiment.interpolation_points=0", "experiment.control_mlp_head=false",
+        "experiment.trunk_epochs=1",         "experiment.control_no_recursion=false",
         "experiment.control_tokens=false"};
     char name[MDL_PATH_MAX], line[128];
     use_trunk();
@@ -554,7 +554,7 @@ static void repeats_are_paired(void **state)
                                        "experiment.control_mlp_head=false",
                                        "experiment.control_no_recursion=false",
                                        "experiment.control_tokens=false",
-                                       "experiment.path_points=0"};
+                                       "experiment.interpolation_points=0"};
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
@@ -598,10 +598,10 @@ static void from_scratch(void **state)
                                        "merge.batch=1",
                                        "merge.mutation=0.01",
                                        "merge.fitness=train",
-                                       "merge.split=flat",
+                                       "merge.crossover_point=flat",
                                        "merge.slerp_all=true",
                                        "merge.final=accuracy",
-                                       "data.fitness_fraction=0"};
+                                       "data.validation_fraction=0"};
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);

@@ -50,7 +50,7 @@ static const refusal refusals[] = {
       "experiment.trunk_epochs=0"},
      "without merge.crossover and merge.mutation"},
     {{"experiment.baseline=false", "experiment.hybrid=false"}, "both false"},
-    {{"data.fitness_fraction=0"}, "expected held-out and test images"},
+    {{"data.validation_fraction=0"}, "expected held-out and test images"},
 };
 
 static void note_training(void *user, const char *text)

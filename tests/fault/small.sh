@@ -2,7 +2,7 @@
 small='--set model.kind=mlp --set data.size=native --set model.hidden=8 --threads 1'
 small="$small --data synthetic:100"
 cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:60", image_size: 8, fitness_fraction: 0.25}
+data: {source: "synthetic:60", image_size: 8, validation_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}
 trm: {dim: 8}
 train: {epochs: 1, batch: 16}

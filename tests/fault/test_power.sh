@@ -37,7 +37,7 @@ says err 'its end is lost'
 
 # ---- the experiment begins such a search again -----------------------------------------------------
 cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:100", image_size: 8, fitness_fraction: 0.25}
+data: {source: "synthetic:100", image_size: 8, validation_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}
 train: {epochs: 1, batch: 16}
 trm: {dim: 8}

@@ -32,7 +32,7 @@ trm: {dim: 4, n: 1, t: 1, n_sup: 2}
 train: {epochs: 1, batch: 16, ema: 0}
 merge: {archive: 4, evaluations: 4, batch: 1}
 experiment: {seeds: 2, trunk_epochs: 1, children: 2, child_epochs: 1, matched: true,
-  path_points: 3, latency_runs: 2, corrupt_images: 2, tta_images: 2, baseline: false}
+  interpolation_points: 3, latency_runs: 2, corrupt_images: 2, tta_images: 2, baseline: false}
 run: {threads: 1}
 """
 

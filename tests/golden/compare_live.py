@@ -86,7 +86,7 @@ def one_step(program, c, work, weights, images, backend, precision, rate):
     """Gradients by the change of the weights."""
     out = os.path.join(work, f"out-{backend}")
     mendel(program, "train", "--out", out, "--backend", backend, *settings(
-        c, **{"data.source": f"cifar10:{work}", "data.augment": "none", "data.fitness_fraction": 0,
+        c, **{"data.source": f"cifar10:{work}", "data.augment": "none", "data.validation_fraction": 0,
               "train.init": weights, "train.batch": images, "train.max_steps": 1,
               "train.label_smoothing": 0, "train.clip": 0, "train.ema": 0, "optim.kind": "sgd",
               "optim.lr": rate, "optim.momentum": 0, "optim.nesterov": "false",

@@ -62,7 +62,7 @@ says err 'there is no such file'
 
 # ---- training, evaluation -------------------------------------------------------------------------
 cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
+data: {source: "synthetic:120", image_size: 8, validation_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}
 trm: {dim: 8}
 train: {epochs: 1, batch: 16}

@@ -13,7 +13,7 @@ for tool in gnuplot dot; do
 done
 
 cat >tiny.yaml <<'YAML'
-data: {source: "synthetic:120", image_size: 8, fitness_fraction: 0.25}
+data: {source: "synthetic:120", image_size: 8, validation_fraction: 0.25}
 model: {width: 0.25, depth: 0.2}
 trm: {dim: 8}
 train: {epochs: 2, batch: 16, evaluate_every: 1}

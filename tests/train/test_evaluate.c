@@ -327,7 +327,7 @@ static void refuses(void **state)
     assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[0]),
                      MDL_CONFIG);
     assert_null(evaluators[0]);
-    assert_non_null(strstr(mdl_error_detail(), "data.fitness_fraction"));
+    assert_non_null(strstr(mdl_error_detail(), "data.validation_fraction"));
     model.classes = 9;
     assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[0]),
                      MDL_SHAPE);

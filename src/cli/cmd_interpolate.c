@@ -1,4 +1,4 @@
-/* mendel path: what lies on the straight line between two checkpoints. */
+/* mendel interpolate: what lies on the straight line between two checkpoints. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static const char *name_of(const mdl_path_line *way)
 
 static void print_table(const mdl_path_result *path)
 {
-    printf("top-1 %% on %zu held-out images\n\n     t", path->images);
+    printf("top-1 %% on the %zu images of the validation split\n\n     t", path->images);
     for (size_t w = 0; w < MDL_PATH_LINES; w++)
         printf("  %12s", name_of(&path->line[w]));
     for (size_t i = 0; i < path->points; i++) {
@@ -82,7 +82,7 @@ static mdl_status run(const cli_args *args)
     cli_view view;
     line *l;
     MDL_TRY(cli_expect(args, 2, 2, "two checkpoints"));
-    MDL_TRY(MDL_NEW(1, "path", &l));
+    MDL_TRY(MDL_NEW(1, "interpolation", &l));
     cli_view_open(&view, cli_flag(args, "--json"));
     cli_install_log(&view);
     mdl_status status = cli_align_method(args, &l->method);
@@ -107,16 +107,16 @@ static const cli_option options[] = {
     CLI_JSON_OPTION,
 };
 
-const cli_command cli_cmd_path = {
-    .name = "path",
+const cli_command cli_cmd_interpolate = {
+    .name = "interpolate",
     .summary = "accuracy and loss on the straight line between two checkpoints",
     .usage = "A B --data SPEC [--points N] [--method weights|activations] [-o FILE] [--json]",
-    .text = "Weights (1 - t) A + t B on the held-out images, in four ways: plain (BatchNorm\n"
+    .text = "Weights (1 - t) A + t B on the validation split, in four ways: plain (BatchNorm\n"
             "statistics interpolated), re-estimated from 4,096 training images, with B aligned to\n"
             "A, and both.  A line without a barrier means that the two can be averaged.\n",
     .examples =
-        "  mendel path a/final.safetensors b/final.safetensors --data cifar10:data\n"
-        "  mendel path a.safetensors b.safetensors --data digits --points 21 -o path.json\n",
+        "  mendel interpolate a/final.safetensors b/final.safetensors --data cifar10:data\n"
+        "  mendel interpolate a.safetensors b.safetensors --data digits --points 21 -o line.json\n",
     .options = options,
     .n_options = MDL_COUNT(options),
     .run = run,

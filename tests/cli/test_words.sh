@@ -1,0 +1,84 @@
+#!/bin/sh
+# Words of earlier versions still work, and the new one is said once; folders and checkpoints with
+# the former words in them go on without a word.
+# usage: test_words.sh MENDEL
+set -u
+. "$(dirname "$0")/../expect.sh"
+mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mendel-words-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+export XDG_CACHE_HOME="$dir/cache"
+
+# once FORMER NEW: the last command has said so, in one line, and nothing else was renamed.
+once() {
+    [ "$(grep -c 'is now called' err)" -eq 1 ] || fail "not one line says it: $(cat err)"
+    says err "$1 is now called $2"
+}
+# silent: it has said nothing of the kind.
+silent() {
+    ! grep -q 'is now called' err || fail "a former word is spoken of: $(cat err)"
+}
+
+small='--set model.kind=mlp --set data.size=native --set model.hidden=8 --set train.epochs=2 --threads 1'
+
+# ---- keys and choices ------------------------------------------------------------------------------
+expect 0 plan $small --set data.fitness_fraction=0.2
+once data.fitness_fraction data.validation_fraction
+expect 0 plan $small --set merge.split=flat
+once merge.split merge.crossover_point
+expect 0 plan $small --set experiment.path_points=3
+once experiment.path_points experiment.interpolation_points
+expect 0 plan $small --set merge.fitness=held_out
+once 'merge.fitness: held_out' validation
+printf 'merge: {split: block}\n' >former.yaml
+expect 0 plan $small --config former.yaml --set merge.split=flat
+once merge.split merge.crossover_point
+expect 0 help merge.split
+says out merge.crossover_point
+
+# ---- commands, options, values ---------------------------------------------------------------------
+expect 0 train $small --set data.fitness_fraction=0.25 --out a
+expect 0 train $small --set data.validation_fraction=0.25 --seed 2 --out b
+silent
+expect 0 path a/final.safetensors b/final.safetensors --data digits --points 2
+once 'mendel path' 'mendel interpolate'
+says out 'validation split'
+expect 0 help path
+says out 'mendel interpolate'
+expect 0 eval a/final.safetensors --data digits --split fitness --json
+once 'the split fitness' validation
+says out '"split":"validation"'
+expect 3 data fetch cifar10 --url file:///nowhere --to .
+once '--to' '--out'
+
+# ---- what the program wrote itself ------------------------------------------------------------------
+expect 0 eval a/final.safetensors --data digits --split validation
+silent
+sed -i 's/validation_fraction/fitness_fraction/; s/crossover_point/split/' a/config.yaml
+expect 0 train --out a --resume
+silent
+says a/config.yaml 'validation_fraction: 0.25'
+
+# A training of an experiment has the same hash as in the version that wrote the first such records.
+cat >tiny.yaml <<'YAML'
+data: {source: digits, size: native, limit: 200, fitness_fraction: 0.25}
+model: {width: 0.1, depth: 0.1, stem_stride: 1, strides: [1, 1, 1, 1, 1, 1, 1]}
+trm: {dim: 8, n: 1, t: 1, n_sup: 1}
+train: {epochs: 3, batch: 16, ema: 0.9}
+merge: {archive: 4, evaluations: 6, batch: 2, split: block, fitness: held_out}
+experiment: {seeds: 1, hybrid: false, epochs_merged: 1, latency_runs: 2, corrupt_images: 2,
+  tta_images: 2}
+run: {threads: 1}
+YAML
+expect 0 experiment tiny.yaml --out e --json
+says e/A-seed1/step.json ddd7ccc3512cec4633581367f7773a5ed2ce3801b415eebb87f8af592c743dab
+sed -i 's/validation_fraction/fitness_fraction/; s/crossover_point/split/' e/config.yaml
+sed 's/fitness_fraction/validation_fraction/; s/split/crossover_point/; s/held_out/validation/' \
+    tiny.yaml >new.yaml
+expect 0 experiment new.yaml --out e
+silent
+! grep -q 'another configuration' out || fail "the same configuration counts as another"
+says out 'finished before'
+
+exit "$failures"
