@@ -5,9 +5,12 @@
 #include "cli/revision.h"
 #include "report/report.h"
 
-static void stage(void *view, const char *text)
+static void stage(void *view, const mdl_experiment_stage *s)
 {
-    cli_view_heading(view, "%s", text);
+    if (s->step > 0)
+        cli_view_heading(view, "step %zu of %zu: %s", s->step, s->steps, s->text);
+    else
+        cli_view_heading(view, "%s", s->text);
 }
 
 /* The results stand without it: what is missing is told, and the experiment has still ended well.
@@ -41,20 +44,19 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, 
                               .prepare_user = run,
                               .revision = CLI_REVISION,
                               .events = &events};
-    mdl_old_table table = {.title = ""};
+    mdl_table table = {0};
     char *text = NULL;
     mdl_status status = mdl_experiment_run(&job, &table);
     cli_view_close(view);
     if (status == MDL_OK)
-        status =
-            mdl_old_table_text(&table, json ? MDL_OLD_TABLE_JSON : MDL_OLD_TABLE_TERMINAL, &text);
+        status = mdl_table_json(&table, &text);
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
         cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
         status = write_report(out, view);
     }
     mdl_free(text);
-    mdl_old_table_free(&table);
+    mdl_table_free(&table);
     return status;
 }
 

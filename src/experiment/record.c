@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "experiment/runner_internal.h"
+#include "experiment/lab.h"
 
 /* Bytes; the record of the test split has a digit for each image and model. */
 #define RECORD_LIMIT ((size_t)64 << 20)
@@ -82,4 +82,9 @@ size_t mdl__record_count(const mdl__record *record, const char *key)
 {
     double number = mdl__record_number(record, key);
     return number >= 0 && number <= 9007199254740992.0 ? (size_t)number : 0; /* 2^53 */
+}
+
+bool mdl__record_flag(const mdl__record *record, const char *key)
+{
+    return json_is_true(json_object_get(record->json, key));
 }

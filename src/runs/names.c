@@ -44,12 +44,23 @@ static const entry search[] = {
 /* What a killed one leaves; that of the whole folder is held while these are looked at. */
 static const entry lock[] = {{"mendel.lock", NULL}, END};
 static const entry half[] = {{NULL, training}, {NULL, lock}, END};
-static const entry training_step[] = {{NULL, half}, {"step.json", NULL}, END};
+static const entry training_step[] = {
+    {NULL, half}, {"step.json", NULL}, {"choice.json", NULL}, END};
 static const entry search_step[] = {{NULL, search}, {NULL, lock}, {"step.json", NULL}, END};
 
+/* baselines.json, others.json, independent-aligned-average, paths.json and results.json are of
+ * versions before table.json had one. */
 static const entry fusion[] = {
     {NULL, search_step},
     {"search.json", NULL},
+    {"best-parent.json", NULL},
+    {"average.json", NULL},
+    {"soup.json", NULL},
+    {"slerp.json", NULL},
+    {"matched.json", NULL},
+    {"child-#.json", NULL},
+    {"independent-average.json", NULL},
+    {"independent-aligned.json", NULL},
     {"baselines.json", NULL},
     {"others.json", NULL},
     {"best-parent.safetensors", NULL},
@@ -60,6 +71,7 @@ static const entry fusion[] = {
     {"child-#.safetensors", NULL},
     {"independent-average.safetensors", NULL},
     {"independent-#-aligned.safetensors", NULL},
+    {"independent-aligned.safetensors", NULL},
     {"independent-aligned-average.safetensors", NULL},
     {"@", search_step},
     END,
@@ -94,13 +106,21 @@ static const entry branches[] = {
 };
 
 static const entry one_experiment[] = {
-    {NULL, any_run},           {NULL, branches},
-    {"made.json", NULL},       {"table.txt", NULL},
-    {"table.md", NULL},        {"table.csv", NULL},
-    {"table.json", NULL},      {"test.json", NULL},
-    {"evaluation.json", NULL}, {"paths.json", NULL},
-    {"results.json", NULL},    {"report.html", NULL},
-    {"report.md", NULL},       END,
+    {NULL, any_run},
+    {NULL, branches},
+    {"made.json", NULL},
+    {"table.txt", NULL},
+    {"table.md", NULL},
+    {"table.csv", NULL},
+    {"table.json", NULL},
+    {"test.json", NULL},
+    {"evaluation.json", NULL},
+    {"interpolation.json", NULL},
+    {"paths.json", NULL},
+    {"results.json", NULL},
+    {"report.html", NULL},
+    {"report.md", NULL},
+    END,
 };
 
 static const entry repeat[] = {{NULL, one_experiment}, {NULL, lock}, END};

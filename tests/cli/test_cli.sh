@@ -278,7 +278,7 @@ YAML
 expect 0 experiment tiny.yaml --out x
 says out 'hybrid + M2N2'
 says out 'seeds show little'
-exists x/table.txt x/table.md x/table.csv x/table.json x/config.yaml x/evaluation.json
+exists x/table.csv x/table.json x/config.yaml x/evaluation.json
 expect 0 experiment tiny.yaml --out x --json
 says out '"verdict":'
 says err 'finished before'

@@ -16,7 +16,7 @@
 
 static char folder[256];
 static mdl_config config;
-static mdl_old_table table, again;
+static mdl_table table, again;
 static char stages[16384]; /* what was told, a line each */
 static size_t stop_after;  /* ask to stop at the stage of this number; 0: never */
 
@@ -55,21 +55,22 @@ static int teardown(void **state)
     return 0;
 }
 
-static void note_stage(void *user, const char *text)
+static void note_stage(void *user, const mdl_experiment_stage *stage)
 {
     size_t *count = user, used = strlen(stages);
-    snprintf(stages + used, sizeof(stages) - used, "%s\n", text);
+    assert_true(stage->step <= stage->steps && stage->done + stage->work <= stage->planned);
+    snprintf(stages + used, sizeof(stages) - used, "%s\n", stage->text);
     if (++*count == stop_after)
         mdl_request_stop();
 }
 
-static mdl_status run(mdl_old_table *out)
+static mdl_status run(mdl_table *out)
 {
     size_t count = 0;
     mdl_experiment_events events = {.stage = note_stage, .user = &count};
     mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
     stages[0] = '\0';
-    mdl_old_table_free(out);
+    mdl_table_free(out);
     return mdl_experiment_run(&job, out);
 }
 
@@ -87,14 +88,23 @@ static size_t count_lines(const char *part)
     return count;
 }
 
-static const mdl_old_row *find(const mdl_old_table *in, const char *name)
+/* Steps that were done and not taken from an earlier start. */
+static size_t count_done(const char *part)
 {
-    for (size_t i = 0; i < in->n_rows; i++) {
-        if (strcmp(in->rows[i].name, name) == 0)
-            return &in->rows[i];
-    }
-    fail_msg("there is no row %s", name);
-    return NULL;
+    char text[sizeof(stages)];
+    size_t count = 0;
+    snprintf(text, sizeof(text), "%s", stages);
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        count += strstr(line, part) != NULL && strstr(line, "(finished before)") == NULL;
+    return count;
+}
+
+static const mdl_row *find(const mdl_table *in, const char *id)
+{
+    const mdl_row *row = mdl_table_find(in, id);
+    if (row == NULL)
+        fail_msg("there is no row %s", id);
+    return row;
 }
 
 static bool exists(const char *name)
@@ -106,20 +116,11 @@ static bool exists(const char *name)
 static void the_table_has_its_rows(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"baseline",
-                                       "hybrid",
-                                       "hybrid + M2N2",
-                                       "baseline + M2N2",
-                                       "hybrid: best parent",
-                                       "hybrid: uniform average",
-                                       "hybrid: greedy soup",
-                                       "hybrid: SLERP midpoint",
-                                       "hybrid: logit ensemble",
-                                       "baseline: best parent",
-                                       "baseline: uniform average"};
-    static const char *const files[] = {"table.txt",
-                                        "table.md",
-                                        "table.csv",
+    static const char *const rows[] = {
+        "baseline.mean",      "hybrid.mean",          "hybrid.m2n2",     "baseline.m2n2",
+        "hybrid.best-parent", "hybrid.average",       "hybrid.soup",     "hybrid.slerp",
+        "hybrid.ensemble",    "baseline.best-parent", "baseline.average"};
+    static const char *const files[] = {"table.csv",
                                         "table.json",
                                         "config.yaml",
                                         "A-seed1/final.safetensors",
@@ -129,7 +130,7 @@ static void the_table_has_its_rows(void **state)
                                         "C-baseline/average.safetensors"};
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(rows); i++) {
-        const mdl_old_row *row = find(&table, rows[i]);
+        const mdl_row *row = find(&table, rows[i]);
         assert_true(row->top1 >= 0 && row->top1 <= 1);
         assert_true(row->low <= row->top1 && row->top1 <= row->high);
         assert_true(row->parameters > 0 && row->multiply_adds > 0);
@@ -141,24 +142,24 @@ static void the_table_has_its_rows(void **state)
         if (!exists(files[i]))
             fail_msg("%s is missing", files[i]);
     }
-    const mdl_old_row *mean = find(&table, "baseline");
-    assert_int_equal(mean->n_seeds, 2);
-    double sum = mean->seed_top1[0] + mean->seed_top1[1] - 2 * mean->top1;
+    const mdl_row *mean = find(&table, "baseline.mean");
+    assert_int_equal(mean->n_each, 2);
+    double sum = mean->each_top1[0] + mean->each_top1[1] - 2 * mean->top1;
     assert_true(sum < 1e-12 && sum > -1e-12);
-    assert_true(find(&table, "hybrid")->parameters > mean->parameters);
-    assert_int_equal(find(&table, "hybrid: logit ensemble")->parameters,
-                     2 * find(&table, "hybrid")->parameters);
+    assert_true(find(&table, "hybrid.mean")->parameters > mean->parameters);
+    assert_int_equal(find(&table, "hybrid.ensemble")->parameters,
+                     2 * find(&table, "hybrid.mean")->parameters);
     /* Welch, fused against parent, average and ensemble on both sides, fused hybrid against
      * baseline. */
     assert_int_equal(table.n_comparisons, 8);
-    assert_true(strlen(table.verdict) > 100);
 
     /* All of it is done: nothing runs again, and the table is the same to the last digit. */
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("train the"), 4);
-    assert_int_equal(count_lines("(finished before)"), 8);
-    assert_int_equal(count_lines("test split"), 0);
-    assert_string_equal(table.verdict, again.verdict);
+    /* 4 trainings; on each arm scores, search, best parent, average, soup and midpoint; the test
+     * split and the closer look. */
+    assert_int_equal(count_lines("(finished before)"), 4 + 2 * 6 + 2);
+    assert_int_equal(count_done("test split"), 0);
     for (size_t i = 0; i < table.n_rows; i++)
         assert_true(table.rows[i].top1 == again.rows[i].top1 &&
                     table.rows[i].train_seconds == again.rows[i].train_seconds);
@@ -174,13 +175,13 @@ static void changes_run_again(void **state)
     /* Threads and latency are no reason to train; the search does not depend on them either. */
     expect(mdl_config_set(&config, "run.threads=2"), MDL_OK);
     expect(run(&table), MDL_OK);
-    assert_int_equal(count_lines("(finished before)"), 4);
+    assert_int_equal(count_lines("(finished before)"), 2 + 6 + 2);
     /* Another search, on the same trainings. */
     expect(mdl_config_set(&config, "merge.evaluations=6"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("train the hybrid (finished before)"), 2);
-    assert_int_equal(count_lines("(finished before)"), 2);
-    assert_int_equal(count_lines("test split"), 1);
+    assert_int_equal(count_lines("(finished before)"), 2 + 1); /* and the candidates' scores */
+    assert_int_equal(count_done("test split"), 1);
     /* Another training: everything. */
     expect(mdl_config_set(&config, "optim.lr=0.02"), MDL_OK);
     expect(run(&table), MDL_OK);
@@ -206,8 +207,8 @@ static void damaged_record_runs_again(void **state)
     take_away("A-seed2/final.safetensors");
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("train the baseline (finished before)"), 0);
-    assert_int_equal(count_lines("test split"), 0); /* the same weights came out */
-    assert_true(find(&table, "baseline")->top1 == find(&again, "baseline")->top1);
+    assert_int_equal(count_done("test split"), 0); /* the same weights came out */
+    assert_true(find(&table, "baseline.mean")->top1 == find(&again, "baseline.mean")->top1);
 }
 
 /* Stopped at every stage in turn, it arrives at the same table. */
@@ -273,11 +274,10 @@ static void use_trunk(void)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
 }
 
-static const mdl_old_comparison *find_test(const mdl_old_table *in, const char *first,
-                                           const char *second)
+static const mdl_comparison *find_test(const mdl_table *in, const char *first, const char *second)
 {
     for (size_t i = 0; i < in->n_comparisons; i++) {
-        const mdl_old_comparison *c = &in->comparisons[i];
+        const mdl_comparison *c = &in->comparisons[i];
         if (strcmp(c->first, first) == 0 && strcmp(c->second, second) == 0)
             return c;
     }
@@ -298,77 +298,78 @@ static long number_in(const char *name, const char *key)
     return value;
 }
 
-/* Whether "hybrid: child 2" is the one whose last weights or EMA are the best parent. */
-static bool is_best(const mdl_old_table *in, const char *name)
+/* Whether a child is the one whose last weights or EMA are the best parent. */
+static bool is_best(const mdl_table *in, const char *id)
 {
-    const char *note = find(in, "hybrid: best parent")->note, *child = strstr(name, "child ");
-    return child != NULL && strncmp(note, child, strlen(child)) == 0;
+    const mdl_row *row = find(in, id);
+    return row->kind == MDL_ROW_PARENT &&
+           strcmp(find(in, "hybrid.best-parent")->from[0], row->from[0]) == 0;
 }
 
 static void trunk_and_branches(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"hybrid",
-                                       "hybrid + M2N2",
-                                       "hybrid: best parent",
-                                       "hybrid: uniform average",
-                                       "hybrid: logit ensemble",
-                                       "hybrid: child 1",
-                                       "hybrid: child 2",
-                                       "hybrid: trunk",
-                                       "hybrid: compute-matched",
-                                       "hybrid: independent seed 21",
-                                       "hybrid: independent seed 22",
-                                       "hybrid: independent average",
-                                       "hybrid: independent aligned average",
-                                       "hybrid: MLP head",
-                                       "hybrid: no recursion",
-                                       "hybrid: grid tokens"};
-    static const char *const seconds[] = {"hybrid: best parent",    "hybrid: uniform average",
-                                          "hybrid: logit ensemble", "hybrid: child 1",
-                                          "hybrid: child 2",        "hybrid: compute-matched"};
+    static const char *const rows[] = {"hybrid.mean",
+                                       "hybrid.m2n2",
+                                       "hybrid.best-parent",
+                                       "hybrid.average",
+                                       "hybrid.ensemble",
+                                       "hybrid.parent.child-1",
+                                       "hybrid.parent.child-2",
+                                       "hybrid.trunk",
+                                       "hybrid.matched",
+                                       "hybrid.independent.seed-21",
+                                       "hybrid.independent.seed-22",
+                                       "hybrid.independent-average",
+                                       "hybrid.independent-aligned",
+                                       "hybrid.control.mlp-head",
+                                       "hybrid.control.no-recursion",
+                                       "hybrid.control.grid-tokens"};
+    static const char *const seconds[] = {"hybrid.best-parent",    "hybrid.average",
+                                          "hybrid.ensemble",       "hybrid.parent.child-1",
+                                          "hybrid.parent.child-2", "hybrid.matched"};
     use_trunk();
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(rows); i++) {
-        const mdl_old_row *row = find(&table, rows[i]);
+        const mdl_row *row = find(&table, rows[i]);
         assert_true(row->top1 >= 0);
-        if (row->n_seeds > 1) /* children of one trunk are no sample */
+        if (row->n_each > 1) /* children of one trunk are no sample */
             assert_true(isnan(row->low) && isnan(row->high));
         else
             assert_true(row->low <= row->top1 && row->top1 <= row->high);
         assert_string_equal(row->arm, "hybrid");
     }
     for (size_t i = 0; i < MDL_COUNT(seconds); i++)
-        if (strcmp(seconds[i], "hybrid: best parent") == 0 || !is_best(&table, seconds[i]))
-            assert_true(find_test(&table, "hybrid + M2N2", seconds[i])->paired);
+        if (strcmp(seconds[i], "hybrid.best-parent") == 0 || !is_best(&table, seconds[i]))
+            assert_true(find_test(&table, "hybrid.m2n2", seconds[i])->test == MDL_TEST_MCNEMAR);
     /* The best parent is tested once, though it has two rows. */
     for (size_t i = 0; i < table.n_comparisons; i++)
         assert_false(is_best(&table, table.comparisons[i].second));
-    find_test(&table, "hybrid: independent seed 21", "hybrid: MLP head");
-    find_test(&table, "hybrid: independent seed 21", "hybrid: grid tokens");
+    find_test(&table, "hybrid.independent.seed-21", "hybrid.control.mlp-head");
+    find_test(&table, "hybrid.independent.seed-21", "hybrid.control.grid-tokens");
     assert_int_equal(number_in("B-trunk/step.json", "epochs"), 2);
     assert_int_equal(number_in("B-child2/step.json", "epochs"), 1);
     assert_int_equal(number_in("B-matched/step.json", "epochs"), 2 + 2 * 1);
     assert_int_equal(number_in("B-seed21/step.json", "epochs"), 1);
-    assert_true(exists("paths.json") && exists("C-hybrid/others.json"));
-    assert_non_null(strstr(table.verdict, "share a trunk of 2 epochs"));
+    assert_true(exists("interpolation.json") && exists("C-hybrid/child-1.json"));
+    const mdl_finding *last = &table.findings[table.n_findings - 1];
+    assert_true(last->code == MDL_FINDING_SHARED_TRUNK && last->value[0] == 2);
     /* The MLP head has the hybrid's size, to half a hidden channel. */
-    double hybrid = (double)find(&table, "hybrid")->parameters;
-    double head = (double)find(&table, "hybrid: MLP head")->parameters;
+    double hybrid = (double)find(&table, "hybrid.mean")->parameters;
+    double head = (double)find(&table, "hybrid.control.mlp-head")->parameters;
     assert_true(head - hybrid < 700 && hybrid - head < 700);
-    assert_int_equal(find(&table, "hybrid: no recursion")->parameters,
-                     find(&table, "hybrid")->parameters);
-    assert_true(find(&table, "hybrid: no recursion")->multiply_adds <
-                find(&table, "hybrid")->multiply_adds);
+    assert_int_equal(find(&table, "hybrid.control.no-recursion")->parameters,
+                     find(&table, "hybrid.mean")->parameters);
+    assert_true(find(&table, "hybrid.control.no-recursion")->multiply_adds <
+                find(&table, "hybrid.mean")->multiply_adds);
     /* Children start from the trunk, not anew: both have its time in theirs. */
-    assert_true(find(&table, "hybrid: child 1")->train_seconds >
-                find(&table, "hybrid: trunk")->train_seconds);
+    assert_true(find(&table, "hybrid.parent.child-1")->train_seconds >
+                find(&table, "hybrid.trunk")->train_seconds);
 
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("train the"), count_lines("train the hybrid (finished before)"));
-    assert_int_equal(count_lines("test split"), 0);
-    assert_int_equal(count_lines("the line between"), 0);
-    assert_string_equal(table.verdict, again.verdict);
+    assert_int_equal(count_done("test split"), 0);
+    assert_int_equal(count_done("between trainings"), 0);
     for (size_t i = 0; i < table.n_rows; i++)
         assert_true(table.rows[i].top1 == again.rows[i].top1);
     /* Another restart: the children again, the trunk not. */
@@ -467,9 +468,11 @@ static void replace_in(const char *name, const char *from, const char *to)
 static void other_methods_have_rows(void **state)
 {
     (void)state;
-    static const char *const titles[] = {"hybrid: GA", "hybrid: random search",
-                                         "hybrid: SLERP, best of the line", "hybrid: TIES",
-                                         "hybrid: DARE"};
+    static const char *const ids[] = {"hybrid.method.ga", "hybrid.method.random",
+                                      "hybrid.method.line", "hybrid.method.ties",
+                                      "hybrid.method.dare"};
+    static const char *const titles[] = {"GA", "random search", "SLERP, best of the line", "TIES",
+                                         "DARE"};
     static const char *const folders[] = {"ga", "random", "line", "ties", "dare"};
     static const char *const refused[][2] = {{"experiment.methods=ga,gaa", "no method 'gaa'"},
                                              {"experiment.methods=cma-es", "from random weights"},
@@ -486,19 +489,19 @@ static void other_methods_have_rows(void **state)
     expect(mdl_config_set(&config, "experiment.methods=ga, random,line,ties dare"), MDL_OK);
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(titles); i++) {
-        const mdl_old_row *row = find(&table, titles[i]);
-        assert_int_equal(row->kind, MDL_OLD_ROW_OTHER);
+        const mdl_row *row = find(&table, ids[i]);
+        assert_int_equal(row->kind, MDL_ROW_METHOD);
         assert_true(row->top1 >= 0 && row->low <= row->top1 && row->top1 <= row->high);
-        assert_true(row->train_seconds > find(&table, "hybrid: trunk")->train_seconds);
-        bool searched = strstr(row->note, "4 children on the held-out images") != NULL;
-        assert_int_equal(searched, i < 2);
+        assert_true(row->train_seconds > find(&table, "hybrid.trunk")->train_seconds);
+        assert_int_equal(row->evaluations, i < 3 ? 4 : 0);
         snprintf(name, sizeof(name), "C-hybrid/%s/merged.safetensors", folders[i]);
         assert_true(exists(name));
         snprintf(name, sizeof(name), "C-hybrid/%s/lineage.jsonl", folders[i]);
         assert_int_equal(exists(name), i < 3);
-        assert_true(find_test(&table, "hybrid + M2N2", titles[i])->paired);
+        assert_true(find_test(&table, "hybrid.m2n2", ids[i])->test == MDL_TEST_MCNEMAR);
     }
-    assert_non_null(strstr(find(&table, titles[2])->note, "4 ratios between child 1 and child 2"));
+    assert_int_equal(strncmp(find(&table, ids[2])->from[0], "child 1, ", 9), 0);
+    assert_int_equal(strncmp(find(&table, ids[2])->from[1], "child 2, ", 9), 0);
     assert_false(same_file("C-hybrid/ga/merged.safetensors", "C-hybrid/ties/merged.safetensors"));
 
     /* Cut off behind the first child: that one stays as it is, even if it is wrong; the second is
@@ -506,15 +509,14 @@ static void other_methods_have_rows(void **state)
     copy_file("C-hybrid/child-2.safetensors", "second");
     copy_file("second", "C-hybrid/child-1.safetensors");
     copy_file("config.yaml", "C-hybrid/child-2.safetensors");
-    replace_in("C-hybrid/others.json", "\"done\": true", "\"done\": null");
-    replace_in("C-hybrid/others.json", "\"child-2\": true", "\"child-2\": null");
+    replace_in("C-hybrid/child-2.json", "\"done\": true", "\"done\": null");
     expect(run(&again), MDL_OK);
     assert_true(same_file("second", "C-hybrid/child-1.safetensors"));
     assert_true(same_file("second", "C-hybrid/child-2.safetensors"));
     for (size_t i = 0; i < MDL_COUNT(titles); i++) {
-        snprintf(line, sizeof(line), "C, %s (finished before)", titles[i]);
+        snprintf(line, sizeof(line), "C, hybrid: %s (finished before)", titles[i]);
         assert_int_equal(count_lines(line), 1);
-        assert_true(find(&table, titles[i])->top1 == find(&again, titles[i])->top1);
+        assert_true(find(&table, ids[i])->top1 == find(&again, ids[i])->top1);
     }
 
     /* What was taken away is made again, and is the same. */
@@ -558,34 +560,31 @@ static void repeats_are_paired(void **state)
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
         expect(mdl_config_set(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
-    const mdl_old_row *fused = find(&table, "hybrid + M2N2");
-    const mdl_old_row *parent = find(&table, "hybrid: best parent");
-    const mdl_old_comparison *c = find_test(&table, fused->name, parent->name);
-    assert_true(c->repeats && fused->n_seeds == 3 && parent->n_seeds == 3);
+    const mdl_row *fused = find(&table, "hybrid.m2n2");
+    const mdl_row *parent = find(&table, "hybrid.best-parent");
+    const mdl_comparison *c = find_test(&table, fused->id, parent->id);
+    assert_true(c->test == MDL_TEST_PAIRED && fused->n_each == 3 && parent->n_each == 3);
     double mean = 0;
     for (size_t i = 0; i < 3; i++)
-        mean += (fused->seed_top1[i] - parent->seed_top1[i]) / 3;
+        mean += (fused->each_top1[i] - parent->each_top1[i]) / 3;
     assert_true(mean - c->difference < 1e-12 && c->difference - mean < 1e-12);
     assert_true(c->sign_flip_p >= 0.25 && c->sign_flip_p <= 1); /* 2^(1 - 3) at least */
-    find_test(&table, fused->name, "hybrid: uniform average");
-    find_test(&table, fused->name, "hybrid: compute-matched");
+    find_test(&table, fused->id, "hybrid.average");
+    find_test(&table, fused->id, "hybrid.matched");
     assert_true(exists("repeat-3/table.json") && exists("table.json") && exists("config.yaml"));
     expect(run(&again), MDL_OK);
-    assert_int_equal(count_lines("test split"), 0);
-    assert_string_equal(table.verdict, again.verdict);
-    char *text;
-    expect(mdl_old_table_text(&table, MDL_OLD_TABLE_JSON, &text), MDL_OK);
-    assert_non_null(strstr(text, "\"sign_flip_p\""));
-    assert_non_null(strstr(text, "\"kind\": \"matched\""));
-    mdl_free(text);
+    assert_int_equal(count_done("test split"), 0);
+    mdl_table read;
+    expect(mdl_table_read(folder, &read), MDL_OK);
+    assert_true(read.kind == MDL_TABLE_REPEATS && read.repeats == 3 && read.n_rows == table.n_rows);
+    mdl_table_free(&read);
 }
 
 /* The paper's experiment: each method has a row, its published value, and runs of its own. */
 static void from_scratch(void **state)
 {
     (void)state;
-    char path[MDL_PATH_MAX], *text;
-    size_t size;
+    char path[MDL_PATH_MAX];
     static const char *const sets[] = {"data.source=digits",
                                        "data.size=native",
                                        "data.normalize=none",
@@ -607,9 +606,9 @@ static void from_scratch(void **state)
     expect(run(&table), MDL_OK);
     assert_int_equal(table.n_rows, 9);
     assert_int_equal(table.n_comparisons, 8);
-    assert_string_equal(table.rows[0].name, "M2N2");
-    assert_string_equal(table.rows[4].name, "GA");
-    assert_non_null(strstr(table.rows[4].note, "published 68.0"));
+    assert_string_equal(table.rows[0].id, "method.m2n2");
+    assert_string_equal(table.rows[4].id, "method.ga");
+    assert_true(table.rows[4].published == 0.68);
     expect(mdl_config_set(&config, "run.threads=3"), MDL_OK); /* the runs share out otherwise */
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 18);
@@ -622,16 +621,11 @@ static void from_scratch(void **state)
     expect(mdl_config_set(&config, "train.epochs=2"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(table.n_rows, 8);
-    assert_string_equal(table.rows[7].name, "uniform average");
+    assert_string_equal(table.rows[7].id, "method.average");
     snprintf(path, sizeof(path), "%s/specialists-seed1/low/final.safetensors", folder);
     assert_true(mdl_file_exists(path));
-    snprintf(path, sizeof(path), "%s/results.json", folder);
-    expect(mdl_file_read(path, 0, &text, &size), MDL_OK);
-    bool whole = strstr(text, "\"setting\": \"specialists\"") != NULL &&
-                 strstr(text, "\"paired t\"") != NULL && strstr(text, "\"m2n2_ahead\"") != NULL &&
-                 strstr(text, "\"order\"") != NULL;
-    mdl_free(text);
-    assert_true(whole);
+    assert_true(table.specialists && table.n_findings == 1);
+    assert_int_equal(table.findings[0].code, MDL_FINDING_PUBLISHED_ORDER);
 }
 
 int main(void)

@@ -50,12 +50,12 @@ static const refusal refusals[] = {
       "experiment.trunk_epochs=0"},
      "without merge.crossover and merge.mutation"},
     {{"experiment.baseline=false", "experiment.hybrid=false"}, "both false"},
-    {{"data.validation_fraction=0"}, "expected held-out and test images"},
+    {{"data.validation_fraction=0"}, "expected a validation split and test images"},
 };
 
-static void note_training(void *user, const char *text)
+static void note_training(void *user, const mdl_experiment_stage *stage)
 {
-    if (strstr(text, "train the") != NULL)
+    if (strstr(stage->text, "train the") != NULL)
         ++*(size_t *)user;
 }
 
@@ -69,7 +69,7 @@ static void nothing_is_trained_before(void **state)
         char folder[MDL_PATH_MAX];
         assert_int_equal(mdl_path(folder, sizeof(folder), scratch, "case-%zu", i), MDL_OK);
         mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
-        mdl_old_table table;
+        mdl_table table;
         assert_int_equal(mdl_config_set(&config, "experiment.trunk_epochs=1"), MDL_OK);
         for (size_t k = 0; k < MDL_COUNT(refusals[i].set) && refusals[i].set[k] != NULL; k++)
             if (mdl_config_set(&config, refusals[i].set[k]) != MDL_OK)
@@ -78,7 +78,7 @@ static void nothing_is_trained_before(void **state)
         if (strstr(mdl_error_detail(), refusals[i].said) == NULL)
             fail_msg("case %zu: \"%s\" is not in \"%s\"", i, refusals[i].said, mdl_error_detail());
         assert_int_equal(trainings, 0);
-        mdl_old_table_free(&table);
+        mdl_table_free(&table);
     }
 }
 

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "experiment/runner_internal.h"
+#include "experiment/run.h"
 #include "fuzz.h"
 
-static mdl__runner runner;
+static mdl__lab runner;
 static mdl_experiment_job job;
 
 static void close_all(void)
@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         open_all();
     if (made) {
         fuzz_file("made.json", data, size);
-        (void)fuzz_worked(mdl__write_made(&runner, true));
+        (void)fuzz_worked(mdl__write_provenance(&runner, true));
         fuzz_remove("made.json"); /* it was replaced */
     } else
         open_record(data, size);

@@ -1,7 +1,5 @@
-/* The line between two checkpoints as JSON; the format is in src/README.md. */
-#include <jansson.h>
-
-#include "experiment/runner_internal.h"
+/* What lies between two checkpoints as JSON; the format is in docs/formats.md. */
+#include "experiment/step.h"
 
 static json_t *numbers(const double *values, size_t count)
 {
@@ -11,7 +9,7 @@ static json_t *numbers(const double *values, size_t count)
     return out;
 }
 
-json_t *mdl__path_json(const mdl_path_result *path, const char *first, const char *second)
+json_t *mdl__interpolation_json(const mdl_path_result *path, const char *first, const char *second)
 {
     json_t *lines = mdl_json_pack("[]");
     for (size_t i = 0; i < MDL_PATH_LINES; i++) {
@@ -32,7 +30,7 @@ mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const c
                          char **text)
 {
     mdl_string out = {0};
-    json_t *json = mdl__path_json(path, first, second);
+    json_t *json = mdl__interpolation_json(path, first, second);
     mdl_string_add_json(&out, json, JSON_INDENT(1));
     json_decref(json);
     return mdl_string_take(&out, text);

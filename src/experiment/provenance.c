@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "experiment/runner_internal.h"
+#include "experiment/run.h"
 
 #if defined(__clang__)
 static const char compiler[] = "Clang " __clang_version__;
@@ -33,18 +33,18 @@ static mdl_status hash_data(const mdl_data *data, char out[65])
     return mdl_sha256_hex(hashes, strlen(hashes), out);
 }
 
-static mdl_status describe(const mdl__runner *r, json_t **out)
+static mdl_status describe(const mdl__lab *lab, json_t **out)
 {
-    const mdl_device *device = r->device;
-    const char *revision = r->job->revision != NULL ? r->job->revision : "";
+    const mdl_device *device = lab->device;
+    const char *revision = lab->job->revision != NULL ? lab->job->revision : "";
     char name[1024] = "", hash[65];
-    MDL_TRY(hash_data(r->data, hash));
+    MDL_TRY(hash_data(lab->data, hash));
     if (device->backend->identify != NULL)
         device->backend->identify(device, name, sizeof(name));
-    json_t *data = mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", r->config.data.source,
-                                 "train", (json_int_t)r->data->count[MDL_SPLIT_TRAIN], "held_out",
-                                 (json_int_t)r->data->count[MDL_SPLIT_FITNESS], "test",
-                                 (json_int_t)r->data->count[MDL_SPLIT_TEST], "sha256", hash);
+    json_t *data = mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", lab->config.data.source,
+                                 "train", (json_int_t)lab->data->count[MDL_SPLIT_TRAIN], "held_out",
+                                 (json_int_t)lab->data->count[MDL_SPLIT_FITNESS], "test",
+                                 (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
     *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
                          "revision", revision, "compiler", compiler, "backend",
                          device->backend->name, "device", name, "threads", device->threads, "tuned",
@@ -88,7 +88,7 @@ mdl_status mdl__has_begun(const char *folder, bool *begun)
 }
 
 /* Finished parts are not made again where the images have changed, but their settings have not. */
-static void warn_of_other_images(const mdl__runner *r, const json_t *before, const json_t *now)
+static void warn_of_other_images(const mdl__lab *lab, const json_t *before, const json_t *now)
 {
     const json_t *was = json_object_get(before, "data"), *is = json_object_get(now, "data");
     const char *old = json_string_value(json_object_get(was, "sha256"));
@@ -97,19 +97,19 @@ static void warn_of_other_images(const mdl__runner *r, const json_t *before, con
         mdl_log(MDL_LOG_WARN,
                 "the images or labels of %s are others than those that %s was begun with; what is "
                 "finished there stays as it is (start in another folder to compare like with like)",
-                r->config.data.source, r->job->out);
+                lab->config.data.source, lab->job->out);
 }
 
-mdl_status mdl__write_made(const mdl__runner *r, bool begun)
+mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun)
 {
     char path[MDL_PATH_MAX];
     json_t *entries = NULL, *now = NULL;
-    MDL_TRY(mdl_path(path, sizeof(path), r->job->out, "made.json"));
+    MDL_TRY(mdl_path(path, sizeof(path), lab->job->out, "made.json"));
     MDL_TRY(read_entries(path, begun, &entries));
-    mdl_status status = describe(r, &now);
+    mdl_status status = describe(lab, &now);
     size_t n = json_array_size(entries);
     if (status == MDL_OK && begun && n > 0)
-        warn_of_other_images(r, json_array_get(entries, n - 1), now);
+        warn_of_other_images(lab, json_array_get(entries, n - 1), now);
     if (status == MDL_OK && (n == 0 || !json_equal(json_array_get(entries, n - 1), now))) {
         mdl_json_append(&entries, json_incref(now));
         json_t *file = mdl_json_pack("{s:O}", "by", entries);

@@ -1,0 +1,142 @@
+/* Private to the experiment: one experiment in its folder, its arms, its trainings and its models.
+ * Each file of the room uses only those above it:
+ *   lab.h, record, entry (what models there are), step (one step of a plan), steps/ (how each is
+ *   done), plan (which there are), results (rows and tests), run and repeats; paper beside them. */
+#ifndef MDL_LAB_H
+#define MDL_LAB_H
+
+#include <jansson.h>
+
+#include "experiment/experiment.h"
+
+typedef enum mdl__role {
+    MDL__ROLE_SEED,
+    MDL__ROLE_TRUNK,
+    MDL__ROLE_CHILD,
+    MDL__ROLE_MATCHED,
+    MDL__ROLE_INDEPENDENT,
+    MDL__ROLE_CONTROL
+} mdl__role;
+
+typedef struct mdl__training {
+    mdl__role role;
+    char name[MDL_ROW_NAME];  /* "seed 1", "child 2", "trunk" */
+    char label[MDL_ROW_NAME]; /* what is told while it runs: "child 2 of 3" */
+    char what[MDL_ROW_NAME];  /* of a control: "mlp-head" */
+    mdl_config config;        /* its own epochs, learning rate, seed and model */
+    char folder[MDL_PATH_MAX];
+    char hash[65]; /* of all that it depends on */
+    double seconds;
+    size_t parameters;
+    double multiply_adds;
+    char file[32]; /* which of its checkpoints stands for it: final.safetensors, ema.safetensors */
+    size_t best;   /* of a parent: the candidate that stands for it */
+} mdl__training;
+
+typedef struct mdl__entry {        /* a model: a candidate for merging, or a row of the table */
+    mdl_row row;                   /* its id, kind and facts; numbers as they come */
+    size_t index;                  /* among those of its kind in its arm */
+    char path[MDL_PATH_MAX];       /* its checkpoint; "": a mean or an ensemble */
+    const mdl__training *training; /* the one that it comes from; NULL: it is made of several */
+    double validation_top1, validation_loss;
+    double seconds; /* spent to make it, beside the trainings */
+    float *correct; /* [images of the test split] 1 or 0; owned; NULL: not evaluated */
+} mdl__entry;
+
+typedef struct mdl__arm { /* the baseline or the hybrid */
+    const char *name;
+    char letter;       /* of its folders, A or B */
+    mdl_config config; /* its model */
+    bool merges;       /* whether models are merged in it */
+    bool is_main;      /* the last arm: what stands beside its merged models is trained, too */
+    mdl__training *trainings; /* the trunk, then the parents, then all others; owned */
+    size_t n_trainings;
+    mdl__training *trunk;   /* NULL: the parents are independent seeds */
+    mdl__training *parents; /* [n_parents] */
+    size_t n_parents;
+    mdl__entry *candidates; /* checkpoints of the parents; owned */
+    size_t n_candidates;
+    size_t best;         /* of the candidates on the validation split */
+    const char **paths;  /* of the candidates; owned */
+    mdl__entry *entries; /* owned */
+    size_t n_entries;
+    char folder[MDL_PATH_MAX]; /* of what is merged: C-hybrid */
+    char *config_text;         /* what its checkpoints say of themselves; owned */
+    mdl_latency latency;       /* at batch 1, of the network of the arm */
+} mdl__arm;
+
+struct mdl__step;
+
+typedef struct mdl__lab {
+    const mdl_experiment_job *job;
+    mdl_config config; /* with the input of the model from the data */
+    mdl_data *data;
+    mdl_device *device;
+    mdl__arm arms[2];
+    size_t n_arms;
+    struct mdl__step *steps; /* the plan; owned */
+    size_t n_steps;
+    size_t begun;             /* steps of the plan that were begun */
+    double work, planned;     /* of the steps that are over, and of all (mdl_experiment_stage) */
+    size_t repeat, repeats;   /* which of how many experiments it is, from 0 */
+    struct mdl__paper *paper; /* of the paper's experiment (paper.c); else NULL */
+} mdl__lab;
+
+/* ---- records (record.c): a small JSON file for each step ------------------------------------- */
+
+/* A step depends on some text (configuration, hashes of its inputs).  While the hash of that text
+ * stays the same, a finished step is not run again and a begun one is resumed. */
+typedef struct mdl__record {
+    char path[MDL_PATH_MAX];
+    char hash[65];
+    bool begun; /* something was started with this very hash: it can be resumed */
+    bool done;
+    json_t *json; /* the results; owned */
+} mdl__record;
+
+mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *out) MDL_MUST_CHECK;
+void mdl__record_close(mdl__record *record);
+mdl_status mdl__record_begin(mdl__record *record) MDL_MUST_CHECK;  /* before the work */
+mdl_status mdl__record_finish(mdl__record *record) MDL_MUST_CHECK; /* with the results in json */
+/* Both take `value`; what could not be made (NULL) lets the saving fail.  The second adds it to a
+ * list that is there. */
+void mdl__record_set(mdl__record *record, const char *key, json_t *value);
+void mdl__record_append(mdl__record *record, const char *key, json_t *value);
+double mdl__json_number(const json_t *object, const char *key);        /* NAN where there is none */
+double mdl__record_number(const mdl__record *record, const char *key); /* likewise */
+/* A whole number; 0 where it is none. */
+size_t mdl__record_count(const mdl__record *record, const char *key);
+bool mdl__record_flag(const mdl__record *record, const char *key);
+
+/* ---- entries (entry.c): which models an experiment has --------------------------------------- */
+
+typedef struct mdl__kind { /* a row of the table of kinds */
+    mdl_row_kind kind;
+    /* How many of it an arm has, and what is known of number `index` before any work. */
+    size_t (*count)(const mdl__arm *arm);
+    void (*describe)(const mdl__arm *arm, mdl__entry *entry);
+    /* Makes its checkpoint at `path`, which is C-<arm>/<id of the entry>.safetensors; NULL: it is
+     * a checkpoint of its training, or a search makes it, or it is none. */
+    mdl_status (*make)(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry, const char *path);
+    bool as_trained;    /* the file of its training is its checkpoint */
+    bool beside_winner; /* the winner of M2N2 is tested against it on the same images */
+    bool beside_seed;   /* the first independent seed is tested against it */
+} mdl__kind;
+
+extern const mdl__kind mdl__kinds[MDL_ROW_KINDS];
+/* All entries of an arm whose trainings are planned. */
+mdl_status mdl__entries_create(mdl__arm *arm) MDL_MUST_CHECK;
+/* The first of a kind, or NULL. */
+mdl__entry *mdl__entry_find(const mdl__arm *arm, mdl_row_kind kind);
+void mdl__arm_free(mdl__arm *arm);
+/* The name of the file that is made for an entry, without its folder: "child-1". */
+void mdl__entry_leaf(const mdl__entry *entry, char *out, size_t size);
+/* Of a search or a merge of `n` parents of an arm (NULL: all candidates). */
+mdl_merge_job mdl__merge_job(mdl__lab *lab, const mdl__arm *arm, const char *const *parents,
+                             size_t n);
+/* Paths of the checkpoints that stand for the first two parents. */
+void mdl__first_two(const mdl__arm *arm, const char *pair[2]);
+/* Whether experiment.methods has a method that can be run in this arm; the rest of the list. */
+const mdl_method *mdl__next_method(const mdl__arm *arm, const char **list);
+
+#endif

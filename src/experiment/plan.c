@@ -1,0 +1,337 @@
+/* Which trainings, models and steps a configuration asks for, as lists.  Independent seeds, a trunk
+ * with its children, controls and other methods differ in their lists only. */
+#include "experiment/plan.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* Seeds of independent trainings begin so far from those of trunk and children. */
+enum { INDEPENDENT_SEED = 20 };
+
+mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step)
+{
+    MDL_TRY(mdl_grow(lab->n_steps, lab->n_steps + 1, sizeof(*lab->steps), "steps of the plan",
+                     (void **)&lab->steps));
+    lab->steps[lab->n_steps++] = *step;
+    lab->planned += step->work;
+    return MDL_OK;
+}
+
+/* ---- trainings ------------------------------------------------------------------------------ */
+
+/* The next training of an arm, named by the format; its configuration is the arm's with another
+ * seed, its folder has the letter of the arm and the name without blanks: A-seed1. */
+static mdl_status add_training(const mdl__lab *lab, mdl__arm *arm, mdl__role role, uint64_t seed,
+                               mdl__training **out, const char *format, ...)
+    MDL_PRINTF(6, 7) MDL_MUST_CHECK;
+static mdl_status add_training(const mdl__lab *lab, mdl__arm *arm, mdl__role role, uint64_t seed,
+                               mdl__training **out, const char *format, ...)
+{
+    mdl__training *t = &arm->trainings[arm->n_trainings++];
+    char leaf[sizeof(t->name)];
+    size_t used = 0;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(t->name, sizeof(t->name), format, args);
+    va_end(args);
+    snprintf(t->label, sizeof(t->label), "%s", t->name);
+    snprintf(t->file, sizeof(t->file), "final.safetensors");
+    t->role = role;
+    t->config = arm->config;
+    t->config.run.seed = seed;
+    for (const char *at = t->name; *at != '\0'; at++) {
+        if (*at != ' ')
+            leaf[used++] = *at;
+    }
+    leaf[used] = '\0';
+    *out = t;
+    return mdl_path(t->folder, sizeof(t->folder), lab->job->out, "%c-%s", arm->letter, leaf);
+}
+
+static mdl_status add_seeds(const mdl__lab *lab, mdl__arm *arm)
+{
+    uint64_t first = arm->config.run.seed;
+    arm->parents = arm->trainings;
+    arm->n_parents = arm->config.experiment.seeds;
+    for (size_t i = 0; i < arm->n_parents; i++) {
+        mdl__training *t;
+        MDL_TRY(add_training(lab, arm, MDL__ROLE_SEED, first + i, &t, "seed %llu",
+                             (unsigned long long)(first + i)));
+        snprintf(t->label, sizeof(t->label), "seed %zu of %zu", i + 1, arm->n_parents);
+    }
+    return MDL_OK;
+}
+
+/* The learning rate of the trunk does not go down to 0, that of the children starts again below its
+ * peak: so they come apart, and stay in one basin (shared start, Frankle et al. 2020; restart and
+ * average, Izmailov et al. 2018). */
+static mdl_status add_children(const mdl__lab *lab, mdl__arm *arm)
+{
+    const mdl_experiment_config *e = &arm->config.experiment;
+    uint64_t seed = arm->config.run.seed;
+    mdl__training *t;
+    MDL_TRY(add_training(lab, arm, MDL__ROLE_TRUNK, seed, &arm->trunk, "trunk"));
+    arm->trunk->config.train.epochs = e->trunk_epochs;
+    arm->trunk->config.train.schedule.final = e->trunk_final;
+    arm->parents = arm->trunk + 1;
+    arm->n_parents = e->children;
+    for (size_t i = 0; i < arm->n_parents; i++) {
+        MDL_TRY(add_training(lab, arm, MDL__ROLE_CHILD, seed + 1 + i, &t, "child %zu", i + 1));
+        snprintf(t->label, sizeof(t->label), "child %zu of %zu", i + 1, arm->n_parents);
+        t->config.train.epochs = e->child_epochs;
+        t->config.train.optim.lr *= e->child_lr;
+    }
+    return MDL_OK;
+}
+
+/* Each is trained as the first independent seed is, with its seed, so that they differ in the model
+ * only. */
+static mdl_status add_controls(const mdl__lab *lab, mdl__arm *arm, uint64_t seed)
+{
+    for (size_t i = 0; i < MDL__CONTROLS; i++) {
+        mdl_model_config model = arm->config.model;
+        const char *what, *name;
+        bool wanted;
+        mdl__training *t;
+        mdl_status status = mdl__control(&arm->config.experiment, i, &model, &what, &name, &wanted);
+        if (status == MDL_OK && wanted)
+            status = mdl_model_check(&model);
+        if (status != MDL_OK)
+            return mdl_fail_context(status, "the control \"%s\" of the experiment", name);
+        if (!wanted)
+            continue;
+        MDL_TRY(add_training(lab, arm, MDL__ROLE_CONTROL, seed, &t, "%s", name));
+        snprintf(t->label, sizeof(t->label), "control, %.40s", name);
+        snprintf(t->what, sizeof(t->what), "%s", what);
+        t->config.model = model;
+    }
+    return MDL_OK;
+}
+
+/* What stands beside the merged models of the main arm: one run of all the epochs of trunk and
+ * children, independent seeds (whose average is the negative control), and controls. */
+static mdl_status add_others(const mdl__lab *lab, mdl__arm *arm)
+{
+    const mdl_experiment_config *e = &arm->config.experiment;
+    uint64_t seed = arm->config.run.seed;
+    mdl__training *t;
+    if (arm->trunk != NULL && e->matched) {
+        MDL_TRY(add_training(lab, arm, MDL__ROLE_MATCHED, seed, &t, "matched"));
+        snprintf(t->label, sizeof(t->label), "compute-matched run");
+        t->config.train.epochs = e->trunk_epochs + e->children * e->child_epochs;
+    }
+    if (arm->trunk != NULL)
+        seed += INDEPENDENT_SEED;
+    for (size_t i = 0; arm->trunk != NULL && i < e->independent; i++) {
+        MDL_TRY(add_training(lab, arm, MDL__ROLE_INDEPENDENT, seed + i, &t, "seed %llu",
+                             (unsigned long long)(seed + i)));
+        snprintf(t->label, sizeof(t->label), "independent seed %zu of %zu", i + 1, e->independent);
+    }
+    return arm->config.model.kind == MDL_MODEL_HYBRID ? add_controls(lab, arm, seed) : MDL_OK;
+}
+
+/* ---- an arm --------------------------------------------------------------------------------- */
+
+mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method, size_t parents)
+{
+    mdl_merge_config merge = config->merge;
+    if (method != NULL && method->configure == NULL) /* a formula has nothing to be set */
+        return MDL_OK;
+    if (method != NULL)
+        method->configure(&merge);
+    mdl_merge_job job = {.model = &config->model, .merge = &merge, .n_parents = parents};
+    mdl_status status = mdl_merge_check(&job);
+    return status == MDL_OK ? MDL_OK
+                            : mdl_fail_context(status, "the search %s cannot run",
+                                               method != NULL ? method->name : "of C");
+}
+
+/* The candidates that an arm will have; fewer where train.max_steps ends an epoch early. */
+static size_t count_candidates(const mdl__arm *arm)
+{
+    const mdl_experiment_config *e = &arm->config.experiment;
+    size_t epochs = arm->trunk != NULL ? e->child_epochs : arm->config.train.epochs;
+    size_t each = 1 + mdl_min_size(e->epochs_merged, epochs - 1) +
+                  (e->merge_ema && arm->config.train.ema > 0);
+    return each * arm->n_parents;
+}
+
+/* Whether the searches of an arm can run; a method that does not fit is left out, with a word. */
+static mdl_status check_searches(const mdl__arm *arm)
+{
+    size_t candidates = count_candidates(arm);
+    const mdl_circumstances circumstances = {.parents = arm->n_parents,
+                                             .trunk = arm->trunk != NULL,
+                                             .mutation = arm->config.merge.mutation > 0};
+    const char *list = arm->config.experiment.methods, *reason;
+    char name[64];
+    MDL_TRY(mdl__check_search(&arm->config, NULL, candidates));
+    while (mdl_next_name(&list, name, sizeof(name))) {
+        const mdl_method *method;
+        MDL_TRY(mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method));
+        if (!mdl_method_fits(method, &circumstances, &reason)) {
+            mdl_log(MDL_LOG_WARN, "C, %s: %s %s; left out", arm->name, name, reason);
+            continue;
+        }
+        bool pair = (method->flags & MDL_METHOD_PAIR) != 0;
+        MDL_TRY(mdl__check_search(&arm->config, method, pair ? 2 : candidates));
+    }
+    return MDL_OK;
+}
+
+static mdl_status plan_arm(mdl__lab *lab, mdl__arm *arm)
+{
+    const mdl_experiment_config *e = &arm->config.experiment;
+    size_t most = 1 + e->seeds + e->children + 1 + e->independent + MDL__CONTROLS;
+    MDL_TRY(MDL_NEW(most, "trainings", &arm->trainings));
+    MDL_TRY(e->trunk_epochs > 0 ? add_children(lab, arm) : add_seeds(lab, arm));
+    if (arm->is_main)
+        MDL_TRY(add_others(lab, arm));
+    size_t candidates = count_candidates(arm);
+    MDL_TRY(MDL_NEW(candidates, "candidates", &arm->candidates));
+    MDL_TRY(MDL_NEW(candidates, "paths of candidates", &arm->paths));
+    MDL_TRY(mdl_path(arm->folder, sizeof(arm->folder), lab->job->out, "C-%s", arm->name));
+    MDL_TRY(mdl_config_model_text(&arm->config, &arm->config_text));
+    if (arm->merges && candidates < 2) {
+        mdl_log(MDL_LOG_WARN, "C, %s: one checkpoint alone cannot be merged", arm->name);
+        arm->merges = false;
+    }
+    if (arm->merges)
+        MDL_TRY(check_searches(arm));
+    return mdl__entries_create(arm);
+}
+
+static mdl_status add_arm(mdl__lab *lab, char letter, const char *name, mdl_model_kind kind,
+                          bool merges, bool is_main)
+{
+    mdl__arm *arm = &lab->arms[lab->n_arms++];
+    arm->letter = letter;
+    arm->name = name;
+    arm->merges = merges;
+    arm->is_main = is_main;
+    arm->config = lab->config;
+    arm->config.model.kind = kind;
+    /* The last epoch is final.safetensors, those before it must still be there. */
+    size_t keep = lab->config.experiment.epochs_merged + 1;
+    arm->config.train.keep = mdl_max_size(arm->config.train.keep, keep);
+    MDL_TRY(mdl_config_use_data(&arm->config, lab->data));
+    return plan_arm(lab, arm);
+}
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool others)
+{
+    double images = (double)lab->data->count[MDL_SPLIT_TRAIN];
+    for (size_t i = 0; i < arm->n_trainings; i++) {
+        mdl__training *t = &arm->trainings[i];
+        bool first =
+            t->role == MDL__ROLE_TRUNK || t->role == MDL__ROLE_CHILD || t->role == MDL__ROLE_SEED;
+        /* Forward and backward cost about three times as much as forward alone. */
+        mdl__step step = {.kind = &mdl__step_train,
+                          .arm = arm,
+                          .training = t,
+                          .work = 3 * images * (double)t->config.train.epochs};
+        if (first != others)
+            MDL_TRY(mdl__plan_add(lab, &step));
+    }
+    return MDL_OK;
+}
+
+static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
+{
+    double images = (double)lab->data->count[MDL_SPLIT_FITNESS];
+    for (size_t i = 0; i < arm->n_trainings; i++) {
+        mdl__training *t = &arm->trainings[i];
+        bool other = t->role == MDL__ROLE_MATCHED || t->role == MDL__ROLE_INDEPENDENT ||
+                     t->role == MDL__ROLE_CONTROL;
+        mdl__step step = {.kind = &mdl__step_choose, .arm = arm, .training = t, .work = 2 * images};
+        if (other && t->config.train.ema > 0)
+            MDL_TRY(mdl__plan_add(lab, &step));
+    }
+    return MDL_OK;
+}
+
+/* The search of M2N2 first, the models that are merged without one, other methods last: as the
+ * entries stand. */
+static mdl_status plan_merges(mdl__lab *lab, mdl__arm *arm)
+{
+    const mdl_merge_config *merge = &arm->config.merge;
+    size_t children =
+        merge->evaluations > 0 ? merge->evaluations : merge->generations * merge->batch;
+    double validation = (double)lab->data->count[MDL_SPLIT_FITNESS];
+    const char *list = arm->config.experiment.methods;
+    for (size_t i = 0; i < arm->n_entries; i++) {
+        mdl__entry *entry = &arm->entries[i];
+        mdl__step step = {.kind = &mdl__step_search,
+                          .arm = arm,
+                          .entry = entry,
+                          .work = (double)children * validation};
+        if (entry->row.kind == MDL_ROW_METHOD) {
+            step.method = mdl__next_method(arm, &list);
+        } else if (mdl__kinds[entry->row.kind].make != NULL) {
+            step.kind = &mdl__step_merge;
+            step.work = (double)lab->data->count[MDL_SPLIT_TRAIN];
+        } else if (entry->row.kind != MDL_ROW_M2N2) {
+            continue;
+        }
+        if (entry->row.kind == MDL_ROW_BEST_PARENT && !arm->merges)
+            continue; /* it stays as it is */
+        MDL_TRY(mdl__plan_add(lab, &step));
+    }
+    return MDL_OK;
+}
+
+static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
+{
+    mdl__step score = {.kind = &mdl__step_score,
+                       .arm = arm,
+                       .work =
+                           (double)(count_candidates(arm) * lab->data->count[MDL_SPLIT_FITNESS])};
+    MDL_TRY(mdl__plan_add(lab, &score));
+    MDL_TRY(plan_choices(lab, arm));
+    return plan_merges(lab, arm);
+}
+
+static mdl_status plan_end(mdl__lab *lab)
+{
+    const mdl_experiment_config *e = &lab->config.experiment;
+    double images = (double)lab->data->count[MDL_SPLIT_TEST], models = 0;
+    mdl__arm *main_arm = &lab->arms[lab->n_arms - 1];
+    for (size_t a = 0; a < lab->n_arms; a++)
+        models += (double)lab->arms[a].n_entries;
+    mdl__step lines = {.kind = &mdl__step_interpolate,
+                       .arm = main_arm,
+                       .work = 4 * (double)e->path_points *
+                               (double)lab->data->count[MDL_SPLIT_FITNESS]};
+    mdl__step test = {.kind = &mdl__step_test, .work = models * images};
+    mdl__step assess = {.kind = &mdl__step_assess,
+                        .work = 3 * (images + 95 * (double)e->corrupt_images)};
+    if (e->path_points >= 2)
+        MDL_TRY(mdl__plan_add(lab, &lines));
+    MDL_TRY(mdl__plan_add(lab, &test));
+    return mdl__plan_add(lab, &assess);
+}
+
+mdl_status mdl__plan(mdl__lab *lab)
+{
+    const mdl_experiment_config *e = &lab->config.experiment;
+    if (!e->baseline && !e->hybrid)
+        return mdl_fail(MDL_CONFIG, "experiment: nothing to do, experiment.baseline and "
+                                    "experiment.hybrid are both false");
+    if (lab->data->count[MDL_SPLIT_FITNESS] == 0 || lab->data->count[MDL_SPLIT_TEST] == 0)
+        return mdl_fail(MDL_CONFIG, "experiment: expected a validation split and test images; set "
+                                    "data.validation_fraction to more than 0");
+    if (e->baseline)
+        MDL_TRY(add_arm(lab, 'A', "baseline", MDL_MODEL_EFFICIENTNET_LITE0, e->merge_baseline,
+                        !e->hybrid));
+    if (e->hybrid)
+        MDL_TRY(add_arm(lab, 'B', "hybrid", MDL_MODEL_HYBRID, true, true));
+    for (size_t a = 0; a < lab->n_arms; a++)
+        MDL_TRY(plan_trainings(lab, &lab->arms[a], false));
+    for (size_t a = 0; a < lab->n_arms; a++)
+        MDL_TRY(plan_trainings(lab, &lab->arms[a], true));
+    for (size_t a = lab->n_arms; a-- > 0;)
+        MDL_TRY(plan_arm_steps(lab, &lab->arms[a]));
+    return plan_end(lab);
+}

@@ -1,0 +1,215 @@
+/* One step of a plan: is it wanted, was it done before, do it, take its results.  And what several
+ * steps need: checkpoints that are evaluated, texts that results depend on. */
+#include "experiment/step.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void tell_stage(const mdl__lab *lab, const char *text, double work)
+{
+    const mdl_experiment_events *events = lab->job->events;
+    char repeat[600];
+    snprintf(repeat, sizeof(repeat), "repeat %zu of %zu; %s", lab->repeat + 1, lab->repeats, text);
+    mdl_experiment_stage stage = {
+        .text = lab->repeats > 1 ? repeat : text,
+        .step = lab->repeat * lab->n_steps + lab->begun,
+        .steps = lab->repeats * lab->n_steps,
+        .done = (double)lab->repeat * lab->planned + lab->work,
+        .work = work,
+        .planned = (double)lab->repeats * lab->planned,
+    };
+    if (events != NULL && events->stage != NULL)
+        events->stage(events->user, &stage);
+}
+
+void mdl__tell(const mdl__lab *lab, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    tell_stage(lab, text, 0);
+}
+
+mdl_status mdl__cancelled(void)
+{
+    return mdl_fail(MDL_CANCELLED, "interrupted; start it again to go on from here");
+}
+
+/* Whether what it makes is there; a step that makes no file has nothing to miss. */
+static mdl_status is_there(const mdl__lab *lab, const mdl__step *step, bool *there)
+{
+    char path[MDL_PATH_MAX];
+    *there = true;
+    if (step->kind->product == NULL)
+        return MDL_OK;
+    MDL_TRY(step->kind->product(lab, step, path));
+    *there = mdl_file_exists(path);
+    return MDL_OK;
+}
+
+static mdl_status open_record(const mdl__lab *lab, mdl__step *step, mdl__record *record)
+{
+    mdl_string depends = {0};
+    char path[MDL_PATH_MAX], *text;
+    bool there;
+    mdl_status status = step->kind->depends(lab, step, &depends);
+    if (status != MDL_OK) {
+        mdl_free(depends.data);
+        return status;
+    }
+    MDL_TRY(mdl_string_take(&depends, &text));
+    status = step->kind->record(lab, step, path);
+    if (status == MDL_OK)
+        status = mdl__record_open(path, text, record);
+    mdl_free(text);
+    if (status == MDL_OK)
+        status = is_there(lab, step, &there);
+    if (status == MDL_OK && record->done && !there) {
+        record->done = false;
+        record->begun = !step->kind->anew;
+    }
+    memcpy(step->hash, record->hash, sizeof(step->hash));
+    return status;
+}
+
+/* The folder of the record, where the step also writes what it makes. */
+static mdl_status make_folder(const mdl__record *record)
+{
+    char folder[MDL_PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s", record->path);
+    *strrchr(folder, '/') = '\0';
+    return mdl_make_folders(folder);
+}
+
+static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
+{
+    bool resume = record->begun;
+    if (mdl_stop_requested())
+        return mdl__cancelled();
+    MDL_TRY(make_folder(record));
+    MDL_TRY(mdl__record_begin(record));
+    MDL_TRY(step->kind->work(lab, step, record, resume));
+    return mdl__record_finish(record);
+}
+
+/* Do it where it is not done, and take its results; a damaged record is made again. */
+static mdl_status work_and_take(mdl__lab *lab, mdl__step *step, mdl__record *record)
+{
+    if (record->done) {
+        mdl_status status = step->kind->take(lab, step, record);
+        if (status != MDL_FORMAT)
+            return status;
+        mdl_log(MDL_LOG_WARN, "%s is damaged (%s); the step is done again", record->path,
+                mdl_error_detail());
+        record->done = record->begun = false;
+    }
+    MDL_TRY(work(lab, step, record));
+    return step->kind->take(lab, step, record);
+}
+
+mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step)
+{
+    mdl__record record = {.json = NULL};
+    mdl_string text = {0};
+    char *what;
+    lab->begun++;
+    if (step->kind->wanted != NULL && !step->kind->wanted(lab, step))
+        return MDL_OK;
+    step->kind->tell(lab, step, &text);
+    MDL_TRY(mdl_string_take(&text, &what));
+    mdl_status status = open_record(lab, step, &record);
+    if (status == MDL_OK) {
+        mdl_string_add(&text, "%s%s", what, record.done ? " (finished before)" : "");
+        tell_stage(lab, text.data != NULL ? text.data : what, record.done ? 0 : step->work);
+        mdl_free(text.data);
+        status = work_and_take(lab, step, &record);
+    }
+    mdl__record_close(&record);
+    lab->work += step->work;
+    if (status != MDL_OK)
+        status = mdl_fail_context(status, "%s", what);
+    mdl_free(what);
+    return status;
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------- */
+
+mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *model,
+                                 mdl_split split, bool logits, mdl__checkpoints *out)
+{
+    mdl_evaluator_options options = {.split = split, .keep_logits = logits};
+    memset(out, 0, sizeof(*out));
+    MDL_TRY(mdl_evaluator_create(model, lab->data, lab->device, &options, &out->evaluator));
+    mdl_status status =
+        mdl_weights_create(mdl_evaluator_graph(out->evaluator), lab->device, &out->weights);
+    if (status != MDL_OK)
+        mdl__checkpoints_close(out);
+    return status;
+}
+
+mdl_status mdl__checkpoints_load(mdl__checkpoints *c, const char *path)
+{
+    mdl_safetensors *file;
+    MDL_TRY(mdl_safetensors_read(path, &file));
+    mdl_status status =
+        mdl_weights_load(file, path, mdl_evaluator_graph(c->evaluator), &c->weights);
+    mdl_safetensors_free(file);
+    return status;
+}
+
+mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path)
+{
+    if (mdl_stop_requested())
+        return mdl__cancelled();
+    MDL_TRY(mdl__checkpoints_load(c, path));
+    return mdl_evaluator_run(c->evaluator, &c->weights, &c->scores);
+}
+
+void mdl__checkpoints_close(mdl__checkpoints *c)
+{
+    mdl_scores_free(&c->scores);
+    mdl_weights_destroy(&c->weights);
+    mdl_evaluator_destroy(c->evaluator);
+    memset(c, 0, sizeof(*c));
+}
+
+/* ---- what results depend on ----------------------------------------------------------------- */
+
+static void depend_on_keys(mdl_string *out, const mdl_config *config, const char *sections)
+{
+    char *text;
+    if (out->status == MDL_OK)
+        out->status = mdl_config_depends(config, sections, &text);
+    if (out->status != MDL_OK)
+        return;
+    mdl_string_add(out, "%s", text);
+    mdl_free(text);
+}
+
+void mdl__depend_on_training(mdl_string *out, const mdl_config *config)
+{
+    bool hybrid = config->model.kind == MDL_MODEL_HYBRID;
+    depend_on_keys(out, config,
+                   hybrid ? "data, run, model, trm, train, optim, schedule"
+                          : "data, run, model, train, optim, schedule");
+}
+
+void mdl__depend_on_merge(mdl_string *out, const mdl_config *config)
+{
+    depend_on_keys(out, config, "data, run, model, merge");
+}
+
+void mdl__depend_on_candidates(mdl_string *out, const mdl__arm *arm)
+{
+    for (size_t i = 0; i < arm->n_candidates; i++)
+        mdl_string_add(out, "%s %s\n", arm->candidates[i].row.from[0],
+                       arm->candidates[i].training->hash);
+}
+
+void mdl__depend_on_steps(mdl_string *out, const mdl__lab *lab, const mdl__step *before)
+{
+    for (const mdl__step *step = lab->steps; step < before; step++)
+        mdl_string_add(out, "%s\n", step->hash);
+}

@@ -1,0 +1,72 @@
+/* Private to the experiment: the step of a plan, and the one function that does one.  What is
+ * particular to a kind of step is a row, mdl__step_kind, in steps/. */
+#ifndef MDL_STEP_H
+#define MDL_STEP_H
+
+#include "experiment/lab.h"
+
+typedef struct mdl__step mdl__step;
+
+typedef struct mdl__step_kind {
+    /* Whether there is anything to do, which may show only when earlier steps are over; NULL:
+     * always. */
+    bool (*wanted)(const mdl__lab *lab, const mdl__step *step);
+    void (*tell)(const mdl__lab *lab, const mdl__step *step, mdl_string *out); /* what it does */
+    /* The file of its record, and the file that it makes (NULL: the record is all). */
+    mdl_status (*record)(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX]);
+    mdl_status (*product)(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX]);
+    /* The text that its results depend on. */
+    mdl_status (*depends)(const mdl__lab *lab, const mdl__step *step, mdl_string *out);
+    /* Do it; `resume`: one with the same text was begun before. */
+    mdl_status (*work)(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume);
+    /* Take its results from the record, of today or of an earlier start.  MDL_FORMAT: it is
+     * damaged; then the step is done again. */
+    mdl_status (*take)(mdl__lab *lab, mdl__step *step, const mdl__record *record);
+    bool anew; /* where its product was taken away it begins from the start, else it resumes */
+} mdl__step_kind;
+
+struct mdl__step {
+    const mdl__step_kind *kind;
+    mdl__arm *arm;            /* NULL: it is of the whole experiment */
+    mdl__training *training;  /* what is trained, or chosen from */
+    mdl__entry *entry;        /* what is made */
+    const mdl_method *method; /* of a search; NULL: the configured one */
+    size_t number;            /* of a pair or a run of the paper's experiment */
+    double work;              /* about how much it computes: images through the network */
+    char hash[65];            /* of its text; "": it was not wanted */
+};
+
+extern const mdl__step_kind mdl__step_train, mdl__step_choose, mdl__step_score, mdl__step_search,
+    mdl__step_merge, mdl__step_interpolate, mdl__step_test, mdl__step_assess;
+
+/* Do a step, unless it was done before. */
+mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
+/* "text" to the one who watches. */
+void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
+mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */
+
+/* Evaluate checkpoints of one network on a split. */
+typedef struct mdl__checkpoints {
+    mdl_evaluator *evaluator;
+    mdl_weights weights;
+    mdl_scores scores;
+} mdl__checkpoints;
+mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *model,
+                                 mdl_split split, bool logits,
+                                 mdl__checkpoints *out) MDL_MUST_CHECK;
+mdl_status mdl__checkpoints_load(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
+mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
+void mdl__checkpoints_close(mdl__checkpoints *c);
+
+/* One interpolation as JSON; NULL where there is no memory. */
+json_t *mdl__interpolation_json(const mdl_path_result *result, const char *first,
+                                const char *second);
+
+/* Texts that steps depend on: the keys of a training, of a search, and the candidates. */
+void mdl__depend_on_training(mdl_string *out, const mdl_config *config);
+void mdl__depend_on_merge(mdl_string *out, const mdl_config *config);
+void mdl__depend_on_candidates(mdl_string *out, const mdl__arm *arm);
+/* A line for each step that stands before this one in the plan. */
+void mdl__depend_on_steps(mdl_string *out, const mdl__lab *lab, const mdl__step *before);
+
+#endif

@@ -1,0 +1,84 @@
+/* Step: what lies on the straight lines between two parents, and between two independent seeds, on
+ * the validation split, in interpolation.json (docs/formats.md). */
+#include <string.h>
+
+#include "experiment/step.h"
+
+static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl_string_add(out, "C, %s: the lines between trainings", step->arm->name);
+}
+
+static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    (void)step;
+    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "interpolation.json");
+}
+
+static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    const mdl__arm *arm = step->arm;
+    (void)lab;
+    mdl__depend_on_merge(out, &arm->config);
+    mdl_string_add(out, "%zu\n", arm->config.experiment.path_points);
+    for (size_t i = 0; i < arm->n_trainings; i++)
+        mdl_string_add(out, "%s\n", arm->trainings[i].hash);
+    return MDL_OK;
+}
+
+static mdl_status interpolate(mdl__lab *lab, const mdl__arm *arm, const char *between,
+                              const mdl__training *const pair[2], mdl__record *record)
+{
+    char file[2][MDL_PATH_MAX];
+    const char *ends[2] = {file[0], file[1]};
+    mdl_path_result *result;
+    for (size_t i = 0; i < 2; i++)
+        MDL_TRY(mdl_path(file[i], sizeof(file[i]), pair[i]->folder, "final.safetensors"));
+    mdl_merge_job job = mdl__merge_job(lab, arm, ends, 2);
+    MDL_TRY(MDL_NEW(1, "interpolation", &result));
+    mdl_status status =
+        mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
+    if (status == MDL_OK) {
+        json_t *line = mdl__interpolation_json(result, pair[0]->name, pair[1]->name);
+        mdl_json_set(&line, "arm", mdl_json_pack("s", arm->name));
+        mdl_json_set(&line, "between", mdl_json_pack("s", between));
+        mdl__record_append(record, "interpolations", line);
+    }
+    mdl_free(result);
+    return status;
+}
+
+static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+{
+    const mdl__arm *arm = step->arm;
+    const mdl__training *parents[2] = {&arm->parents[0], &arm->parents[1]};
+    const mdl__training *independent[2] = {NULL, NULL};
+    size_t n = 0;
+    (void)resume;
+    mdl__record_set(record, "interpolations", mdl_json_pack("[]"));
+    for (size_t i = 0; i < arm->n_trainings && n < 2; i++) {
+        if (arm->trainings[i].role == MDL__ROLE_INDEPENDENT)
+            independent[n++] = &arm->trainings[i];
+    }
+    if (arm->n_parents > 1)
+        MDL_TRY(interpolate(lab, arm, arm->trunk != NULL ? "children" : "independent", parents,
+                            record));
+    return n == 2 ? interpolate(lab, arm, "independent", independent, record) : MDL_OK;
+}
+
+static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
+{
+    (void)lab;
+    (void)step;
+    (void)record; /* the report reads the file */
+    return MDL_OK;
+}
+
+const mdl__step_kind mdl__step_interpolate = {
+    .tell = tell,
+    .record = record_path,
+    .depends = depends,
+    .work = work,
+    .take = take,
+};

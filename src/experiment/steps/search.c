@@ -1,0 +1,114 @@
+/* Step: a search, M2N2's or another method's on the same parents, which writes merged.safetensors
+ * into a folder of its own. */
+#include <string.h>
+
+#include "experiment/step.h"
+
+static bool wanted(const mdl__lab *lab, const mdl__step *step)
+{
+    (void)lab;
+    return step->arm->n_candidates >= 2;
+}
+
+static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl_string_add(out, "C, %s: %s", step->arm->name,
+                   step->method != NULL ? step->method->title : "M2N2");
+}
+
+/* M2N2 writes into the folder of its arm, a method into one below. */
+static mdl_status folder_of(const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    return step->method == NULL
+               ? mdl_path(path, MDL_PATH_MAX, "", "%s", step->arm->folder)
+               : mdl_path(path, MDL_PATH_MAX, step->arm->folder, "%s", step->method->name);
+}
+
+static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    char folder[MDL_PATH_MAX];
+    (void)lab;
+    MDL_TRY(folder_of(step, folder));
+    return mdl_path(path, MDL_PATH_MAX, folder, "%s",
+                    step->method == NULL ? "search.json" : "step.json");
+}
+
+static mdl_status product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    char folder[MDL_PATH_MAX];
+    (void)lab;
+    MDL_TRY(folder_of(step, folder));
+    return mdl_path(path, MDL_PATH_MAX, folder, "merged.safetensors");
+}
+
+static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl__depend_on_merge(out, &step->arm->config);
+    mdl__depend_on_candidates(out, step->arm);
+    if (step->method != NULL && step->arm->trunk != NULL)
+        mdl_string_add(out, "trunk %s\n", step->arm->trunk->hash);
+    return MDL_OK;
+}
+
+static bool is_pair(const mdl__step *step)
+{
+    return step->method != NULL && (step->method->flags & MDL_METHOD_PAIR) != 0;
+}
+
+static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+{
+    char folder[MDL_PATH_MAX], trunk[MDL_PATH_MAX];
+    const char *pair[2];
+    mdl_merge_result result;
+    MDL_TRY(folder_of(step, folder));
+    if (is_pair(step))
+        mdl__first_two(step->arm, pair);
+    mdl_merge_job job = mdl__merge_job(lab, step->arm, is_pair(step) ? pair : NULL, 2);
+    job.out = folder;
+    job.resume = resume;
+    job.begins_again = true;
+    if (step->method == NULL) {
+        MDL_TRY(mdl_evolve(&job, &result));
+    } else {
+        mdl_method_options options = mdl_method_defaults(step->method);
+        if (step->arm->trunk != NULL) {
+            MDL_TRY(mdl_path(trunk, sizeof(trunk), step->arm->trunk->folder, "final.safetensors"));
+            options.trunk = trunk;
+        }
+        MDL_TRY(mdl_method_run(&job, step->method, &options, &result));
+    }
+    mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
+    mdl__record_set(record, "is_average", mdl_json_pack("b", result.is_average));
+    mdl__record_set(record, "fitness_top1", mdl_json_pack("f", result.fitness_top1));
+    mdl__record_set(record, "fitness_loss", mdl_json_pack("f", result.fitness_loss));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
+    return MDL_OK;
+}
+
+static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
+{
+    mdl_row *row = &step->entry->row;
+    const mdl__arm *arm = step->arm;
+    row->recalibrated = true;
+    row->models = is_pair(step) ? 2 : arm->n_candidates;
+    row->shares_trunk = arm->trunk != NULL;
+    row->evaluations = mdl__record_count(record, "evaluations");
+    row->is_average = mdl__record_flag(record, "is_average");
+    for (size_t i = 0; is_pair(step) && i < 2; i++)
+        memcpy(row->from[i], arm->candidates[arm->parents[i].best].row.from[0],
+               sizeof(row->from[i]));
+    step->entry->seconds = mdl__record_number(record, "seconds");
+    return product(lab, step, step->entry->path);
+}
+
+const mdl__step_kind mdl__step_search = {
+    .wanted = wanted,
+    .tell = tell,
+    .record = record_path,
+    .product = product,
+    .depends = depends,
+    .work = search,
+    .take = take,
+};

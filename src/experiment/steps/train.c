@@ -1,0 +1,173 @@
+/* Steps: a training, and the choice between its last weights and their EMA. */
+#include <string.h>
+
+#include "experiment/step.h"
+
+static const char *const roles[] = {
+    [MDL__ROLE_SEED] = "seed",       [MDL__ROLE_TRUNK] = "trunk",
+    [MDL__ROLE_CHILD] = "child",     [MDL__ROLE_MATCHED] = "matched",
+    [MDL__ROLE_CONTROL] = "control", [MDL__ROLE_INDEPENDENT] = "independent",
+};
+
+static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl_string_add(out, "%c, %s: train the %s", step->arm->letter, step->training->label,
+                   step->arm->name);
+}
+
+static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    (void)lab;
+    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "step.json");
+}
+
+static mdl_status product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    (void)lab;
+    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "final.safetensors");
+}
+
+/* A child depends on its trunk, too. */
+static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl__depend_on_training(out, &step->training->config);
+    if (step->training->role == MDL__ROLE_CHILD)
+        mdl_string_add(out, "trunk %s\n", step->arm->trunk->hash);
+    return MDL_OK;
+}
+
+static void note(mdl__record *record, const mdl__training *t, const mdl_train_result *result)
+{
+    mdl__record_set(record, "role", mdl_json_pack("s", roles[t->role]));
+    mdl__record_set(record, "name", mdl_json_pack("s", t->name));
+    mdl__record_set(record, "seed", mdl_json_pack("I", (json_int_t)t->config.run.seed));
+    mdl__record_set(record, "epochs", mdl_json_pack("I", (json_int_t)t->config.train.epochs));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result->seconds));
+    mdl__record_set(record, "steps", mdl_json_pack("I", (json_int_t)result->steps));
+    mdl__record_set(record, "parameters", mdl_json_pack("I", (json_int_t)result->parameters));
+    mdl__record_set(record, "multiply_adds", mdl_json_pack("f", result->multiply_adds));
+    mdl__record_set(record, "planned_bytes", mdl_json_pack("I", (json_int_t)result->planned_bytes));
+}
+
+static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+{
+    mdl__training *t = step->training;
+    mdl_train_config config = t->config.train;
+    mdl_train_result result;
+    char *text;
+    if (t->role == MDL__ROLE_CHILD)
+        MDL_TRY(mdl_path(config.init, sizeof(config.init), step->arm->trunk->folder,
+                         "final.safetensors"));
+    MDL_TRY(mdl_config_model_text(&t->config, &text));
+    mdl_train_job job = {
+        .model = &t->config.model,
+        .train = &config,
+        .data = lab->data,
+        .device = lab->device,
+        .seed = t->config.run.seed,
+        .out = t->folder,
+        .resume = resume,
+        .config_text = text,
+        .memory_limit = t->config.run.memory_limit,
+        .events = lab->job->events != NULL ? lab->job->events->train : NULL,
+    };
+    mdl_status status = mdl_train(&job, &result);
+    mdl_free(text);
+    if (status == MDL_OK)
+        note(record, t, &result);
+    return status;
+}
+
+static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
+{
+    (void)lab;
+    mdl__training *t = step->training;
+    memcpy(t->hash, record->hash, sizeof(t->hash));
+    t->seconds = mdl__record_number(record, "seconds");
+    t->parameters = mdl__record_count(record, "parameters");
+    t->multiply_adds = mdl__record_number(record, "multiply_adds");
+    return MDL_OK;
+}
+
+const mdl__step_kind mdl__step_train = {
+    .tell = tell,
+    .record = record_path,
+    .product = product,
+    .depends = depends,
+    .work = train,
+    .take = take,
+    .anew = true,
+};
+
+/* ---- which of its checkpoints stands for a training ------------------------------------------ */
+
+static void tell_choice(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl_string_add(out, "%c, %s: its last weights or their EMA, by the validation split",
+                   step->arm->letter, step->training->label);
+}
+
+static mdl_status choice_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
+{
+    (void)lab;
+    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "choice.json");
+}
+
+static mdl_status choice_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
+{
+    (void)lab;
+    mdl_string_add(out, "%s %d\n", step->training->hash, (int)step->training->config.merge.final);
+    return MDL_OK;
+}
+
+static const char *const leaves[] = {"final.safetensors", "ema.safetensors"};
+
+static mdl_status choose(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+{
+    const mdl__training *t = step->training;
+    bool accuracy = t->config.merge.final == MDL_FINAL_ACCURACY;
+    const char *chosen = leaves[0];
+    mdl__checkpoints c;
+    double best = 0;
+    (void)resume;
+    MDL_TRY(mdl__checkpoints_open(lab, &t->config.model, MDL_SPLIT_FITNESS, false, &c));
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < MDL_COUNT(leaves) && status == MDL_OK; i++) {
+        char path[MDL_PATH_MAX];
+        status = mdl_path(path, sizeof(path), t->folder, "%s", leaves[i]);
+        if (status == MDL_OK)
+            status = mdl__checkpoints_run(&c, path);
+        double merit = accuracy ? c.scores.top1 : -c.scores.loss;
+        if (status == MDL_OK && (i == 0 || mdl_better(merit, best))) {
+            best = merit;
+            chosen = leaves[i];
+        }
+    }
+    mdl__checkpoints_close(&c);
+    mdl__record_set(record, "file", mdl_json_pack("s", chosen));
+    return status;
+}
+
+static mdl_status take_choice(mdl__lab *lab, mdl__step *step, const mdl__record *record)
+{
+    const char *file = json_string_value(json_object_get(record->json, "file"));
+    (void)lab;
+    for (size_t i = 0; i < MDL_COUNT(leaves); i++) {
+        if (file != NULL && strcmp(file, leaves[i]) == 0) {
+            snprintf(step->training->file, sizeof(step->training->file), "%s", leaves[i]);
+            return MDL_OK;
+        }
+    }
+    return mdl_fail(MDL_FORMAT, "expected final.safetensors or ema.safetensors as \"file\"");
+}
+
+const mdl__step_kind mdl__step_choose = {
+    .tell = tell_choice,
+    .record = choice_path,
+    .depends = choice_depends,
+    .work = choose,
+    .take = take_choice,
+};
