@@ -75,15 +75,3 @@ mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t rep
     mdl_free(lab);
     return status;
 }
-
-mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
-{
-    mdl_lock *lock = NULL;
-    memset(table, 0, sizeof(*table));
-    if (job->lock == NULL)
-        MDL_TRY(mdl_lock_take(job->out, &lock));
-    mdl_status status = job->config->experiment.repeats > 1 ? mdl__run_repeats(job, table)
-                                                            : mdl__run_one(job, 0, 1, table);
-    mdl_lock_release(lock);
-    return status;
-}
