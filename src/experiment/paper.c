@@ -36,28 +36,6 @@ static mdl_status half_of(const mdl_data *data, size_t first, size_t last, mdl_d
     return mdl_fail(MDL_CONFIG, "no training images of classes %zu to %zu", first, last - 1);
 }
 
-static mdl_status train_half(const mdl__lab *lab, const mdl_config *config, mdl_data *half,
-                             uint64_t seed, const char *folder)
-{
-    mdl_train_config train = config->train;
-    mdl_train_result result;
-    char *text;
-    train.batch = half->count[MDL_SPLIT_TRAIN];
-    train.accumulate = 1;
-    MDL_TRY(mdl_make_folders(folder));
-    MDL_TRY(mdl_config_model_text(config, &text));
-    mdl_train_job job = {.model = &config->model,
-                         .train = &train,
-                         .data = half,
-                         .device = lab->device,
-                         .seed = seed,
-                         .out = folder,
-                         .config_text = text};
-    mdl_status status = mdl_train(&job, &result);
-    mdl_free(text);
-    return status;
-}
-
 /* The experiment's configuration with the seed of a pair or a run; *out is owned. */
 static mdl_status config_of(const mdl__lab *lab, size_t number, mdl_config **out)
 {
@@ -75,100 +53,63 @@ static mdl_status pair_path(const mdl__lab *lab, size_t number, const char *leaf
                     (unsigned long long)(lab->config.run.seed + number), leaf);
 }
 
-static mdl_status train_specialist(mdl__lab *lab, const mdl_config *config, size_t number,
-                                   size_t half)
+/* A step's number counts the halves of the pairs: pair by pair, the low half first. */
+static mdl_status specialist_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
-    size_t classes = lab->data->classes;
+    mdl_config *config;
+    MDL_TRY(config_of(lab, step->number / 2, &config));
+    mdl__depend_on_training(out, config);
+    mdl_string_add(out, "%s\n", halves[step->number % 2]);
+    mdl_free(config);
+    return MDL_OK;
+}
+
+static mdl_status train_on(const mdl__lab *lab, mdl_config *config, const mdl_data *half,
+                           uint64_t seed, const char *folder)
+{
+    mdl_train_result result;
+    char *text;
+    config->train.batch = half->count[MDL_SPLIT_TRAIN];
+    config->train.accumulate = 1;
+    MDL_TRY(mdl_config_model_text(config, &text));
+    mdl_train_job job = {.model = &config->model,
+                         .train = &config->train,
+                         .data = half,
+                         .device = lab->device,
+                         .seed = seed,
+                         .out = folder,
+                         .config_text = text};
+    mdl_status status = mdl_train(&job, &result);
+    mdl_free(text);
+    return status;
+}
+
+static mdl_status train_specialist(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+{
+    size_t half = step->number % 2, classes = lab->data->classes;
     char folder[MDL_PATH_MAX];
     uint32_t *index = NULL;
+    mdl_config *config;
     mdl_data data;
-    MDL_TRY(pair_path(lab, number, halves[half], folder));
+    (void)record;
+    (void)resume; /* it takes seconds */
+    MDL_TRY(pair_path(lab, step->number / 2, halves[half], folder));
+    MDL_TRY(config_of(lab, step->number / 2, &config));
     mdl_status status =
         half_of(lab->data, half * classes / 2, (half + 1) * classes / 2, &data, &index);
     if (status == MDL_OK)
-        status = train_half(lab, config, &data, 2 * config->run.seed + half, folder);
+        status = train_on(lab, config, &data, 2 * config->run.seed + half, folder);
     mdl_free(index);
-    return status;
-}
-
-static void tell_pair(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "specialists, pair %zu", step->number + 1);
-}
-
-static mdl_status pair_record(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    return pair_path(lab, step->number, "step.json", path);
-}
-
-static mdl_status pair_product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    MDL_TRY(pair_path(lab, step->number, "low/final.safetensors", path));
-    return mdl_file_exists(path) ? pair_path(lab, step->number, "high/final.safetensors", path)
-                                 : MDL_OK;
-}
-
-static mdl_status pair_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    mdl_config *config;
-    MDL_TRY(config_of(lab, step->number, &config));
-    mdl__depend_on_training(out, config);
-    mdl_free(config);
-    return MDL_OK;
-}
-
-static mdl_status train_pair(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
-{
-    mdl_config *config;
-    (void)record;
-    (void)resume;
-    MDL_TRY(config_of(lab, step->number, &config));
-    mdl_status status = MDL_OK;
-    for (size_t half = 0; half < 2 && status == MDL_OK; half++)
-        status = train_specialist(lab, config, step->number, half);
     mdl_free(config);
     return status;
 }
 
-static mdl_status take_pair(mdl__lab *lab, mdl__step *step, const mdl__record *record)
-{
-    (void)lab;
-    (void)step;
-    (void)record; /* its checkpoints are all of it */
-    return MDL_OK;
-}
-
-static const mdl__step_kind step_pair = {
-    .tell = tell_pair,
-    .record = pair_record,
-    .product = pair_product,
-    .depends = pair_depends,
-    .work = train_pair,
-    .take = take_pair,
+static const mdl__step_kind step_specialist = {
+    .depends = specialist_depends,
+    .work = train_specialist,
 };
 
 /* ---- one run --------------------------------------------------------------------------------- */
-
-static void tell_run(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    const mdl__run *run = &lab->paper->runs[step->number];
-    mdl_string_add(out, "%s, run %zu", run->method->title, run->number + 1);
-}
-
-static mdl_status run_path(const mdl__lab *lab, const mdl__step *step, const char *leaf,
-                           char path[MDL_PATH_MAX])
-{
-    const mdl__run *run = &lab->paper->runs[step->number];
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "%s-seed%llu%s%s", run->method->name,
-                    (unsigned long long)(lab->config.run.seed + run->number),
-                    leaf[0] != '\0' ? "/" : "", leaf);
-}
-
-static mdl_status run_record(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    return run_path(lab, step, "step.json", path);
-}
 
 static mdl_status run_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
@@ -205,13 +146,13 @@ static mdl_status search(mdl__lab *lab, const mdl_config *config, const mdl__ste
                          mdl__record *record, bool resume)
 {
     mdl__run *run = &lab->paper->runs[step->number];
-    char folder[MDL_PATH_MAX], path[MDL_PATH_MAX], pair[2][MDL_PATH_MAX], *text;
+    char folder[MDL_PATH_MAX], pair[2][MDL_PATH_MAX], *text;
     const char *parents[2] = {pair[0], pair[1]};
     mdl_merge_result result;
     MDL_TRY(pair_path(lab, run->number, "low/final.safetensors", pair[0]));
     MDL_TRY(pair_path(lab, run->number, "high/final.safetensors", pair[1]));
-    MDL_TRY(run_path(lab, step, "", folder));
-    MDL_TRY(run_path(lab, step, "merged.safetensors", path));
+    snprintf(folder, sizeof(folder), "%s", step->product);
+    *strrchr(folder, '/') = '\0';
     MDL_TRY(mdl_config_model_text(config, &text));
     mdl_merge_job job = {.model = &config->model,
                          .merge = &config->merge,
@@ -229,7 +170,7 @@ static mdl_status search(mdl__lab *lab, const mdl_config *config, const mdl__ste
     mdl_status status = mdl_method_run(&job, run->method, NULL, &result);
     mdl_free(text);
     MDL_TRY(status);
-    MDL_TRY(test_winner(lab, path, record));
+    MDL_TRY(test_winner(lab, step->product, record));
     mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result.evaluations));
     mdl__record_set(record, "fitness_top1", mdl_json_pack("f", result.fitness_top1));
     mdl__record_set(record, "seconds", mdl_json_pack("f", result.seconds));
@@ -258,27 +199,37 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 static const mdl__step_kind step_run = {
-    .tell = tell_run,
-    .record = run_record,
     .depends = run_depends,
     .work = work,
     .take = take,
 };
 
-static mdl_status do_pair(void *user, size_t worker, size_t index)
+static mdl_status do_specialist(void *user, size_t worker, size_t index)
 {
     mdl__paper *paper = user;
-    mdl__step step = {.kind = &step_pair, .number = index};
-    return mdl__step_run(paper->workers[worker], &step);
+    mdl__lab *lab = paper->workers[worker];
+    mdl__step step = {.kind = &step_specialist, .number = index};
+    char folder[MDL_PATH_MAX];
+    MDL_TRY(pair_path(lab, index / 2, halves[index % 2], folder));
+    MDL_TRY(mdl__step_name(&step, folder, "step.json", "final.safetensors",
+                           "the %s specialist of pair %zu", halves[index % 2], index / 2 + 1));
+    return mdl__step_run(lab, &step);
 }
 
 static mdl_status do_run(void *user, size_t worker, size_t index)
 {
     mdl__paper *paper = user;
+    mdl__lab *lab = paper->workers[worker];
+    mdl__run *run = &paper->runs[index];
     mdl__step step = {.kind = &step_run, .number = index};
-    paper->runs[index].before = true;
-    MDL_TRY(mdl__step_run(paper->workers[worker], &step));
-    mdl__paper_finished(&paper->runs[index]);
+    char folder[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(folder, sizeof(folder), lab->job->out, "%s-seed%llu", run->method->name,
+                     (unsigned long long)(lab->config.run.seed + run->number)));
+    MDL_TRY(mdl__step_name(&step, folder, "step.json", "merged.safetensors", "%s, run %zu",
+                           run->method->title, run->number + 1));
+    run->before = true;
+    MDL_TRY(mdl__step_run(lab, &step));
+    mdl__paper_finished(run);
     return MDL_OK;
 }
 
@@ -369,7 +320,7 @@ static mdl_status run_all(mdl__paper *paper)
     paper->start = mdl_time();
     if (config->experiment.specialists) {
         mdl__tell(paper->lab, "%zu pairs of specialists", seeds);
-        MDL_TRY(mdl_pool_run(paper->pool, seeds, do_pair, paper));
+        MDL_TRY(mdl_pool_run(paper->pool, 2 * seeds, do_specialist, paper));
     }
     mdl__tell(paper->lab, "%zu methods, %zu runs each, %zu at a time", paper->n_methods, seeds,
               mdl_pool_workers(paper->pool));

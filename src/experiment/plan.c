@@ -8,7 +8,7 @@
 /* Seeds of independent trainings begin so far from those of trunk and children. */
 enum { INDEPENDENT_SEED = 20 };
 
-mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step)
+static mdl_status add(mdl__lab *lab, const mdl__step *step)
 {
     MDL_TRY(mdl_grow(lab->n_steps, lab->n_steps + 1, sizeof(*lab->steps), "steps of the plan",
                      (void **)&lab->steps));
@@ -220,20 +220,26 @@ static mdl_status add_arm(mdl__lab *lab, char letter, const char *name, mdl_mode
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool others)
+static bool is_first(mdl__role role)
+{
+    return role == MDL__ROLE_TRUNK || role == MDL__ROLE_CHILD || role == MDL__ROLE_SEED;
+}
+
+static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool first)
 {
     double images = (double)lab->data->count[MDL_SPLIT_TRAIN];
     for (size_t i = 0; i < arm->n_trainings; i++) {
         mdl__training *t = &arm->trainings[i];
-        bool first =
-            t->role == MDL__ROLE_TRUNK || t->role == MDL__ROLE_CHILD || t->role == MDL__ROLE_SEED;
         /* Forward and backward cost about three times as much as forward alone. */
         mdl__step step = {.kind = &mdl__step_train,
                           .arm = arm,
                           .training = t,
                           .work = 3 * images * (double)t->config.train.epochs};
-        if (first != others)
-            MDL_TRY(mdl__plan_add(lab, &step));
+        if (is_first(t->role) != first)
+            continue;
+        MDL_TRY(mdl__step_name(&step, t->folder, "step.json", "final.safetensors",
+                               "%c, %s: train the %s", arm->letter, t->label, arm->name));
+        MDL_TRY(add(lab, &step));
     }
     return MDL_OK;
 }
@@ -243,52 +249,82 @@ static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
     double images = (double)lab->data->count[MDL_SPLIT_FITNESS];
     for (size_t i = 0; i < arm->n_trainings; i++) {
         mdl__training *t = &arm->trainings[i];
-        bool other = t->role == MDL__ROLE_MATCHED || t->role == MDL__ROLE_INDEPENDENT ||
-                     t->role == MDL__ROLE_CONTROL;
         mdl__step step = {.kind = &mdl__step_choose, .arm = arm, .training = t, .work = 2 * images};
-        if (other && t->config.train.ema > 0)
-            MDL_TRY(mdl__plan_add(lab, &step));
+        if (is_first(t->role) || !(t->config.train.ema > 0))
+            continue;
+        MDL_TRY(mdl__step_name(&step, t->folder, "choice.json", NULL,
+                               "%c, %s: the last weights or their EMA", arm->letter, t->label));
+        MDL_TRY(add(lab, &step));
     }
     return MDL_OK;
+}
+
+static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry,
+                              const mdl_method *method)
+{
+    const mdl_merge_config *merge = &arm->config.merge;
+    size_t children =
+        merge->evaluations > 0 ? merge->evaluations : merge->generations * merge->batch;
+    char folder[MDL_PATH_MAX];
+    mdl__step step = {.kind = &mdl__step_search,
+                      .arm = arm,
+                      .entry = entry,
+                      .method = method,
+                      .work = (double)(children * lab->data->count[MDL_SPLIT_FITNESS])};
+    if (method == NULL) {
+        MDL_TRY(mdl__step_name(&step, arm->folder, "search.json", "merged.safetensors",
+                               "C, %s: M2N2", arm->name));
+    } else {
+        MDL_TRY(mdl_path(folder, sizeof(folder), arm->folder, "%s", method->name));
+        MDL_TRY(mdl__step_name(&step, folder, "step.json", "merged.safetensors", "C, %s: %s",
+                               arm->name, method->title));
+    }
+    return add(lab, &step);
+}
+
+static mdl_status plan_merge(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
+{
+    char leaf[MDL_ROW_NAME], record[MDL_ROW_NAME + 16], product[MDL_ROW_NAME + 16];
+    mdl__step step = {.kind = &mdl__step_merge,
+                      .arm = arm,
+                      .entry = entry,
+                      .work = (double)lab->data->count[MDL_SPLIT_TRAIN]};
+    mdl__entry_leaf(entry, leaf, sizeof(leaf));
+    snprintf(record, sizeof(record), "%s.json", leaf);
+    snprintf(product, sizeof(product), "%s.safetensors", leaf);
+    MDL_TRY(mdl__step_name(&step, arm->folder, record, product, "C, %s: %s", arm->name, leaf));
+    return add(lab, &step);
 }
 
 /* The search of M2N2 first, the models that are merged without one, other methods last: as the
  * entries stand. */
 static mdl_status plan_merges(mdl__lab *lab, mdl__arm *arm)
 {
-    const mdl_merge_config *merge = &arm->config.merge;
-    size_t children =
-        merge->evaluations > 0 ? merge->evaluations : merge->generations * merge->batch;
-    double validation = (double)lab->data->count[MDL_SPLIT_FITNESS];
     const char *list = arm->config.experiment.methods;
     for (size_t i = 0; i < arm->n_entries; i++) {
         mdl__entry *entry = &arm->entries[i];
-        mdl__step step = {.kind = &mdl__step_search,
-                          .arm = arm,
-                          .entry = entry,
-                          .work = (double)children * validation};
-        if (entry->row.kind == MDL_ROW_METHOD) {
-            step.method = mdl__next_method(arm, &list);
-        } else if (mdl__kinds[entry->row.kind].make != NULL) {
-            step.kind = &mdl__step_merge;
-            step.work = (double)lab->data->count[MDL_SPLIT_TRAIN];
-        } else if (entry->row.kind != MDL_ROW_M2N2) {
-            continue;
-        }
-        if (entry->row.kind == MDL_ROW_BEST_PARENT && !arm->merges)
-            continue; /* it stays as it is */
-        MDL_TRY(mdl__plan_add(lab, &step));
+        mdl_row_kind kind = entry->row.kind;
+        if (kind == MDL_ROW_METHOD)
+            MDL_TRY(plan_search(lab, arm, entry, mdl__next_method(arm, &list)));
+        else if (kind == MDL_ROW_M2N2)
+            MDL_TRY(plan_search(lab, arm, entry, NULL));
+        else if (mdl__kinds[kind].make != NULL && (arm->merges || kind != MDL_ROW_BEST_PARENT))
+            MDL_TRY(plan_merge(lab, arm, entry)); /* else the best parent stays as it is */
     }
     return MDL_OK;
 }
 
 static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
 {
+    char record[32];
     mdl__step score = {.kind = &mdl__step_score,
                        .arm = arm,
                        .work =
                            (double)(count_candidates(arm) * lab->data->count[MDL_SPLIT_FITNESS])};
-    MDL_TRY(mdl__plan_add(lab, &score));
+    snprintf(record, sizeof(record), "C-%s-parents.json", arm->name);
+    MDL_TRY(mdl__step_name(&score, lab->job->out, record, NULL,
+                           "C, %s: the candidates on the validation split", arm->name));
+    MDL_TRY(add(lab, &score));
     MDL_TRY(plan_choices(lab, arm));
     return plan_merges(lab, arm);
 }
@@ -296,21 +332,28 @@ static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
 static mdl_status plan_end(mdl__lab *lab)
 {
     const mdl_experiment_config *e = &lab->config.experiment;
-    double images = (double)lab->data->count[MDL_SPLIT_TEST], models = 0;
-    mdl__arm *main_arm = &lab->arms[lab->n_arms - 1];
+    const char *out = lab->job->out;
+    size_t validation = lab->data->count[MDL_SPLIT_FITNESS], models = 0;
+    size_t images = lab->data->count[MDL_SPLIT_TEST];
+    mdl__arm *arm = &lab->arms[lab->n_arms - 1];
     for (size_t a = 0; a < lab->n_arms; a++)
-        models += (double)lab->arms[a].n_entries;
+        models += lab->arms[a].n_entries;
     mdl__step lines = {.kind = &mdl__step_interpolate,
-                       .arm = main_arm,
-                       .work = 4 * (double)e->path_points *
-                               (double)lab->data->count[MDL_SPLIT_FITNESS]};
-    mdl__step test = {.kind = &mdl__step_test, .work = models * images};
+                       .arm = arm,
+                       .work = (double)(4 * e->path_points * validation)};
+    mdl__step test = {.kind = &mdl__step_test, .work = (double)(models * images)};
     mdl__step assess = {.kind = &mdl__step_assess,
-                        .work = 3 * (images + 95 * (double)e->corrupt_images)};
+                        .work = (double)(3 * (images + 95 * e->corrupt_images))};
+    MDL_TRY(mdl__step_name(&lines, out, "interpolation.json", NULL,
+                           "C, %s: the lines between trainings", arm->name));
+    MDL_TRY(mdl__step_name(&test, out, "test.json", NULL, "test split: all models on %zu images",
+                           images));
+    MDL_TRY(mdl__step_name(&assess, out, "evaluation.json", NULL,
+                           "a closer look at the winner, the best parent and the average"));
     if (e->path_points >= 2)
-        MDL_TRY(mdl__plan_add(lab, &lines));
-    MDL_TRY(mdl__plan_add(lab, &test));
-    return mdl__plan_add(lab, &assess);
+        MDL_TRY(add(lab, &lines));
+    MDL_TRY(add(lab, &test));
+    return add(lab, &assess);
 }
 
 mdl_status mdl__plan(mdl__lab *lab)
@@ -328,9 +371,9 @@ mdl_status mdl__plan(mdl__lab *lab)
     if (e->hybrid)
         MDL_TRY(add_arm(lab, 'B', "hybrid", MDL_MODEL_HYBRID, true, true));
     for (size_t a = 0; a < lab->n_arms; a++)
-        MDL_TRY(plan_trainings(lab, &lab->arms[a], false));
-    for (size_t a = 0; a < lab->n_arms; a++)
         MDL_TRY(plan_trainings(lab, &lab->arms[a], true));
+    for (size_t a = 0; a < lab->n_arms; a++)
+        MDL_TRY(plan_trainings(lab, &lab->arms[a], false));
     for (size_t a = lab->n_arms; a-- > 0;)
         MDL_TRY(plan_arm_steps(lab, &lab->arms[a]));
     return plan_end(lab);

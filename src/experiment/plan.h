@@ -7,8 +7,6 @@
 /* Plan the arms of an experiment whose data is open: fills arms and steps.  What cannot be done is
  * found here, before any training: MDL_CONFIG. */
 mdl_status mdl__plan(mdl__lab *lab) MDL_MUST_CHECK;
-/* A step behind those that are there; *out is good until the next. */
-mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step) MDL_MUST_CHECK;
 /* What would fail only after hours of training: whether the search of an arm, or `method` in its
  * place, can run from so many parents (0: none are given). */
 mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method,

@@ -37,36 +37,32 @@ mdl_status mdl__cancelled(void)
     return mdl_fail(MDL_CANCELLED, "interrupted; start it again to go on from here");
 }
 
-/* Whether what it makes is there; a step that makes no file has nothing to miss. */
-static mdl_status is_there(const mdl__lab *lab, const mdl__step *step, bool *there)
+mdl_status mdl__step_name(mdl__step *step, const char *folder, const char *record,
+                          const char *product, const char *format, ...)
 {
-    char path[MDL_PATH_MAX];
-    *there = true;
-    if (step->kind->product == NULL)
-        return MDL_OK;
-    MDL_TRY(step->kind->product(lab, step, path));
-    *there = mdl_file_exists(path);
-    return MDL_OK;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(step->text, sizeof(step->text), format, args);
+    va_end(args);
+    MDL_TRY(mdl_path(step->record, sizeof(step->record), folder, "%s", record));
+    return product != NULL ? mdl_path(step->product, sizeof(step->product), folder, "%s", product)
+                           : MDL_OK;
 }
 
 static mdl_status open_record(const mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     mdl_string depends = {0};
-    char path[MDL_PATH_MAX], *text;
-    bool there;
+    char *text;
     mdl_status status = step->kind->depends(lab, step, &depends);
     if (status != MDL_OK) {
         mdl_free(depends.data);
         return status;
     }
     MDL_TRY(mdl_string_take(&depends, &text));
-    status = step->kind->record(lab, step, path);
-    if (status == MDL_OK)
-        status = mdl__record_open(path, text, record);
+    status = mdl__record_open(step->record, text, record);
     mdl_free(text);
-    if (status == MDL_OK)
-        status = is_there(lab, step, &there);
-    if (status == MDL_OK && record->done && !there) {
+    if (status == MDL_OK && record->done && step->product[0] != '\0' &&
+        !mdl_file_exists(step->product)) {
         record->done = false;
         record->begun = !step->kind->anew;
     }
@@ -94,11 +90,16 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
     return mdl__record_finish(record);
 }
 
+static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
+{
+    return step->kind->take != NULL ? step->kind->take(lab, step, record) : MDL_OK;
+}
+
 /* Do it where it is not done, and take its results; a damaged record is made again. */
 static mdl_status work_and_take(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     if (record->done) {
-        mdl_status status = step->kind->take(lab, step, record);
+        mdl_status status = take(lab, step, record);
         if (status != MDL_FORMAT)
             return status;
         mdl_log(MDL_LOG_WARN, "%s is damaged (%s); the step is done again", record->path,
@@ -106,32 +107,25 @@ static mdl_status work_and_take(mdl__lab *lab, mdl__step *step, mdl__record *rec
         record->done = record->begun = false;
     }
     MDL_TRY(work(lab, step, record));
-    return step->kind->take(lab, step, record);
+    return take(lab, step, record);
 }
 
 mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step)
 {
     mdl__record record = {.json = NULL};
-    mdl_string text = {0};
-    char *what;
+    char text[sizeof(step->text) + 32];
     lab->begun++;
-    if (step->kind->wanted != NULL && !step->kind->wanted(lab, step))
+    if (step->kind->wanted != NULL && !step->kind->wanted(step))
         return MDL_OK;
-    step->kind->tell(lab, step, &text);
-    MDL_TRY(mdl_string_take(&text, &what));
     mdl_status status = open_record(lab, step, &record);
     if (status == MDL_OK) {
-        mdl_string_add(&text, "%s%s", what, record.done ? " (finished before)" : "");
-        tell_stage(lab, text.data != NULL ? text.data : what, record.done ? 0 : step->work);
-        mdl_free(text.data);
+        snprintf(text, sizeof(text), "%s%s", step->text, record.done ? " (finished before)" : "");
+        tell_stage(lab, text, record.done ? 0 : step->work);
         status = work_and_take(lab, step, &record);
     }
     mdl__record_close(&record);
     lab->work += step->work;
-    if (status != MDL_OK)
-        status = mdl_fail_context(status, "%s", what);
-    mdl_free(what);
-    return status;
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */

@@ -10,35 +10,38 @@ typedef struct mdl__step mdl__step;
 typedef struct mdl__step_kind {
     /* Whether there is anything to do, which may show only when earlier steps are over; NULL:
      * always. */
-    bool (*wanted)(const mdl__lab *lab, const mdl__step *step);
-    void (*tell)(const mdl__lab *lab, const mdl__step *step, mdl_string *out); /* what it does */
-    /* The file of its record, and the file that it makes (NULL: the record is all). */
-    mdl_status (*record)(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX]);
-    mdl_status (*product)(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX]);
+    bool (*wanted)(const mdl__step *step);
     /* The text that its results depend on. */
     mdl_status (*depends)(const mdl__lab *lab, const mdl__step *step, mdl_string *out);
     /* Do it; `resume`: one with the same text was begun before. */
     mdl_status (*work)(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume);
     /* Take its results from the record, of today or of an earlier start.  MDL_FORMAT: it is
-     * damaged; then the step is done again. */
+     * damaged; then the step is done again.  NULL: its files are all of it. */
     mdl_status (*take)(mdl__lab *lab, mdl__step *step, const mdl__record *record);
     bool anew; /* where its product was taken away it begins from the start, else it resumes */
 } mdl__step_kind;
 
 struct mdl__step {
     const mdl__step_kind *kind;
-    mdl__arm *arm;            /* NULL: it is of the whole experiment */
-    mdl__training *training;  /* what is trained, or chosen from */
-    mdl__entry *entry;        /* what is made */
-    const mdl_method *method; /* of a search; NULL: the configured one */
-    size_t number;            /* of a pair or a run of the paper's experiment */
-    double work;              /* about how much it computes: images through the network */
-    char hash[65];            /* of its text; "": it was not wanted */
+    char text[128];             /* what is told while it runs */
+    char record[MDL_PATH_MAX];  /* the file of its record */
+    char product[MDL_PATH_MAX]; /* the file that it makes; "": the record is all */
+    mdl__arm *arm;              /* NULL: it is of the whole experiment */
+    mdl__training *training;    /* what is trained, or chosen from */
+    mdl__entry *entry;          /* what is made */
+    const mdl_method *method;   /* of a search; NULL: the configured one */
+    size_t number;              /* of a pair or a run of the paper's experiment */
+    double work;                /* about how much it computes: images through the network */
+    char hash[65];              /* of the text that it depends on; "": it was not wanted */
 };
 
 extern const mdl__step_kind mdl__step_train, mdl__step_choose, mdl__step_score, mdl__step_search,
     mdl__step_merge, mdl__step_interpolate, mdl__step_test, mdl__step_assess;
 
+/* Name the files of a step, in a folder, and what is told of it; product NULL: it makes none. */
+mdl_status mdl__step_name(mdl__step *step, const char *folder, const char *record,
+                          const char *product, const char *format, ...)
+    MDL_PRINTF(5, 6) MDL_MUST_CHECK;
 /* Do a step, unless it was done before. */
 mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
 /* "text" to the one who watches. */

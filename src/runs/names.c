@@ -77,7 +77,8 @@ static const entry fusion[] = {
     END,
 };
 
-static const entry specialists[] = {{"step.json", NULL}, {"low", half}, {"high", half}, END};
+static const entry specialists[] = {
+    {"step.json", NULL}, {"low", training_step}, {"high", training_step}, END};
 
 static const entry branches[] = {
     {"A-seed#", training_step},

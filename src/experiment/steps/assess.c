@@ -4,19 +4,6 @@
 
 #include "experiment/step.h"
 
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    (void)step;
-    mdl_string_add(out, "a closer look at the winner, the best parent and the average");
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)step;
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "evaluation.json");
-}
-
 static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
     const mdl_experiment_config *e = &lab->config.experiment;
@@ -108,18 +95,7 @@ static mdl_status assess_all(mdl__lab *lab, mdl__step *step, mdl__record *record
     return MDL_OK;
 }
 
-static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
-{
-    (void)lab;
-    (void)step;
-    (void)record; /* the report reads the file */
-    return MDL_OK;
-}
-
 const mdl__step_kind mdl__step_assess = {
-    .tell = tell,
-    .record = record_path,
     .depends = depends,
     .work = assess_all,
-    .take = take,
 };

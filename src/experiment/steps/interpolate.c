@@ -4,18 +4,6 @@
 
 #include "experiment/step.h"
 
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "C, %s: the lines between trainings", step->arm->name);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)step;
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "interpolation.json");
-}
-
 static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
     const mdl__arm *arm = step->arm;
@@ -67,18 +55,7 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool
     return n == 2 ? interpolate(lab, arm, "independent", independent, record) : MDL_OK;
 }
 
-static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
-{
-    (void)lab;
-    (void)step;
-    (void)record; /* the report reads the file */
-    return MDL_OK;
-}
-
 const mdl__step_kind mdl__step_interpolate = {
-    .tell = tell,
-    .record = record_path,
     .depends = depends,
     .work = work,
-    .take = take,
 };

@@ -4,39 +4,11 @@
 
 #include "experiment/step.h"
 
-static bool wanted(const mdl__lab *lab, const mdl__step *step)
+static bool wanted(const mdl__step *step)
 {
-    (void)lab;
     return step->entry->training != NULL || step->arm->n_candidates >= 2 ||
            step->entry->row.kind == MDL_ROW_INDEPENDENT_AVERAGE ||
            step->entry->row.kind == MDL_ROW_INDEPENDENT_ALIGNED;
-}
-
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    char leaf[MDL_ROW_NAME];
-    (void)lab;
-    mdl__entry_leaf(step->entry, leaf, sizeof(leaf));
-    mdl_string_add(out, "C, %s: %s", step->arm->name, leaf);
-}
-
-static mdl_status path_of(const mdl__step *step, const char *ending, char path[MDL_PATH_MAX])
-{
-    char leaf[MDL_ROW_NAME];
-    mdl__entry_leaf(step->entry, leaf, sizeof(leaf));
-    return mdl_path(path, MDL_PATH_MAX, step->arm->folder, "%s.%s", leaf, ending);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)lab;
-    return path_of(step, "json", path);
-}
-
-static mdl_status product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)lab;
-    return path_of(step, "safetensors", path);
 }
 
 /* On the configuration of the search, which says how statistics are estimated; on all trainings
@@ -62,27 +34,24 @@ static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string
 
 static mdl_status make(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
 {
-    char path[MDL_PATH_MAX];
     double start = mdl_time();
     (void)resume;
-    MDL_TRY(product(lab, step, path));
-    MDL_TRY(mdl__kinds[step->entry->row.kind].make(lab, step->arm, step->entry, path));
+    MDL_TRY(mdl__kinds[step->entry->row.kind].make(lab, step->arm, step->entry, step->product));
     mdl__record_set(record, "seconds", mdl_json_pack("f", mdl_time() - start));
     return MDL_OK;
 }
 
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
+    (void)lab;
     step->entry->row.recalibrated = true;
     step->entry->seconds = mdl__record_number(record, "seconds");
-    return product(lab, step, step->entry->path);
+    memcpy(step->entry->path, step->product, sizeof(step->entry->path));
+    return MDL_OK;
 }
 
 const mdl__step_kind mdl__step_merge = {
     .wanted = wanted,
-    .tell = tell,
-    .record = record_path,
-    .product = product,
     .depends = depends,
     .work = make,
     .take = take,

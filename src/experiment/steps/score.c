@@ -4,17 +4,6 @@
 
 #include "experiment/step.h"
 
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "C, %s: the candidates on the validation split", step->arm->name);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "C-%s-parents.json", step->arm->name);
-}
-
 /* A candidate joins where its file is there: train.max_steps may end before an epoch does. */
 static mdl_status add(mdl__arm *arm, const mdl__training *t, bool ema, size_t epoch)
 {
@@ -123,8 +112,6 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 const mdl__step_kind mdl__step_score = {
-    .tell = tell,
-    .record = record_path,
     .depends = depends,
     .work = score,
     .take = take,

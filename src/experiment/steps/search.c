@@ -4,42 +4,9 @@
 
 #include "experiment/step.h"
 
-static bool wanted(const mdl__lab *lab, const mdl__step *step)
+static bool wanted(const mdl__step *step)
 {
-    (void)lab;
     return step->arm->n_candidates >= 2;
-}
-
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "C, %s: %s", step->arm->name,
-                   step->method != NULL ? step->method->title : "M2N2");
-}
-
-/* M2N2 writes into the folder of its arm, a method into one below. */
-static mdl_status folder_of(const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    return step->method == NULL
-               ? mdl_path(path, MDL_PATH_MAX, "", "%s", step->arm->folder)
-               : mdl_path(path, MDL_PATH_MAX, step->arm->folder, "%s", step->method->name);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    char folder[MDL_PATH_MAX];
-    (void)lab;
-    MDL_TRY(folder_of(step, folder));
-    return mdl_path(path, MDL_PATH_MAX, folder, "%s",
-                    step->method == NULL ? "search.json" : "step.json");
-}
-
-static mdl_status product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    char folder[MDL_PATH_MAX];
-    (void)lab;
-    MDL_TRY(folder_of(step, folder));
-    return mdl_path(path, MDL_PATH_MAX, folder, "merged.safetensors");
 }
 
 static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
@@ -62,7 +29,8 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bo
     char folder[MDL_PATH_MAX], trunk[MDL_PATH_MAX];
     const char *pair[2];
     mdl_merge_result result;
-    MDL_TRY(folder_of(step, folder));
+    snprintf(folder, sizeof(folder), "%s", step->product);
+    *strrchr(folder, '/') = '\0';
     if (is_pair(step))
         mdl__first_two(step->arm, pair);
     mdl_merge_job job = mdl__merge_job(lab, step->arm, is_pair(step) ? pair : NULL, 2);
@@ -90,6 +58,7 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bo
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
     mdl_row *row = &step->entry->row;
+    (void)lab;
     const mdl__arm *arm = step->arm;
     row->recalibrated = true;
     row->models = is_pair(step) ? 2 : arm->n_candidates;
@@ -100,14 +69,12 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
         memcpy(row->from[i], arm->candidates[arm->parents[i].best].row.from[0],
                sizeof(row->from[i]));
     step->entry->seconds = mdl__record_number(record, "seconds");
-    return product(lab, step, step->entry->path);
+    memcpy(step->entry->path, step->product, sizeof(step->entry->path));
+    return MDL_OK;
 }
 
 const mdl__step_kind mdl__step_search = {
     .wanted = wanted,
-    .tell = tell,
-    .record = record_path,
-    .product = product,
     .depends = depends,
     .work = search,
     .take = take,

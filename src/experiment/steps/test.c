@@ -5,18 +5,6 @@
 
 #include "experiment/step.h"
 
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)step;
-    mdl_string_add(out, "test split: all models on %zu images", lab->data->count[MDL_SPLIT_TEST]);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)step;
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "test.json");
-}
-
 /* On everything that was made before, on which checkpoint stands for a training and is the best,
  * and on what the latency is the median of. */
 static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
@@ -231,8 +219,6 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 const mdl__step_kind mdl__step_test = {
-    .tell = tell,
-    .record = record_path,
     .depends = depends,
     .work = test,
     .take = take,

@@ -9,25 +9,6 @@ static const char *const roles[] = {
     [MDL__ROLE_CONTROL] = "control", [MDL__ROLE_INDEPENDENT] = "independent",
 };
 
-static void tell(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "%c, %s: train the %s", step->arm->letter, step->training->label,
-                   step->arm->name);
-}
-
-static mdl_status record_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)lab;
-    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "step.json");
-}
-
-static mdl_status product(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)lab;
-    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "final.safetensors");
-}
-
 /* A child depends on its trunk, too. */
 static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
@@ -92,9 +73,6 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 const mdl__step_kind mdl__step_train = {
-    .tell = tell,
-    .record = record_path,
-    .product = product,
     .depends = depends,
     .work = train,
     .take = take,
@@ -102,19 +80,6 @@ const mdl__step_kind mdl__step_train = {
 };
 
 /* ---- which of its checkpoints stands for a training ------------------------------------------ */
-
-static void tell_choice(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    (void)lab;
-    mdl_string_add(out, "%c, %s: its last weights or their EMA, by the validation split",
-                   step->arm->letter, step->training->label);
-}
-
-static mdl_status choice_path(const mdl__lab *lab, const mdl__step *step, char path[MDL_PATH_MAX])
-{
-    (void)lab;
-    return mdl_path(path, MDL_PATH_MAX, step->training->folder, "choice.json");
-}
 
 static mdl_status choice_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
@@ -165,8 +130,6 @@ static mdl_status take_choice(mdl__lab *lab, mdl__step *step, const mdl__record 
 }
 
 const mdl__step_kind mdl__step_choose = {
-    .tell = tell_choice,
-    .record = choice_path,
     .depends = choice_depends,
     .work = choose,
     .take = take_choice,
