@@ -213,6 +213,24 @@ mdl_status cli_check_output(const char *out, const cli_inputs *inputs);
 struct json_t;
 mdl_status cli_print_json(struct json_t *json, bool indent);
 
+/* ---- how good what was written is ------------------------------------------------------------ */
+
+typedef struct cli_quality {
+    size_t images; /* 0: it was not measured, for want of data */
+    double top1, loss;
+} cli_quality;
+/* Evaluate a checkpoint on a split of data (NULL, or an empty split: it is not measured). */
+mdl_status cli_score(const char *checkpoint, const mdl_model_config *model, const mdl_data *data,
+                     mdl_device *device, mdl_split split, cli_quality *out);
+/* "45.20 % of the 1440 images of the validation split", or what to type to measure it. */
+void cli_quality_text(const cli_quality *quality, const char *checkpoint, const mdl_config *config,
+                      char *text, size_t size);
+/* The line a command closes with: what it wrote, and that. */
+void cli_print_written(const char *checkpoint, const mdl_config *config,
+                       const cli_quality *quality);
+/* validation_images, validation_top1, validation_loss; the last two null where not measured. */
+struct json_t *cli_quality_json(const cli_quality *quality);
+
 /* ---- a training or inference step by itself (plan, bench) ----------------------------------- */
 
 typedef struct cli_step {

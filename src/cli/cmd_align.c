@@ -24,6 +24,7 @@ typedef struct alignment { /* all that one run of the command holds */
     const char *out;
     mdl_align_method method;
     mdl_align_result result;
+    cli_quality quality;
 } alignment;
 
 static mdl_status align(alignment *a, const cli_args *args)
@@ -47,23 +48,28 @@ static mdl_status align(alignment *a, const cli_args *args)
         .n_parents = 2,
         .config_text = a->text,
     };
-    return mdl_align(&job, a->method, a->out, &a->result);
+    MDL_TRY(mdl_align(&job, a->method, a->out, &a->result));
+    return cli_score(a->out, &a->config.model, a->data, a->device, MDL_SPLIT_FITNESS, &a->quality);
 }
 
 static mdl_status report(const alignment *a, bool json)
 {
     const mdl_align_result *r = &a->result;
-    if (json)
-        return cli_print_json(
-            mdl_json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "out", a->out, "method",
-                          a->method == MDL_ALIGN_WEIGHTS ? "weights" : "activations", "groups",
-                          (json_int_t)r->groups, "places", (json_int_t)r->places, "moved",
-                          (json_int_t)r->moved, "sweeps", (json_int_t)r->sweeps, "cosine_before",
-                          r->cosine_before, "cosine_after", r->cosine_after),
-            false);
-    printf("%zu of %zu channels in %zu groups renumbered; cosine of the weights %.4f -> %.4f\n",
-           r->moved, r->places, r->groups, r->cosine_before, r->cosine_after);
-    return MDL_OK;
+    if (!json) {
+        printf(
+            "%zu of %zu channels in %zu groups are renumbered; the cosine of the weights is %.4f, "
+            "it was %.4f.\n",
+            r->moved, r->places, r->groups, r->cosine_after, r->cosine_before);
+        cli_print_written(a->out, &a->config, &a->quality);
+        return MDL_OK;
+    }
+    json_t *result = mdl_json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "out", a->out, "method",
+        a->method == MDL_ALIGN_WEIGHTS ? "weights" : "activations", "groups", (json_int_t)r->groups,
+        "places", (json_int_t)r->places, "moved", (json_int_t)r->moved, "sweeps",
+        (json_int_t)r->sweeps, "cosine_before", r->cosine_before, "cosine_after", r->cosine_after);
+    mdl_json_update(&result, cli_quality_json(&a->quality));
+    return cli_print_json(result, false);
 }
 
 static mdl_status run(const cli_args *args)

@@ -16,38 +16,13 @@ typedef struct evolution { /* all that one run of the command holds */
     cli_view view;
 } evolution;
 
-/* The winner on the test split: told, never used. */
-static mdl_status test_winner(evolution *e, double *top1)
-{
-    mdl_evaluator_options options = {.split = MDL_SPLIT_TEST};
-    mdl_evaluator *evaluator;
-    mdl_safetensors *file = NULL;
-    mdl_weights weights = {0};
-    mdl_scores scores = {0};
-    char path[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(path, sizeof(path), e->run.out, "merged.safetensors"));
-    MDL_TRY(mdl_evaluator_create(&e->config.model, e->data, e->device, &options, &evaluator));
-    const mdl_graph *graph = mdl_evaluator_graph(evaluator);
-    mdl_status status = mdl_safetensors_read(path, &file);
-    if (status == MDL_OK)
-        status = mdl_weights_create(graph, e->device, &weights);
-    if (status == MDL_OK)
-        status = mdl_weights_load(file, path, graph, &weights);
-    if (status == MDL_OK)
-        status = mdl_evaluator_run(evaluator, &weights, &scores);
-    *top1 = scores.top1;
-    mdl_scores_free(&scores);
-    mdl_weights_destroy(&weights);
-    mdl_safetensors_free(file);
-    mdl_evaluator_destroy(evaluator);
-    return status;
-}
-
 static mdl_status report(evolution *e, const mdl_merge_result *result)
 {
-    double top1;
+    char winner[MDL_PATH_MAX];
+    cli_quality test;                                         /* told, never used */
     mdl_device_stats stats = mdl_device_get_stats(e->device); /* of the search alone */
-    MDL_TRY(test_winner(e, &top1));
+    MDL_TRY(mdl_path(winner, sizeof(winner), e->run.out, "merged.safetensors"));
+    MDL_TRY(cli_score(winner, &e->config.model, e->data, e->device, MDL_SPLIT_TEST, &test));
     if (e->json)
         return cli_print_json(
             mdl_json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out",
@@ -55,21 +30,19 @@ static mdl_status report(evolution *e, const mdl_merge_result *result)
                           "validation_top1", result->fitness_top1, "validation_loss",
                           result->fitness_loss, "fitness_top1", result->fitness_top1,
                           "fitness_loss", result->fitness_loss, "is_average", result->is_average,
-                          "seconds", result->seconds, "test_top1", top1, "test_images",
+                          "seconds", result->seconds, "test_top1", test.top1, "test_images",
                           (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
                           (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
             false);
-    cli_view_line(&e->view,
-                  "%zu children in %.1f s (%.0f a second, %zu at a time); winner%s: %.2f %% on the "
-                  "validation split, "
-                  "%.2f %% on test",
+    cli_view_line(&e->view, "%zu children were judged in %.1f s (%.0f a second, %zu at a time).",
                   result->evaluations, result->seconds,
                   result->seconds > 0 ? (double)result->evaluations / result->seconds : 0,
-                  result->workers,
-                  result->is_average ? " (the uniform average, which no child beat)" : "",
-                  100 * result->fitness_top1, 100 * top1);
-    cli_view_line(&e->view, "see merged.safetensors, lineage.jsonl and winner.json in %s",
-                  e->run.out);
+                  result->workers);
+    cli_view_line(&e->view,
+                  "%s is written%s: %.2f %% of the validation split, %.2f %% of the %zu test "
+                  "images.",
+                  winner, result->is_average ? " (the uniform average, which no child beat)" : "",
+                  100 * result->fitness_top1, 100 * test.top1, test.images);
     return MDL_OK;
 }
 

@@ -1,6 +1,8 @@
 /* mendel merge: one checkpoint of several, without a search. */
 #include <stdlib.h>
 
+#include <jansson.h>
+
 #include "cli/commands.h"
 
 typedef struct merging { /* all that one run of the command holds */
@@ -11,6 +13,8 @@ typedef struct merging { /* all that one run of the command holds */
     const mdl_method *method;
     mdl_method_options options;
     const char *out;
+    cli_quality quality;                /* of what was written */
+    mdl_merge_ensemble_result ensemble; /* where nothing was */
 } merging;
 
 /* A number of an option from `low` to `high`, or `otherwise`. */
@@ -56,15 +60,6 @@ static mdl_status parse(const cli_args *args, merging *m)
                : cli_expect(args, 1, CLI_MAX_ITEMS, "checkpoints");
 }
 
-static mdl_status ensemble(const mdl_merge_job *job)
-{
-    mdl_merge_ensemble_result result;
-    MDL_TRY(mdl_merge_ensemble(job, MDL_SPLIT_TEST, &result));
-    printf("mean of the logits of %zu models on %zu test images: top-1 %.2f %%, loss %.4f\n",
-           job->n_parents, result.images, 100 * result.top1, result.loss);
-    return MDL_OK;
-}
-
 static mdl_status merge(const cli_args *args, merging *m)
 {
     bool judges = (m->method->flags & MDL_METHOD_NEEDS_DATA) != 0;
@@ -87,7 +82,36 @@ static mdl_status merge(const cli_args *args, merging *m)
         .n_parents = args->n_positional,
         .config_text = m->text,
     };
-    return writes(m) ? m->method->merge(&job, &m->options, m->out) : ensemble(&job);
+    if (!writes(m))
+        return mdl_merge_ensemble(&job, MDL_SPLIT_TEST, &m->ensemble);
+    MDL_TRY(m->method->merge(&job, &m->options, m->out));
+    return cli_score(m->out, &m->config.model, m->data, m->device, MDL_SPLIT_FITNESS, &m->quality);
+}
+
+static mdl_status report(const merging *m, size_t parents, bool json)
+{
+    const mdl_merge_ensemble_result *e = &m->ensemble;
+    if (json) {
+        json_t *result =
+            mdl_json_pack("{s:s, s:I}", "method", m->method->name, "parents", (json_int_t)parents);
+        if (writes(m)) {
+            mdl_json_update(&result, mdl_json_pack("{s:s}", "out", m->out));
+            mdl_json_update(&result, cli_quality_json(&m->quality));
+        } else {
+            mdl_json_update(&result,
+                            mdl_json_pack("{s:I, s:f, s:f}", "test_images", (json_int_t)e->images,
+                                          "test_top1", e->top1, "test_loss", e->loss));
+        }
+        return cli_print_json(result, false);
+    }
+    if (writes(m))
+        cli_print_written(m->out, &m->config, &m->quality);
+    else
+        printf(
+            "The mean of the logits of %zu models is right on %.2f %% of the %zu test images; its "
+            "loss is %.4f.\n",
+            parents, 100 * e->top1, e->images, e->loss);
+    return MDL_OK;
 }
 
 static mdl_status run(const cli_args *args)
@@ -98,6 +122,9 @@ static mdl_status run(const cli_args *args)
     cli_view_open(&view, true);
     cli_install_log(&view);
     mdl_status status = merge(args, &m);
+    cli_view_close(&view);
+    if (status == MDL_OK)
+        status = report(&m, args->n_positional, cli_flag(args, "--json"));
     mdl_free(m.text);
     mdl_data_close(m.data);
     mdl_device_close(m.device);
@@ -118,12 +145,13 @@ static const cli_option options[] = {
     {"--scale", 0, "L", "ties, dare: what the merged change is multiplied by (default: 1)"},
     {"--out", 'o', "FILE", "checkpoint to write"},
     CLI_REPLACE_OPTION,
+    CLI_JSON_OPTION,
 };
 
 const cli_command cli_cmd_merge = {
     .name = "merge",
     .summary = "one checkpoint of several without a search: average, SLERP, soup, TIES, DARE",
-    .usage = "--method NAME PARENT... -o FILE [--data SPEC]",
+    .usage = "--method NAME PARENT... -o FILE [--data SPEC] [--json]",
     .text = "With --data the BatchNorm statistics are re-estimated over the training images, "
             "without\n"
             "it they are interpolated.  The greedy soup and the ensemble need data.  Methods:\n",

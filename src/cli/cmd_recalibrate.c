@@ -1,4 +1,6 @@
 /* mendel recalibrate: estimate a checkpoint's BatchNorm statistics anew. */
+#include <jansson.h>
+
 #include "cli/commands.h"
 
 typedef struct recalibration { /* all that one run of the command holds */
@@ -6,6 +8,7 @@ typedef struct recalibration { /* all that one run of the command holds */
     mdl_device *device;
     mdl_data *data;
     char *text;
+    cli_quality quality;
 } recalibration;
 
 static mdl_status recalibrate(recalibration *r, const cli_args *args, const char *out)
@@ -26,7 +29,19 @@ static mdl_status recalibrate(recalibration *r, const cli_args *args, const char
         .n_parents = 1,
         .config_text = r->text,
     };
-    return mdl_merge_recalibrate(&job, images, out);
+    MDL_TRY(mdl_merge_recalibrate(&job, images, out));
+    return cli_score(out, &r->config.model, r->data, r->device, MDL_SPLIT_FITNESS, &r->quality);
+}
+
+static mdl_status report(const recalibration *r, const char *out, bool json)
+{
+    if (!json) {
+        cli_print_written(out, &r->config, &r->quality);
+        return MDL_OK;
+    }
+    json_t *result = mdl_json_pack("{s:s}", "out", out);
+    mdl_json_update(&result, cli_quality_json(&r->quality));
+    return cli_print_json(result, false);
 }
 
 static mdl_status run(const cli_args *args)
@@ -40,6 +55,9 @@ static mdl_status run(const cli_args *args)
     cli_view_open(&view, true);
     cli_install_log(&view);
     mdl_status status = recalibrate(&r, args, out);
+    cli_view_close(&view);
+    if (status == MDL_OK)
+        status = report(&r, out, cli_flag(args, "--json"));
     mdl_free(r.text);
     mdl_data_close(r.data);
     mdl_device_close(r.device);
@@ -51,12 +69,13 @@ static const cli_option options[] = {
     {"--images", 0, "N", "estimate from so many training images (default: all)"},
     {"--out", 'o', "FILE", "checkpoint to write"},
     CLI_REPLACE_OPTION,
+    CLI_JSON_OPTION,
 };
 
 const cli_command cli_cmd_recalibrate = {
     .name = "recalibrate",
     .summary = "estimate a checkpoint's BatchNorm statistics anew",
-    .usage = "CHECKPOINT --data SPEC -o OUT [--images N]",
+    .usage = "CHECKPOINT --data SPEC -o OUT [--images N] [--json]",
     .text = "Running means and variances become the averages over batches of training images,\n"
             "which are not augmented; the weights stay.  Needed after weights were averaged by\n"
             "other tools; `mendel merge`, `evolve` and `experiment` do it themselves.\n",

@@ -1,4 +1,5 @@
 /* mendel train: one training, from random weights or a checkpoint, new or resumed. */
+#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -53,7 +54,7 @@ static void announce(training *t)
 
 static mdl_status report(training *t, const mdl_train_result *result)
 {
-    char time[32], memory[32];
+    char time[32], memory[32], path[MDL_PATH_MAX], text[2 * MDL_PATH_MAX + 64];
     if (t->json)
         return cli_print_json(
             mdl_json_pack(
@@ -68,11 +69,16 @@ static mdl_status report(training *t, const mdl_train_result *result)
                 "validation_top1", result->last.fitness_top1, "fitness_loss",
                 result->last.fitness_loss, "fitness_top1", result->last.fitness_top1),
             false);
-    cli_view_line(&t->view,
-                  "%zu parameters, %llu steps in %s, %s planned; see %s/final.safetensors",
+    cli_view_line(&t->view, "%zu parameters were trained for %llu steps in %s, in %s of memory.",
                   result->parameters, (unsigned long long)result->steps,
                   cli_duration(result->seconds, time, sizeof(time)),
-                  cli_bytes((double)result->planned_bytes, memory, sizeof(memory)), t->run.out);
+                  cli_bytes((double)result->planned_bytes, memory, sizeof(memory)));
+    cli_quality quality = {.top1 = result->last.fitness_top1};
+    if (!isnan(quality.top1))
+        quality.images = t->data->count[MDL_SPLIT_FITNESS];
+    MDL_TRY(mdl_path(path, sizeof(path), t->run.out, "final.safetensors"));
+    cli_quality_text(&quality, path, &t->config, text, sizeof(text));
+    cli_view_line(&t->view, "%s is written: %s.", path, text);
     return MDL_OK;
 }
 
