@@ -17,9 +17,11 @@ static const cli_option *find_option(const cli_command *command, const char *nam
     return NULL;
 }
 
-static mdl_status unknown_option(const cli_command *command, const char *name, size_t length)
+/* `value` is what follows it. */
+static mdl_status unknown_option(const cli_command *command, const char *name, size_t length,
+                                 const char *value)
 {
-    char given[64];
+    char given[64], advice[192] = "";
     const char *nearest = NULL;
     size_t least = SIZE_MAX;
     snprintf(given, sizeof(given), "%.*s", (int)mdl_min_size(length, 60), name);
@@ -30,9 +32,14 @@ static mdl_status unknown_option(const cli_command *command, const char *name, s
             nearest = command->options[i].name;
         }
     }
-    return mdl_fail(MDL_CONFIG, "unknown option %s%s%s%s (`mendel %s --help` lists them)", given,
-                    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
-                    nearest != NULL ? "?" : "", command->name);
+    if (value == NULL || value[0] == '-')
+        value = "VALUE";
+    if (least > 1 && cli_option_hint(command, given, value, advice, sizeof(advice)))
+        nearest = NULL;
+    if (nearest != NULL)
+        snprintf(advice, sizeof(advice), "; did you mean %s?", nearest);
+    return mdl_fail(MDL_CONFIG, "unknown option %s%s (`mendel %s --help` lists them)", given,
+                    advice, command->name);
 }
 
 /* An option by the name that it had in an earlier version, which is said. */
@@ -61,7 +68,8 @@ static mdl_status parse_option(const cli_command *command, int argc, char **argv
     if (option == NULL)
         option = find_former(command, word, length);
     if (option == NULL)
-        return unknown_option(command, word, length);
+        return unknown_option(command, word, length,
+                              value != NULL || *i + 1 == argc ? value : argv[*i + 1]);
     if (option->value == NULL && value != NULL)
         return mdl_fail(MDL_CONFIG, "option %s takes no value", option->name);
     if (option->value != NULL && value == NULL) {
@@ -130,10 +138,21 @@ mdl_status cli_number(const cli_args *args, const char *name, size_t least, size
     return MDL_OK;
 }
 
+static bool is_configuration(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const char *what)
 {
     if (args->n_positional < least)
         return mdl_fail(MDL_CONFIG, "expected %s, got %zu arguments", what, args->n_positional);
+    if (args->n_positional > most && is_configuration(args->positional[most]))
+        return mdl_fail(MDL_CONFIG,
+                        "unexpected argument %.200s: write --config %.200s (only `mendel "
+                        "experiment` takes it without)",
+                        args->positional[most], args->positional[most]);
     if (args->n_positional > most)
         return mdl_fail(MDL_CONFIG, "unexpected argument %.200s; expected %s",
                         args->positional[most], what);

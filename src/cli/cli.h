@@ -70,6 +70,12 @@ extern const cli_command *const cli_commands[];
 extern const size_t cli_command_count;
 /* The command of this name, or (which is said) of this former name; NULL: there is none. */
 const cli_command *cli_find_command(const char *name);
+/* Our command for another program's ("evaluate": eval); NULL: none is known. */
+const char *cli_command_hint(const char *word);
+/* What to write in place of an option that the command does not have, "; write --set
+ * train.epochs=10"; false where nothing is known. */
+bool cli_option_hint(const cli_command *command, const char *name, const char *value, char *text,
+                     size_t size);
 /* What a word of an earlier version is called now, where `in` is the command whose option or value
  * it is, "" for a command itself; NULL: it was no such word. */
 const char *cli_new_word(const char *in, const char *former);
@@ -117,6 +123,12 @@ mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const cha
 
 /* ---- configuration -------------------------------------------------------------------------- */
 
+/* Options that stand for a key. */
+typedef struct cli_shortcut {
+    const char *option, *key;
+} cli_shortcut;
+extern const cli_shortcut cli_shortcuts[];
+extern const size_t cli_shortcut_count;
 /* The configuration of a command: defaults, then --config, then what `checkpoint` (may be NULL)
  * carries, then --set, --data and the other options; checked. */
 mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *config);

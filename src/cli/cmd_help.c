@@ -129,10 +129,9 @@ static mdl_status help(const cli_args *args)
     }
     if (print_section(topic))
         return MDL_OK;
-    const char *near = mdl_key_nearest(topic);
-    return mdl_fail(MDL_CONFIG, "%.100s is no command and no key%s%s%s", topic,
-                    near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                    near != NULL ? "?" : "");
+    char advice[160];
+    return mdl_fail(MDL_CONFIG, "%.100s is no command and no key%s", topic,
+                    mdl_key_advice(topic, advice, sizeof(advice)));
 }
 
 const cli_command cli_cmd_help = {

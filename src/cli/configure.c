@@ -5,13 +5,11 @@
 
 #include "cli/cli.h"
 
-/* Options that stand for a key. */
-static const struct {
-    const char *option, *key;
-} shortcuts[] = {
+const cli_shortcut cli_shortcuts[] = {
     {"--data", "data.source"}, {"--backend", "run.backend"},           {"--threads", "run.threads"},
     {"--seed", "run.seed"},    {"--memory-limit", "run.memory_limit"},
 };
+const size_t cli_shortcut_count = MDL_COUNT(cli_shortcuts);
 
 static mdl_status set_shortcut(mdl_config *config, const char *option, const char *key,
                                const char *value)
@@ -92,10 +90,10 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
     for (size_t i = 0; i < MDL_COUNT(wishes); i++)
         if (config->origin.line[mdl_key_find(wishes[i])] == MDL_ORIGIN_SET)
             config->data.constants = 0; /* they go before what the checkpoint says */
-    for (size_t i = 0; i < MDL_COUNT(shortcuts); i++) {
-        const char *value = cli_value(args, shortcuts[i].option);
+    for (size_t i = 0; i < cli_shortcut_count; i++) {
+        const char *value = cli_value(args, cli_shortcuts[i].option);
         if (value != NULL)
-            MDL_TRY(set_shortcut(config, shortcuts[i].option, shortcuts[i].key, value));
+            MDL_TRY(set_shortcut(config, cli_shortcuts[i].option, cli_shortcuts[i].key, value));
     }
     return mdl_config_check(config);
 }

@@ -55,8 +55,13 @@ int cli_exit_code(mdl_status status)
 
 static int unknown_command(const char *name)
 {
-    const char *nearest = NULL;
+    const char *hint = cli_command_hint(name), *nearest = NULL;
     size_t least = SIZE_MAX;
+    if (hint != NULL) {
+        fprintf(stderr, "mendel: unknown command %s; the command is %s (`mendel help %s`)\n", name,
+                hint, hint);
+        return CLI_EXIT_USAGE;
+    }
     for (size_t i = 0; i < cli_command_count; i++) {
         size_t distance = mdl_near(name, cli_commands[i]->name);
         if (distance < least) {

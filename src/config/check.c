@@ -2,6 +2,7 @@
  * while reading. */
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/config_internal.h"
 
@@ -127,6 +128,17 @@ static mdl_status check_experiment(const mdl_config *config)
     return MDL_OK;
 }
 
+/* Other programs' names for a GPU. */
+static bool means_gpu(const char *name, size_t length)
+{
+    static const char *const words[] = {"cuda", "gpu",    "nvidia", "amd", "intel", "rocm",
+                                        "hip",  "vulkan", "metal",  "mps", "xpu",   "tpu"};
+    for (size_t i = 0; i < MDL_COUNT(words); i++)
+        if (strlen(words[i]) == length && strncasecmp(words[i], name, length) == 0)
+            return true;
+    return false;
+}
+
 static mdl_status check_run(const mdl_config *config)
 {
     const char *name = config->run.backend;
@@ -144,7 +156,10 @@ static mdl_status check_run(const mdl_config *config)
                           backend->name);
         return MDL_OK;
     }
-    return refuse(config, "run.backend", "expected one of %s, got %.100s", names, name);
+    return refuse(config, "run.backend", "expected one of %s, got %.100s%s", names, name,
+                  means_gpu(name, length) ? "; GPUs of all makers are used through OpenCL: write "
+                                            "--backend opencl (run.backend: opencl)"
+                                          : "");
 }
 
 /* The model's own check, with the place of the key that it finds wrong in front. */

@@ -108,6 +108,13 @@ void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t 
 size_t mdl_key_find(const char *name);
 /* The key whose name is nearest to `name`, or NULL where none is near. */
 const char *mdl_key_nearest(const char *name);
+/* Whether `name`, with or without dashes or a section, is another program's word (batch_size): *key
+ * is ours, or NULL where there is nothing like it and *note says what there is; *note may be NULL
+ * otherwise. */
+bool mdl_key_hint(const char *name, const char **key, const char **note);
+/* What to write in place of a key that is none, into text: "; write train.batch", "; did you mean
+ * optim.lr?", or "" where nothing is known.  Returns text. */
+const char *mdl_key_advice(const char *name, char *text, size_t size);
 /* Whether `name` differs from `candidate` by so little that it may be meant; the number of edits
  * (a swap of neighbours counts as one), or SIZE_MAX where they are too many. */
 size_t mdl_near(const char *name, const char *candidate);

@@ -37,13 +37,9 @@ static size_t find_section(const char *name)
 
 static mdl_status unknown_key(const reader *r, const char *name, int line)
 {
-    const char *near = mdl_key_nearest(name);
-    if (near == NULL)
-        return mdl_fail(MDL_CONFIG, "%s:%d: %s: no such key; `mendel help keys` lists all", r->name,
-                        line, name);
-    return mdl_fail(MDL_CONFIG,
-                    "%s:%d: %s: no such key; did you mean %s? (`mendel help keys` lists all)",
-                    r->name, line, name, near);
+    char advice[160];
+    return mdl_fail(MDL_CONFIG, "%s:%d: %s: no such key%s (`mendel help keys` lists all)", r->name,
+                    line, name, mdl_key_advice(name, advice, sizeof(advice)));
 }
 
 static mdl_status note_value(reader *r, size_t key, yaml_node_t *node, int line)
@@ -79,6 +75,18 @@ static mdl_status key_name(const reader *r, const yaml_node_t *key, const char *
     return MDL_OK;
 }
 
+/* "model: efficientnet_lite0" is one key's value, which its hint knows. */
+static mdl_status no_section(const reader *r, const char *name, const yaml_node_t *value, int line)
+{
+    const char *key = NULL, *note;
+    bool scalar = value->type == YAML_SCALAR_NODE;
+    bool hint = scalar && mdl_key_hint(name, &key, &note) && key != NULL;
+    return mdl_fail(MDL_CONFIG, "%s:%d: %s: expected the keys of this section, got %s%s%s%s%.60s",
+                    r->name, line, name, scalar ? "one value" : "a list", hint ? "; write " : "",
+                    hint ? key : "", hint ? ": " : "",
+                    hint ? (const char *)value->data.scalar.value : "");
+}
+
 /* Note the values of a mapping whose keys continue `prefix` ("" or "section."). */
 static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
 {
@@ -102,9 +110,7 @@ static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
             snprintf(name + strlen(name), sizeof(name) - strlen(name), ".");
             MDL_TRY(collect(r, value, name));
         } else if (!is_nothing(value)) { /* a section may be empty */
-            return mdl_fail(MDL_CONFIG, "%s:%d: %s: expected the keys of this section, got %s",
-                            r->name, line, name,
-                            value->type == YAML_SCALAR_NODE ? "one value" : "a list");
+            return no_section(r, name, value, line);
         }
     }
     return MDL_OK;
@@ -222,10 +228,9 @@ mdl_status mdl_config_set(mdl_config *config, const char *assignment)
              assignment);
     size_t key = mdl_key_find(name);
     if (key == mdl__key_total) {
-        const char *near = mdl_key_nearest(name);
-        return mdl_fail(MDL_CONFIG, "--set %s: no such key%s%s%s (`mendel help keys` lists all)",
-                        name, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                        near != NULL ? "?" : "");
+        char advice[160];
+        return mdl_fail(MDL_CONFIG, "--set %s: no such key%s (`mendel help keys` lists all)", name,
+                        mdl_key_advice(name, advice, sizeof(advice)));
     }
     mdl_status status = read_value(&mdl__keys[key], equals + 1, &changed);
     if (status != MDL_OK)

@@ -225,6 +225,24 @@ static mdl_status keep_part(listing *list, const mdl_data_config *config, bool t
     return status;
 }
 
+/* Only one of the two folders is there; other programs' sets have val/ for the other. */
+static mdl_status one_side(const char *folder, const char *there, const char *missing)
+{
+    static const char *const names[] = {"val", "valid", "validation"};
+    char path[MDL_PATH_MAX];
+    for (size_t i = 0; i < MDL_COUNT(names); i++) {
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", names[i]));
+        if (is_folder(path))
+            return mdl_fail(
+                MDL_NOT_FOUND,
+                "%s and %s are there, but %s is not: the images to test on are expected "
+                "in test/ (rename or link %s), and the validation split is taken from "
+                "train/ (data.validation_fraction)",
+                there, path, missing, path);
+    }
+    return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is not", there, missing);
+}
+
 static mdl_status list_side(const mdl_data_config *config, const char *folder, bool test,
                             listing *list)
 {
@@ -234,8 +252,7 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, b
     bool has_train = is_folder(train), has_test = is_folder(tests);
     bool whole = !has_train && !has_test; /* yet to be split */
     if (has_train != has_test && !(test && has_test))
-        return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is not", has_train ? train : tests,
-                        has_train ? tests : train);
+        return one_side(folder, has_train ? train : tests, has_train ? tests : train);
     /* The classes are those of train; a test side alone has its own. */
     const char *classes = has_train ? train : has_test ? tests : folder;
     MDL_TRY(list_folder(classes, true, &list->classes));

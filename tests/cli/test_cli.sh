@@ -168,7 +168,7 @@ expect 0 merge --method slerp --ratio 0 a/final.safetensors c/final.safetensors 
 expect 0 merge --method greedy a/final.safetensors c/final.safetensors --data digits -o g.safetensors
 for file in m s g; do expect 0 eval $file.safetensors --data digits; done
 expect 0 align a/final.safetensors c/final.safetensors -o l.safetensors
-says out 'in 1 groups renumbered'
+says out 'in 1 groups are renumbered'
 expect 0 align a/final.safetensors c/final.safetensors -o n.safetensors --method activations \
     --data digits --json
 says out '"groups":1,'
@@ -184,6 +184,18 @@ expect 0 interpolate a/final.safetensors c/final.safetensors --data digits --poi
 says out 'barrier of the loss: plain'
 exists path.json
 expect 0 recalibrate a/final.safetensors --data digits --images 64 -o r.safetensors
+says out 'r.safetensors is written: '
+says out '% of the 144 images of the validation split'
+expect 0 recalibrate a/final.safetensors --data digits --images 64 -o r.safetensors --json
+says out '"validation_images":144'
+expect 0 merge --method average a/final.safetensors c/final.safetensors -o plain.safetensors
+says out 'plain.safetensors is written: '
+says out '`mendel eval plain.safetensors --data SPEC`'
+expect 0 merge --method average a/final.safetensors c/final.safetensors -o plain.safetensors \
+    --data digits --json
+says out '"validation_top1":0.'
+expect 0 merge --method ensemble a/final.safetensors c/final.safetensors --data digits --json
+says out '"test_images":360'
 expect 0 eval r.safetensors --data digits
 expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
     --set merge.evaluations=8 --json

@@ -81,4 +81,46 @@ silent
 ! grep -q 'another configuration' out || fail "the same configuration counts as another"
 says out 'finished before'
 
+# ---- what people type who know other programs --------------------------------------------------------
+# hint TEXT ARGUMENT...: refused as a wrong usage, and the answer says what to write.
+hint() {
+    text=$1
+    shift
+    expect 2 "$@"
+    says err "$text"
+    [ "$(wc -l <err)" -eq 1 ] || fail "the answer is of $(wc -l <err) lines: mendel $*"
+}
+hint 'write --set train.epochs=10' train --epochs 10
+hint 'write --set train.epochs=10' train --epochs=10
+hint 'write --set optim.lr=0.1' train --lr 0.1
+hint 'write --set train.batch=64' train --batch-size 64
+hint 'write --set optim.weight_decay=' train --wd
+hint 'write --threads 4' train --workers 4
+hint 'write --out' train --output-dir x
+hint 'there is no mixup; data.augment offers' train --mixup 0.2
+hint 'write --config a.yaml' train a.yaml
+hint 'write --config a.yml' plan a.yml
+for name in cuda gpu rocm mps cuda:0; do
+    hint 'write --backend opencl' train --backend $name
+done
+hint 'the command is eval' evaluate x
+hint 'the command is merge' fuse x
+hint 'write train.batch' train --set batch_size=3
+hint 'write model.kind' help arch
+for row in 'batch_size: 64|train.batch' 'weight_decay: 0.1|optim.weight_decay' \
+    'num_classes: 10|model.classes' 'momentum: 0.9|optim.momentum' 'lr_scheduler: cosine|schedule.kind' \
+    'smoothing: 0.1|train.label_smoothing' 'label_smoothing: 0.1|train.label_smoothing' \
+    'drop_path: 0.1|model.drop_connect' 'model: efficientnet_lite0|model.kind: efficientnet_lite0' \
+    'optim: sgd|optim.kind: sgd' 'train: {lr: 0.1}|optim.lr' 'model: {drop_rate: 0.1}|model.dropout'; do
+    echo "${row%%|*}" >other.yaml
+    expect 2 plan --config other.yaml
+    says err "other.yaml:1: "
+    says err "${row#*|}"
+done
+echo 'mixup: 0.2' >other.yaml
+hint 'there is no mixup' plan --config other.yaml
+mkdir -p photos/train/a photos/train/b photos/val/a photos/val/b
+expect 3 data info folder:photos
+says err 'expected in test/'
+
 exit "$failures"
