@@ -140,8 +140,8 @@ def is_buffer(role):
 # ---- forward --------------------------------------------------------------------------------------
 
 def convolve(c, x, weight, stride=1):
-    kernel = weight.shape[2]
-    groups = x.shape[1] if weight.shape[1] == 1 else 1
+    kernel = int(weight.shape[2])  # int: while a graph is traced, it is a tensor
+    groups = int(x.shape[1]) if weight.shape[1] == 1 else 1
     if c["padding"] == "symmetric":
         return F.conv2d(x, weight, stride=stride, padding=(kernel - 1) // 2, groups=groups)
     size = x.shape[2]
