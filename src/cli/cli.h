@@ -153,6 +153,15 @@ void cli_note(const char *format, ...) MDL_PRINTF(1, 2);
 /* A line on standard error, `text` escaped with the ends of lines in it. */
 void cli_print_message(const char *before, const char *text);
 
+typedef struct cli_work {      /* of an experiment; computing as in mdl_experiment_stage */
+    size_t step, steps;        /* 0: what runs is no experiment */
+    double done, now, planned; /* steps that are over, this step, all */
+    double began;              /* mdl_time when this step began */
+    double part, first; /* of this step that is over, and that was when it was first told; -1 */
+    double seconds, learned; /* what the steps before cost here, and how much computing they were */
+    double guess;            /* seconds for a unit of it, before anything is learned; 0: none */
+} cli_work;
+
 /* What is seen while something runs: a bar that is redrawn on a terminal, plain lines elsewhere. */
 typedef struct cli_view {
     FILE *out;
@@ -161,6 +170,7 @@ typedef struct cli_view {
     bool unread;  /* it was said that the standard output cannot be written to */
     size_t drawn; /* characters of the bar that stand on the line now */
     double last;  /* mdl_time of the last bar or line of progress */
+    cli_work work;
 } cli_view;
 void cli_view_open(cli_view *view, bool json); /* json: everything to stderr */
 void cli_view_line(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
@@ -173,6 +183,14 @@ void cli_assess_progress(void *view, const char *what, size_t done, size_t total
 void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
 /* Something else's bar, where it is time to show it: `part` (0 to 1) is done. */
 void cli_progress(cli_view *view, const char *front, double part, const char *back);
+/* Measure what computing costs here, where that takes a moment. */
+void cli_plan_guess(cli_view *view, const mdl_config *config);
+/* A step of an experiment begins, or so much of it is over. */
+void cli_plan_begin(cli_view *view, const mdl_experiment_stage *stage);
+void cli_plan_part(cli_view *view, double part);
+/* Seconds until all steps are over, about; below 0: not known yet.  `settled`: what this step cost
+ * so far says something. */
+double cli_plan_left(const cli_view *view, bool settled);
 /* "2:31" or "1:02:31". */
 const char *cli_duration(double seconds, char *text, size_t size);
 /* "18.3 MiB" */

@@ -5,12 +5,26 @@
 #include "cli/revision.h"
 #include "report/report.h"
 
-static void stage(void *view, const mdl_experiment_stage *s)
+static void stage(void *user, const mdl_experiment_stage *s)
 {
-    if (s->step > 0)
-        cli_view_heading(view, "step %zu of %zu: %s", s->step, s->steps, s->text);
-    else
+    cli_view *view = user;
+    bool first = view->work.step == 0, same = view->work.step == s->step;
+    char time[32];
+    if (s->step == 0 || same) {
         cli_view_heading(view, "%s", s->text);
+        return;
+    }
+    cli_plan_begin(view, s);
+    double left = cli_plan_left(view, false);
+    if (first && left >= 0)
+        cli_view_line(view,
+                      "%zu steps; about %s in all, by the time that a training step takes here",
+                      s->steps, cli_duration(left, time, sizeof(time)));
+    if (!first && left >= 0)
+        cli_view_heading(view, "step %zu of %zu: %s (about %s left in all)", s->step, s->steps,
+                         s->text, cli_duration(left, time, sizeof(time)));
+    else
+        cli_view_heading(view, "step %zu of %zu: %s", s->step, s->steps, s->text);
 }
 
 /* The results stand without it: what is missing is told, and the experiment has still ended well.
@@ -95,6 +109,8 @@ static mdl_status run(const cli_args *args)
     mdl_status status = cli_run_claim(&folder, &inputs);
     if (status == MDL_OK)
         status = tell_folder(&folder, &config, &view);
+    if (status == MDL_OK)
+        cli_plan_guess(&view, &config);
     if (status == MDL_OK)
         status = experiment(&config, &folder, json, &view);
     cli_run_close(&folder);

@@ -166,23 +166,38 @@ const char *cli_bytes(double bytes, char *text, size_t size)
 
 /* ---- training ------------------------------------------------------------------------------- */
 
+/* "2:31 left", of all steps where it is an experiment's and that is known. */
+static void time_left(const cli_view *view, bool settled, double here, char *text, size_t size)
+{
+    char left[32];
+    double all = view->work.steps > 0 ? cli_plan_left(view, settled) : -1;
+    snprintf(text, size, "%s left%s", cli_duration(all >= 0 ? all : here, left, sizeof(left)),
+             view->work.steps == 0 ? ""
+             : all >= 0            ? " in all"
+                                   : " of this step");
+}
+
 static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
                        uint64_t batches, double loss, double top1, double images_per_second,
                        double seconds_left)
 {
     cli_view *view = user;
-    char front[64], fields[4][48], left[32];
+    char front[96], fields[4][64];
     const char *parts[] = {fields[0], fields[1], fields[2], fields[3]};
+    double part = (double)batch / (double)batches;
+    cli_plan_part(view, ((double)epoch - 1 + part) / (double)epochs);
     if (!due(view))
         return;
-    snprintf(front, sizeof(front), "epoch %llu/%llu", (unsigned long long)epoch,
-             (unsigned long long)epochs);
-    snprintf(fields[0], sizeof(fields[0]), "loss %.3f", loss);
-    snprintf(fields[1], sizeof(fields[1]), "%4.1f %%", 100 * top1);
-    snprintf(fields[2], sizeof(fields[2]), "%s left",
-             cli_duration(seconds_left, left, sizeof(left)));
+    front[0] = '\0';
+    if (view->work.steps > 0)
+        snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
+    snprintf(front + strlen(front), sizeof(front) - strlen(front), "epoch %llu/%llu",
+             (unsigned long long)epoch, (unsigned long long)epochs);
+    time_left(view, epoch > 1, seconds_left, fields[0], sizeof(fields[0]));
+    snprintf(fields[1], sizeof(fields[1]), "loss %.3f", loss);
+    snprintf(fields[2], sizeof(fields[2]), "%4.1f %%", 100 * top1);
     snprintf(fields[3], sizeof(fields[3]), "%.0f img/s", images_per_second);
-    draw(view, front, (double)batch / (double)batches, parts, MDL_COUNT(parts));
+    draw(view, front, part, parts, MDL_COUNT(parts));
 }
 
 static void train_epoch(void *user, const mdl_epoch_metrics *m)
@@ -212,16 +227,20 @@ mdl_train_events cli_train_events(cli_view *view)
 void cli_merge_progress(void *user, const mdl_merge_progress *p)
 {
     cli_view *view = user;
-    char front[64], fields[MAX_PARTS][48], left[32];
+    char front[96], fields[MAX_PARTS][64];
     const char *parts[MAX_PARTS];
+    cli_plan_part(view, p->total > 0 ? (double)p->evaluations / (double)p->total : 0);
     if (!due(view) && p->evaluations < p->total)
         return;
     for (size_t i = 0; i < MAX_PARTS; i++)
         parts[i] = fields[i];
-    snprintf(front, sizeof(front), "child %zu/%zu", p->evaluations, p->total);
+    front[0] = '\0';
+    if (view->work.steps > 0)
+        snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
+    snprintf(front + strlen(front), sizeof(front) - strlen(front), "child %zu/%zu", p->evaluations,
+             p->total);
     snprintf(fields[0], sizeof(fields[0]), "best %.2f %%", 100 * p->best_top1);
-    snprintf(fields[1], sizeof(fields[1]), "%s left",
-             cli_duration(p->seconds_left, left, sizeof(left)));
+    time_left(view, true, p->seconds_left, fields[1], sizeof(fields[1]));
     snprintf(fields[2], sizeof(fields[2]), "archive %zu, mean %.2f %%", p->members,
              100 * p->mean_top1);
     snprintf(fields[3], sizeof(fields[3]), "niches %.1f %%", 100 * p->niches);
@@ -258,6 +277,7 @@ void cli_progress(cli_view *view, const char *front, double part, const char *ba
 void cli_assess_progress(void *user, const char *what, size_t done, size_t total)
 {
     char front[64];
+    cli_plan_part(user, (double)done / (double)total);
     snprintf(front, sizeof(front), "run %zu/%zu", done + 1, total);
     cli_progress(user, front, (double)done / (double)total, what);
 }
