@@ -148,6 +148,12 @@ mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
  * plain text is shown as \xHH, but for the ends of lines. */
 void cli_print(FILE *out, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_vprint(FILE *out, const char *format, va_list args);
+/* Help, at most 80 columns wide: one text behind `column` characters that stand on its line, which
+ * continues behind `indent` blanks; paragraphs, of which lines that begin with a blank are no part;
+ * command lines, which are continued with a backslash. */
+void cli_print_wrapped(const char *text, size_t column, size_t indent);
+void cli_print_paragraphs(const char *text);
+void cli_print_commands(const char *lines);
 /* The same on standard error, as a line of its own behind "note: ". */
 void cli_note(const char *format, ...) MDL_PRINTF(1, 2);
 /* A line on standard error, `text` escaped with the ends of lines in it. */

@@ -148,6 +148,8 @@ static mdl_status evaluate(evaluation *e, const cli_args *args)
     cli_inputs inputs = {.args = args, .config = &e->config};
     if (predictions != NULL)
         MDL_TRY(cli_check_output(predictions, &inputs));
+    if (cli_value(args, "--out") != NULL)
+        MDL_TRY(cli_check_output(cli_value(args, "--out"), &inputs));
     MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
     /* The temperature needs the validation split, which is a part of the training images. */
     e->config.data.test_only = e->split == MDL_SPLIT_TEST && !e->look.calibration;
@@ -230,22 +232,41 @@ static void print_look(const evaluation *e)
         print_latency(a);
 }
 
-static mdl_status report(const evaluation *e, bool json)
+static json_t *result_json(const evaluation *e, const mdl_interval *interval)
 {
     const mdl_scores *s = &e->scores;
+    json_t *steps = mdl_json_pack("[]");
+    for (size_t i = 0; i < s->n_steps; i++)
+        mdl_json_append(&steps, mdl_json_pack("f", s->step_top1[i]));
+    json_t *out = mdl_json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "checkpoint",
+                                e->checkpoint, "data", e->config.data.source, "split",
+                                split_names[e->split], "images", (json_int_t)s->count, "top1",
+                                s->top1, "low", interval->low, "high", interval->high, "loss",
+                                s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
+    mdl_json_update(&out, mdl_assessment_json(&e->look, &e->seen));
+    return out;
+}
+
+static mdl_status write_result(json_t *result, const char *path)
+{
+    char *text;
+    mdl_status status = mdl_json_text(result, JSON_INDENT(1), &text);
+    json_decref(result);
+    MDL_TRY(status);
+    status = mdl_file_write(path, text, strlen(text));
+    mdl_free(text);
+    return status;
+}
+
+static mdl_status report(const evaluation *e, const cli_args *args)
+{
+    const mdl_scores *s = &e->scores;
+    const char *file = cli_value(args, "--out");
     mdl_interval interval = mdl_stat_wilson((size_t)(s->top1 * (double)s->count + 0.5), s->count);
-    if (json) {
-        json_t *steps = mdl_json_pack("[]");
-        for (size_t i = 0; i < s->n_steps; i++)
-            mdl_json_append(&steps, mdl_json_pack("f", s->step_top1[i]));
-        json_t *out = mdl_json_pack(
-            "{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "checkpoint", e->checkpoint,
-            "data", e->config.data.source, "split", split_names[e->split], "images",
-            (json_int_t)s->count, "top1", s->top1, "low", interval.low, "high", interval.high,
-            "loss", s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
-        mdl_json_update(&out, mdl_assessment_json(&e->look, &e->seen));
-        return cli_print_json(out, false);
-    }
+    if (file != NULL)
+        MDL_TRY(write_result(result_json(e, &interval), file));
+    if (cli_flag(args, "--json"))
+        return cli_print_json(result_json(e, &interval), false);
     cli_print(stdout, "%s on %s, %s split: %zu images\n", e->checkpoint, e->config.data.source,
               split_names[e->split], s->count);
     printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * s->top1, 100 * interval.low,
@@ -276,7 +297,7 @@ static mdl_status run(const cli_args *args)
         status = evaluate(&e, args);
     cli_view_close(&view);
     if (status == MDL_OK)
-        status = report(&e, cli_flag(args, "--json"));
+        status = report(&e, args);
     if (status == MDL_OK && e.sound != MDL_OK) /* the detail may be another by now */
         status = mdl_scores_check(&e.scores, e.checkpoint);
     mdl_scores_free(&e.scores);
@@ -291,6 +312,7 @@ static mdl_status run(const cli_args *args)
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     {"--split", 0, "NAME", "train, validation or test (default: test)"},
+    {"--out", 'o', "FILE", "write the result as JSON"},
     {"--predictions", 'p', "FILE", "write index, label, predicted class and logits as CSV"},
     CLI_REPLACE_OPTION,
     {"--steps", 0, "N", "supervision steps of the TRM (default: as trained)"},

@@ -18,25 +18,33 @@ static void print_exit_codes(void)
         printf("  %3d  %s\n", codes[i].code, codes[i].text);
 }
 
+static void print_option(char letter, const char *name, const char *value, const char *help)
+{
+    enum { HELP = 31 };
+    int column = letter != 0 ? printf("  -%c, ", letter) : printf("      ");
+    column += printf("%s%s%s ", name, value != NULL ? " " : "", value != NULL ? value : "");
+    if (column < HELP)
+        column += printf("%*s", HELP - column, "");
+    cli_print_wrapped(help, (size_t)column, HELP);
+}
+
 void cli_print_help(const cli_command *command)
 {
-    printf("mendel %s: %s\n\nUsage: mendel %s %s\n\n%s", command->name, command->summary,
-           command->name, command->usage, command->text);
+    int column = printf("mendel %s: ", command->name);
+    cli_print_wrapped(command->summary, (size_t)column, 4);
+    column = printf("\nUsage: mendel %s ", command->name) - 1;
+    cli_print_wrapped(command->usage, (size_t)column, 11);
+    printf("\n");
+    cli_print_paragraphs(command->text);
     if (command->more != NULL)
         command->more();
     printf("\nOptions:\n");
-    for (size_t i = 0; i < command->n_options; i++) {
-        const cli_option *option = &command->options[i];
-        char left[64];
-        snprintf(left, sizeof(left), "%s%s%s", option->name, option->value != NULL ? " " : "",
-                 option->value != NULL ? option->value : "");
-        if (option->letter != 0)
-            printf("  -%c, %-24s %s\n", option->letter, left, option->help);
-        else
-            printf("      %-24s %s\n", left, option->help);
-    }
-    printf("  -h, %-24s %s\n", "--help", "this text");
-    printf("\nExamples:\n%s", command->examples);
+    for (size_t i = 0; i < command->n_options; i++)
+        print_option(command->options[i].letter, command->options[i].name,
+                     command->options[i].value, command->options[i].help);
+    print_option('h', "--help", NULL, "this text");
+    printf("\nExamples:\n");
+    cli_print_commands(command->examples);
     print_exit_codes();
 }
 
@@ -44,7 +52,8 @@ void cli_print_methods(mdl_method_use use)
 {
     for (size_t i = 0; i < mdl_method_count; i++)
         if (mdl_method_serves(&mdl_methods[i], use))
-            printf("  %-15s  %s\n", mdl_methods[i].name, mdl_methods[i].what);
+            cli_print_wrapped(mdl_methods[i].what, (size_t)printf("  %-15s  ", mdl_methods[i].name),
+                              19);
 }
 
 static void print_key(const mdl_config *config, size_t index, bool all)
@@ -53,9 +62,13 @@ static void print_key(const mdl_config *config, size_t index, bool all)
     char value[512];
     mdl_key_value(config, index, value, sizeof(value));
     if (all)
-        printf("  %-26s %-24s %s\n", key.name, value, key.help);
+        printf("  %s: %s\n", key.name, value);
     else
-        printf("%s\n  %s\n  type:    %s\n  default: %s\n", key.name, key.help, key.type, value);
+        printf("%s\n", key.name);
+    size_t indent = all ? 6 : 2;
+    cli_print_wrapped(key.help, (size_t)printf("%*s", (int)indent, ""), indent);
+    if (!all)
+        printf("  type:    %s\n  default: %s\n", key.type, value);
 }
 
 static void print_keys(void)
@@ -80,12 +93,12 @@ static void print_overview(void)
            "Usage: mendel COMMAND [arguments]\n\nCommands:\n",
            mdl_build_version());
     for (size_t i = 0; i < cli_command_count; i++)
-        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    printf(
-        "\n`mendel COMMAND --help` tells more, `mendel help keys` lists the configuration keys.\n"
-        "\nFirst steps (no data needed):\n"
-        "  mendel train --set train.epochs=3          train on the built-in digits\n"
-        "  mendel experiment configs/quickstart.yaml  the whole comparison, small\n");
+        cli_print_wrapped(cli_commands[i]->summary,
+                          (size_t)printf("  %-12s ", cli_commands[i]->name), 15);
+    printf("\n`mendel COMMAND --help` tells more, `mendel help keys` lists the keys.\n"
+           "\nFirst steps (no data needed):\n"
+           "  mendel train --set train.epochs=3          train on the built-in digits\n"
+           "  mendel experiment configs/quickstart.yaml  the whole comparison, small\n");
     print_exit_codes();
 }
 

@@ -1,6 +1,8 @@
 /* mendel report: the page of an experiment. */
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cli/commands.h"
 #include "report/report.h"
 
@@ -27,6 +29,17 @@ static mdl_status check_page(const char *folder, const char *out, const char *le
     return strcmp(own, whole) == 0 ? MDL_OK : mdl_run_check_place(out, true, false);
 }
 
+static mdl_status print_paths(const mdl_report_job *job)
+{
+    char html[MDL_PATH_MAX], markdown[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(html, sizeof(html), job->folder, "report.html"));
+    MDL_TRY(mdl_path(markdown, sizeof(markdown), job->folder, "report.md"));
+    return cli_print_json(mdl_json_pack("{s:s, s:s, s:s}", "folder", job->folder, "html",
+                                        job->html != NULL ? job->html : html, "markdown",
+                                        job->markdown != NULL ? job->markdown : markdown),
+                          false);
+}
+
 static mdl_status run(const cli_args *args)
 {
     char markdown[MDL_PATH_MAX];
@@ -39,6 +52,8 @@ static mdl_status run(const cli_args *args)
         MDL_TRY(check_page(job.folder, markdown, "report.md"));
     }
     MDL_TRY(mdl_report_write(&job));
+    if (cli_flag(args, "--json"))
+        return print_paths(&job);
     if (job.html != NULL)
         cli_print(stdout, "The report is in %s and %s.\n", job.html, markdown);
     else
@@ -48,12 +63,13 @@ static mdl_status run(const cli_args *args)
 
 static const cli_option options[] = {
     {"--out", 'o', "FILE", "the page (default: DIR/report.html); the Markdown goes beside it"},
+    CLI_JSON_OPTION,
 };
 
 const cli_command cli_cmd_report = {
     .name = "report",
     .summary = "one page, and Markdown, from an experiment's folder",
-    .usage = "DIR [-o report.html]",
+    .usage = "DIR [-o report.html] [--json]",
     .text = "Draws what is there, finished or not: the answer, table and tests, learning curves,\n"
             "accuracy against time, niches and lineage, paths between parents, recursion,\n"
             "calibration, corruptions, and all that is needed to do it again.  The page needs\n"

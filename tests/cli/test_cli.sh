@@ -22,10 +22,15 @@ commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' out)
 for command in $commands; do
     expect 0 $command --help
     says out 'Examples:'
+    wide=$(awk 'length($0) > 80' out)
+    [ -z "$wide" ] || fail "$command --help is wider than 80 columns: $wide"
+    [ "$(sed -n '/^Examples:/,/^$/p' out | grep -c '^  mendel ')" -ge 2 ] ||
+        fail "$command --help has fewer than two examples"
     says out 'Exit codes:'
     says out "mendel $command"
 done
 expect 0 help keys
+[ -z "$(awk 'length($0) > 80' out)" ] || fail 'help keys is wider than 80 columns'
 for key in model.kind model.strides trm.n_sup data.augment train.max_steps optim.lr schedule.kind \
     merge.generations experiment.seeds run.precision; do
     says out "$key"
@@ -196,6 +201,8 @@ expect 0 merge --method average a/final.safetensors c/final.safetensors -o plain
 says out '"validation_top1":0.'
 expect 0 merge --method ensemble a/final.safetensors c/final.safetensors --data digits --json
 says out '"test_images":360'
+expect 0 eval a/final.safetensors --data digits -o result.json
+says result.json '"split": "test"'
 expect 0 eval r.safetensors --data digits
 expect 0 evolve a/final.safetensors c/final.safetensors --data digits --out e \
     --set merge.evaluations=8 --json
