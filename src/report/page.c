@@ -1,9 +1,10 @@
 /* The page: paragraphs, tables, lists and code, written as HTML and as Markdown at once. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/report_internal.h"
+#include "report/page.h"
 
 void mdl__put_html(FILE *out, const char *text)
 {
@@ -51,25 +52,21 @@ void mdl__put_markdown(FILE *out, const char *text)
 
 void mdl__page_section(mdl__page *page, const char *id, const char *title)
 {
-    fprintf(page->html, "</section>\n<section id=\"%s\">\n<h2>", id);
-    mdl__put_html(page->html, title);
-    fputs("</h2>\n", page->html);
-    fputs("\n## ", page->markdown);
-    mdl__put_markdown(page->markdown, title);
-    fputs("\n\n", page->markdown);
+    page->id = id;
+    page->title = title;
 }
 
-void mdl__page_missing(mdl__page *page, const char *format, ...)
+void mdl__page_open(mdl__page *page)
 {
-    size_t used = strlen(page->missing);
-    va_list args;
-    if (used + 2 >= sizeof(page->missing) || page->n_repeats > 0) /* a repeat's own page has it */
+    if (page->title == NULL)
         return;
-    if (used > 0)
-        page->missing[used++] = '\n';
-    va_start(args, format);
-    vsnprintf(page->missing + used, sizeof(page->missing) - used, format, args);
-    va_end(args);
+    fprintf(page->html, "</section>\n<section id=\"%s\">\n<h2>", page->id);
+    mdl__put_html(page->html, page->title);
+    fputs("</h2>\n", page->html);
+    fputs("\n## ", page->markdown);
+    mdl__put_markdown(page->markdown, page->title);
+    fputs("\n\n", page->markdown);
+    page->title = NULL;
 }
 
 void mdl__page_text(mdl__page *page, const char *format, ...)
@@ -79,6 +76,7 @@ void mdl__page_text(mdl__page *page, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    mdl__page_open(page);
     fputs("<p>", page->html);
     mdl__put_html(page->html, text);
     fputs("</p>\n", page->html);
@@ -89,6 +87,7 @@ void mdl__page_text(mdl__page *page, const char *format, ...)
 void mdl__page_list(mdl__page *page, const char *lines)
 {
     char line[4096];
+    mdl__page_open(page);
     fputs("<ul>\n", page->html);
     while (*lines != '\0') {
         size_t length = strcspn(lines, "\n");
@@ -109,6 +108,7 @@ void mdl__page_list(mdl__page *page, const char *lines)
 
 void mdl__page_code(mdl__page *page, const char *title, const char *text)
 {
+    mdl__page_open(page);
     if (title != NULL) {
         fputs("<details><summary>", page->html);
         mdl__put_html(page->html, title);
@@ -128,77 +128,132 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text)
     fputs("\n", page->markdown);
 }
 
-static void put_cell(mdl__page *page, const char *tag, const char *text)
+void mdl__page_figures(mdl__page *page, bool begin)
 {
-    const char *remark = strchr(text, '\n');
-    char first[512];
+    if (begin)
+        mdl__page_open(page);
+    fputs(begin ? "<div class=\"figures\">\n" : "</div>\n", page->html);
+}
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+static void put_both(mdl__page *page, const char *text)
+{
+    mdl__put_html(page->html, text);
+    mdl__put_markdown(page->markdown, text);
+}
+
+void mdl__table(mdl__page *page, const char *heads)
+{
+    char head[256];
+    size_t columns = 0;
+    mdl__page_open(page);
+    fputs("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>", page->html);
+    for (const char *at = heads; *at != '\0' || columns == 0; columns++) {
+        size_t length = strcspn(at, "|");
+        snprintf(head, sizeof(head), "%.*s", (int)mdl_min_size(length, sizeof(head) - 1), at);
+        fputs("<th scope=\"col\">", page->html);
+        fputs(columns == 0 ? "| " : " | ", page->markdown);
+        put_both(page, head);
+        fputs("</th>", page->html);
+        at += length + (at[length] == '|');
+    }
+    fputs(" |\n|", page->markdown);
+    for (size_t c = 0; c < columns; c++)
+        fputs(c == 0 ? " --- |" : " ---: |", page->markdown);
+    fputs("</tr></thead>\n<tbody>", page->html);
+    page->in_row = page->in_cell = false;
+}
+
+static void end_row(mdl__page *page)
+{
+    fputs(page->in_row ? "</tr>\n" : "\n", page->html);
+    fputs(page->in_row ? " |\n" : "\n", page->markdown);
+    page->in_row = false;
+}
+
+void mdl__row(mdl__page *page, const char *id)
+{
+    end_row(page);
+    fputs("<tr", page->html);
+    if (id != NULL) {
+        fputs(" data-row=\"", page->html);
+        mdl__put_html(page->html, id);
+        fputs("\"", page->html);
+    }
+    fputs(">", page->html);
+    page->in_row = true;
+    page->in_cell = false;
+}
+
+void mdl__table_group(mdl__page *page, const char *title, size_t columns)
+{
+    mdl__row(page, NULL);
+    fprintf(page->html, "<th class=\"group\" colspan=\"%zu\" scope=\"colgroup\">", columns);
+    fputs("| **", page->markdown);
+    put_both(page, title);
+    fputs("</th>", page->html);
+    fputs("**", page->markdown);
+    for (size_t c = 1; c < columns; c++)
+        fputs(" |", page->markdown);
+}
+
+/* The first cell of a row is its name. */
+static void put_cell(mdl__page *page, const char *attributes, const char *text)
+{
+    char first[1024];
+    const char *tag = page->in_cell ? "td" : "th", *remark = strchr(text, '\n');
     snprintf(first, sizeof(first), "%.*s",
              (int)mdl_min_size(strcspn(text, "\n"), sizeof(first) - 1), text);
-    fprintf(page->html, "<%s%s>", tag, strcmp(tag, "th") == 0 ? " scope=\"col\"" : "");
-    mdl__put_html(page->html, first);
-    fputs(" ", page->markdown);
-    mdl__put_markdown(page->markdown, first);
+    fprintf(page->html, "<%s%s%s>", tag, page->in_cell ? "" : " scope=\"row\"", attributes);
+    fputs(page->in_cell ? " | " : "| ", page->markdown);
+    put_both(page, first);
     if (remark != NULL && remark[1] != '\0') {
         fputs("<br><small>", page->html);
-        mdl__put_html(page->html, remark + 1);
-        fputs("</small>", page->html);
         fputs(" (", page->markdown);
-        mdl__put_markdown(page->markdown, remark + 1);
+        put_both(page, remark + 1);
+        fputs("</small>", page->html);
         fputs(")", page->markdown);
     }
     fprintf(page->html, "</%s>", tag);
-    fputs(" |", page->markdown);
+    page->in_cell = true;
 }
 
-static void put_cells(mdl__page *page, const json_t *cells, const char *tag)
+void mdl__cell(mdl__page *page, const char *format, ...)
 {
-    fputs("<tr>", page->html);
-    fputs("|", page->markdown);
-    for (size_t c = 0; c < json_array_size(cells); c++) {
-        const char *text = json_string_value(json_array_get(cells, c));
-        put_cell(page, tag, text != NULL ? text : "");
-    }
-    fputs("</tr>\n", page->html);
-    fputs("\n", page->markdown);
-}
-
-void mdl__page_table(mdl__page *page, json_t *heads, json_t *rows)
-{
-    if ((heads == NULL || rows == NULL) && page->status == MDL_OK)
-        page->status = mdl_fail(MDL_NO_MEMORY, "a table of the report: out of memory");
-    fputs("<div class=\"scroll\"><table>\n<thead>", page->html);
-    put_cells(page, heads, "th");
-    fputs("</thead>\n<tbody>\n", page->html);
-    fputs("|", page->markdown);
-    for (size_t c = 0; c < json_array_size(heads); c++)
-        fputs(c == 0 ? " --- |" : " ---: |", page->markdown);
-    fputs("\n", page->markdown);
-    for (size_t r = 0; r < json_array_size(rows); r++)
-        put_cells(page, json_array_get(rows, r), "td");
-    fputs("</tbody></table></div>\n", page->html);
-    fputs("\n", page->markdown);
-    json_decref(heads);
-    json_decref(rows);
-}
-
-json_t *mdl__cell(const char *format, ...)
-{
-    char text[512];
+    char text[2048];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    /* As it is: it may have escapes already, and may have been cut within a character. */
-    return json_string_nocheck(text);
+    put_cell(page, "", text);
 }
 
-void mdl__row(json_t **rows, size_t count, ...)
+void mdl__fact(mdl__page *page, const char *key, const char *format, double value, double scale)
 {
-    json_t *row = mdl_json_pack("[]");
-    va_list cells;
-    va_start(cells, count);
-    for (size_t i = 0; i < count; i++)
-        mdl_json_append(&row, va_arg(cells, json_t *));
-    va_end(cells);
-    mdl_json_append(rows, row);
+    char attributes[128], text[64] = "";
+    snprintf(attributes, sizeof(attributes), " data-key=\"%s\" data-value=\"%.17g\"", key, value);
+    if (isfinite(value))
+        snprintf(text, sizeof(text), format, value * scale);
+    put_cell(page, isfinite(value) ? attributes : "", text);
+}
+
+void mdl__shade(mdl__page *page, size_t count, size_t all)
+{
+    char attributes[160], text[32] = "";
+    snprintf(
+        attributes, sizeof(attributes),
+        " data-key=\"count\" data-value=\"%zu\" style=\"background:color-mix(in srgb,var(--c1) "
+        "%.0f%%,transparent)\"",
+        count, 60 * (double)count / (double)mdl_max_size(all, 1));
+    if (count > 0)
+        snprintf(text, sizeof(text), "%zu", count);
+    put_cell(page, attributes, text);
+}
+
+void mdl__table_end(mdl__page *page)
+{
+    end_row(page);
+    fputs("</tbody></table></div>\n", page->html);
+    fputs("\n", page->markdown);
 }

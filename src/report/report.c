@@ -1,14 +1,58 @@
-/* The report from its parts: reads the folder once, writes both files. */
+/* The report from its sections: reads the folder once, writes both files. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/report_internal.h"
+#include "report/report.h"
+#include "report/sections.h"
 
-static void begin(mdl__page *page)
+static const struct section {
+    const char *id, *title;
+    mdl__put *put;
+    const char *missing; /* of an experiment's page, where it has nothing to put; NULL: no word */
+} sections[] = {
+    {"answer", NULL, mdl__put_summary, NULL},
+    {"compared", "What was compared", mdl__put_compared, NULL},
+    {"results", "Results", mdl__put_results,
+     "Results: the experiment has not come to its table (table.json)."},
+    {"tests", "What is shown, and what is not", mdl__put_shown,
+     "Tests: nothing was compared with anything (table.json)."},
+    {"repeats", "The repeats", mdl__put_repeats, NULL},
+    {"speed", "Time and energy", mdl__put_speed,
+     "Time and energy: no row of the table has a latency."},
+    {"training", "Training", mdl__put_training,
+     "Learning curves: no training has left any here (metrics.jsonl)."},
+    {"search", "The search: niches and lineage", mdl__put_search,
+     "Niches and lineage: no search has ended here (winner.json)."},
+    {"interpolation", "Between the parents", mdl__put_interpolation,
+     "Interpolation between parents: not measured (experiment.interpolation_points)."},
+    {"recursion", "Recursion", mdl__put_recursion,
+     "Accuracy by recursion step: no hybrid was looked at (evaluation.json)."},
+    {"calibration", "Calibration", mdl__put_calibration,
+     "Calibration: not measured (evaluation.json)."},
+    {"robustness", "Common corruptions", mdl__put_robustness,
+     "Common corruptions: not measured (experiment.corrupt_images)."},
+    {"tta", "Test-time augmentation", mdl__put_augmentation,
+     "Test-time augmentation: not measured (experiment.tta_images)."},
+    {"predictions", "Predictions", mdl__put_predictions, NULL},
+    {"again", "Doing it again", mdl__put_reproduce, NULL},
+};
+
+static void say_title(const mdl__folder *f, char out[MDL__NAME])
 {
-    const char *title = mdl__text_of(page->table, "title");
-    if (title[0] == '\0')
-        title = "An experiment that is not finished";
+    if (f->has_table)
+        mdl__say_title(&f->table, out);
+    else
+        snprintf(out, MDL__NAME, "%s",
+                 (f->content & MDL__EXPERIMENT) != 0 ? "An experiment that is not finished"
+                 : (f->content & MDL__TRAINING) != 0 ? "A training"
+                 : (f->content & MDL__SEARCH) != 0   ? "A search"
+                                                     : "An evaluation");
+}
+
+static void begin(mdl__page *page, const mdl__folder *f)
+{
+    char title[MDL__NAME];
+    say_title(f, title);
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta name=\"color-scheme\" content=\"light dark\">\n"
@@ -18,7 +62,7 @@ static void begin(mdl__page *page)
     fprintf(page->html,
             "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
             "class=\"by\">Mendel %s</p>\n<h1>",
-            mdl__report_style[0], mdl__report_style[1], mdl_build_version());
+            mdl__style[0], mdl__style[1], mdl_build_version());
     mdl__put_html(page->html, title);
     fputs("</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
           "answer</h2>\n",
@@ -28,35 +72,53 @@ static void begin(mdl__page *page)
     fputs("\n\n", page->markdown);
 }
 
-static void fill(mdl__page *page)
+static void fill(mdl__page *page, const mdl__folder *f)
 {
-    page->table = mdl__page_json(page, "table.json");
-    page->evaluation = mdl__page_json(page, "evaluation.json");
-    page->results = mdl__page_json(page, "results.json");
-    page->n_repeats = mdl__names(page, ".", "repeat-", "config.yaml", &page->repeat);
-    begin(page);
-    mdl__report_answer(page);
-    mdl__report_results(page);
-    mdl__report_methods(page);
-    mdl__report_tests(page);
-    mdl__report_repeats(page);
-    mdl__report_speed(page);
-    mdl__report_training(page);
-    mdl__report_niches(page);
-    mdl__report_paths(page);
-    mdl__report_steps(page);
-    mdl__report_calibration(page);
-    mdl__report_robustness(page);
-    mdl__report_again(page);
-    if (page->missing[0] != '\0') {
-        mdl__page_section(page, "missing", "What this folder does not have");
-        mdl__page_list(page, page->missing);
+    char missing[2048] = "";
+    begin(page, f);
+    for (size_t i = 0; i < MDL_COUNT(sections); i++) {
+        const struct section *s = &sections[i];
+        mdl__page_section(page, s->id, s->title);
+        s->put(page, f);
+        if (page->title != NULL && s->missing != NULL && (f->content & MDL__EXPERIMENT) != 0 &&
+            f->repeats.n == 0) /* a repeat's own page has it */
+            mdl__append(missing, sizeof(missing), "%s\n", s->missing);
     }
+    mdl__page_section(page, "missing", "What this folder does not have");
+    if (missing[0] != '\0')
+        mdl__page_list(page, missing);
     fputs("</section>\n</main>\n</body>\n</html>\n", page->html);
-    json_decref(page->table);
-    json_decref(page->evaluation);
-    json_decref(page->results);
-    mdl__names_free(page->repeat, page->n_repeats);
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* The texts of both forms, the streams' own allocations: free(). */
+typedef struct texts {
+    char *html, *markdown;
+    size_t html_size, markdown_size;
+} texts;
+
+static mdl_status open_page(mdl__page *page, texts *t)
+{
+    *t = (texts){NULL, NULL, 0, 0};
+    page->html = open_memstream(&t->html, &t->html_size);
+    page->markdown = open_memstream(&t->markdown, &t->markdown_size);
+    if (page->html == NULL || page->markdown == NULL)
+        page->status = mdl_fail(MDL_NO_MEMORY, "the report does not fit the memory");
+    return page->status;
+}
+
+static mdl_status close_page(mdl__page *page)
+{
+    FILE *streams[] = {page->html, page->markdown};
+    bool failed = false;
+    for (size_t i = 0; i < MDL_COUNT(streams); i++) {
+        failed = failed || streams[i] == NULL || ferror(streams[i]) != 0;
+        failed = (streams[i] != NULL && fclose(streams[i]) != 0) || failed;
+    }
+    if (page->status == MDL_OK && failed)
+        page->status = mdl_fail(MDL_NO_MEMORY, "the report does not fit the memory");
+    return page->status;
 }
 
 static mdl_status write_file(const char *folder, const char *path, const char *leaf,
@@ -69,38 +131,48 @@ static mdl_status write_file(const char *folder, const char *path, const char *l
     return mdl_file_write(otherwise, text, size);
 }
 
-static mdl_status check_folder(const char *folder)
-{
-    char path[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
-    if (mdl_file_exists(path))
-        return MDL_OK;
-    return mdl_fail(MDL_NOT_FOUND,
-                    "%s is no folder of an experiment: there is no config.yaml in it", folder);
-}
-
 mdl_status mdl_report_write(const mdl_report_job *job)
 {
-    char *html = NULL, *markdown = NULL;
-    size_t html_size = 0, markdown_size = 0;
-    mdl__page page = {.folder = job->folder};
-    MDL_TRY(check_folder(job->folder));
-    page.html = open_memstream(&html, &html_size);
-    page.markdown = open_memstream(&markdown, &markdown_size);
-    if (page.html != NULL && page.markdown != NULL)
-        fill(&page);
-    bool failed = page.html == NULL || page.markdown == NULL || ferror(page.html) != 0 ||
-                  ferror(page.markdown) != 0;
-    failed = (page.html != NULL && fclose(page.html) != 0) || failed;
-    failed = (page.markdown != NULL && fclose(page.markdown) != 0) || failed;
-    mdl_status status = page.status;
-    if (status == MDL_OK && failed)
-        status = mdl_fail(MDL_NO_MEMORY, "the report does not fit the memory");
+    mdl__page page = {.html = NULL};
+    mdl__folder folder;
+    texts t;
+    mdl_status status = mdl__folder_read(job->folder, &folder);
+    if (status == MDL_OK) {
+        if (open_page(&page, &t) == MDL_OK)
+            fill(&page, &folder);
+        status = close_page(&page);
+        if (status == MDL_OK)
+            status = write_file(job->folder, job->html, "report.html", t.html, t.html_size);
+        if (status == MDL_OK)
+            status =
+                write_file(job->folder, job->markdown, "report.md", t.markdown, t.markdown_size);
+        free(t.html);
+        free(t.markdown);
+    }
+    mdl__folder_free(&folder);
+    return status;
+}
+
+mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
+{
+    enum { WIDTH = 80 };
+    mdl__page page = {.without_pictures = true};
+    mdl__folder f = {.has_table = true, .table = *table, .content = MDL__EXPERIMENT};
+    texts t;
+    char *text;
+    MDL_TRY(mdl_report_terminal(table, WIDTH, true, &text));
+    mdl_status status = write_file(folder, NULL, "table.txt", text, strlen(text));
+    mdl_free(text);
+    MDL_TRY(status);
+    if (open_page(&page, &t) == MDL_OK) {
+        begin(&page, &f);
+        mdl__put_summary(&page, &f);
+        mdl__put_table(&page, table);
+    }
+    status = close_page(&page);
     if (status == MDL_OK)
-        status = write_file(job->folder, job->html, "report.html", html, html_size);
-    if (status == MDL_OK)
-        status = write_file(job->folder, job->markdown, "report.md", markdown, markdown_size);
-    free(html); /* the streams' own allocations */
-    free(markdown);
+        status = write_file(folder, NULL, "table.md", t.markdown, t.markdown_size);
+    free(t.html);
+    free(t.markdown);
     return status;
 }

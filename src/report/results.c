@@ -2,118 +2,95 @@
 #include <math.h>
 #include <string.h>
 
-#include "report/report_internal.h"
+#include "report/sections.h"
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-static bool is_latency(const char *format)
+enum { COLUMNS = 8 };
+static const char *const heads[COLUMNS] = {"top-1 %",    "95 % interval", "published %",
+                                           "loss, nats", "parameters",    "multiply-adds",
+                                           "computing",  "latency, ms"};
+
+/* The number of a column, NAN where the row has none. */
+static double number_of(const mdl_row *row, size_t column)
 {
-    return format != NULL && strcmp(format, "latency") == 0;
+    const double numbers[COLUMNS] = {row->top1,
+                                     row->low,
+                                     row->published,
+                                     row->loss,
+                                     row->parameters > 0 ? (double)row->parameters : (double)NAN,
+                                     row->multiply_adds > 0 ? row->multiply_adds : (double)NAN,
+                                     row->train_seconds > 0 ? row->train_seconds : (double)NAN,
+                                     row->latency};
+    return numbers[column];
 }
 
-static json_t *optional(double value, const char *format, double scale)
+static bool has_column(const mdl_table *t, size_t column)
+{
+    for (size_t i = 0; i < t->n_rows; i++)
+        if (isfinite(number_of(&t->rows[i], column)) && number_of(&t->rows[i], column) != 0)
+            return true;
+    return false;
+}
+
+static void put_cells(mdl__page *page, const mdl_row *row, const bool *any)
 {
     char text[64];
-    if (!isfinite(value) || value <= 0)
-        return mdl__cell("%s", "");
-    if (strcmp(format, "time") == 0) {
-        unsigned long s = (unsigned long)(value + 0.5);
-        if (value < 60)
-            return mdl__cell("%.1f s", value);
-        return s < 3600 ? mdl__cell("%lu m %02lu s", s / 60, s % 60)
-                        : mdl__cell("%lu h %02lu m", s / 3600, s / 60 % 60);
-    }
-    if (strcmp(format, "loss") == 0)
-        return mdl__cell("%.4f", value);
-    if (strcmp(format, "count") == 0)
-        snprintf(text, sizeof(text),
-                 value >= 1e9   ? "%.2f G"
-                 : value >= 1e6 ? "%.2f M"
-                                : "%.1f k",
-                 value / (value >= 1e9   ? 1e9
-                          : value >= 1e6 ? 1e6
-                                         : 1e3));
+    mdl__fact(page, "top1", "%.2f", row->top1, 100);
+    if (isfinite(row->low))
+        mdl__cell(page, "%.2f to %.2f", 100 * row->low, 100 * row->high);
     else
-        snprintf(text, sizeof(text), "%.2f", value * scale);
-    return mdl__cell("%s", text);
+        mdl__cell(page, "%s", "");
+    if (any[2])
+        mdl__fact(page, "published", "%.2f", row->published, 100);
+    if (any[3])
+        mdl__fact(page, "loss", "%.4f", row->loss, 1);
+    if (any[4])
+        mdl__cell(page, "%s", mdl__say_count((double)row->parameters, text));
+    if (any[5])
+        mdl__cell(page, "%s", mdl__say_count(row->multiply_adds, text));
+    if (any[6])
+        mdl__cell(page, "%s", mdl__say_duration(row->train_seconds, text));
+    if (any[7])
+        mdl__cell(page, "%s",
+                  isnan(row->latency) ? "busy" : mdl__say_latency(row->latency, 2, text));
 }
 
-/* "name\nwhat it was made of; each: ..." */
-static json_t *name_cell(const json_t *row)
+static void put_rows(mdl__page *page, const mdl_table *t, const mdl_row *const *order)
 {
-    char text[480];
-    double seeds[MDL_MAX_REPEATS];
-    const char *note = mdl__text_of(row, "note");
-    size_t n = mdl__row_seeds(row, seeds, MDL_COUNT(seeds));
-    snprintf(text, sizeof(text), "%.90s\n%.200s", mdl__text_of(row, "name"), note);
-    for (size_t i = 0; i < n; i++)
-        mdl__append(text, sizeof(text), "%s%.2f",
-                    i > 0             ? ", "
-                    : note[0] != '\0' ? "; each: "
-                                      : "each: ",
-                    100 * seeds[i]);
-    return mdl__cell("%s", text);
-}
-
-static void put_rows(mdl__page *page)
-{
-    static const struct {
-        const char *head, *key, *format;
-        double scale;
-    } columns[] = {{"top-1 %", "top1", "", 100},
-                   {"95 % interval", NULL, NULL, 0},
-                   {"published %", "published", "", 100},
-                   {"loss, nats", "loss", "loss", 1},
-                   {"parameters", "parameters", "count", 1},
-                   {"multiply-adds", "multiply_adds", "count", 1},
-                   {"computing", "train_seconds", "time", 1},
-                   {"latency, ms", "latency_median_s", "latency", 1e3}};
-    const json_t *rows = json_object_get(page->table, "rows");
-    json_t *cells = mdl_json_pack("[]"), *heads = mdl_json_pack("[]");
-    mdl_json_append(&heads, mdl_json_pack("s", "model"));
-    bool any[MDL_COUNT(columns)]; /* else a column that nobody fills */
-    for (size_t c = 0; c < MDL_COUNT(columns); c++) {
-        any[c] = columns[c].key == NULL;
-        for (size_t i = 0; i < json_array_size(rows) && !any[c]; i++)
-            any[c] = mdl__number(json_array_get(rows, i), columns[c].key) > 0 ||
-                     (is_latency(columns[c].format) &&
-                      json_is_null(json_object_get(json_array_get(rows, i), columns[c].key)));
+    char group[MDL__NAME], last[MDL__NAME] = "", name[MDL__NAME], note[MDL__NOTE],
+                           head[256] = "model";
+    bool any[COLUMNS];
+    size_t columns = 1;
+    for (size_t c = 0; c < COLUMNS; c++) {
+        any[c] = c < 2 || has_column(t, c); /* else a column that nobody fills */
+        columns += any[c];
         if (any[c])
-            mdl_json_append(&heads, mdl_json_pack("s", columns[c].head));
+            mdl__append(head, sizeof(head), "|%s", heads[c]);
     }
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        mdl_interval interval = mdl__row_interval(row);
-        json_t *line = mdl_json_pack("[o]", name_cell(row));
-        for (size_t c = 0; c < MDL_COUNT(columns); c++) {
-            if (!any[c])
-                continue;
-            json_t *cell = is_latency(columns[c].format) ? mdl__latency_cell(row, columns[c].key, 2)
-                           : columns[c].key != NULL ? optional(mdl__number(row, columns[c].key),
-                                                               columns[c].format, columns[c].scale)
-                           : isfinite(interval.low)
-                               ? mdl__cell("%.2f to %.2f", 100 * interval.low, 100 * interval.high)
-                               : mdl__cell("%s", "");
-            mdl_json_append(&line, cell);
-        }
-        mdl_json_append(&cells, line);
+    mdl__table(page, head);
+    for (size_t i = 0; i < t->n_rows; i++) {
+        mdl__say_group(order[i], group);
+        if (strcmp(group, last) != 0)
+            mdl__table_group(page, group, columns);
+        memcpy(last, group, sizeof(last));
+        mdl__row(page, order[i]->id);
+        mdl__say_note(t, order[i], note);
+        mdl__cell(page, "%s\n%s", mdl__say_name(order[i], false, name), note);
+        put_cells(page, order[i], any);
     }
-    mdl__page_table(page, heads, cells);
+    mdl__table_end(page);
 }
 
 /* What the intervals are: of single models, of means, or both. */
-static void say_intervals(mdl__page *page, char *out, size_t size)
+static void say_intervals(const mdl_table *t, char *out, size_t size)
 {
-    const json_t *rows = json_object_get(page->table, "rows");
     bool single = false, mean = false, none = false;
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        double seeds[2];
-        const json_t *row = json_array_get(rows, i);
-        bool of_many = mdl__row_seeds(row, seeds, 2) > 0;
-        bool there = isfinite(mdl__row_interval(row).low);
-        single = single || !of_many;
-        mean = mean || (of_many && there);
-        none = none || (of_many && !there);
+    for (size_t i = 0; i < t->n_rows; i++) {
+        const mdl_row *row = &t->rows[i];
+        single = single || row->n_each < 2;
+        mean = mean || (row->n_each > 1 && isfinite(row->low));
+        none = none || (row->n_each > 1 && !isfinite(row->low));
     }
     snprintf(out, size, "%s%s%s",
              single ? " One model has the 95 % Wilson interval of its share of right answers." : "",
@@ -126,236 +103,183 @@ static void say_intervals(mdl__page *page, char *out, size_t size)
 }
 
 /* Rows far below the best (a merge that failed is at chance) would press the others together: they
- * are named in the caption instead.  A new array of the rest. */
-static json_t *rows_to_draw(const mdl__page *page, char *left_out, size_t size)
+ * are named in the caption instead.  How many stay. */
+static size_t keep_near(const mdl_row **order, size_t n, char *left_out, size_t size)
 {
-    const json_t *rows = json_object_get(page->table, "rows");
-    json_t *near = mdl_json_pack("[]");
+    char name[MDL__NAME];
     double best = 0;
+    size_t near = 0;
     left_out[0] = '\0';
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        best = fmax(best, mdl__number(json_array_get(rows, i), "top1"));
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        json_t *row = json_array_get(rows, i);
-        double top1 = mdl__number(row, "top1");
-        if (!(top1 < best / 4))
-            mdl_json_append(&near, json_incref(row));
+    for (size_t i = 0; i < n; i++)
+        best = fmax(best, order[i]->top1);
+    for (size_t i = 0; i < n; i++) {
+        if (!(order[i]->top1 < best / 4))
+            order[near++] = order[i];
         else
             mdl__append(left_out, size, "%s%s (%.2f %%)",
                         left_out[0] != '\0' ? ", " : " Not drawn, since far below: ",
-                        mdl__text_of(row, "name"), 100 * top1);
+                        mdl__say_name(order[i], true, name), 100 * order[i]->top1);
     }
     if (left_out[0] != '\0')
         mdl__append(left_out, size, ".");
     return near;
 }
 
-/* One arm's rows, on line i of the chart each. */
-static void add_arm(mdl__page *page, mdl__chart *chart, const json_t *rows, const char *arm,
-                    int colour)
+static int colour_of(const mdl_row *row)
 {
-    double seeds[MDL_MAX_REPEATS];
-    mdl__series *each = mdl__chart_series(chart, MDL__DOTS, colour, 4, "each run");
+    return strcmp(row->arm, "baseline") == 0 ? 2 : 1;
+}
+
+static void draw_rows(mdl__page *page, const mdl_table *t, const mdl_row **order)
+{
+    char intervals[512], left_out[512], name[MDL__NAME];
+    size_t n = keep_near(order, t->n_rows, left_out, sizeof(left_out));
+    mdl__chart *chart = mdl__chart_of(page, "Accuracy", "test accuracy, %", NULL, n);
+    if (chart == NULL)
+        return;
+    mdl__series *series[3], *each = mdl__chart_series(chart, MDL__DOTS, 7, 4, "each run");
+    for (int c = 1; c <= 2; c++)
+        series[c] = mdl__chart_series(chart, MDL__DOTS, c, c - 1, "%s",
+                                      t->kind == MDL_TABLE_PAPER ? "ours"
+                                      : c == 1                   ? "hybrid"
+                                                                 : "baseline");
+    mdl__series *published = mdl__chart_series(chart, MDL__DOTS, 4, 6, "published");
     each->silent = true;
-    mdl__series *series = mdl__chart_series(chart, MDL__DOTS, colour, colour - 1, "%s",
-                                            arm[0] != '\0' ? arm : "ours");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        mdl_interval interval = mdl__row_interval(row);
-        if (strcmp(mdl__row_arm(row), arm) != 0)
-            continue;
-        mdl__chart_add(page, series,
-                       (mdl__point){100 * mdl__number(row, "top1"), (double)i, 100 * interval.low,
-                                    100 * interval.high});
-        size_t n = mdl__row_seeds(row, seeds, MDL_COUNT(seeds));
-        for (size_t k = 0; k < n; k++)
-            mdl__chart_add(page, each,
-                           (mdl__point){100 * seeds[k], (double)i, (double)NAN, (double)NAN});
+    for (size_t i = 0; i < n; i++) {
+        const mdl_row *row = order[i];
+        snprintf(chart->categories[i], sizeof(chart->categories[i]), "%.90s",
+                 row->kind == MDL_ROW_MEAN ? mdl__say_name(row, true, name)
+                                           : mdl__say_name(row, false, name));
+        mdl__chart_interval(
+            page, series[colour_of(row)],
+            (mdl__point){100 * row->top1, (double)i, 100 * row->low, 100 * row->high});
+        mdl__chart_add(page, published, 100 * row->published, (double)i);
+        for (size_t k = 0; k < row->n_each && row->n_each > 1; k++)
+            mdl__chart_add(page, each, 100 * row->each_top1[k], (double)i);
     }
+    say_intervals(t, intervals, sizeof(intervals));
+    mdl__chart_draw(page, chart,
+                    "Further right is better. All on the same %zu test images, by which no step of "
+                    "an experiment chooses anything.%s%s Intervals that overlap may still hide a "
+                    "difference on the same images: see the tests.",
+                    t->images, intervals, left_out);
 }
 
-static void draw_rows(mdl__page *page)
+static void put_results(mdl__page *page, const mdl_table *t)
 {
-    static const char *const arms[] = {"hybrid", "baseline", ""};
-    char intervals[512], left_out[512];
-    json_t *rows = rows_to_draw(page, left_out, sizeof(left_out));
-    size_t n = json_array_size(rows);
-    mdl__chart chart = {
-        .title = "Accuracy", .x = "test accuracy, %", .width = 540, .height = 70 + 22 * n};
-    if (n > 0 && page->status == MDL_OK)
-        page->status = MDL_NEW(n, "categories", &chart.categories);
-    if (chart.categories == NULL) {
-        json_decref(rows);
+    const mdl_row **order = NULL;
+    if (t->n_rows == 0 || page->status != MDL_OK)
         return;
-    }
-    chart.n_categories = n;
-    for (size_t i = 0; i < n; i++)
-        snprintf(chart.categories[i], sizeof(chart.categories[i]), "%s",
-                 mdl__text_of(json_array_get(rows, i), "name"));
-    for (size_t a = 0; a < MDL_COUNT(arms); a++) /* those of no arm: blue where there are no arms */
-        add_arm(page, &chart, rows, arms[a], page->results != NULL ? 1 : (int)a + 1);
-    mdl__series *published = mdl__chart_series(&chart, MDL__DOTS, 4, 6, "published");
-    for (size_t i = 0; i < n; i++)
-        mdl__chart_add(page, published,
-                       (mdl__point){100 * mdl__number(json_array_get(rows, i), "published"),
-                                    (double)i, (double)NAN, (double)NAN});
-    say_intervals(page, intervals, sizeof(intervals));
-    mdl__chart_draw(page, &chart,
-                    "Further right is better. All on the same %.0f test images, by which no step "
-                    "of an experiment chooses anything.%s%s Intervals that overlap may still "
-                    "hide a difference on the same images: see the tests.",
-                    mdl__number(page->table, "images"), intervals, left_out);
-    mdl_free(chart.categories);
-    json_decref(rows);
+    page->status = MDL_NEW(2 * t->n_rows, "rows of the table", &order);
+    if (order == NULL)
+        return;
+    mdl__sort_rows(t, order);
+    memcpy((void *)(order + t->n_rows), (const void *)order, t->n_rows * sizeof(*order));
+    draw_rows(page, t, order + t->n_rows);
+    put_rows(page, t, order);
+    for (size_t i = 0; i < t->n_rows; i++)
+        if (isnan(t->rows[i].latency)) {
+            mdl__page_text(page, "Latency: busy stands for %s.", MDL_LATENCY_BUSY);
+            break;
+        }
+    mdl_free((void *)order);
 }
 
-void mdl__report_results(mdl__page *page)
+void mdl__put_results(mdl__page *page, const mdl__folder *f)
 {
-    if (page->table == NULL) {
-        mdl__page_missing(page, "Results: the experiment has not come to its table (table.json).");
-        return;
-    }
-    mdl__page_section(page, "results", "Results");
-    draw_rows(page);
-    put_rows(page);
+    put_results(page, &f->table);
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static json_t *test_cell(const json_t *t)
+static void put_tests(mdl__page *page, const mdl_table *t)
 {
-    const char *kind = mdl__text_of(t, "test");
-    double flips = mdl__number(t, "sign_flip_p");
-    if (strcmp(kind, "mcnemar") == 0)
-        return mdl__cell("McNemar, %.0f : %.0f", mdl__number(t, "b"), mdl__number(t, "c"));
-    if (!isfinite(mdl__number(t, "t")))
-        return mdl__cell("%s", "none: no spread");
-    if (isfinite(flips))
-        return mdl__cell("paired t = %.2f (flips: p = %.2g)", mdl__number(t, "t"), flips);
-    return mdl__cell("%s t = %.2f", strcmp(kind, "paired") == 0 ? "paired" : "Welch",
-                     mdl__number(t, "t"));
-}
-
-static void put_tests(mdl__page *page, const json_t *tests)
-{
-    static const char *const words[] = {"alike", "not shown", "better", "worse"};
-    double *p = NULL, *holm;
-    size_t n = json_array_size(tests);
-    if (page->status == MDL_OK)
-        page->status = MDL_NEW(2 * n + 1, "tests", &p);
-    if (p == NULL)
+    char first[MDL__NAME], second[MDL__NAME], test[MDL__NOTE], id[2 * MDL_ROW_ID + 2];
+    if (t->n_comparisons == 0)
         return;
-    holm = p + n;
-    json_t *cells = mdl_json_pack("[]");
-    for (size_t i = 0; i < n; i++)
-        p[i] = mdl__number(json_array_get(tests, i), "p");
-    mdl_stat_holm(p, n, holm);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *t = json_array_get(tests, i);
-        mdl_interval interval = mdl__test_interval(page, t);
-        mdl__row(&cells, 7,
-                 mdl__cell("%s against %s", mdl__text_of(t, "first"), mdl__text_of(t, "second")),
-                 mdl__cell("%+.2f", 100 * mdl__number(t, "difference")),
-                 isfinite(interval.low) ? mdl__cell("%+.2f to %+.2f", interval.low, interval.high)
-                                        : mdl__cell("%s", ""),
-                 test_cell(t), isfinite(p[i]) ? mdl__cell("%.2g", p[i]) : mdl__cell("%s", ""),
-                 isfinite(holm[i]) ? mdl__cell("%.2g", holm[i]) : mdl__cell("%s", ""),
-                 mdl__cell("%s", words[mdl__judge(t)]));
+    mdl__table(page, "compared|points|95 % interval|test|p|p, Holm|first is");
+    for (size_t i = 0; i < t->n_comparisons; i++) {
+        const mdl_comparison *c = &t->comparisons[i];
+        snprintf(id, sizeof(id), "%s-%s", c->first, c->second);
+        mdl__row(page, id);
+        mdl__cell(page, "%s against %s", mdl__say_id(t, c->first, first),
+                  mdl__say_id(t, c->second, second));
+        mdl__fact(page, "difference", "%+.2f", c->difference, 100);
+        if (isfinite(c->low))
+            mdl__cell(page, "%+.2f to %+.2f", 100 * c->low, 100 * c->high);
+        else
+            mdl__cell(page, "%s", "");
+        mdl__say_test(c, test);
+        mdl__cell(page, "%s", test);
+        mdl__fact(page, "p", "%.2g", c->p, 1);
+        mdl__fact(page, "p_holm", "%.2g", c->p_holm, 1);
+        mdl__cell(page, "%s", mdl__say_outcome(c->outcome));
     }
-    mdl__page_table(page,
-                    mdl_json_pack("[s,s,s,s,s,s,s]", "compared", "points", "95 % interval", "test",
-                                  "p", "p, Holm", "first is"),
-                    cells);
+    mdl__table_end(page);
     mdl__page_text(page,
                    "First is: better or worse where p is below 0.05 for this test alone. Holm's p "
                    "is adjusted for all %zu tests of the table. McNemar's numbers are the images "
-                   "that only the first, and only the second model gets right.",
-                   n);
-    mdl_free(p);
+                   "that only the first, and only the second model gets right; sign flips are the "
+                   "exact permutation test of the same pairs, which assumes no distribution.",
+                   t->n_comparisons);
 }
 
-/* Differences with their intervals, those of the fused models. */
-static void draw_tests(mdl__page *page, const json_t *tests)
+/* Whose comparisons are drawn: the winners of the searches, and the first of the methods. */
+static bool is_first(const mdl_table *t, const mdl_row *row)
 {
-    static const char *const arms[] = {"hybrid", "baseline"};
-    mdl__chart chart = {.title = "What fusing gains and loses",
-                        .x = "difference, points",
-                        .width = 540,
-                        .lined = true};
-    if (page->status == MDL_OK)
-        page->status =
-            MDL_NEW(MDL_COUNT(arms) * json_array_size(tests) + 1, "categories", &chart.categories);
-    if (chart.categories == NULL)
+    return row != NULL &&
+           (row->kind == MDL_ROW_M2N2 || (t->kind == MDL_TABLE_PAPER && row == t->rows));
+}
+
+static void draw_tests(mdl__page *page, const mdl_table *t)
+{
+    char name[MDL__NAME];
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_comparisons; i++)
+        n += is_first(t, mdl_table_find(t, t->comparisons[i].first));
+    mdl__chart *chart =
+        n > 0 ? mdl__chart_of(page, "What merging gains and loses", "difference, points", NULL, n)
+              : NULL;
+    if (chart == NULL)
         return;
-    for (size_t a = 0; a < MDL_COUNT(arms); a++) {
-        const json_t *fused = mdl__find_row(page, "fused", arms[a]);
-        size_t arm = strlen(arms[a]);
-        mdl__series *series =
-            mdl__chart_series(&chart, MDL__DOTS, (int)a + 1, (int)a, "%s + M2N2", arms[a]);
-        for (size_t i = 0; fused != NULL && i < json_array_size(tests); i++) {
-            const json_t *t = json_array_get(tests, i);
-            mdl_interval interval = mdl__test_interval(page, t);
-            const char *second = mdl__text_of(t, "second");
-            if (strcmp(mdl__text_of(t, "first"), mdl__text_of(fused, "name")) != 0)
-                continue;
-            if (strncmp(second, arms[a], arm) == 0 && strncmp(second + arm, ": ", 2) == 0)
-                second += arm + 2; /* its colour says it */
-            snprintf(chart.categories[chart.n_categories], sizeof(chart.categories[0]),
-                     "against %s", second);
-            mdl__chart_add(page, series,
-                           (mdl__point){100 * mdl__number(t, "difference"),
-                                        (double)chart.n_categories++, interval.low, interval.high});
-        }
+    chart->line = 0;
+    mdl__series *series[3] = {
+        NULL,
+        mdl__chart_series(chart, MDL__DOTS, 1, 0, "%s",
+                          t->kind == MDL_TABLE_PAPER ? "M2N2" : "hybrid + M2N2"),
+        mdl__chart_series(chart, MDL__DOTS, 2, 1, "baseline + M2N2")};
+    n = 0;
+    for (size_t i = 0; i < t->n_comparisons; i++) {
+        const mdl_comparison *c = &t->comparisons[i];
+        const mdl_row *first = mdl_table_find(t, c->first), *second = mdl_table_find(t, c->second);
+        if (!is_first(t, first) || second == NULL)
+            continue;
+        mdl__say_name(second, strcmp(first->arm, second->arm) != 0, name);
+        snprintf(chart->categories[n], sizeof(chart->categories[n]), "%.90s", name);
+        mdl__chart_interval(
+            page, series[colour_of(first)],
+            (mdl__point){100 * c->difference, (double)n++, 100 * c->low, 100 * c->high});
     }
-    chart.height = 70 + 22 * chart.n_categories;
-    mdl__chart_draw(page, &chart,
-                    "Right of the dotted line the fused model is better, left of it worse; a 95 %% "
-                    "interval that crosses the line shows neither. %s",
-                    page->n_repeats > 0
-                        ? "Intervals are Student's over the differences within each repeat."
+    mdl__chart_draw(page, chart,
+                    "M2N2's accuracy less that of each other. Right of the dotted line it is "
+                    "better, left of it worse; a 95 %% interval that crosses the line shows "
+                    "neither. %s",
+                    t->kind != MDL_TABLE_EXPERIMENT
+                        ? "Intervals are Student's over the differences within each run."
                         : "Intervals are of a bootstrap over the test images, for these very "
                           "models, not for the recipes that made them.");
-    mdl_free(chart.categories);
 }
 
-/* Lines that the table of tests does not tell already: those that do not name both sides of one. */
-static void put_verdict(mdl__page *page, const json_t *tests)
+void mdl__put_shown(mdl__page *page, const mdl__folder *f)
 {
-    const char *verdict = mdl__text_of(page->table, "verdict");
-    char *text = NULL, line[4096];
-    size_t used = 0, size = strlen(verdict) + 2;
-    if (page->status == MDL_OK)
-        page->status = mdl_alloc(size, 1, "verdict", (void **)&text);
-    if (text == NULL)
-        return;
-    for (const char *at = verdict; *at != '\0';) {
-        size_t length = strcspn(at, "\n");
-        bool told = length == 0 || strncmp(at, "p is not corrected", 18) == 0; /* Holm's is there */
-        snprintf(line, sizeof(line), "%.*s", (int)mdl_min_size(length, sizeof(line) - 1), at);
-        at += length + (at[length] == '\n');
-        for (size_t i = 0; i < json_array_size(tests) && !told; i++)
-            told = strstr(line, mdl__text_of(json_array_get(tests, i), "first")) != NULL &&
-                   strstr(line, mdl__text_of(json_array_get(tests, i), "second")) != NULL;
-        if (!told && used < size)
-            used += (size_t)snprintf(text + used, size - used, "%s\n", line);
-    }
-    if (used > 0)
-        mdl__page_list(page, text);
-    mdl_free(text);
+    draw_tests(page, &f->table);
+    put_tests(page, &f->table);
 }
 
-void mdl__report_tests(mdl__page *page)
+void mdl__put_table(mdl__page *page, const mdl_table *table)
 {
-    const json_t *tests = json_object_get(page->table, "tests");
-    if (page->results != NULL) /* mdl__report_methods has them all */
-        return;
-    if (json_array_size(tests) == 0 && mdl__text_of(page->table, "verdict")[0] == '\0') {
-        mdl__page_missing(page, "Tests: nothing was compared with anything (table.json).");
-        return;
-    }
-    mdl__page_section(page, "tests", "What is shown, and what is not");
-    draw_tests(page, tests);
-    if (json_array_size(tests) > 0)
-        put_tests(page, tests);
-    put_verdict(page, tests);
+    mdl__page_section(page, "results", "Results");
+    put_results(page, table);
+    mdl__page_section(page, "tests", "Tests");
+    put_tests(page, table);
 }

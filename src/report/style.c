@@ -1,6 +1,6 @@
 /* The page's style: light and dark, wide and narrow, screen and paper.  Colours of charts are Okabe
  * and Ito's (2008), which colour-blind readers can tell apart; on dark paper lighter ones. */
-#include "report/report_internal.h"
+#include "report/page.h"
 
 #define DARK                                                                                       \
     "--paper:#14171a;--raised:#1c2024;--ink:#e8e6e1;--soft:#a9abae;--axis:#8a8d91;"                \
@@ -11,7 +11,7 @@
     "--grid:#e3e2de;--line:#dad8d2;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b5558f;"           \
     "--c5:#b07d00;--c6:#3b93c9;--c7:#6b6f74;"
 
-const char *const mdl__report_style[2] = {
+const char *const mdl__style[2] = {
     ":root{color-scheme:light dark;" LIGHT "}\n"
     "@media (prefers-color-scheme:dark){:root{" DARK "}}\n"
     "@media print{:root{color-scheme:light;" LIGHT "}}\n"

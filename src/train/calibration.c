@@ -73,7 +73,7 @@ mdl_status mdl_fit_temperature(const mdl_scores *s, const int32_t *labels, bool 
                                double *temperature)
 {
     const double golden = 0.6180339887498949;
-    double low = log(0.02), high = log(50.0), at[2], value[2];
+    double low = log(MDL_TEMPERATURE_LEAST), high = log(MDL_TEMPERATURE_MOST), at[2], value[2];
     mdl_calibration c;
     for (int i = 0; i < 2; i++) {
         at[i] = low + (i == 0 ? 1 - golden : golden) * (high - low);

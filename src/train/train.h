@@ -173,7 +173,10 @@ typedef struct mdl_calibration {
 /* scores with logits; labels [count]. */
 mdl_status mdl_calibrate(const mdl_scores *scores, const int32_t *labels, bool stablemax,
                          double temperature, mdl_calibration *out) MDL_MUST_CHECK;
-/* The temperature of 0.02 .. 50 with the least loss; for held-out images, not for those judged. */
+/* The temperature in these bounds with the least loss; for held-out images, not for those judged.
+ */
+#define MDL_TEMPERATURE_LEAST 0.02
+#define MDL_TEMPERATURE_MOST  50.0
 mdl_status mdl_fit_temperature(const mdl_scores *scores, const int32_t *labels, bool stablemax,
                                double *temperature) MDL_MUST_CHECK;
 

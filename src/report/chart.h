@@ -1,0 +1,62 @@
+/* Charts by gnuplot, graphs by Graphviz, on a page. */
+#ifndef MDL_REPORT_CHART_H
+#define MDL_REPORT_CHART_H
+
+#include "report/page.h"
+
+enum {
+    MDL__SERIES_MOST = 512, /* 16 repeats have 480 trainings at most */
+    MDL__POINTS_MOST = 4096 /* of a series; what comes after is left out */
+};
+typedef enum mdl__mark { MDL__LINE, MDL__DOTS, MDL__BARS } mdl__mark;
+
+typedef struct mdl__point {
+    double x, y, low, high; /* low, high: of the value; NAN where there is no interval */
+} mdl__point;
+
+typedef struct mdl__series {
+    char name[96];
+    bool silent;        /* not in the legend, because another of its kind is */
+    const char *legend; /* its name there; NULL: name */
+    mdl__mark mark;
+    int colour; /* 1 .. 7 */
+    int style;  /* dashes and points, from 0 */
+    mdl__point *points;
+    size_t n, room;
+} mdl__series;
+
+typedef struct mdl__chart {
+    const char *title, *x, *y; /* axes, with units */
+    bool wide;                 /* its words stand beside it where there is room */
+    size_t height;             /* in pixels of 400 wide; 0: 280 */
+    bool diagonal;             /* draw y = x */
+    bool unit;                 /* both axes 0 to 100 */
+    bool whole_x;              /* x counts something */
+    bool from_zero;            /* x begins at 0 */
+    double line;               /* draw a line upwards at this x; NAN: none */
+    double low, high;          /* of y, where high > low; else as the points are */
+    char (*categories)[96];    /* down the left side in place of y; x is then the value */
+    size_t n_categories;
+    mdl__series series[MDL__SERIES_MOST];
+    size_t n_series;
+} mdl__chart;
+
+/* A chart with lines for `n` categories, which are to be freed by mdl__chart_draw; NULL: failed. */
+mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, const char *y,
+                          size_t n);
+/* A new series, or the last one where there are too many (then nothing is added to it). */
+mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
+                               const char *format, ...) MDL_PRINTF(5, 6);
+/* A point; y is the number of the category where there are any.  What is not finite is left out. */
+void mdl__chart_add(mdl__page *page, mdl__series *series, double x, double y);
+void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point);
+/* Draw it with its legend, caption and numbers where it has points, and free it. */
+void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...) MDL_PRINTF(3, 4);
+/* Graphviz: `dot` is a whole graph, its colours #010101 (text), #010102, #010201 .. 7. */
+void mdl__graph_draw(mdl__page *page, const char *title, const char *dot, const char *caption);
+/* For a string of Graphviz: no escapes of its own, no HTML. */
+void mdl__put_label(FILE *dot, const char *text);
+/* What every graph of ours begins with. */
+extern const char mdl__graph_head[];
+
+#endif

@@ -1,0 +1,52 @@
+/* A page that is written as HTML and as Markdown at once: sections, paragraphs, lists, tables,
+ * code. */
+#ifndef MDL_REPORT_PAGE_H
+#define MDL_REPORT_PAGE_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+
+typedef struct mdl__page {
+    FILE *html, *markdown; /* memory streams; their errors are looked at once, at the end */
+    bool without_pictures;
+    size_t figures;
+    const char *id, *title; /* of the section that begins with what is put next; NULL: it has begun
+                             */
+    bool in_row, in_cell;
+    mdl_status status; /* the first failure; later calls do nothing harmful */
+} mdl__page;
+
+/* Text with what HTML (Markdown) would take for its own escaped; all that comes from a file or a
+ * name goes through here. */
+void mdl__put_html(FILE *out, const char *text);
+void mdl__put_markdown(FILE *out, const char *text);
+
+/* What follows is a section of its own, which is opened by the first of it: a section without
+ * anything leaves no trace, and `page->title` is still there behind it. */
+void mdl__page_section(mdl__page *page, const char *id, const char *title);
+/* Open it, for what is written to the streams directly. */
+void mdl__page_open(mdl__page *page);
+void mdl__page_text(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3); /* a paragraph */
+void mdl__page_list(mdl__page *page, const char *lines);                        /* an item a line */
+void mdl__page_code(mdl__page *page, const char *title, const char *text); /* title NULL: open */
+/* Figures between the two stand beside each other where there is room. */
+void mdl__page_figures(mdl__page *page, bool begin);
+
+/* A table: heads with "|" between them, the first column left, the others right; then its rows.  A
+ * row's `id` becomes its data-row; NULL: none. */
+void mdl__table(mdl__page *page, const char *heads);
+void mdl__table_group(mdl__page *page, const char *title, size_t columns); /* a row of its own */
+void mdl__row(mdl__page *page, const char *id);
+/* What follows a line break is a remark on it. */
+void mdl__cell(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
+/* A number, shown by the format after multiplication with `scale`, and exact as data-value beside
+ * its `key`; empty where it is not known. */
+void mdl__fact(mdl__page *page, const char *key, const char *format, double value, double scale);
+/* A count, with a ground by its share of `all`. */
+void mdl__shade(mdl__page *page, size_t count, size_t all);
+void mdl__table_end(mdl__page *page);
+
+extern const char *const mdl__style[2]; /* one after the other */
+
+#endif

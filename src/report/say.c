@@ -1,0 +1,312 @@
+/* Names and notes of rows, words for tests, and numbers as people read them. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/say.h"
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+void mdl__append(char *out, size_t size, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out + used, size - used, format, args);
+    va_end(args);
+}
+
+const char *mdl__say_duration(double seconds, char out[32])
+{
+    unsigned long s = seconds > 0 && seconds < 1e15 ? (unsigned long)(seconds + 0.5) : 0;
+    if (!(seconds > 0))
+        snprintf(out, 32, "%s", "");
+    else if (seconds < 60)
+        snprintf(out, 32, "%.1f s", seconds);
+    else if (s < 3600)
+        snprintf(out, 32, "%lu m %02lu s", s / 60, s % 60);
+    else
+        snprintf(out, 32, "%lu h %02lu m", s / 3600, s / 60 % 60);
+    return out;
+}
+
+const char *mdl__say_count(double count, char out[32])
+{
+    static const char *const units[] = {"", " k", " M", " G", " T"};
+    size_t unit = 0;
+    for (; count >= 1000 && unit + 1 < MDL_COUNT(units); unit++)
+        count /= 1000;
+    snprintf(out, 32, count > 0 ? "%.4g%s" : "", count, units[unit]);
+    return out;
+}
+
+const char *mdl__say_latency(double seconds, int decimals, char out[64])
+{
+    if (isnan(seconds))
+        snprintf(out, 64, "%s", MDL_LATENCY_BUSY);
+    else
+        snprintf(out, 64, seconds > 0 ? "%.*f" : "", decimals, 1e3 * seconds);
+    return out;
+}
+
+const char *mdl__say_p(double p, char out[32])
+{
+    snprintf(out, 32, isfinite(p) ? "%.2g" : "", p);
+    return out;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name; /* NULL: what the row's own field says */
+    mdl__purpose purpose;
+} kinds[MDL_ROW_KINDS] = {
+    [MDL_ROW_MEAN] = {"mean", MDL__TRAINED},
+    [MDL_ROW_SEED] = {NULL, MDL__TRAINED},
+    [MDL_ROW_M2N2] = {"M2N2", MDL__MERGED},
+    [MDL_ROW_BEST_PARENT] = {"best parent", MDL__COMPARED},
+    [MDL_ROW_AVERAGE] = {"uniform average", MDL__COMPARED},
+    [MDL_ROW_SOUP] = {"greedy soup", MDL__COMPARED},
+    [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED},
+    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED},
+    [MDL_ROW_PARENT] = {NULL, MDL__TRAINED},
+    [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED},
+    [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS},
+    [MDL_ROW_INDEPENDENT] = {NULL, MDL__CONTROLS},
+    [MDL_ROW_INDEPENDENT_AVERAGE] = {"independent average", MDL__CONTROLS},
+    [MDL_ROW_INDEPENDENT_ALIGNED] = {"independent aligned average", MDL__CONTROLS},
+    [MDL_ROW_CONTROL] = {NULL, MDL__CONTROLS},
+    [MDL_ROW_METHOD] = {NULL, MDL__COMPARED},
+};
+static const struct {
+    const char *what, *name, *note;
+} controls[] = {
+    {"mlp-head", "MLP head", "a plain MLP of the recursive head's size in its place"},
+    {"no-recursion", "no recursion", "the recursive head runs once"},
+    {"grid-tokens", "grid tokens", "the head sees each place of the last map"},
+    {"pooled-tokens", "pooled tokens", "the head sees the mean of the last map"},
+};
+
+mdl__purpose mdl__purpose_of(const mdl_row *row)
+{
+    return kinds[row->kind].purpose;
+}
+
+static const char *name_of(const mdl_row *row)
+{
+    const mdl_method *method = mdl_method_find(row->what);
+    if (row->kind == MDL_ROW_METHOD)
+        return method != NULL ? method->title : row->what;
+    for (size_t i = 0; i < MDL_COUNT(controls) && row->kind == MDL_ROW_CONTROL; i++)
+        if (strcmp(controls[i].what, row->what) == 0)
+            return controls[i].name;
+    return kinds[row->kind].name != NULL ? kinds[row->kind].name : row->what;
+}
+
+const char *mdl__say_name(const mdl_row *row, bool with_arm, char out[MDL__NAME])
+{
+    const char *of = row->kind == MDL_ROW_INDEPENDENT ? "independent " : "";
+    bool armed = with_arm && row->arm[0] != '\0';
+    if (armed && row->kind == MDL_ROW_MEAN)
+        snprintf(out, MDL__NAME, "%s", row->arm);
+    else
+        snprintf(out, MDL__NAME, "%s%s%s%s", armed ? row->arm : "",
+                 !armed                      ? ""
+                 : row->kind == MDL_ROW_M2N2 ? " + "
+                                             : ": ",
+                 of, name_of(row));
+    for (char *c = out; *c != '\0'; c++)
+        *c = (unsigned char)*c < 0x20 ? ' ' : *c;
+    return out;
+}
+
+const char *mdl__say_id(const mdl_table *table, const char *id, char out[MDL__NAME])
+{
+    const mdl_row *row = mdl_table_find(table, id);
+    if (row != NULL)
+        return mdl__say_name(row, true, out);
+    snprintf(out, MDL__NAME, "%s", id);
+    return out;
+}
+
+static int arm_of(const mdl_row *row)
+{
+    return strcmp(row->arm, "hybrid") == 0 ? 0 : strcmp(row->arm, "baseline") == 0 ? 1 : 2;
+}
+
+void mdl__say_group(const mdl_row *row, char out[MDL__NAME])
+{
+    static const char *const words[MDL__PURPOSES] = {"trained", "merged", "baselines of merging",
+                                                     "controls"};
+    bool arm = row->arm[0] != '\0';
+    snprintf(out, MDL__NAME, "%s%s%s", row->arm, arm ? ": " : "",
+             !arm && row->kind == MDL_ROW_METHOD ? "methods" : words[mdl__purpose_of(row)]);
+    out[0] = (char)(out[0] >= 'a' && out[0] <= 'z' ? out[0] - 'a' + 'A' : out[0]);
+}
+
+static int by_purpose(const void *a, const void *b)
+{
+    const mdl_row *x = *(const mdl_row *const *)a, *y = *(const mdl_row *const *)b;
+    int arms = arm_of(x) - arm_of(y), purposes = (int)mdl__purpose_of(x) - (int)mdl__purpose_of(y);
+    return arms != 0 ? arms : purposes != 0 ? purposes : (x > y) - (x < y);
+}
+
+void mdl__sort_rows(const mdl_table *table, const mdl_row **order)
+{
+    for (size_t i = 0; i < table->n_rows; i++)
+        order[i] = &table->rows[i];
+    if (table->n_rows > 0)
+        qsort((void *)order, table->n_rows, sizeof(*order), by_purpose);
+}
+
+/* ---- notes ---------------------------------------------------------------------------------- */
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void note_mean(const mdl_row *row, char *out)
+{
+    static const char *const each[] = {"models", "seeds", "children of one trunk", "repeats",
+                                       "runs"};
+    size_t n = row->n_each > 0 ? row->n_each : row->models;
+    if (n == 1)
+        mdl__append(out, MDL__NOTE, "one %s, as trained", row->shares_trunk ? "child" : "seed");
+    else
+        mdl__append(out, MDL__NOTE, "mean over %zu %s%s", n, each[row->each],
+                    row->shares_trunk ? ", which are no independent sample" : "");
+    if (row->ema > 0)
+        mdl__append(out, MDL__NOTE, "; of %zu the EMA, which is better on the validation split",
+                    row->ema);
+}
+
+static void note_method(const mdl_row *row, char *out)
+{
+    const mdl_method *method = mdl_method_find(row->what);
+    if (method != NULL)
+        mdl__append(out, MDL__NOTE, "%s", method->what);
+    else
+        mdl__append(out, MDL__NOTE, "another way to merge");
+    if (row->evaluations > 0)
+        mdl__append(out, MDL__NOTE, "; %zu evaluations", row->evaluations);
+    if (row->is_average)
+        mdl__append(out, MDL__NOTE, "; found nothing better than the uniform average");
+}
+
+/* What the kind says of the row's own facts; `again` closes those that were recalibrated. */
+static void note_kind(const mdl_row *row, char *out)
+{
+    const char *of = row->shares_trunk ? " of one trunk" : "", *s = plural(row->models);
+    const char *again = row->recalibrated ? "; BatchNorm recalibrated like the merged" : "";
+    size_t n = row->models, size = MDL__NOTE;
+    switch (row->kind) {
+    case MDL_ROW_MEAN:
+        if (row->each != MDL_EACH_REPEAT)
+            note_mean(row, out);
+        break;
+    case MDL_ROW_M2N2:
+        mdl__append(
+            out, size, "%zu parent%s%s, %zu evaluated children%s", n, s, of, row->evaluations,
+            row->is_average ? "; none was better than the uniform average, which stays" : "");
+        break;
+    case MDL_ROW_BEST_PARENT:
+        mdl__append(out, size, "%s: the best of %zu on the validation split%s", row->from[0], n,
+                    again);
+        break;
+    case MDL_ROW_AVERAGE:
+        mdl__append(out, size, "of all %zu parents, with equal weights", n);
+        break;
+    case MDL_ROW_SOUP:
+        mdl__append(out, size,
+                    "an average that takes in one parent after another while it helps "
+                    "on the validation split");
+        break;
+    case MDL_ROW_SLERP:
+        mdl__append(out, size, "half-way between %s and %s", row->from[0], row->from[1]);
+        break;
+    case MDL_ROW_ENSEMBLE:
+        mdl__append(out, size, "no merge: all %zu %s run for each image", n,
+                    row->shares_trunk ? "children" : "seeds");
+        break;
+    case MDL_ROW_SEED:
+    case MDL_ROW_PARENT:
+        mdl__append(out, size, "%s%s", row->from[0], again);
+        break;
+    case MDL_ROW_TRUNK:
+        mdl__append(out, size, "%zu epochs, its learning rate not yet down", row->epochs);
+        break;
+    case MDL_ROW_MATCHED:
+        mdl__append(out, size, "%zu epochs, as many as trunk and children%s", row->epochs, again);
+        break;
+    case MDL_ROW_INDEPENDENT_AVERAGE:
+        mdl__append(out, size, "of %zu independent seeds: the negative control", n);
+        break;
+    case MDL_ROW_INDEPENDENT_ALIGNED:
+        mdl__append(out, size, "the same, their channels aligned by weights before");
+        break;
+    case MDL_ROW_METHOD:
+        note_method(row, out);
+        break;
+    case MDL_ROW_CONTROL:
+        for (size_t i = 0; i < MDL_COUNT(controls); i++)
+            if (strcmp(controls[i].what, row->what) == 0)
+                mdl__append(out, size, "%s; ", controls[i].note);
+        mdl__append(out, size, "one training of %zu epochs", row->epochs);
+        break;
+    case MDL_ROW_INDEPENDENT:
+        mdl__append(out, size, "one training of %zu epochs, of no trunk", row->epochs);
+        break;
+    case MDL_ROW_KINDS:
+        break;
+    }
+}
+
+void mdl__say_note(const mdl_table *table, const mdl_row *row, char out[MDL__NOTE])
+{
+    out[0] = '\0';
+    note_kind(row, out);
+    if (table->kind != MDL_TABLE_EXPERIMENT && row->n_each > 0)
+        mdl__append(out, MDL__NOTE, "%smean over %zu %s%s", out[0] != '\0' ? "; " : "", row->n_each,
+                    table->kind == MDL_TABLE_PAPER ? "run" : "repeat", plural(row->n_each));
+    if (isfinite(row->deviation) && row->n_each > 2)
+        mdl__append(out, MDL__NOTE, ", standard deviation %.2f", 100 * row->deviation);
+    for (size_t i = 0; i < row->n_each && row->n_each > 1; i++)
+        mdl__append(out, MDL__NOTE, "%s%.2f", i == 0 ? ": " : ", ", 100 * row->each_top1[i]);
+    if (isfinite(row->published))
+        mdl__append(out, MDL__NOTE, "; in print %.1f", 100 * row->published);
+}
+
+void mdl__say_title(const mdl_table *table, char out[MDL__NAME])
+{
+    if (table->kind == MDL_TABLE_PAPER)
+        snprintf(out, MDL__NAME, "M2N2 from %s on %s, %zu evaluations",
+                 table->specialists ? "specialists" : "random weights", table->data,
+                 table->evaluations);
+    else
+        snprintf(out, MDL__NAME, "Experiment on %s", table->data);
+    if (table->kind == MDL_TABLE_REPEATS)
+        mdl__append(out, MDL__NAME, ", %zu repeats", table->repeats);
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+const char *mdl__say_outcome(mdl_outcome outcome)
+{
+    static const char *const words[] = {"no test", "alike", "not shown", "better", "worse"};
+    return words[outcome];
+}
+
+void mdl__say_test(const mdl_comparison *c, char out[MDL__NOTE])
+{
+    if (c->test == MDL_TEST_MCNEMAR)
+        snprintf(out, MDL__NOTE, "McNemar, %zu : %zu", c->only_first, c->only_second);
+    else if (!isfinite(c->t))
+        snprintf(out, MDL__NOTE, "none: %s", c->n[0] < 2 || c->n[1] < 2 ? "too few" : "no spread");
+    else if (c->test == MDL_TEST_PAIRED)
+        snprintf(out, MDL__NOTE, "paired t(%.0f) = %.2f; sign flips p = %.2g", c->df, c->t,
+                 c->sign_flip_p);
+    else
+        snprintf(out, MDL__NOTE, "Welch t(%.1f) = %.2f", c->df, c->t);
+}

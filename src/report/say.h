@@ -1,0 +1,56 @@
+/* Every sentence about an experiment, for the terminal, HTML and Markdown.  They are made of the
+ * facts of the table; nobody reads them back. */
+#ifndef MDL_REPORT_SAY_H
+#define MDL_REPORT_SAY_H
+
+#include "experiment/experiment.h"
+
+enum { MDL__NAME = 128, MDL__NOTE = 512, MDL__ANSWER = 2048, MDL__VERDICT = 16384 };
+
+/* What a row is for. */
+typedef enum mdl__purpose {
+    MDL__TRAINED,
+    MDL__MERGED,
+    MDL__COMPARED, /* other ways to use the same parents */
+    MDL__CONTROLS,
+    MDL__PURPOSES
+} mdl__purpose;
+mdl__purpose mdl__purpose_of(const mdl_row *row);
+/* "Hybrid, merged by M2N2": the heading of the rows of an arm and a purpose. */
+void mdl__say_group(const mdl_row *row, char out[MDL__NAME]);
+/* The rows, by arm and purpose; `order` has room for all of them. */
+void mdl__sort_rows(const mdl_table *table, const mdl_row **order);
+
+/* "hybrid: uniform average", or without the arm, where that is said otherwise. */
+const char *mdl__say_name(const mdl_row *row, bool with_arm, char out[MDL__NAME]);
+/* The name of the row of an id; the id, where there is no such row. */
+const char *mdl__say_id(const mdl_table *table, const char *id, char out[MDL__NAME]);
+/* Half a sentence on what a row is, and the accuracies that it is the mean of. */
+void mdl__say_note(const mdl_table *table, const mdl_row *row, char out[MDL__NOTE]);
+void mdl__say_title(const mdl_table *table, char out[MDL__NAME]);
+/* "exact McNemar test, 35 : 34", and the p-values, each "" where there is none. */
+void mdl__say_test(const mdl_comparison *c, char out[MDL__NOTE]);
+const char *mdl__say_p(double p, char out[32]);
+const char *mdl__say_outcome(mdl_outcome outcome);
+
+/* The question of an experiment and its answer, and what else is shown and is not, a sentence a
+ * line. */
+typedef struct mdl__verdict {
+    const char *question;
+    const char *word;    /* "Not shown" */
+    mdl_outcome outcome; /* its colour */
+    char answer[MDL__ANSWER];
+    char lines[MDL__VERDICT];
+} mdl__verdict;
+void mdl__say_verdict(const mdl_table *table, mdl__verdict *out);
+/* What was compared: a sentence for each of baseline, hybrid, search and so on, a line each. */
+void mdl__say_compared(const mdl_table *table, char out[MDL__ANSWER]);
+
+/* Put formatted text behind the text that `out` has; what does not fit is cut. */
+void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 4);
+/* "3 m 12 s"; "31.4 M"; "5.10", or that the machine was busy; "" where it is not known. */
+const char *mdl__say_duration(double seconds, char out[32]);
+const char *mdl__say_count(double count, char out[32]);
+const char *mdl__say_latency(double seconds, int decimals, char out[64]);
+
+#endif
