@@ -178,7 +178,9 @@ typedef struct cli_view {
     double last;  /* mdl_time of the last bar or line of progress */
     cli_work work;
 } cli_view;
-void cli_view_open(cli_view *view, bool json); /* json: everything to stderr */
+void cli_view_open(cli_view *view, bool json);
+/* Characters of a line: of the terminal as it is now, of COLUMNS where it does not say, else 80. */
+size_t cli_view_columns(const cli_view *view); /* json: everything to stderr */
 void cli_view_line(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_view_heading(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_view_close(cli_view *view); /* removes the bar */

@@ -42,14 +42,23 @@ static mdl_status write_report(const char *out, cli_view *view)
     return MDL_OK;
 }
 
-static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, cli_view *view)
+static mdl_status write_tables(void *view, const char *folder, const mdl_table *table)
 {
+    (void)view;
+    return mdl_report_tables(folder, table);
+}
+
+static mdl_status experiment(const mdl_config *config, cli_run *run, const cli_args *args,
+                             cli_view *view)
+{
+    bool json = cli_flag(args, "--json"), tests = cli_flag(args, "--tests");
     const char *out = run->out;
     mdl_train_events train = cli_train_events(view);
     mdl_experiment_events events = {.stage = stage,
                                     .train = &train,
                                     .merge = cli_merge_progress,
                                     .assess = cli_assess_progress,
+                                    .table = write_tables,
                                     .user = view};
     mdl_experiment_job job = {.config = config,
                               .out = out,
@@ -63,10 +72,14 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, bool json, 
     mdl_status status = mdl_experiment_run(&job, &table);
     cli_view_close(view);
     if (status == MDL_OK)
-        status = mdl_table_json(&table, &text);
+        status = json ? mdl_table_json(&table, &text)
+                      : mdl_report_terminal(&table, cli_view_columns(view), tests, &text);
     if (status == MDL_OK) {
         printf("%s%s", json ? "" : "\n", text);
-        cli_view_line(view, "\nThe table is in %s/table.txt, .md, .csv and .json.", out);
+        if (!tests)
+            cli_view_line(view, "\nThe tests between the rows: --tests, or the report.");
+        cli_view_line(view, "%sThe table is in %s/table.txt, .md, .csv and .json.",
+                      tests ? "\n" : "", out);
         status = write_report(out, view);
     }
     mdl_free(text);
@@ -112,7 +125,7 @@ static mdl_status run(const cli_args *args)
     if (status == MDL_OK)
         cli_plan_guess(&view, &config);
     if (status == MDL_OK)
-        status = experiment(&config, &folder, json, &view);
+        status = experiment(&config, &folder, args, &view);
     cli_run_close(&folder);
     return status;
 }
@@ -122,6 +135,7 @@ static const cli_option options[] = {
     CLI_SEED_OPTION,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
     CLI_RUN_OPTIONS,
+    {"--tests", 0, NULL, "show every test of the table with its interval and Holm's p"},
     CLI_JSON_OPTION,
 };
 

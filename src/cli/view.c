@@ -15,8 +15,7 @@
 enum { LINE = 240, BAR_MIN = 6, BAR_MAX = 40, MAX_PARTS = 6 };
 static const double redraw_seconds = 0.1, line_seconds = 20;
 
-/* Of the terminal, as it is now; COLUMNS only where it does not say. */
-static size_t columns(const cli_view *view)
+size_t cli_view_columns(const cli_view *view)
 {
     struct winsize size;
     if (ioctl(fileno(view->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
@@ -48,7 +47,8 @@ static void flush(cli_view *view)
 static void clear(cli_view *view)
 {
     if (view->drawn > 0) /* a terminal that became narrower has wrapped it already */
-        fprintf(view->out, "\r%*s\r", (int)mdl_min_size(view->drawn, columns(view) - 1), "");
+        fprintf(view->out, "\r%*s\r", (int)mdl_min_size(view->drawn, cli_view_columns(view) - 1),
+                "");
     view->drawn = 0;
 }
 
@@ -137,7 +137,7 @@ static void draw(cli_view *view, const char *front, double part, const char *con
         flush(view);
         return;
     }
-    size_t most = columns(view) - 1, shown = compose(front, part, parts, n, most, line);
+    size_t most = cli_view_columns(view) - 1, shown = compose(front, part, parts, n, most, line);
     size_t before = mdl_min_size(view->drawn, most);
     fprintf(view->out, "\r%s%*s", line, (int)(before > shown ? before - shown : 0), "");
     view->drawn = shown;

@@ -85,7 +85,7 @@ static const mdl__field latency_fields[] = {
     END,
 };
 const mdl__field mdl__look_fields[] = {
-    FIELD(MDL__TEXT, mdl__look, "row", row),
+    FIELD(MDL__TEXT, mdl__look, "id", row),
     FIELD(MDL__TEXT, mdl__look, "checkpoint", checkpoint),
     FIELD(MDL__TEXT, mdl__look, "data", data),
     FIELD(MDL__TEXT, mdl__look, "split", split),

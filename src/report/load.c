@@ -288,7 +288,9 @@ static mdl_status read_experiment(mdl__folder *f)
     MDL_TRY(read_trainings(f, "", 0));
     MDL_TRY(read_repeats(f, &repeats));
     const char *first = repeats.n > 0 ? repeats.data[0] : "";
-    MDL_TRY(mdl__read_into(f, "", "paths.json", mdl__interpolation_fields, f, &there));
+    MDL_TRY(mdl__read_into(f, "", "interpolation.json", mdl__interpolation_fields, f, &there));
+    if (!there) /* as earlier versions called it */
+        MDL_TRY(mdl__read_into(f, "", "paths.json", mdl__interpolation_fields, f, &there));
     MDL_TRY(mdl__read_into(f, "", "made.json", mdl__made_fields, f, &there));
     if (!there && repeats.n > 0)
         MDL_TRY(mdl__read_into(f, first, "made.json", mdl__made_fields, f, &there));

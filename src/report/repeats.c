@@ -71,9 +71,11 @@ static void put_arm(mdl__page *page, const mdl__folder *f, const char *arm)
 
 void mdl__put_repeats(mdl__page *page, const mdl__folder *f)
 {
+    if (f->repeats.n == 0)
+        return;
     put_arm(page, f, "hybrid");
     put_arm(page, f, "baseline");
-    if (page->title == NULL && f->repeats.n > 0)
+    if (page->title == NULL)
         mdl__page_text(page, "Niches, lineage, calibration and the rest of one repeat have a page "
                              "of their own: mendel report FOLDER/repeat-1.");
 }

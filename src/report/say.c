@@ -231,6 +231,8 @@ static void note_kind(const mdl_row *row, char *out)
                     row->shares_trunk ? "children" : "seeds");
         break;
     case MDL_ROW_SEED:
+        mdl__append(out, size, "%s, as it was trained", row->from[0]);
+        break;
     case MDL_ROW_PARENT:
         mdl__append(out, size, "%s%s", row->from[0], again);
         break;

@@ -4,11 +4,13 @@
 
 #define DARK                                                                                       \
     "--paper:#14171a;--raised:#1c2024;--ink:#e8e6e1;--soft:#a9abae;--axis:#8a8d91;"                \
-    "--grid:#33383d;--line:#33383d;--c1:#6cbcf0;--c2:#ff9248;--c3:#3ecfa3;--c4:#e7a6cb;"           \
+    "--grid:#33383d;--line:#33383d;--shade:#00000099;--c1:#6cbcf0;--c2:#ff9248;--c3:#3ecfa3;--c4:" \
+    "#e7a6cb;"                                                                                     \
     "--c5:#f2bf49;--c6:#a9d8f7;--c7:#b9bcc0;"
 #define LIGHT                                                                                      \
     "--paper:#ffffff;--raised:#f6f5f2;--ink:#1d1f21;--soft:#5c6066;--axis:#7c8085;"                \
-    "--grid:#e3e2de;--line:#dad8d2;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b5558f;"           \
+    "--grid:#e3e2de;--line:#dad8d2;--shade:#00000033;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:" \
+    "#b5558f;"                                                                                     \
     "--c5:#b07d00;--c6:#3b93c9;--c7:#6b6f74;"
 
 const char *const mdl__style[2] = {
@@ -33,7 +35,7 @@ const char *const mdl__style[2] = {
     "#answer+section{border-top:0;padding-top:0}\n"
     ".question{color:var(--soft);margin:0 0 .4rem}\n"
     ".answer{font-size:1.15rem;line-height:1.5;margin:0 0 .75rem}\n"
-    ".a1,.a0,.a3{color:var(--c2)}.a2{color:var(--c3)}\n"
+    ".a0,.a1,.a2,.a4{color:var(--c2)}.a3{color:var(--c3)}\n"
     "p,li{max-width:48rem;overflow-wrap:anywhere}\n"
     "section>ul{font-size:.9375rem}\n"
     "p{margin:0 0 1rem}ul{margin:0 0 1rem;padding-left:1.2rem}li{margin:.25rem 0}\n"
@@ -41,11 +43,11 @@ const char *const mdl__style[2] = {
     "gap:1.5rem;align-items:start;margin:0 0 1.5rem}\n"
     "figure{margin:0 0 1.5rem;padding:1rem 1.1rem;border:1px solid var(--line);border-radius:10px;"
     "min-width:0}\n"
-    ".half{max-width:34rem}.figures>.half{max-width:none;margin:0}\n"
+    ".half{max-width:32rem}.figures>.half{max-width:none;margin:0}\n"
     ".plot svg{display:block;width:100%;height:auto}\n"
-    ".wide:not(.graph) .plot svg{max-width:38rem}\n"
+    ".wide:not(.graph) .plot svg{max-width:32rem}\n"
     "@media(min-width:64rem){.wide:not(.graph){display:grid;column-gap:2rem;"
-    "grid-template-columns:38rem minmax(0,1fr)}.wide:not(.graph)>h3{grid-column:1/-1}}\n"
+    "grid-template-columns:32rem minmax(0,1fr)}.wide:not(.graph)>h3{grid-column:1/-1}}\n"
     ".words{min-width:0}\n"
     "@media(max-width:30rem){main{padding-left:.75rem;padding-right:.75rem}"
     "figure{padding:.8rem .5rem}}\n"
@@ -62,12 +64,22 @@ const char *const mdl__style[2] = {
     "table{border-collapse:collapse;font-size:.875rem;line-height:1.35;"
     "font-variant-numeric:tabular-nums;min-width:100%}\n"
     "th,td{text-align:right;padding:.4rem .7rem;border-bottom:1px solid var(--line);"
-    "white-space:nowrap;vertical-align:top}\n"
-    "th:first-child,td:first-child{text-align:left;padding-left:0;white-space:normal;"
-    "min-width:10rem}\n"
-    "th{font-weight:600;color:var(--soft);border-bottom:1.5px solid var(--axis);white-space:normal;"
-    "vertical-align:bottom}\n"
-    "small{color:var(--soft);font-size:.8125rem}td small{display:inline-block;"
+    "white-space:nowrap;vertical-align:top;font-weight:400}\n"
+    "th:first-child{text-align:left;padding-left:0;white-space:normal;min-width:10rem;"
+    "position:sticky;left:0;background:var(--paper)}\n"
+    "thead th,.group{font-weight:600;color:var(--soft);white-space:normal;vertical-align:bottom}\n"
+    "thead th{border-bottom:1.5px solid var(--axis)}.group{padding-top:.9rem}\n"
+    "#answer th:first-child,figure th:first-child{position:static;background:none}\n"
+    /* Shadows at the ends say that there is more; the covers, which scroll along, hide them. */
+    "section>.scroll{background:linear-gradient(to right,var(--paper) 30%,transparent),"
+    "linear-gradient(to left,var(--paper) 30%,transparent) 100% 0,"
+    "linear-gradient(to right,var(--shade),transparent),"
+    "linear-gradient(to left,var(--shade),transparent) 100% 0;"
+    "background-repeat:no-repeat;background-size:3rem 100%,3rem 100%,1.2rem 100%,1.2rem 100%;"
+    "background-attachment:local,local,scroll,scroll}\n"
+    "@media(max-width:40rem){th:first-child{min-width:8.5rem;max-width:9.5rem}"
+    "th,td{padding:.4rem .5rem}}\n"
+    "small{color:var(--soft);font-size:.8125rem}th small{display:inline-block;"
     "max-width:24rem;white-space:normal}\n"
     "pre{background:var(--raised);border:1px solid var(--line);border-radius:8px;padding:.8rem "
     "1rem;"

@@ -136,7 +136,7 @@ static void add_rows(mdl_string *out, const mdl_table *t, const mdl_row *const *
 
 static void add_tests(mdl_string *out, const mdl_table *t, size_t width)
 {
-    mdl_string_add(out, "\nTests (the first's accuracy less the second's)\n");
+    mdl_string_add(out, "\nTests (the first less the second)\n");
     for (size_t i = 0; i < t->n_comparisons; i++) {
         const mdl_comparison *c = &t->comparisons[i];
         char first[MDL__NAME], second[MDL__NAME], test[MDL__NOTE], p[32], holm[32];
@@ -158,11 +158,13 @@ static void add_tests(mdl_string *out, const mdl_table *t, size_t width)
 static void add_all(mdl_string *out, const mdl_table *t, const mdl_row *const *order, size_t width,
                     bool tests)
 {
-    char title[MDL__NAME], answer[MDL__ANSWER + 64];
+    char title[MDL__NAME], answer[MDL__ANSWER + 64], line[2 * MDL__NAME];
     mdl__verdict v;
     mdl__say_title(t, title);
     mdl__say_verdict(t, &v);
-    mdl_string_add(out, "%s, test split of %zu images\n\n", title, t->images);
+    snprintf(line, sizeof(line), "%s, test split of %zu images", title, t->images);
+    fold(out, "", line, width);
+    mdl_string_add(out, "\n");
     fold(out, "", v.question, width);
     snprintf(answer, sizeof(answer), "%s. %s", v.word, v.answer);
     fold(out, "  ", answer, width);

@@ -1,14 +1,17 @@
 #!/bin/sh
-# The report of a small experiment: what is in it, hostile names, folders that are not finished, the
-# paper's experiment, repeats; whether its commands do it again; then in a browser, wide and narrow, light and dark: no error, every picture drawn, nothing sticks out.
+# The report of a small experiment by its facts: every number of the table stands in the page under its
+# row's id.  Hostile names, folders that are not finished, of a training, a search, an evaluation, of the
+# paper's experiment, of repeats; whether its commands do it again; then in a browser, wide and narrow,
+# light and dark: no error, every picture drawn, nothing sticks out.
 # usage: test_report.sh MENDEL [CHROMIUM]; without a browser that part is left out, unless
 # MDL_TEST_REQUIRE_BROWSER is set.
 set -u
+here=$(cd "$(dirname "$0")" && pwd)
 . "$(dirname "$0")/../expect.sh"
 chromium=${2:-}
 . "$(dirname "$0")/../scratch.sh"
 
-for tool in gnuplot dot; do
+for tool in gnuplot dot python3; do
     command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }
 done
 
@@ -21,21 +24,55 @@ merge: {evaluations: 4, batch: 2}
 experiment: {epochs_merged: 0, latency_runs: 2, corrupt_images: 2, tta_images: 4}
 run: {threads: 1}
 YAML
-"$mendel" experiment tiny.yaml --out x >out 2>err || fail 'the experiment'
+facts="python3 $here/facts.py"
+table="python3 $here/make_table.py"
+
+# has PAGE SECTION..., lacks PAGE SECTION: by their ids
+has() {
+    page=$1
+    shift
+    for section in "$@"; do
+        case " $($facts sections "$page") " in
+        *" $section "*) ;;
+        *) fail "$page has no section $section" ;;
+        esac
+    done
+}
+lacks() {
+    case " $($facts sections "$1") " in
+    *" $2 "*) fail "$1 has a section $2" ;;
+    esac
+}
+
+# outcome PAGE NUMBER: 0 no test, 1 alike, 2 open, 3 better, 4 worse
+outcome() {
+    [ "$($facts outcome "$1")" = "$2" ] || fail "$1: the outcome is $($facts outcome "$1"), not $2"
+}
+
+expect 0 experiment tiny.yaml --out x
 says out 'x/report.html'
-for text in '<!DOCTYPE html>' 'M2N2 fuses better' 'McNemar' 'Reliability' 'Common corruptions' \
-    'not comparable with published tables' 'config.yaml: the whole' 'Niches' 'Lineage'; do
-    says x/report.html "$text"
-done
-says x/report.md '| hybrid + M2N2 ('
-says x/report.md 'data:'
+$facts table x || fail 'a number of the table is not in the page'
+has x/report.html answer compared results tests speed training search recursion calibration robustness \
+    tta again missing
+lacks x/report.html interpolation
 ! grep -qE '<script|(src|href)="?(https?:)?//|@import|url\((.?)http' x/report.html ||
     fail 'something is loaded from elsewhere'
 
+# For a terminal: the verdict before the rows, the tests where they are asked for, lines that fit.
+! grep -q 'McNemar, ' out || fail 'tests without --tests'
+[ "$(grep -n 'Is the model' out | cut -d : -f 1)" -lt "$(grep -n 'top-1 %' out | cut -d : -f 1)" ] ||
+    fail 'the verdict does not come first'
+for width in 40 80 120; do
+    COLUMNS=$width "$mendel" experiment tiny.yaml --out x --tests >out 2>err || fail "$width columns"
+    says out 'McNemar, '
+    sed -n '/^Experiment on/,/^The table/p' out | grep -v '^The table' | awk -v most=$width \
+        'length($0) > most { print; bad = 1 } END { exit bad }' || fail "lines wider than $width"
+done
+cmp -s x/table.txt x/table.md && fail 'the two texts are one'
+says x/table.md '| M2N2 ('
+
 # Members of the archive have names: a parent its training's, a child of the search a number.
 grep -qE '>seed [12]( EMA)?<' x/report.html || fail 'no parent has its name in the lineage'
-! grep -qE '>n[0-9]+<' x/report.html || fail 'a node of the lineage has no name'
-says x/report.html 'the same 24 test images'
 
 # Whoever follows what the page says gets the same bytes, from the text alone.
 mkdir follow
@@ -45,136 +82,120 @@ says follow/commands 'mendel experiment config.yaml --data synthetic:120 --set r
 (cd follow && PATH=$(dirname "$mendel"):$PATH && mendel() { "$mendel" "$@"; } && . ./commands) \
     >out 2>err || fail 'following the commands of the page'
 sum=$(sed -n 's/.*the SHA-256 of C-hybrid.merged.safetensors is \([0-9a-f]*\)\..*/\1/p' x/report.md)
-[ ${#sum} -eq 64 ] || fail 'the page has no hash of the fused model'
+[ ${#sum} -eq 64 ] || fail 'the page has no hash of the merged model'
 says out "$sum"
 
 # What made a folder is recorded; an older folder that is gone on with says so.
 says x/report.md 'Made by Mendel'
-says x/report.md 'images to train on, '
 cp -r x old && rm old/made.json
 "$mendel" experiment tiny.yaml --out old >out 2>err || fail 'a folder without made.json'
 says old/report.md 'Begun by a version that kept no record of itself.'
 says old/report.md 'Then gone on with by Mendel'
-! grep -h 'train the' out err | grep -qv 'finished before' || fail 'a finished folder was trained again'
 
-# The paths between parents, as another part of the program writes them.
-cat >x/paths.json <<'JSON'
-{"paths": [{"arm": "hybrid", "between": "independent", "first": "a", "second": "b", "images": 30,
+# The interpolation between parents.
+cat >x/interpolation.json <<'JSON'
+{"interpolations": [{"arm": "hybrid", "between": "independent", "first": "a", "second": "b", "images": 30,
   "t": [0, 0.5, 1], "lines": [
-  {"aligned": false, "recalibrated": false, "top1": [0.9, 0.1, 0.8], "loss": [1, 2, 1], "barrier": 1},
+  {"aligned": false, "recalibrated": false, "top1": [0.9, 0.1, 0.8], "loss": [1, 2, 1], "barrier": 1.25},
   {"aligned": false, "recalibrated": true, "top1": [0.9, 0.3, 0.8], "loss": [1, 2, 1], "barrier": 1},
-  {"aligned": true, "recalibrated": false, "top1": [0.9, 0.4, 0.8], "loss": [1, 2, 1], "barrier": 1},
   {"aligned": true, "recalibrated": true, "top1": [0.9, 0.6, 0.8], "loss": [1, 2, 1], "barrier": 1}]}]}
 JSON
-"$mendel" report x >out 2>err || fail 'the report with paths'
-says x/report.html 'between independent seeds'
+expect 0 report x
+has x/report.html interpolation
+[ "$($facts value x/report.html '' barrier 2>&1)" = 1.25 ] || fail 'the barrier'
 
-# Published values stand beside ours.
-mkdir beside && cp x/config.yaml beside
-cat >beside/table.json <<'JSON'
-{"title": "T", "images": 360, "verdict": "V", "tests": [], "rows": [
-  {"name": "M2N2", "kind": "other", "top1": 0.86, "low": 0.82, "high": 0.89, "published": 0.873},
-  {"name": "GA", "kind": "other", "top1": 0.67, "low": 0.62, "high": 0.72, "published": null}]}
-JSON
-"$mendel" report beside >out 2>err || fail 'the report with published values'
-says beside/report.html '<td>87.30</td>'
-says beside/report.html 'published %'
+# The paper's experiment: published values beside ours.
+mkdir paper && cp x/config.yaml paper
+$table paper m2n2:method:0.8:published=0.873 ga:method:0.7:published=0.68 random:method:0.8 \
+    cma-es:method:0.9 -- m2n2,ga,paired,better,0.1,0.002 m2n2,random,paired,open,0,1 \
+    m2n2,cma-es,paired,worse,-0.1,0.002 >paper/table.json
+expect 0 report paper
+$facts table paper || fail 'the table of the paper'
+outcome paper/report.html 2
 
-# The paper's experiment: the answer speaks of its methods, not of tests that it does not have.
-cp -r beside paper
-cat >paper/results.json <<'JSON'
-{"title": "T", "setting": "specialists", "source": "arXiv 2508.16204", "evaluations": 10, "runs": 3,
- "images": 360, "test": "paired t", "methods": [
-  {"name": "m2n2", "title": "M2N2", "published": 0.683, "mean": 0.8, "top1": [0.79, 0.80, 0.81]},
-  {"name": "ga", "title": "GA", "published": 0.52, "mean": 0.7, "top1": [0.69, 0.70, 0.71001]},
-  {"name": "x", "title": "other", "published": null, "mean": 0.8, "top1": [0.80, 0.79, 0.81]},
-  {"name": "y", "title": "better", "published": null, "mean": 0.9, "top1": [0.89, 0.90, 0.91001]}],
- "order": [{"better": "m2n2", "worse": "ga", "published": 0.163, "ours": 0.1, "same": true}]}
-JSON
-"$mendel" report paper >out 2>err || fail 'the report of the paper'"'"'s experiment'
-says paper/report.md 'of 3 other methods it is ahead of 1, which is shown for 1 (by 10.00 to 10.00 points'
-says paper/report.md 'nothing is shown against other (+0.00 points, p = 1)'
-says paper/report.md 'it is worse than better (-10.00 points'
-says paper/report.md 'Of 1 pairs of methods that are more than 3 points apart in print, 1 stand in the same order'
-! grep -q 'comparisons' paper/report.md || fail 'tests that are not there are counted'
-
-# The question is about all parents, so one test is half an answer; p is said to be corrected or not, not
-# both.
+# The question is about all parents, so one test is half an answer.
 mkdir half && cp x/config.yaml half
-cat >half/table.json <<'JSON'
-{"title": "T", "images": 100, "verdict": "A word.\np is not corrected for the 2 tests here.", "rows": [
-  {"name": "h + M2N2", "arm": "h", "kind": "fused", "top1": 0.8},
-  {"name": "h: best parent", "arm": "h", "kind": "best_parent", "top1": 0.7},
-  {"name": "h: child 1", "arm": "h", "kind": "parent", "top1": 0.75}], "tests": [
-  {"test": "mcnemar", "first": "h + M2N2", "second": "h: best parent", "difference": 0.1, "b": 12, "c": 2,
-   "p": 0.013, "low": 0.05, "high": 0.15},
-  {"test": "mcnemar", "first": "h + M2N2", "second": "h: child 1", "difference": 0.05, "b": 9, "c": 4,
-   "p": 0.27, "low": -0.02, "high": 0.12}]}
-JSON
-sed -i 's/"h"/"hybrid"/' half/table.json
-"$mendel" report half >out 2>err || fail 'the report with one parent beaten'
-says half/report.md '**In part.** h + M2N2 is right on 80.00 % of the 100 test images, its best parent by held-out score'
-says half/report.md 'better than every parent is not shown: h: child 1 (75.00 %: +5.00 points, p = 0.27).'
-says half/report.md '- A word.'
-! grep -q 'not corrected' half/report.md || fail 'p is not corrected, and it is'
-sed -i 's/"p": 0.27/"p": 0.02/' half/table.json
-"$mendel" report half >out 2>err || fail 'the report with all parents beaten'
-says half/report.md '**Yes.** h + M2N2'
-says half/report.md 'better than each of the others, too.'
+half() {
+    $table experiment hybrid.m2n2:m2n2:0.8 hybrid.best-parent:best-parent:0.7 hybrid.child-1:parent:0.75 \
+        -- "hybrid.m2n2,hybrid.best-parent,mcnemar,$1,0.1,0.013" \
+        "hybrid.m2n2,hybrid.child-1,mcnemar,$2,0.05,0.27" >half/table.json
+    expect 0 report half
+    outcome half/report.html "$3"
+}
+half better open 2
+says half/report.md '**In part.**'
+half better better 3
+half open open 2
+half worse open 4
+half alike open 1
+half none open 0
 ! "$mendel" report half -o half/table.json >out 2>err || fail 'the table is written over'
 says err 'ends in .html'
-says half/table.json '"kind": "fused"'
+says half/table.json '"version": 2'
+
+# A table of an older version is refused, with what to do.
+mkdir older && cp x/config.yaml older && echo '{"title": "T", "rows": []}' >older/table.json
+expect 3 report older
+says err 'run mendel experiment'
 
 # Repeats: values in pairs, learning curves, tests over them; also where the last is not finished.
-mkdir many && cp -r x/config.yaml x/table.json many && cp -r x many/repeat-1 && cp -r x many/repeat-2
+mkdir many && cp -r x/config.yaml many && cp -r x many/repeat-1 && cp -r x many/repeat-2
 mkdir many/repeat-10 && cp -r x/config.yaml x/A-seed1 many/repeat-10
-cat >many/table.json <<'JSON'
-{"title": "T", "images": 72, "verdict": "V", "rows": [
-  {"name": "hybrid + M2N2", "arm": "hybrid", "kind": "fused", "top1": 0.7, "seed_top1": [0.69, 0.71]},
-  {"name": "hybrid: best parent", "arm": "hybrid", "kind": "best_parent", "top1": 0.5,
-   "seed_top1": [0.48, 0.52]},
-  {"name": "average of strangers", "arm": "hybrid", "kind": "independent", "top1": 0.1}], "tests": [
-  {"test": "paired", "first": "hybrid + M2N2", "second": "hybrid: best parent", "difference": 0.2,
-   "t": 20, "df": 1, "p": 0.0318, "sign_flip_p": 0.5, "seeds": [2, 2]}]}
-JSON
-"$mendel" report many >out 2>err || fail 'the report of repeats'
-for text in 'on the mean over' 'Held-out accuracy in each repeat' 'The hybrid, repeat by repeat' \
-    'paired t = 20.00 (flips: p = 0.5)' 'far below: average of strangers (10.00 %)' \
-    '| repeat-10 (not finished) |' 'repeat-2, seed 1'; do
-    says many/report.md "$text"
-done
+$table repeats 'hybrid.m2n2:m2n2:0.7:each="repeat":each_top1=[0.69,0.71]' \
+    'hybrid.best-parent:best-parent:0.5:each="repeat":each_top1=[0.48,0.52]' \
+    hybrid.independent-average:independent-average:0.1 \
+    -- hybrid.m2n2,hybrid.best-parent,paired,better,0.2,0.0318 >many/table.json
+expect 0 report many
+$facts table many || fail 'the table of repeats'
+has many/report.html repeats
+outcome many/report.html 3
+says many/report.md 'far below: hybrid: independent average (10.00 %)'
 
 # Names are text, never code: not for HTML, Markdown, gnuplot, nor Graphviz.
 cp -r x hostile
-evil="<script>alert(1)</script><img src=x onerror=alert(1)> 5 %d ' \`touch owned\` | \\\\\\\\"
-sed -i "s#greedy soup#$evil#g" hostile/table.json hostile/evaluation.json
-sed -i "s#seed1/final#$evil#g" hostile/C-*/winner.json
+evil="<script>1</script><img src=x> 5 %d ' \`touch owned\` | \\\\\\\\"
+sed -i "s#seed 1, final#$evil#g; s#\"synthetic\"#\"<script>synthetic\"#" hostile/table.json
+sed -i "s#C-hybrid/average#$evil#g" hostile/C-*/lineage.jsonl
 "$mendel" report hostile -o h.html >out 2>err || fail 'the report with hostile names'
-says h.md 'touch owned'
 ! grep -q '<script\|<img' h.html || fail 'a name became HTML'
 ! grep -q '[^\\]<script' h.md || fail 'a name became Markdown'
 [ -z "$(find . -name owned)" ] || fail 'a name became a command'
 
-# What is not there is left out.
+# What is not there is left out; a training, a search and an evaluation have pages of their own.
 mkdir part && cp x/config.yaml part
-"$mendel" report part >out 2>err || fail 'a folder with a configuration only'
-says part/report.html 'Not known yet'
-mkdir training && cp -r x/config.yaml x/A-seed1 training
-"$mendel" report training >out 2>err || fail 'a folder with one training'
-says training/report.html 'Held-out accuracy'
+expect 0 report part
+lacks part/report.html results
+has part/report.html answer missing
+mkdir unfinished && cp -r x/config.yaml x/A-seed1 unfinished
+expect 0 report unfinished
+has unfinished/report.html training
+expect 0 train --config tiny.yaml --out training
+expect 0 report training
+has training/report.html answer training again
+lacks training/report.html missing
+expect 0 evolve x/A-seed1/final.safetensors x/A-seed2/final.safetensors --data synthetic:120 \
+    --set merge.evaluations=4 --out evolved
+expect 0 report evolved
+has evolved/report.html answer search
+mkdir evaluated
+"$mendel" eval x/A-seed1/final.safetensors --data synthetic:120 --json \
+    --predictions evaluated/predictions.csv >evaluated/eval.json 2>err || fail 'the evaluation'
+expect 0 report evaluated
+has evaluated/report.html answer predictions
+ours=$(python3 -c 'import json; print(float(json.load(open("evaluated/eval.json"))["top1"]))')
+[ "$($facts value evaluated/report.html eval.json top1)" = "$ours" ] || fail 'the accuracy of an evaluation'
 mkdir nothing
 "$mendel" report nothing >out 2>err && fail 'an empty folder passes for an experiment'
-says err 'no folder of an experiment'
+says err 'nothing to report'
 cp -r part broken && echo '{"rows": [' >broken/table.json
 "$mendel" report broken >out 2>err && fail 'broken JSON is taken'
-says err 'table.json:'
+says err 'table.json'
 mkdir bin
 PATH=$dir/bin "$mendel" report x >out 2>err && fail 'a report without gnuplot'
-says err 'apt-get install gnuplot-nox'
+says err 'apt-get install'
 
-# A part without data has no heading; the last part names it.
-says part/report.md 'What this folder does not have'
-for page in x part training beside paper many; do
+# A part without data has no heading.
+for page in x part training evolved evaluated paper many; do
     awk '/^## / { if (heading) exit 1; heading = 1; next } NF { heading = 0 } END { if (heading) exit 1 }' \
         $page/report.md || fail "an empty heading in $page/report.md"
     ! tr -d '\n' <$page/report.html | grep -qE '</h2></section>|<div class="figures"></div>' ||
