@@ -113,6 +113,8 @@ static size_t keep_near(const mdl_row **order, size_t n, char *left_out, size_t 
     for (size_t i = 0; i < n; i++)
         best = fmax(best, order[i]->top1);
     for (size_t i = 0; i < n; i++) {
+        if (order[i]->kind == MDL_ROW_SEED) /* a small dot of the mean */
+            continue;
         if (!(order[i]->top1 < best / 4))
             order[near++] = order[i];
         else

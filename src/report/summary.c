@@ -159,7 +159,7 @@ static void put_drawing(mdl__page *page, const mdl_table *t)
     if (dot == NULL)
         return;
     fputs(mdl__graph_head, dot);
-    fputs("rankdir=LR; data [label=\"", dot);
+    fputs("data [label=\"", dot);
     mdl__put_label(dot, t->data);
     fprintf(dot, "\\ntraining images\"]; test [label=\"%zu test images\\nat the end\"];\n",
             t->images);

@@ -299,7 +299,7 @@ says out 'hybrid + M2N2'
 says out 'seeds show little'
 exists x/table.csv x/table.json x/config.yaml x/evaluation.json
 expect 0 experiment tiny.yaml --out x --json
-says out '"verdict":'
+says out '"tests": '
 says err 'finished before'
 expect 0 plan --json
 says out '"parameters":3383818'
