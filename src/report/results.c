@@ -115,7 +115,7 @@ static size_t keep_near(const mdl_row **order, size_t n, char *left_out, size_t 
     for (size_t i = 0; i < n; i++) {
         if (order[i]->kind == MDL_ROW_SEED) /* a small dot of the mean */
             continue;
-        if (!(order[i]->top1 < best / 4))
+        if (order[i]->kind == MDL_ROW_M2N2 || !(order[i]->top1 < best / 4))
             order[near++] = order[i];
         else
             mdl__append(left_out, size, "%s%s (%.2f %%)",
