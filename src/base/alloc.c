@@ -14,7 +14,7 @@
 
 /* Blocks from this size on lie on large pages where the system offers them on request: with small
  * ones, kernels that stream through activations wait for address translation (see the table of
- * measurements in src/README.md). */
+ * measurements in docs/performance.md). */
 #define LARGE_BLOCK ((size_t)8 << 20)
 #define LARGE_PAGE  ((size_t)2 << 20)
 

@@ -45,7 +45,8 @@ mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) M
 struct json_t;
 struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *assessment);
 
-/* A line between two checkpoints as JSON (src/README.md has the format).  Free *text with mdl_free.
+/* A line between two checkpoints as JSON; docs/formats.md has the format.  Free *text with
+ * mdl_free.
  */
 mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
                          char **text) MDL_MUST_CHECK;
