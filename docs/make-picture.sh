@@ -2,7 +2,7 @@
 # The picture of a report in README.md: runs a small experiment, writes its report, photographs the
 # top of the page in headless Chromium and shrinks it to at most 200 kB.
 # usage: docs/make-picture.sh [MENDEL [OUT.png]]        (default: build/mendel docs/report.png)
-# Needs chromium and ImageMagick (convert).  Takes a minute or two on two quiet cores; the folder
+# Needs chromium and ImageMagick (convert).  Takes about a minute on a quiet machine; the folder
 # of an experiment that is there already can be given in $RUN.
 set -e
 cd "$(dirname "$0")/.."
@@ -11,12 +11,13 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 if [ -z "${RUN:-}" ]; then
     RUN=$scratch/run
-    "$mendel" experiment configs/quickstart.yaml --set train.epochs=15 \
-        --set experiment.corrupt_images=60 --set experiment.tta_images=100 --out "$RUN"
+    "$mendel" experiment configs/quickstart.yaml --threads 1 --set run.tuning=off \
+        --set train.epochs=6 --set merge.generations=3 --set experiment.latency_runs=2 \
+        --set experiment.corrupt_images=20 --set experiment.tta_images=20 --out "$RUN"
 fi
 "$mendel" report "$RUN" -o "$scratch/report.html"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
-"$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,1300 \
+"$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,700 \
     --screenshot="$scratch/page.png" "file://$scratch/report.html" 2>/dev/null
 convert "$scratch/page.png" -resize 800x -colors 64 -strip -define png:compression-level=9 "$out"
 size=$(wc -c <"$out")
