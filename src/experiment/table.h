@@ -7,24 +7,29 @@
 #include "config/config.h"
 #include "stats/stats.h"
 
+/* Kinds of rows: the name of MDL_ROW_<NAME>, its word in table.json and in ids, and what it is. */
+#define MDL_ROW_KIND_LIST(X)                                                                       \
+    X(MEAN, "mean")               /* an arm: the mean over its seeds, or children of its trunk */  \
+    X(SEED, "seed")               /* one of them, as it was trained */                             \
+    X(M2N2, "m2n2")               /* the winner of the search */                                   \
+    X(BEST_PARENT, "best-parent") /* by its score on the validation split */                       \
+    X(AVERAGE, "average")         /* uniform, of all parents */                                    \
+    X(SOUP, "soup")               /* greedy */                                                     \
+    X(SLERP, "slerp")             /* the midpoint of two */                                        \
+    X(ENSEMBLE, "ensemble")       /* the mean of the logits of all seeds or children */            \
+    X(PARENT, "parent")           /* a child of the trunk, recalibrated as the merged are */       \
+    X(TRUNK, "trunk")             /* what the children start from */                               \
+    X(MATCHED, "matched")         /* one training of as many epochs as trunk and children */       \
+    X(INDEPENDENT, "independent") /* an independent seed, beside a trunk */                        \
+    X(INDEPENDENT_AVERAGE, "independent-average") /* the negative control */                       \
+    X(INDEPENDENT_ALIGNED, "independent-aligned") /* the same, aligned by weights before */        \
+    X(CONTROL, "control") /* of the hybrid: another head, no recursion, other tokens */            \
+    X(METHOD, "method")   /* another method on the same parents; all rows of the paper's */
 typedef enum mdl_row_kind {
-    MDL_ROW_MEAN,                /* an arm: the mean over its seeds, or the children of its trunk */
-    MDL_ROW_SEED,                /* one of them, as it was trained */
-    MDL_ROW_M2N2,                /* the winner of the search */
-    MDL_ROW_BEST_PARENT,         /* by its score on the validation split */
-    MDL_ROW_AVERAGE,             /* uniform, of all parents */
-    MDL_ROW_SOUP,                /* greedy */
-    MDL_ROW_SLERP,               /* the midpoint of two */
-    MDL_ROW_ENSEMBLE,            /* the mean of the logits of all seeds or children */
-    MDL_ROW_PARENT,              /* a child of the trunk, recalibrated as the merged are */
-    MDL_ROW_TRUNK,               /* what the children start from */
-    MDL_ROW_MATCHED,             /* one training of as many epochs as trunk and children */
-    MDL_ROW_INDEPENDENT,         /* an independent seed, beside a trunk */
-    MDL_ROW_INDEPENDENT_AVERAGE, /* of the independent seeds: the negative control */
-    MDL_ROW_INDEPENDENT_ALIGNED, /* the same, aligned by weights before */
-    MDL_ROW_CONTROL,             /* of the hybrid: another head, no recursion, other tokens */
-    MDL_ROW_METHOD,              /* another method on the same parents; all rows of the paper's */
-    MDL_ROW_KINDS
+#define X(NAME, word) MDL_ROW_##NAME,
+    MDL_ROW_KIND_LIST(X)
+#undef X
+        MDL_ROW_KINDS
 } mdl_row_kind;
 /* The word for a kind in table.json: "mean", "best-parent". */
 const char *mdl_row_kind_name(mdl_row_kind kind);

@@ -20,22 +20,9 @@ typedef struct field {
 } field;
 
 static const char *const row_kinds[MDL_ROW_KINDS] = {
-    [MDL_ROW_MEAN] = "mean",
-    [MDL_ROW_SEED] = "seed",
-    [MDL_ROW_M2N2] = "m2n2",
-    [MDL_ROW_BEST_PARENT] = "best-parent",
-    [MDL_ROW_AVERAGE] = "average",
-    [MDL_ROW_SOUP] = "soup",
-    [MDL_ROW_SLERP] = "slerp",
-    [MDL_ROW_ENSEMBLE] = "ensemble",
-    [MDL_ROW_PARENT] = "parent",
-    [MDL_ROW_TRUNK] = "trunk",
-    [MDL_ROW_MATCHED] = "matched",
-    [MDL_ROW_INDEPENDENT] = "independent",
-    [MDL_ROW_INDEPENDENT_AVERAGE] = "independent-average",
-    [MDL_ROW_INDEPENDENT_ALIGNED] = "independent-aligned",
-    [MDL_ROW_CONTROL] = "control",
-    [MDL_ROW_METHOD] = "method",
+#define X(NAME, word) word,
+    MDL_ROW_KIND_LIST(X)
+#undef X
 };
 static const char *const eaches[] = {"", "seed", "child", "repeat", "run"};
 static const char *const tests[] = {"mcnemar", "welch", "paired"};
