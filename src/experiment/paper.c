@@ -113,7 +113,7 @@ static const mdl__step_kind step_specialist = {
 
 static mdl_status run_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
 {
-    const mdl__run *run = &lab->paper->runs[step->number];
+    const mdl__paper_run *run = &lab->paper->runs[step->number];
     mdl_config *config;
     MDL_TRY(config_of(lab, run->number, &config));
     mdl_string_add(out, "%s\n", run->method->name);
@@ -145,7 +145,7 @@ static mdl_status test_winner(const mdl__lab *lab, const char *path, mdl__record
 static mdl_status search(mdl__lab *lab, const mdl_config *config, const mdl__step *step,
                          mdl__record *record, bool resume)
 {
-    mdl__run *run = &lab->paper->runs[step->number];
+    mdl__paper_run *run = &lab->paper->runs[step->number];
     char folder[MDL_PATH_MAX], pair[2][MDL_PATH_MAX], *text;
     const char *parents[2] = {pair[0], pair[1]};
     mdl_merge_result result;
@@ -179,7 +179,7 @@ static mdl_status search(mdl__lab *lab, const mdl_config *config, const mdl__ste
 
 static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
 {
-    mdl__run *run = &lab->paper->runs[step->number];
+    mdl__paper_run *run = &lab->paper->runs[step->number];
     mdl_config *config;
     MDL_TRY(config_of(lab, run->number, &config));
     run->before = false;
@@ -190,7 +190,7 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool
 
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
-    mdl__run *run = &lab->paper->runs[step->number];
+    mdl__paper_run *run = &lab->paper->runs[step->number];
     run->top1 = mdl__record_number(record, "test_top1");
     run->loss = mdl__record_number(record, "test_loss");
     run->seconds = mdl__record_number(record, "seconds");
@@ -220,7 +220,7 @@ static mdl_status do_run(void *user, size_t worker, size_t index)
 {
     mdl__paper *paper = user;
     mdl__lab *lab = paper->workers[worker];
-    mdl__run *run = &paper->runs[index];
+    mdl__paper_run *run = &paper->runs[index];
     mdl__step step = {.kind = &step_run, .number = index};
     char folder[MDL_PATH_MAX];
     MDL_TRY(mdl_path(folder, sizeof(folder), lab->job->out, "%s-seed%llu", run->method->name,
@@ -300,10 +300,10 @@ static mdl_status list_runs(mdl__paper *paper)
     MDL_TRY(MDL_NEW(paper->n_runs, "runs", &paper->runs));
     for (size_t i = 0; i < paper->n_runs; i++) {
         const mdl_method *method = paper->methods[i % paper->n_methods];
-        paper->runs[i] = (mdl__run){.paper = paper,
-                                    .method = method,
-                                    .number = i / paper->n_methods,
-                                    .total = method->configure != NULL ? each : 0};
+        paper->runs[i] = (mdl__paper_run){.paper = paper,
+                                          .method = method,
+                                          .number = i / paper->n_methods,
+                                          .total = method->configure != NULL ? each : 0};
     }
     return MDL_OK;
 }

@@ -25,7 +25,7 @@ static void tell_all(const mdl__paper *paper, mdl_merge_progress p)
     events->merge(events->user, &p);
 }
 
-void mdl__paper_progress(mdl__run *run, const mdl_merge_progress *p)
+void mdl__paper_progress(mdl__paper_run *run, const mdl_merge_progress *p)
 {
     mdl__paper *paper = run->paper;
     mdl_monitor_lock(paper->monitor);
@@ -36,7 +36,7 @@ void mdl__paper_progress(mdl__run *run, const mdl_merge_progress *p)
     mdl_monitor_unlock(paper->monitor);
 }
 
-void mdl__paper_finished(mdl__run *run)
+void mdl__paper_finished(mdl__paper_run *run)
 {
     mdl__paper *paper = run->paper;
     char rate[64] = "";
@@ -75,7 +75,7 @@ static mdl_row row_of(const mdl__paper *paper, size_t method)
     snprintf(row.what, sizeof(row.what), "%s", paper->methods[method]->name);
     snprintf(row.id, sizeof(row.id), "method.%s", row.what);
     for (size_t k = 0; k < seeds; k++) {
-        const mdl__run *run = &paper->runs[k * paper->n_methods + method];
+        const mdl__paper_run *run = &paper->runs[k * paper->n_methods + method];
         row.evaluations = run->total;
         row.each_top1[k] = run->top1;
         row.top1 += run->top1 / n;
