@@ -4,7 +4,7 @@
 # usage: check_circles.sh BUILD-FOLDER
 objects=$1/libmendel.a.p
 found=0
-for room in experiment config runs; do
+for room in experiment report config runs; do
     scratch=$(mktemp -d) || exit 1
     for object in "$objects"/src_"$room"_*.o; do
         [ -e "$object" ] || continue
