@@ -334,27 +334,6 @@ mdl_status mdl_file_write(const char *path, const void *data, size_t size)
     return mdl_atomic_commit(file);
 }
 
-/* ---- files that grow ------------------------------------------------------------------------ */
-
-mdl_status mdl_append_open(const char *path, FILE **out)
-{
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    *out = fd >= 0 ? fdopen(fd, "ab") : NULL;
-    if (*out != NULL)
-        return MDL_OK;
-    int error = errno;
-    if (fd >= 0)
-        close(fd);
-    return mdl_fail_errno(error, "cannot append to %s", path);
-}
-
-mdl_status mdl_append_flush(FILE *file, const char *path)
-{
-    if (fflush(file) != 0 || fsync(fileno(file)) != 0)
-        return mdl_fail_errno(errno, "cannot write %s", path);
-    return MDL_OK;
-}
-
 /* ---- folders and paths ---------------------------------------------------------------------- */
 
 bool mdl_file_exists(const char *path)
