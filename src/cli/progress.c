@@ -45,22 +45,29 @@ double cli_plan_left(const cli_view *view, bool settled)
     return rate > 0 && w->planned > 0 ? rate * (w->planned - w->done - w->now * w->part) : -1;
 }
 
-/* Seconds for a training step of a network, after one that warms up. */
+/* Seconds for a training step of a network: the median of some, after two that warm up. */
 static mdl_status time_step(const mdl_config *config, mdl_device *device, mdl_model_kind kind,
                             double *seconds)
 {
+    enum { WARM_UP = 2, MOST = 9 };
+    static const double enough = 2; /* seconds */
     bench_step step = {0};
     mdl_model_config model = config->model;
-    double start = 0;
+    double times[MOST], begin = mdl_time();
+    size_t count = 0;
     model.kind = kind;
     mdl_status status = bench_step_open(device, &model, true, config->train.batch,
                                         config->train.precision == MDL_PRECISION_MIXED, &step);
-    for (size_t i = 0; i < 3 && status == MDL_OK; i++) {
-        start = i == 1 ? mdl_time() : start;
+    for (size_t i = 0; count < MOST && status == MDL_OK && !mdl_stop_requested(); i++) {
+        double start = mdl_time();
+        if (count > 0 && start - begin > enough)
+            break;
         status = bench_step_run(&step);
+        if (i >= WARM_UP)
+            times[count++] = mdl_time() - start;
     }
-    *seconds = (mdl_time() - start) / 2;
     bench_step_close(&step);
+    *seconds = count > 0 ? mdl_stat_quantile(times, count, 0.5) : 0;
     return status;
 }
 
