@@ -7,8 +7,6 @@
  * A library of the backend may have parameters, one set for the whole device: the calls that it can
  * serve are also measured with other sets.  One is chosen where it makes all calls together faster,
  * each done in its best way, and stays where every kind of whole steps then gets faster. */
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/bench_tune.h"
