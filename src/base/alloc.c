@@ -19,6 +19,17 @@
 #define LARGE_PAGE  ((size_t)2 << 20)
 
 static atomic_ulong fail_countdown;
+static atomic_ulong failures;
+
+unsigned long mdl_alloc_failures(void)
+{
+    return atomic_load(&failures);
+}
+
+void mdl_alloc_count_failure(void)
+{
+    atomic_fetch_add(&failures, 1);
+}
 
 void mdl_alloc_fail_at(unsigned long nth)
 {
@@ -59,9 +70,11 @@ mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out)
                         tag, count, size);
     size_t bytes = mdl_round_up(mdl_max_size(count * size, 1), MDL_ALIGNMENT);
     void *memory = mdl_alloc_fails_now() ? NULL : get_block(bytes);
-    if (memory == NULL)
+    if (memory == NULL) {
+        mdl_alloc_count_failure();
         return mdl_fail(MDL_NO_MEMORY, "%s: out of memory, %zu bytes are not to be had", tag,
                         bytes);
+    }
     memset(memory, 0, bytes);
     *out = memory;
     return MDL_OK;

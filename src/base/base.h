@@ -72,6 +72,11 @@ void mdl_reserve_memory(void);
 void mdl_alloc_fail_at(unsigned long nth);
 /* For allocators beside mdl_alloc: counts one, and says whether it is the one that has to fail. */
 bool mdl_alloc_fails_now(void);
+/* How many allocations of mdl_alloc and for JSON have failed in this process so far.  Who goes on
+ * without what it did not get compares two figures at its end; other allocators count with the
+ * second. */
+unsigned long mdl_alloc_failures(void);
+void mdl_alloc_count_failure(void);
 
 /* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ------------------------------------ */
 
@@ -175,6 +180,13 @@ unsigned mdl_standard_descriptors(void);
  * be called before anything else there counts on them. */
 mdl_status mdl_append_open(const char *path, FILE **out) MDL_MUST_CHECK;
 mdl_status mdl_append_flush(FILE *file, const char *path) MDL_MUST_CHECK;
+
+/* A file without a name to write a text to; no child process inherits it.  NULL on failure, which
+ * mdl_stream_take tells.  Reading begins at its start; the text (at most `limit` bytes, with a NUL
+ * behind them that *size does not count) is freed with mdl_free.  Taking closes the file. */
+FILE *mdl_stream_open(void);
+mdl_status mdl_stream_read(FILE *file, size_t limit, char **out, size_t *size) MDL_MUST_CHECK;
+mdl_status mdl_stream_take(FILE *file, size_t limit, char **out, size_t *size) MDL_MUST_CHECK;
 
 bool mdl_file_exists(const char *path);
 mdl_status mdl_file_size(const char *path, uint64_t *bytes) MDL_MUST_CHECK;

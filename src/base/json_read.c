@@ -85,6 +85,8 @@ static void *json_allocate(size_t size)
 {
     bool room = current == NULL || reserve(&current->blocks);
     void *block = room && !mdl_alloc_fails_now() ? next_malloc(size) : NULL;
+    if (block == NULL)
+        mdl_alloc_count_failure();
     if (current != NULL && block == NULL)
         longjmp(current->failed, 1);
     if (current != NULL)

@@ -53,27 +53,6 @@ static void environment_free(environment *e)
 
 /* ---- the child ------------------------------------------------------------------------------ */
 
-/* All of a stream into *out, with a NUL behind it; at most `limit` bytes. */
-static mdl_status read_all(FILE *file, size_t limit, char **out, size_t *size)
-{
-    size_t room = 0, used = 0, got;
-    *out = NULL;
-    do {
-        if (used + 4096 + 1 > room) {
-            if (room >= limit)
-                return mdl_fail(MDL_FORMAT, "more than %zu bytes", limit);
-            size_t more = room == 0 ? 16384 : 2 * room;
-            MDL_TRY(mdl_grow(room, more, 1, "output of a program", (void **)out));
-            room = more;
-        }
-        got = fread(*out + used, 1, 4096, file);
-        used += got;
-    } while (got > 0);
-    (*out)[used] = '\0';
-    *size = used;
-    return ferror(file) ? mdl_fail(MDL_IO, "cannot read the output of a program") : MDL_OK;
-}
-
 /* A group of its own, which can be ended as a whole, and no signal that we ignore. */
 static bool set_attributes(posix_spawnattr_t *attributes)
 {
@@ -163,21 +142,11 @@ static mdl_status finish(const char *name, pid_t child, FILE *err)
         return MDL_OK;
     if (WIFEXITED(code) && WEXITSTATUS(code) == 127) /* some systems say so only here */
         return mdl_fail(MDL_NOT_FOUND, "cannot start %s", name);
-    rewind(err);
-    mdl_status status = read_all(err, (size_t)1 << 20, &text, &size);
+    mdl_status status = mdl_stream_read(err, (size_t)1 << 20, &text, &size);
     if (status == MDL_OK)
         status = mdl_fail(MDL_IO, "%s failed: %.400s", name, text);
     mdl_free(text);
     return status;
-}
-
-/* A file without a name, which no child inherits by itself. */
-static FILE *nameless(void)
-{
-    FILE *file = tmpfile();
-    if (file != NULL)
-        (void)fcntl(fileno(file), F_SETFD, FD_CLOEXEC);
-    return file;
 }
 
 /* Files without names carry the texts, so that no pipe can fill up and stop both sides. */
@@ -186,7 +155,7 @@ mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size,
 {
     *output = NULL;
     MDL_TRY(mdl_stop_check());
-    FILE *files[3] = {nameless(), nameless(), nameless()};
+    FILE *files[3] = {mdl_stream_open(), mdl_stream_open(), mdl_stream_open()};
     pid_t child = 0;
     mdl_status status = MDL_OK;
     if (files[0] == NULL || files[1] == NULL || files[2] == NULL ||
@@ -198,10 +167,8 @@ mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size,
     }
     if (status == MDL_OK)
         status = finish(argv[0], child, files[2]);
-    if (status == MDL_OK) {
-        rewind(files[1]);
-        status = read_all(files[1], limit, output, output_size);
-    }
+    if (status == MDL_OK)
+        status = mdl_stream_read(files[1], limit, output, output_size);
     for (size_t i = 0; i < 3; i++)
         if (files[i] != NULL)
             fclose(files[i]);

@@ -3,6 +3,7 @@
  * formats, no links, no folders, no permissions. */
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <string.h>
 
 #include "data/internal.h"
@@ -23,6 +24,8 @@ typedef struct unpacking {
 static mdl_status fail_archive(const unpacking *job)
 {
     const char *text = archive_error_string(job->archive);
+    if (archive_errno(job->archive) == ENOMEM)
+        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory", job->path);
     return mdl_fail(MDL_FORMAT, "%s: %s", job->path, text != NULL ? text : "damaged archive");
 }
 

@@ -324,16 +324,14 @@ static void draw(mdl__page *page, const mdl__chart *chart, const char *caption)
     static const char *const gnuplot[] = {"gnuplot", "-d", "-", NULL};
     char *script = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&script, &size);
-    if (out == NULL) {
-        page->status = mdl_fail(MDL_NO_MEMORY, "a chart of the report: out of memory");
+    FILE *out = mdl__text_open(page);
+    if (out == NULL)
         return;
-    }
     put_axes(out, chart);
     for (size_t i = 0; i < chart->n_series; i++)
         put_data(out, &chart->series[i], i);
     put_plot(out, chart);
-    fclose(out);
+    mdl__text_take(page, out, &script, &size);
     mdl__picture_draw(page, gnuplot, "gnuplot-nox", script, size, chart->title,
                       chart->wide ? "wide" : "half");
     fputs("<div class=\"words\">", page->html);
@@ -341,7 +339,7 @@ static void draw(mdl__page *page, const mdl__chart *chart, const char *caption)
     mdl__picture_caption(page, caption);
     put_numbers(page, chart);
     fputs("</div></figure>\n", page->html);
-    free(script); /* the stream's own allocation */
+    mdl_free(script);
 }
 
 void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...)

@@ -1,10 +1,28 @@
 /* The page: paragraphs, tables, lists and code, written as HTML and as Markdown at once. */
 #include <math.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/page.h"
+
+FILE *mdl__text_open(mdl__page *page)
+{
+    size_t size;
+    char *text;
+    FILE *file = page->status == MDL_OK ? mdl_stream_open() : NULL;
+    if (file == NULL && page->status == MDL_OK)
+        page->status = mdl_stream_take(file, SIZE_MAX, &text, &size); /* says why */
+    return file;
+}
+
+void mdl__text_take(mdl__page *page, FILE *file, char **text, size_t *size)
+{
+    *text = NULL;
+    if (page->status == MDL_OK)
+        page->status = mdl_stream_take(file, SIZE_MAX, text, size);
+    else if (file != NULL)
+        fclose(file);
+}
 
 void mdl__put_html(FILE *out, const char *text)
 {

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 typedef struct mdl__page {
-    FILE *html, *markdown; /* memory streams; their errors are looked at once, at the end */
+    FILE *html, *markdown; /* of mdl__text_open; errors are looked at once, at the end */
     bool without_pictures;
     size_t figures;
     const char *id, *title; /* of the section that begins with what is put next; NULL: it has begun
@@ -16,6 +16,11 @@ typedef struct mdl__page {
     bool in_row, in_cell;
     mdl_status status; /* the first failure; later calls do nothing harmful */
 } mdl__page;
+
+/* A text that is written in many places: NULL after a failure.  Taking closes it; *text is the
+ * caller's to free with mdl_free, NULL after a failure. */
+FILE *mdl__text_open(mdl__page *page);
+void mdl__text_take(mdl__page *page, FILE *file, char **text, size_t *size);
 
 /* Text with what HTML (Markdown) would take for its own escaped; all that comes from a file or a
  * name goes through here. */

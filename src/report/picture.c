@@ -1,6 +1,5 @@
 /* Pictures by gnuplot and Graphviz, as SVG that takes its colours from the page's CSS: what the
  * tools draw in certain colours (#0101xx, #0102xx) becomes a CSS variable. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/picture.h"

@@ -1,5 +1,4 @@
 /* The report from its sections: reads the folder once, writes both files. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/report.h"
@@ -92,32 +91,26 @@ static void fill(mdl__page *page, const mdl__folder *f)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* The texts of both forms, the streams' own allocations: free(). */
-typedef struct texts {
+typedef struct texts { /* of both forms */
     char *html, *markdown;
     size_t html_size, markdown_size;
+    unsigned long failures; /* mdl_alloc_failures when the page was begun */
 } texts;
 
 static mdl_status open_page(mdl__page *page, texts *t)
 {
-    *t = (texts){NULL, NULL, 0, 0};
-    page->html = open_memstream(&t->html, &t->html_size);
-    page->markdown = open_memstream(&t->markdown, &t->markdown_size);
-    if (page->html == NULL || page->markdown == NULL)
-        page->status = mdl_fail(MDL_NO_MEMORY, "the report does not fit the memory");
+    *t = (texts){.failures = mdl_alloc_failures()};
+    page->html = mdl__text_open(page);
+    page->markdown = mdl__text_open(page);
     return page->status;
 }
 
-static mdl_status close_page(mdl__page *page)
+static mdl_status close_page(mdl__page *page, texts *t)
 {
-    FILE *streams[] = {page->html, page->markdown};
-    bool failed = false;
-    for (size_t i = 0; i < MDL_COUNT(streams); i++) {
-        failed = failed || streams[i] == NULL || ferror(streams[i]) != 0;
-        failed = (streams[i] != NULL && fclose(streams[i]) != 0) || failed;
-    }
-    if (page->status == MDL_OK && failed)
-        page->status = mdl_fail(MDL_NO_MEMORY, "the report does not fit the memory");
+    mdl__text_take(page, page->html, &t->html, &t->html_size);
+    mdl__text_take(page, page->markdown, &t->markdown, &t->markdown_size);
+    if (page->status == MDL_OK && mdl_alloc_failures() != t->failures) /* a part is missing */
+        page->status = mdl_fail(MDL_NO_MEMORY, "the report: out of memory");
     return page->status;
 }
 
@@ -140,14 +133,14 @@ mdl_status mdl_report_write(const mdl_report_job *job)
     if (status == MDL_OK) {
         if (open_page(&page, &t) == MDL_OK)
             fill(&page, &folder);
-        status = close_page(&page);
+        status = close_page(&page, &t);
         if (status == MDL_OK)
             status = write_file(job->folder, job->html, "report.html", t.html, t.html_size);
         if (status == MDL_OK)
             status =
                 write_file(job->folder, job->markdown, "report.md", t.markdown, t.markdown_size);
-        free(t.html);
-        free(t.markdown);
+        mdl_free(t.html);
+        mdl_free(t.markdown);
     }
     mdl__folder_free(&folder);
     return status;
@@ -169,10 +162,10 @@ mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
         mdl__put_summary(&page, &f);
         mdl__put_table(&page, table);
     }
-    status = close_page(&page);
+    status = close_page(&page, &t);
     if (status == MDL_OK)
         status = write_file(folder, NULL, "table.md", t.markdown, t.markdown_size);
-    free(t.html);
-    free(t.markdown);
+    mdl_free(t.html);
+    mdl_free(t.markdown);
     return status;
 }

@@ -226,7 +226,7 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, const mdl__searc
     char *text = NULL, caption[1024];
     double ids[NODES_MOST];
     bool older = false;
-    FILE *dot = all > 0 && page->status == MDL_OK ? open_memstream(&text, &size) : NULL;
+    FILE *dot = all > 0 ? mdl__text_open(page) : NULL;
     if (dot == NULL)
         return;
     size_t n = nearest(s, ids);
@@ -237,7 +237,7 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, const mdl__searc
     for (size_t i = 0; i < all; i++)
         start += s->ancestors.data[i].parents.n == 0;
     fputs("}\n", dot);
-    fclose(dot);
+    mdl__text_take(page, dot, &text, &size);
     snprintf(caption, sizeof(caption),
              "%s%sFrom what the search started with (blue) by merging (green) to the best (orange, "
              "thick); below each name its accuracy on the %zu %s images of the search. On an "
@@ -253,7 +253,7 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, const mdl__searc
                     s->is_average ? "Lineage of the best member, which did not win"
                                   : "Lineage of the winner",
                     text, caption);
-    free(text); /* the stream's own allocation */
+    mdl_free(text);
 }
 
 /* ---- all searches --------------------------------------------------------------------------- */

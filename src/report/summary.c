@@ -1,7 +1,6 @@
 /* The first section: the question and its answer, or what there is to say of a folder that is no
  * finished experiment; and what was compared. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/sections.h"
@@ -155,7 +154,7 @@ static void put_drawing(mdl__page *page, const mdl_table *t)
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *dot = page->status == MDL_OK ? open_memstream(&text, &size) : NULL;
+    FILE *dot = mdl__text_open(page);
     if (dot == NULL)
         return;
     fputs(mdl__graph_head, dot);
@@ -173,13 +172,13 @@ static void put_drawing(mdl__page *page, const mdl_table *t)
     put_arm(dot, t, "hybrid", 1);
     put_arm(dot, t, "baseline", 2);
     fputs("}\n", dot);
-    fclose(dot);
+    mdl__text_take(page, dot, &text, &size);
     mdl__graph_draw(page, "From the data to the table", text,
                     t->kind == MDL_TABLE_REPEATS
                         ? "One of the repeats; each begins with other seeds."
                         : "Arrows are weights, or images. All models of the last column are "
                           "evaluated on the same test images.");
-    free(text); /* the stream's own allocation */
+    mdl_free(text);
 }
 
 void mdl__put_compared(mdl__page *page, const mdl__folder *f)
