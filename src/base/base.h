@@ -351,6 +351,21 @@ void mdl_stop_resume(void);
 /* What takes longer than this in one piece is looked at in the middle. */
 #define MDL_STOP_SECONDS 0.25
 
+/* Work that comes again and again and changes things in its middle, such as a step of a training.
+ * Where the last time took long, its middle is left on a stop request, and what it changed is put
+ * back; else the request waits for its end.  All zero at first. */
+typedef struct mdl_stop_guard {
+    bool quick;   /* the last time was soon done */
+    bool kept;    /* this time may be left */
+    double begun; /* mdl_time when it began */
+} mdl_stop_guard;
+/* Whether the work that begins now may be left, so that what it changes has to be kept; never where
+ * it cannot be put back (`can` false). */
+bool mdl_stop_guard_begin(mdl_stop_guard *guard, bool can);
+/* The work has ended with this status, whether it was left or not.  Whether to put back what was
+ * kept. */
+bool mdl_stop_guard_end(mdl_stop_guard *guard, mdl_status status);
+
 /* ---- communicator --------------------------------------------------------------------------- */
 
 /* What the trainer and the merger need of a group of processes.  The single-process one is the

@@ -124,6 +124,23 @@ void mdl_stop_resume(void)
     atomic_fetch_sub(&deferrals, 1);
 }
 
+bool mdl_stop_guard_begin(mdl_stop_guard *guard, bool can)
+{
+    guard->kept = can && !guard->quick;
+    guard->begun = mdl_time();
+    if (!guard->kept)
+        mdl_stop_defer();
+    return guard->kept;
+}
+
+bool mdl_stop_guard_end(mdl_stop_guard *guard, mdl_status status)
+{
+    if (!guard->kept)
+        mdl_stop_resume();
+    guard->quick = mdl_time() - guard->begun < MDL_STOP_SECONDS;
+    return guard->kept && status == MDL_CANCELLED;
+}
+
 mdl_status mdl_stop_check(void)
 {
     if (!mdl_stop_requested() || atomic_load(&deferrals) > 0)

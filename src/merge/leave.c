@@ -23,12 +23,8 @@ mdl_status mdl__search_keep(mdl__search *s)
 {
     const mdl__archive *a = &s->archive;
     mdl__before *b = &s->before;
-    b->begun = mdl_time();
-    b->kept = !b->quick;
-    if (!b->kept) {
-        mdl_stop_defer();
+    if (!mdl_stop_guard_begin(&b->guard, true))
         return MDL_OK;
-    }
     MDL_TRY(create(s, b));
     memcpy(b->member, a->member, (a->places + 1) * sizeof(*b->member));
     memcpy(b->spare, s->spare, s->batch * sizeof(*b->spare));
@@ -44,10 +40,7 @@ mdl_status mdl__search_leave(mdl__search *s, mdl_status status)
 {
     mdl__archive *a = &s->archive;
     mdl__before *b = &s->before;
-    if (!b->kept)
-        mdl_stop_resume();
-    b->quick = mdl_time() - b->begun < MDL_STOP_SECONDS;
-    if (status != MDL_CANCELLED || !b->kept)
+    if (!mdl_stop_guard_end(&b->guard, status))
         return status;
     memcpy(a->member, b->member, (a->places + 1) * sizeof(*b->member));
     memcpy(s->spare, b->spare, s->batch * sizeof(*b->spare));

@@ -213,13 +213,11 @@ mdl_status mdl__crew_create(const mdl_merge_job *job, size_t batch, mdl__crew *o
 void mdl__crew_destroy(mdl__crew *crew);
 
 typedef struct mdl__before { /* a batch, so that it can be left in the middle: leave.c */
-    bool quick;              /* the last batch took little time */
-    bool kept;               /* this one may be left; the archive's rows and the counters then: */
-    mdl__member *member;     /* [K + 1] */
-    float *scores;           /* [K + 1, samples] */
-    uint64_t *spare;         /* [batch] */
+    mdl_stop_guard guard;
+    mdl__member *member; /* the archive's rows and the counters then: [K + 1] */
+    float *scores;       /* [K + 1, samples] */
+    uint64_t *spare;     /* [batch] */
     uint64_t next_id, lineage_bytes, given_up;
-    double begun; /* mdl_time */
 } mdl__before;
 
 struct mdl__search {

@@ -22,12 +22,8 @@ static mdl_status put_back(mdl_buffer *to, const void *from)
 mdl_status mdl__leave_prepare(mdl__trainer *t)
 {
     mdl__leave *l = &t->leave;
-    l->kept = !l->quick && t->job->device->backend->host_memory;
-    l->begun = mdl_time();
-    if (!l->kept) {
-        mdl_stop_defer();
+    if (!mdl_stop_guard_begin(&l->guard, t->job->device->backend->host_memory))
         return MDL_OK;
-    }
     l->micro = t->position.micro;
     l->pending = t->pending.count;
     MDL_TRY(keep(t->weights.buffers, &l->buffers));
@@ -38,10 +34,7 @@ mdl_status mdl__leave_prepare(mdl__trainer *t)
 mdl_status mdl__leave_finish(mdl__trainer *t, mdl_status status)
 {
     mdl__leave *l = &t->leave;
-    if (!l->kept)
-        mdl_stop_resume();
-    l->quick = mdl_time() - l->begun < MDL_STOP_SECONDS;
-    if (status != MDL_CANCELLED || !l->kept)
+    if (!mdl_stop_guard_end(&l->guard, status))
         return status;
     t->position.micro = l->micro;
     t->pending.count = l->pending;

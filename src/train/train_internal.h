@@ -87,12 +87,10 @@ typedef struct mdl__pending { /* results of micro-batches that are still on the 
 } mdl__pending;
 
 typedef struct mdl__leave { /* for leaving a step in the middle: leave.c */
-    bool quick;             /* the last step took little time */
-    bool kept;              /* this one may be left */
-    double begun;           /* mdl_time when it began */
-    void *buffers, *y, *z;  /* what it changes, as it was; NULL: there is none, or not yet */
-    uint64_t micro;         /* position.micro then */
-    size_t pending;         /* pending.count then */
+    mdl_stop_guard guard;
+    void *buffers, *y, *z; /* what it changes, as it was; NULL: there is none, or not yet */
+    uint64_t micro;        /* position.micro then */
+    size_t pending;        /* pending.count then */
 } mdl__leave;
 
 typedef struct mdl__trainer {

@@ -2,6 +2,7 @@
  * then blocks that take the place of those of a good state, which is made here. */
 #include <string.h>
 
+#include "first_state.h"
 #include "fuzz.h"
 #include "state_file.h"
 #include "train/train_internal.h"
@@ -30,31 +31,14 @@ static void close_all(void)
     mdl_device_close(device);
 }
 
-static void open_shared(void)
-{
-    mdl_data_config config = mdl_data_config_default();
-    snprintf(config.source, sizeof(config.source), "digits");
-    config.size = MDL_SIZE_NATIVE;
-    config.limit = 20;
-    FUZZ_MUST(mdl_data_open(&config, &images));
-    FUZZ_MUST(mdl_device_open("reference", 1, MDL_F32, &device));
-    atexit(close_all);
-}
-
 static void make(training *t, bool stepwise)
 {
     const mdl__choice choice = {.micro_batch = 4};
-    char folder[300], path[MDL_PATH_MAX];
-    size_t size = 0;
+    char folder[300];
     snprintf(folder, sizeof(folder), "%s/made", fuzz_folder());
     t->made = true;
-    t->model = mdl_model_config_default();
+    t->model = first_model(images, 2);
     t->model.kind = stepwise ? MDL_MODEL_HYBRID : MDL_MODEL_MLP;
-    t->model.height = images->height;
-    t->model.width_px = images->width;
-    t->model.channels = images->channels;
-    t->model.classes = images->classes;
-    t->model.hidden = 2;
     t->model.width = t->model.depth = 0.05;
     t->model.trm.dim = 2;
     t->model.trm.n_sup = 2;
@@ -80,9 +64,7 @@ static void make(training *t, bool stepwise)
         mdl__slots_fill(&t->trainer);
     FUZZ_MUST(mdl_make_folders(folder));
     FUZZ_MUST(mdl__state_save(&t->trainer));
-    FUZZ_MUST(mdl_path(path, sizeof(path), folder, "resume.state"));
-    FUZZ_MUST(mdl_file_read(path, 0, &t->state, &size));
-    t->size = size - 36; /* without end mark and digest */
+    first_read(folder, &t->state, &t->size);
     t->job.out = fuzz_folder();
 }
 
@@ -93,8 +75,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     training *t = &trainings[stepwise ? 1 : 0];
     mdl_state *state = NULL;
     mdl__choice choice;
-    if (images == NULL)
-        open_shared();
+    if (images == NULL) {
+        first_open(20, &images, &device);
+        atexit(close_all);
+    }
     if (!t->made)
         make(t, stepwise);
     state_begin(&file);

@@ -3,6 +3,7 @@
  * state, which is made here; behind "===\n" lineage.jsonl, where there is one. */
 #include <string.h>
 
+#include "first_state.h"
 #include "fuzz.h"
 #include "merge/merge_internal.h"
 #include "state_file.h"
@@ -35,19 +36,8 @@ static void close_all(void)
 
 static void configure(void)
 {
-    mdl_data_config config = mdl_data_config_default();
-    snprintf(config.source, sizeof(config.source), "digits");
-    config.size = MDL_SIZE_NATIVE;
-    config.limit = 10;
-    FUZZ_MUST(mdl_data_open(&config, &images));
-    FUZZ_MUST(mdl_device_open("reference", 1, MDL_F32, &device));
-    model = mdl_model_config_default();
-    model.kind = MDL_MODEL_MLP;
-    model.height = images->height;
-    model.width_px = images->width;
-    model.channels = images->channels;
-    model.classes = images->classes;
-    model.hidden = 1;
+    first_open(10, &images, &device);
+    model = first_model(images, 1);
     merge = mdl_merge_config_default();
     merge.archive = PLACES;
     merge.batch = 1;
@@ -103,9 +93,8 @@ static void save_good(void)
     FUZZ_MUST(mdl__search_save(&search));
     fclose(search.lineage);
     search.lineage = NULL;
+    first_read(fuzz_folder(), &good, &good_size);
     FUZZ_MUST(mdl_path(path, sizeof(path), fuzz_folder(), "resume.state"));
-    FUZZ_MUST(mdl_file_read(path, 0, &good, &good_size));
-    good_size -= 36; /* without end mark and digest */
     FUZZ_MUST(mdl_remove_file(path));
     FUZZ_MUST(mdl_path(path, sizeof(path), fuzz_folder(), "lineage.jsonl"));
     FUZZ_MUST(mdl_remove_file(path));
