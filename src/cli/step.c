@@ -4,6 +4,19 @@
 
 #include "cli/cli.h"
 
+/* A training refuses the same (train/plan.c). */
+static mdl_status refuse_lone_norms(const mdl_graph *graph, size_t batch)
+{
+    char name[96];
+    if (mdl_graph_lone_norms(graph, name) == 0)
+        return MDL_OK;
+    return mdl_fail(MDL_CONFIG,
+                    "no training has a step like this: in batches of %zu image the BatchNorm layer "
+                    "%s would see one value a channel; ask for larger batches (--batch), or for "
+                    "inference alone (--only infer)",
+                    batch, name);
+}
+
 static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
                         double label_smoothing, bool mixed, cli_step *step)
 {
@@ -12,6 +25,8 @@ static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
     MDL_TRY(mdl_model_check(model));
     MDL_TRY(mdl_graph_create(step->device->real, &step->graph));
     MDL_TRY(mdl_model_build(model, mode, batch, label_smoothing, 0, step->graph, &step->io));
+    if (train)
+        MDL_TRY(refuse_lone_norms(step->graph, batch));
     step->multiply_adds = mdl_graph_multiply_adds(step->graph) / (double)batch;
     MDL_TRY(mdl_graph_fuse(step->graph));
     if (train)

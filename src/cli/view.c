@@ -1,6 +1,7 @@
 /* What is seen while something runs.  On a terminal one line is redrawn at most ten times a second
  * and fits it; elsewhere a plain line now and then.  Colour only on a terminal, and not with
  * NO_COLOR (no-color.org). */
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -34,10 +35,11 @@ void cli_view_open(cli_view *view, bool json)
     view->last = mdl_time();
 }
 
-/* Work whose results are files goes on without a reader, which is said once. */
+/* Work whose results are files goes on without a reader, which is said once.  What cannot be
+ * written for another reason is the command's failure, which is told at its end. */
 static void flush(cli_view *view)
 {
-    if (fflush(view->out) == 0 || view->out == stderr || view->unread)
+    if (fflush(view->out) == 0 || view->out == stderr || view->unread || errno != EPIPE)
         return;
     view->unread = true;
     fprintf(stderr,

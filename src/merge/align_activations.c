@@ -2,6 +2,8 @@
  * et al. 2015): channels of two networks correspond where they answer alike to the same images.
  * Channels are standardised over each batch, multiplied, and the products averaged over batches;
  * all of it on the device. */
+#include <math.h>
+
 #include "merge/align_internal.h"
 
 enum { BATCH = 64 };
@@ -158,6 +160,12 @@ static mdl_status match_group(const watcher *w, const watched *x, uint32_t *matc
         for (size_t j = 0; j < n; j++)
             gain[i * n + j] = all[x->group->tensor_at[i] * width + x->group->tensor_at[j]];
     }
+    for (size_t i = 0; i < n * n && status == MDL_OK; i++)
+        if (!isfinite(gain[i]))
+            status = mdl_fail(MDL_NUMERIC,
+                              "activations of one of the models overflow on these images, so that "
+                              "its channels cannot be matched by them (--method weights looks at "
+                              "no images)");
     if (status == MDL_OK)
         status = mdl__assign(gain, n, match);
     mdl_free(all);

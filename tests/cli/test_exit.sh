@@ -117,6 +117,7 @@ if [ -w /dev/full ]; then
         code=$?
         [ $code -eq 3 ] || fail "$line into a full disk: exit $code"
         says err 'standard output'
+        [ "$(grep -c 'standard output' err)" -eq 1 ] || fail "$line into a full disk: said twice"
     done
     [ -s f/final.safetensors ] || fail 'a training whose output goes nowhere left no result'
 fi

@@ -30,6 +30,12 @@ expect 2 experiment x.yaml --out x
 says err 'BatchNorm layer blocks.5.0.bn2'
 [ ! -e x/A-seed1/metrics.jsonl ] || fail 'the experiment trained'
 
+# What no training does is not timed either.
+small='--model baseline --set model.width=0.1 --set model.depth=0.1 --set data.image_size=16 --repeat 1'
+expect 2 bench --only train --batch 1 $small
+says err 'BatchNorm layer blocks.5.0.bn2'
+expect 0 bench --only infer --batch 1 $small
+
 # Enough values: two images, or larger maps, or no BatchNorm; evaluating takes single images.
 expect 0 train $net --set train.batch=2 --set train.max_steps=2 --out two
 expect 0 train $net --set data.image_size=32 --set train.batch=1 --set train.max_steps=2 --out large
