@@ -96,9 +96,9 @@ static void put_commands(mdl__page *page, const mdl__folder *f)
                        ? ""
                        : " The data must lie where --data says.");
     add_commands(&out, f, fetched, source);
-    if (out.status != MDL_OK && page->status == MDL_OK)
+    if (page->status == MDL_OK)
         page->status = out.status;
-    else
+    if (out.status == MDL_OK)
         mdl__page_code(page, NULL, out.data);
     mdl_free(out.data);
 }
