@@ -13,7 +13,7 @@ extern const mdl__field mdl__source_fields[];        /* mdl__source: a line of l
 extern const mdl__field mdl__training_fields[];      /* mdl__training: step.json */
 extern const mdl__field mdl__epoch_fields[];         /* mdl__epoch: a line of metrics.jsonl */
 
-/* Reading is done in two files. */
+/* Names of files, in the folder's pool. */
 typedef MDL__LIST(char *) mdl__names;
 /* Entries of FOLDER/below that begin and end so and, where `file` is no NULL, hold that file; each
  * with `below` before it, as people count. */

@@ -1,14 +1,11 @@
 /* Reading a folder into the structs of load.h. */
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/formats.h"
 
 enum {
     SOURCES_MOST = 1 << 17, /* of the models that a search began with */
-    DRAWN_MOST = 4,         /* searches of which the sources are read */
-    CLASSES_MOST = 1000
+    DRAWN_MOST = 4          /* searches of which the sources are read */
 };
 
 /* ---- trainings ------------------------------------------------------------------------------ */

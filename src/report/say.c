@@ -37,22 +37,25 @@ const char *mdl__say_count(double count, char out[32])
     size_t unit = 0;
     for (; count >= 1000 && unit + 1 < MDL_COUNT(units); unit++)
         count /= 1000;
-    snprintf(out, 32, count > 0 ? "%.4g%s" : "", count, units[unit]);
+    out[0] = '\0';
+    if (count > 0)
+        snprintf(out, 32, "%.4g%s", count, units[unit]);
     return out;
 }
 
 const char *mdl__say_latency(double seconds, int decimals, char out[64])
 {
-    if (isnan(seconds))
-        snprintf(out, 64, "%s", MDL_LATENCY_BUSY);
-    else
-        snprintf(out, 64, seconds > 0 ? "%.*f" : "", decimals, 1e3 * seconds);
+    snprintf(out, 64, "%s", isnan(seconds) ? MDL_LATENCY_BUSY : "");
+    if (seconds > 0)
+        snprintf(out, 64, "%.*f", decimals, 1e3 * seconds);
     return out;
 }
 
 const char *mdl__say_p(double p, char out[32])
 {
-    snprintf(out, 32, isfinite(p) ? "%.2g" : "", p);
+    out[0] = '\0';
+    if (isfinite(p))
+        snprintf(out, 32, "%.2g", p);
     return out;
 }
 
@@ -61,23 +64,27 @@ const char *mdl__say_p(double p, char out[32])
 static const struct {
     const char *name; /* NULL: what the row's own field says */
     mdl__purpose purpose;
+    const char *note; /* NULL: it is made of the row's facts */
 } kinds[MDL_ROW_KINDS] = {
-    [MDL_ROW_MEAN] = {"mean", MDL__TRAINED},
-    [MDL_ROW_SEED] = {NULL, MDL__TRAINED},
-    [MDL_ROW_M2N2] = {"M2N2", MDL__MERGED},
-    [MDL_ROW_BEST_PARENT] = {"best parent", MDL__COMPARED},
-    [MDL_ROW_AVERAGE] = {"uniform average", MDL__COMPARED},
-    [MDL_ROW_SOUP] = {"greedy soup", MDL__COMPARED},
-    [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED},
-    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED},
-    [MDL_ROW_PARENT] = {NULL, MDL__TRAINED},
-    [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED},
-    [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS},
-    [MDL_ROW_INDEPENDENT] = {NULL, MDL__CONTROLS},
-    [MDL_ROW_INDEPENDENT_AVERAGE] = {"independent average", MDL__CONTROLS},
-    [MDL_ROW_INDEPENDENT_ALIGNED] = {"independent aligned average", MDL__CONTROLS},
-    [MDL_ROW_CONTROL] = {NULL, MDL__CONTROLS},
-    [MDL_ROW_METHOD] = {NULL, MDL__COMPARED},
+    [MDL_ROW_MEAN] = {"mean", MDL__TRAINED, NULL},
+    [MDL_ROW_SEED] = {NULL, MDL__TRAINED, NULL},
+    [MDL_ROW_M2N2] = {"M2N2", MDL__MERGED, NULL},
+    [MDL_ROW_BEST_PARENT] = {"best parent", MDL__COMPARED, NULL},
+    [MDL_ROW_AVERAGE] = {"uniform average", MDL__COMPARED, NULL},
+    [MDL_ROW_SOUP] = {"greedy soup", MDL__COMPARED,
+                      "an average that takes in one parent after another while it helps on the "
+                      "validation split"},
+    [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED, NULL},
+    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED, NULL},
+    [MDL_ROW_PARENT] = {NULL, MDL__TRAINED, NULL},
+    [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED, NULL},
+    [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS, NULL},
+    [MDL_ROW_INDEPENDENT] = {NULL, MDL__CONTROLS, NULL},
+    [MDL_ROW_INDEPENDENT_AVERAGE] = {"independent average", MDL__CONTROLS, NULL},
+    [MDL_ROW_INDEPENDENT_ALIGNED] = {"independent aligned average", MDL__CONTROLS,
+                                     "the same, their channels aligned by weights before"},
+    [MDL_ROW_CONTROL] = {NULL, MDL__CONTROLS, NULL},
+    [MDL_ROW_METHOD] = {NULL, MDL__COMPARED, NULL},
 };
 static const struct {
     const char *what, *name, *note;
@@ -195,6 +202,14 @@ static void note_method(const mdl_row *row, char *out)
         mdl__append(out, MDL__NOTE, "; found nothing better than the uniform average");
 }
 
+static void note_control(const mdl_row *row, char *out)
+{
+    for (size_t i = 0; i < MDL_COUNT(controls); i++)
+        if (strcmp(controls[i].what, row->what) == 0)
+            mdl__append(out, MDL__NOTE, "%s; ", controls[i].note);
+    mdl__append(out, MDL__NOTE, "one training of %zu epochs", row->epochs);
+}
+
 /* What the kind says of the row's own facts; `again` closes those that were recalibrated. */
 static void note_kind(const mdl_row *row, char *out)
 {
@@ -218,11 +233,6 @@ static void note_kind(const mdl_row *row, char *out)
     case MDL_ROW_AVERAGE:
         mdl__append(out, size, "of all %zu parents, with equal weights", n);
         break;
-    case MDL_ROW_SOUP:
-        mdl__append(out, size,
-                    "an average that takes in one parent after another while it helps "
-                    "on the validation split");
-        break;
     case MDL_ROW_SLERP:
         mdl__append(out, size, "half-way between %s and %s", row->from[0], row->from[1]);
         break;
@@ -245,22 +255,17 @@ static void note_kind(const mdl_row *row, char *out)
     case MDL_ROW_INDEPENDENT_AVERAGE:
         mdl__append(out, size, "of %zu independent seeds: the negative control", n);
         break;
-    case MDL_ROW_INDEPENDENT_ALIGNED:
-        mdl__append(out, size, "the same, their channels aligned by weights before");
-        break;
     case MDL_ROW_METHOD:
         note_method(row, out);
         break;
     case MDL_ROW_CONTROL:
-        for (size_t i = 0; i < MDL_COUNT(controls); i++)
-            if (strcmp(controls[i].what, row->what) == 0)
-                mdl__append(out, size, "%s; ", controls[i].note);
-        mdl__append(out, size, "one training of %zu epochs", row->epochs);
+        note_control(row, out);
         break;
     case MDL_ROW_INDEPENDENT:
         mdl__append(out, size, "one training of %zu epochs, of no trunk", row->epochs);
         break;
-    case MDL_ROW_KINDS:
+    default:
+        mdl__append(out, size, "%s", kinds[row->kind].note);
         break;
     }
 }

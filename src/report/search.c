@@ -39,18 +39,12 @@ static void name_checkpoint(const mdl__folder *f, const char *path, char *out, s
         snprintf(out, size, "%.90s", path);
 }
 
-static int by_id(const void *a, const void *b)
-{
-    double x = ((const mdl__source *)a)->id, y = ((const mdl__source *)b)->id;
-    return (x > y) - (x < y);
-}
-
 static const char *source_of(const mdl__search *s, double id)
 {
-    mdl__source key = {id, NULL};
-    const mdl__source *found =
-        s->sources.n > 0 ? bsearch(&key, s->sources.data, s->sources.n, sizeof(key), by_id) : NULL;
-    return found != NULL ? found->source : NULL;
+    for (size_t i = 0; i < s->sources.n; i++)
+        if (s->sources.data[i].id == id)
+            return s->sources.data[i].source;
+    return NULL;
 }
 
 /* Parents have their training's name, averages their parents', children of the search a number. */
