@@ -114,15 +114,16 @@ static const char *name_of(const mdl_row *row)
 const char *mdl__say_name(const mdl_row *row, bool with_arm, char out[MDL__NAME])
 {
     const char *of = row->kind == MDL_ROW_INDEPENDENT ? "independent " : "";
+    const char *as = row->kind == MDL_ROW_PARENT ? " (recalibrated)" : "";
     bool armed = with_arm && row->arm[0] != '\0';
     if (armed && row->kind == MDL_ROW_MEAN)
         snprintf(out, MDL__NAME, "%s", row->arm);
     else
-        snprintf(out, MDL__NAME, "%s%s%s%s", armed ? row->arm : "",
+        snprintf(out, MDL__NAME, "%s%s%s%s%s", armed ? row->arm : "",
                  !armed                      ? ""
                  : row->kind == MDL_ROW_M2N2 ? " + "
                                              : ": ",
-                 of, name_of(row));
+                 of, name_of(row), as);
     for (char *c = out; *c != '\0'; c++)
         *c = (unsigned char)*c < 0x20 ? ' ' : *c;
     return out;
@@ -247,7 +248,8 @@ static void note_kind(const mdl_row *row, char *out)
         mdl__append(out, size, "%s%s", row->from[0], again);
         break;
     case MDL_ROW_TRUNK:
-        mdl__append(out, size, "%zu epochs, its learning rate not yet down", row->epochs);
+        mdl__append(out, size, "%zu epoch%s, its learning rate not yet down", row->epochs,
+                    plural(row->epochs));
         break;
     case MDL_ROW_MATCHED:
         mdl__append(out, size, "%zu epochs, as many as trunk and children%s", row->epochs, again);
