@@ -84,6 +84,24 @@ static mdl_status parse_option(const cli_command *command, int argc, char **argv
     return MDL_OK;
 }
 
+static bool is_configuration(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+/* A configuration where the command takes none without its option. */
+static mdl_status check_positional(const cli_command *command, const char *name)
+{
+    if (command->takes_configuration || !is_configuration(name) ||
+        find_option(command, "--config", strlen("--config")) == NULL)
+        return MDL_OK;
+    return mdl_fail(MDL_CONFIG,
+                    "unexpected argument %.200s: write --config %.200s (only `mendel experiment` "
+                    "takes it without)",
+                    name, name);
+}
+
 mdl_status cli_parse(const cli_command *command, int argc, char **argv, cli_args *out)
 {
     bool options = true;
@@ -98,6 +116,8 @@ mdl_status cli_parse(const cli_command *command, int argc, char **argv, cli_args
         else
             out->positional[out->n_positional++] = argv[i];
     }
+    for (size_t i = 0; i < out->n_positional; i++)
+        MDL_TRY(check_positional(command, out->positional[i]));
     return MDL_OK;
 }
 
@@ -138,21 +158,10 @@ mdl_status cli_number(const cli_args *args, const char *name, size_t least, size
     return MDL_OK;
 }
 
-static bool is_configuration(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
 mdl_status cli_expect(const cli_args *args, size_t least, size_t most, const char *what)
 {
     if (args->n_positional < least)
         return mdl_fail(MDL_CONFIG, "expected %s, got %zu arguments", what, args->n_positional);
-    if (args->n_positional > most && is_configuration(args->positional[most]))
-        return mdl_fail(MDL_CONFIG,
-                        "unexpected argument %.200s: write --config %.200s (only `mendel "
-                        "experiment` takes it without)",
-                        args->positional[most], args->positional[most]);
     if (args->n_positional > most)
         return mdl_fail(MDL_CONFIG, "unexpected argument %.200s; expected %s",
                         args->positional[most], what);

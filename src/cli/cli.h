@@ -64,6 +64,7 @@ typedef struct cli_command {
     const char *examples; /* lines */
     const cli_option *options;
     size_t n_options;
+    bool takes_configuration; /* as an argument, without --config */
     mdl_status (*run)(const cli_args *args);
 } cli_command;
 extern const cli_command *const cli_commands[];

@@ -162,5 +162,6 @@ const cli_command cli_cmd_experiment = {
         "  mendel experiment configs/experiment.yaml --set train.epochs=2 --set data.limit=10000\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .takes_configuration = true,
     .run = run,
 };

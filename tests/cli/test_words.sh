@@ -72,6 +72,8 @@ experiment: {seeds: 1, hybrid: false, epochs_merged: 1, latency_runs: 2, corrupt
 run: {threads: 1}
 YAML
 expect 0 experiment tiny.yaml --out e --json
+says err 'step 1 of '
+says err ' steps; about '
 says e/A-seed1/step.json ddd7ccc3512cec4633581367f7773a5ed2ce3801b415eebb87f8af592c743dab
 sed -i 's/validation_fraction/fitness_fraction/; s/crossover_point/split/' e/config.yaml
 sed 's/fitness_fraction/validation_fraction/; s/split/crossover_point/; s/held_out/validation/' \
@@ -100,6 +102,7 @@ hint 'write --out' train --output-dir x
 hint 'there is no mixup; data.augment offers' train --mixup 0.2
 hint 'write --config a.yaml' train a.yaml
 hint 'write --config a.yml' plan a.yml
+hint 'write --config a.yaml' evolve a.yaml --out x
 for name in cuda gpu rocm mps cuda:0; do
     hint 'write --backend opencl' train --backend $name
 done
