@@ -14,7 +14,7 @@ mdl_status cli_score(const char *checkpoint, const mdl_model_config *model, cons
     mdl_safetensors *file = NULL;
     mdl_weights weights = {0};
     mdl_scores scores = {0};
-    *out = (cli_quality){.top1 = NAN, .loss = NAN};
+    *out = (cli_quality){.top1 = (double)NAN, .loss = (double)NAN};
     if (data == NULL || data->count[split] == 0)
         return MDL_OK;
     MDL_TRY(mdl_evaluator_create(model, data, device, &options, &evaluator));
