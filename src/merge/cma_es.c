@@ -37,7 +37,7 @@ static mdl_status cma_check(const mdl_merge_job *job)
                                     "are alike: set merge.from_scratch 1, merge.slerp_all true");
     if (!(c->step > 0))
         return mdl_fail(MDL_CONFIG, "merge.step is %g, expected more than 0", c->step);
-    if (job->model->kind != MDL_MODEL_MLP)
+    if (mdl_model_def_of(job->model->kind)->statistics)
         return mdl_fail(MDL_CONFIG, "cma-es adapts no running statistics: set model.kind: mlp");
     return MDL_OK;
 }

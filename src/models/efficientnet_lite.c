@@ -5,6 +5,7 @@
 #include "models/models_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Lite's width multiplier leaves stem and head alone, its depth multiplier the first and the last
  * stage. */
@@ -196,6 +197,8 @@ int mdl__efficientnet_lite(mdl_builder *b)
     return batch_norm_relu6(b, x, "bn2");
 }
 
+/* ---- the model ------------------------------------------------------------------------------ */
+
 /* A hidden layer before the classifier: the control for the hybrid, whose TRM is a head too. */
 static int hidden_layer(mdl_builder *b, int x, size_t hidden)
 {
@@ -208,7 +211,7 @@ static int hidden_layer(mdl_builder *b, int x, size_t hidden)
     return mdl__activation(b, mdl__product(b, x, weight, bias), MDL_ACT_SILU);
 }
 
-void mdl__build_efficientnet_lite(mdl_builder *b)
+static void build(mdl_builder *b)
 {
     size_t width = HEAD_CHANNELS, hidden = b->config->head_hidden;
     int x = mdl__mean_rows(b, mdl__efficientnet_lite(b));
@@ -230,3 +233,55 @@ void mdl__build_efficientnet_lite(mdl_builder *b)
     if (b->mode == MDL_MODE_TRAIN)
         b->io->loss = loss;
 }
+
+/* ---- its keys ------------------------------------------------------------------------------- */
+
+static void set_defaults(mdl_model_config *config)
+{
+    static const size_t strides[STAGES] = {1, 2, 2, 2, 1, 2, 1}; /* for images of 32x32 */
+    memcpy(config->strides, strides, sizeof(strides));
+    config->stem_stride = 1;
+    config->width = config->depth = 1.0;
+    config->drop_connect = config->dropout = 0.2;
+    config->bn_eps = 1e-3;
+    config->bn_momentum = 0.1; /* usual from scratch; published: 0.01 for long ImageNet runs */
+    config->padding = MDL_PADDING_SYMMETRIC;
+    config->head_hidden = 0;
+}
+
+enum { STRIDE_MAX = 4 };
+static const double multiplier_max = 16.0;
+
+mdl_status mdl__check_backbone(mdl__checker *at, const mdl_model_config *c)
+{
+    MDL_TRY(mdl__check_size(at, "model.stem_stride", c->stem_stride, 1, STRIDE_MAX));
+    for (size_t i = 0; i < MDL_COUNT(c->strides); i++) {
+        at->key = "model.strides";
+        if (c->strides[i] < 1 || c->strides[i] > STRIDE_MAX)
+            return mdl_fail(MDL_CONFIG,
+                            "%s, element %zu of 7: expected an integer from 1 to %d, got %zu",
+                            at->key, i + 1, STRIDE_MAX, c->strides[i]);
+    }
+    MDL_TRY(mdl__check_number(at, "model.width", c->width, 0.0, multiplier_max, false, true));
+    MDL_TRY(mdl__check_number(at, "model.depth", c->depth, 0.0, multiplier_max, false, true));
+    MDL_TRY(mdl__check_number(at, "model.drop_connect", c->drop_connect, 0.0, 1.0, true, false));
+    MDL_TRY(mdl__check_number(at, "model.dropout", c->dropout, 0.0, 1.0, true, false));
+    MDL_TRY(mdl__check_number(at, "model.bn_eps", c->bn_eps, 0.0, 1.0, false, true));
+    MDL_TRY(mdl__check_number(at, "model.bn_momentum", c->bn_momentum, 0.0, 1.0, false, true));
+    return mdl__check_choice(at, "model.padding", (int)c->padding, MDL_PADDING_SAME + 1);
+}
+
+static mdl_status check(mdl__checker *at, const mdl_model_config *c)
+{
+    MDL_TRY(mdl__check_backbone(at, c));
+    return mdl__check_size(at, "model.head_hidden", c->head_hidden, 0, 65536);
+}
+
+const mdl_model_def mdl__model_efficientnet_lite0 = {
+    .name = "efficientnet_lite0",
+    .what = "EfficientNet-Lite0, a convolutional network of 3.4 million parameters",
+    .statistics = true,
+    .set_defaults = set_defaults,
+    .check = check,
+    .build = build,
+};

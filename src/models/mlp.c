@@ -17,7 +17,7 @@ static int layer(mdl_builder *b, int x, const char *name, size_t in, size_t out)
     return mdl__product(b, x, weight, bias);
 }
 
-void mdl__build_mlp(mdl_builder *b)
+static void build(mdl_builder *b)
 {
     const mdl_model_config *config = b->config;
     size_t pixels = config->height * config->width_px * config->channels;
@@ -29,3 +29,37 @@ void mdl__build_mlp(mdl_builder *b)
     if (b->mode == MDL_MODE_TRAIN)
         b->io->loss = loss;
 }
+
+/* ---- its keys ------------------------------------------------------------------------------- */
+
+static void set_defaults(mdl_model_config *config)
+{
+    config->hidden = 256;
+    config->mlp_init = MDL_INIT_UNIFORM;
+    config->mlp_init_scale = 0;
+}
+
+static mdl_status check(mdl__checker *at, const mdl_model_config *c)
+{
+    MDL_TRY(mdl__check_size(at, "model.hidden", c->hidden, 1, (size_t)1 << 20));
+    at->key = "model.mlp_init";
+    if (c->mlp_init != MDL_INIT_NORMAL && c->mlp_init != MDL_INIT_UNIFORM)
+        return mdl_fail(MDL_CONFIG, "model.mlp_init: expected normal or uniform");
+    return mdl__check_number(at, "model.mlp_init_scale", c->mlp_init_scale, 0.0, 1e3, true, true);
+}
+
+static size_t describe(const mdl_model_config *c, char *text, size_t size)
+{
+    return (size_t)snprintf(text, size,
+                            "model.hidden %zu\nmodel.mlp_init %d\nmodel.mlp_init_scale %.17g\n",
+                            c->hidden, (int)c->mlp_init, c->mlp_init_scale);
+}
+
+const mdl_model_def mdl__model_mlp = {
+    .name = "mlp",
+    .what = "a perceptron with one hidden layer, as in the M2N2 paper",
+    .set_defaults = set_defaults,
+    .check = check,
+    .describe = describe,
+    .build = build,
+};

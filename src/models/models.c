@@ -1,37 +1,33 @@
-/* The entry of the module: defaults, and the pieces that all models share.  The checks of a
- * configuration are in check.c. */
+/* The entry of the module: the table of models, defaults, and the pieces that all models share. */
 #include "models/models_internal.h"
 
-#include <string.h>
+static const mdl_model_def *const models[MDL_MODEL_KINDS] = {
+#define X(NAME, name) [MDL_MODEL_##NAME] = &mdl__model_##name,
+    MDL_MODEL_LIST(X)
+#undef X
+};
+
+const mdl_model_def *mdl_model_def_of(mdl_model_kind kind)
+{
+    return models[kind];
+}
+
+bool mdl_model_is_stepwise(const mdl_model_config *config)
+{
+    return models[config->kind]->recursive && config->trm.supervision == MDL_SUPERVISION_STEPWISE;
+}
 
 mdl_model_config mdl_model_config_default(void)
 {
-    return (mdl_model_config){
-        .kind = MDL_MODEL_EFFICIENTNET_LITE0,
-        .height = 32,
-        .width_px = 32,
-        .channels = 3,
-        .classes = 10,
-        .stem_stride = 1,
-        .strides = {1, 2, 2, 2, 1, 2, 1},
-        .width = 1.0,
-        .depth = 1.0,
-        .drop_connect = 0.2,
-        .dropout = 0.2,
-        .bn_eps = 1e-3,
-        .bn_momentum = 0.1, /* usual from scratch; published: 0.01 for long ImageNet runs */
-        .padding = MDL_PADDING_SYMMETRIC,
-        .hidden = 256,
-        .mlp_init = MDL_INIT_UNIFORM,
-        .trm = {.dim = 128,
-                .n = 2,
-                .t = 2,
-                .n_sup = 1,
-                .tokens = MDL_TOKENS_POOLED,
-                .mix = MDL_MIX_MLP,
-                .supervision = MDL_SUPERVISION_SHARED,
-                .halt_weight = 0.5},
-    };
+    mdl_model_config config = {.kind = MDL_MODEL_EFFICIENTNET_LITE0,
+                               .height = 32,
+                               .width_px = 32,
+                               .channels = 3,
+                               .classes = 10};
+    for (size_t i = 0; i < MDL_MODEL_KINDS; i++)
+        if (models[i]->set_defaults != NULL)
+            models[i]->set_defaults(&config);
+    return config;
 }
 
 /* ---- shared pieces -------------------------------------------------------------------------- */
@@ -96,7 +92,7 @@ int mdl__cross_entropy(mdl_builder *b, int logits)
         return MDL_NONE;
     const mdl_attrs attrs = {
         .loss = {.smoothing = b->smoothing,
-                 .stablemax = b->config->kind == MDL_MODEL_HYBRID && b->config->trm.stablemax}};
+                 .stablemax = models[b->config->kind]->recursive && b->config->trm.stablemax}};
     const int in[] = {logits, b->io->labels};
     int out[MDL_MAX_OUT];
     mdl_graph_op(b->graph, MDL_OP_CROSS_ENTROPY, &attrs, in, 2, out);
@@ -121,11 +117,11 @@ static mdl_model_io no_tensors(void)
 /* Supervision steps that the graph of a mode holds. */
 static size_t steps_of(const mdl_model_config *config, mdl_mode mode, size_t wanted)
 {
-    if (config->kind != MDL_MODEL_HYBRID || mode == MDL_MODE_RECALIBRATE)
+    if (!models[config->kind]->recursive || mode == MDL_MODE_RECALIBRATE)
         return 1;
     if (mode == MDL_MODE_INFER)
         return wanted > 0 ? wanted : config->trm.n_sup;
-    return config->trm.supervision == MDL_SUPERVISION_STEPWISE ? 1 : config->trm.n_sup;
+    return mdl_model_is_stepwise(config) ? 1 : config->trm.n_sup;
 }
 
 static void add_inputs(mdl_builder *b)
@@ -156,17 +152,7 @@ mdl_status mdl_model_build(const mdl_model_config *config, mdl_mode mode, size_t
                      .io = io};
     io->n_steps = (int)b.steps;
     add_inputs(&b);
-    switch (config->kind) {
-    case MDL_MODEL_EFFICIENTNET_LITE0:
-        mdl__build_efficientnet_lite(&b);
-        break;
-    case MDL_MODEL_HYBRID:
-        mdl__build_hybrid(&b);
-        break;
-    case MDL_MODEL_MLP:
-        mdl__build_mlp(&b);
-        break;
-    }
+    models[config->kind]->build(&b);
     const int outputs[] = {io->loss, io->losses, io->correct, io->next_y, io->next_z};
     for (size_t i = 0; i < MDL_COUNT(outputs); i++)
         mdl_graph_output(graph, outputs[i]);

@@ -1,14 +1,21 @@
-/* Models: functions that build a static graph for EfficientNet-Lite0, the Nano-TRM hybrid, the
- * small MLP, for one batch size and purpose.  They choose shapes and ops; they hold no data. */
+/* Models: functions that build a static graph, for one batch size and purpose.  Each model is a row
+ * (mdl_model_def) in a file of its own.  They choose shapes and ops; they hold no data.  To add
+ * one: docs/adding.md. */
 #ifndef MDL_MODELS_H
 #define MDL_MODELS_H
 
 #include "graph/graph.h"
 
+/* The models as X(MDL_MODEL_<NAME>, name in model.kind).  Each is a row mdl__model_<name>. */
+#define MDL_MODEL_LIST(X)                                                                          \
+    X(EFFICIENTNET_LITE0, efficientnet_lite0)                                                      \
+    X(HYBRID, hybrid) /* the same backbone with a Nano-TRM in place of the classifier */           \
+    X(MLP, mlp)
 typedef enum mdl_model_kind {
-    MDL_MODEL_EFFICIENTNET_LITE0,
-    MDL_MODEL_HYBRID, /* the same backbone with a Nano-TRM before the classifier */
-    MDL_MODEL_MLP
+#define X(NAME, name) MDL_MODEL_##NAME,
+    MDL_MODEL_LIST(X)
+#undef X
+        MDL_MODEL_KINDS
 } mdl_model_kind;
 typedef enum mdl_padding { MDL_PADDING_SYMMETRIC, MDL_PADDING_SAME } mdl_padding;
 typedef enum mdl_tokens { MDL_TOKENS_POOLED, MDL_TOKENS_GRID } mdl_tokens;
@@ -49,6 +56,27 @@ typedef struct mdl_model_config {
     mdl_trm_config trm;
 } mdl_model_config;
 mdl_model_config mdl_model_config_default(void);
+
+struct mdl__checker; /* private to the module, like mdl_builder */
+struct mdl_builder;
+typedef struct mdl_model_def { /* what there is to know of a model */
+    const char *name;          /* as in model.kind */
+    const char *what;          /* half a sentence: what it is */
+    bool recursive;  /* its head is a TRM: it has supervision steps, may halt, may carry state */
+    bool statistics; /* it has BatchNorm, and so running statistics beside its parameters */
+    /* Give its own keys their defaults; NULL: another row has given them. */
+    void (*set_defaults)(mdl_model_config *config);
+    /* Whether its own keys make sense, those of image and classes aside. */
+    mdl_status (*check)(struct mdl__checker *at, const mdl_model_config *config);
+    /* Its own keys as lines "key value", as they stand in a saved state, into `text` (at most
+     * `size` bytes).  Returns their length, as snprintf does.  NULL: it has none. */
+    size_t (*describe)(const mdl_model_config *config, char *text, size_t size);
+    void (*build)(struct mdl_builder *b); /* from b->io->images to logits and loss */
+} mdl_model_def;
+const mdl_model_def *mdl_model_def_of(mdl_model_kind kind);
+/* Whether it is trained with one optimizer step for each supervision step. */
+bool mdl_model_is_stepwise(const mdl_model_config *config);
+
 /* Check that the configuration makes sense before building. */
 mdl_status mdl_model_check(const mdl_model_config *config) MDL_MUST_CHECK;
 /* The same; on failure *key is what is wrong, a configuration key or a part of the image, else

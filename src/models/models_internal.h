@@ -39,8 +39,24 @@ int mdl__efficientnet_lite(mdl_builder *b);
 /* Features [N, F] or [N, L, F] -> logits, halting logits and losses, which go to b->io. */
 void mdl__trm(mdl_builder *b, int features);
 
-void mdl__build_efficientnet_lite(mdl_builder *b);
-void mdl__build_hybrid(mdl_builder *b);
-void mdl__build_mlp(mdl_builder *b);
+#define X(NAME, name) extern const mdl_model_def mdl__model_##name;
+MDL_MODEL_LIST(X)
+#undef X
+
+/* ---- checks of a configuration, in the words of its keys ------------------------------------ */
+
+typedef struct mdl__checker {
+    const char *key; /* that is looked at: the key of a failure */
+} mdl__checker;
+mdl_status mdl__check_size(mdl__checker *at, const char *key, size_t value, size_t least,
+                           size_t most) MDL_MUST_CHECK;
+/* low < value < high; where an end is allowed, it may be equal.  NaN is refused. */
+mdl_status mdl__check_number(mdl__checker *at, const char *key, double value, double low,
+                             double high, bool low_allowed, bool high_allowed) MDL_MUST_CHECK;
+mdl_status mdl__check_choice(mdl__checker *at, const char *key, int value,
+                             int count) MDL_MUST_CHECK;
+/* The keys that the convolutional part reads, and those that the TRM reads. */
+mdl_status mdl__check_backbone(mdl__checker *at, const mdl_model_config *c) MDL_MUST_CHECK;
+mdl_status mdl__check_trm(mdl__checker *at, const mdl_trm_config *c) MDL_MUST_CHECK;
 
 #endif

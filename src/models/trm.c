@@ -246,3 +246,29 @@ void mdl__trm(mdl_builder *b, int features)
         b->io->next_z = s.z;
     }
 }
+
+/* ---- its keys ------------------------------------------------------------------------------- */
+
+enum { DIM_MAX = 4096, RECURSION_MAX = 32 };
+
+mdl_status mdl__check_trm(mdl__checker *at, const mdl_trm_config *c)
+{
+    MDL_TRY(mdl__check_size(at, "trm.dim", c->dim, 1, DIM_MAX));
+    MDL_TRY(mdl__check_size(at, "trm.n", c->n, 1, RECURSION_MAX));
+    MDL_TRY(mdl__check_size(at, "trm.t", c->t, 1, RECURSION_MAX));
+    MDL_TRY(mdl__check_size(at, "trm.n_sup", c->n_sup, 1, MDL_MAX_SUPERVISION));
+    MDL_TRY(mdl__check_choice(at, "trm.tokens", (int)c->tokens, MDL_TOKENS_GRID + 1));
+    MDL_TRY(mdl__check_choice(at, "trm.mix", (int)c->mix, MDL_MIX_ATTENTION + 1));
+    MDL_TRY(mdl__check_choice(at, "trm.supervision", (int)c->supervision,
+                              MDL_SUPERVISION_STEPWISE + 1));
+    MDL_TRY(mdl__check_number(at, "trm.halt_weight", c->halt_weight, 0.0, 1e3, true, true));
+    at->key = "trm.dim";
+    /* Heads of 32 channels, at least one; the rotary embedding needs pairs. */
+    if (c->tokens == MDL_TOKENS_GRID && c->mix == MDL_MIX_ATTENTION &&
+        (c->dim > HEAD_CHANNELS ? c->dim % HEAD_CHANNELS != 0 : c->dim % 2 != 0))
+        return mdl_fail(MDL_CONFIG,
+                        "trm.dim: with trm.mix attention expected a multiple of %d, or an even "
+                        "number up to %d, got %zu",
+                        HEAD_CHANNELS, HEAD_CHANNELS, c->dim);
+    return MDL_OK;
+}

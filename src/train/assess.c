@@ -251,7 +251,7 @@ static mdl_status recurse(assessor *a)
 {
     const mdl_model_config *model = a->job->model;
     mdl_scores scores = {0};
-    if (model->kind != MDL_MODEL_HYBRID)
+    if (!mdl_model_def_of(model->kind)->recursive)
         return MDL_OK;
     size_t steps = mdl_min_size(mdl_max_size(2 * model->trm.n_sup, 4), MDL_MAX_SUPERVISION);
     MDL_TRY(tell(a, "accuracy by supervision step"));
@@ -277,10 +277,10 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
 {
     assessor a = {.job = job, .out = out};
     memset(out, 0, sizeof(*out));
-    bool hybrid = job->model->kind == MDL_MODEL_HYBRID;
+    bool recursive = mdl_model_def_of(job->model->kind)->recursive;
     a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_FITNESS] > 0) : 0) +
               (job->robustness ? 1 + MDL_CORRUPTIONS * MDL_SEVERITIES : 0) +
-              (job->tta ? VIEWS : 0) + (job->steps && hybrid ? 1 : 0) +
+              (job->tta ? VIEWS : 0) + (job->steps && recursive ? 1 : 0) +
               (job->latency ? MDL_LATENCY_BATCHES : 0);
     if (job->calibration)
         MDL_TRY(calibrate(&a));

@@ -70,18 +70,9 @@ void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *m)
                         m->bn_eps, m->bn_momentum, (int)m->padding);
     if (m->head_hidden > 0)
         mdl_fingerprint_add(fp, "model.head_hidden %zu\n", m->head_hidden);
-    if (m->kind == MDL_MODEL_MLP)
-        mdl_fingerprint_add(fp, "model.hidden %zu\nmodel.mlp_init %d\nmodel.mlp_init_scale %.17g\n",
-                            m->hidden, (int)m->mlp_init, m->mlp_init_scale);
-    if (m->kind != MDL_MODEL_HYBRID)
-        return;
-    const mdl_trm_config *r = &m->trm;
-    mdl_fingerprint_add(fp, "trm.dim %zu\ntrm.n %zu\ntrm.t %zu\ntrm.n_sup %zu\n", r->dim, r->n,
-                        r->t, r->n_sup);
-    mdl_fingerprint_add(fp, "trm.tokens %d\ntrm.mix %d\ntrm.supervision %d\n", (int)r->tokens,
-                        (int)r->mix, (int)r->supervision);
-    mdl_fingerprint_add(fp, "trm.halt %d\ntrm.stablemax %d\ntrm.halt_weight %.17g\n", (int)r->halt,
-                        (int)r->stablemax, r->halt_weight);
+    const mdl_model_def *def = mdl_model_def_of(m->kind);
+    if (def->describe != NULL && fp->used < sizeof(fp->text))
+        fp->used += def->describe(m, fp->text + fp->used, sizeof(fp->text) - fp->used);
 }
 
 static void add_values(mdl_fingerprint *fp, const char *key, const mdl_channel_values *values)

@@ -128,7 +128,7 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
         e->batch = default_batch(e->count, data->height * data->width * data->channels);
     e->batches = (e->count + e->batch - 1) / e->batch;
     e->classes = model->classes;
-    e->halt = model->kind == MDL_MODEL_HYBRID && model->trm.halt;
+    e->halt = mdl_model_def_of(model->kind)->recursive && model->trm.halt;
     e->stablemax = model->trm.stablemax;
     MDL_TRY(mdl__build(model, MDL_MODE_INFER, e->batch, NULL, e->options.steps, false, device,
                        &e->built));

@@ -66,7 +66,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     t->choice = choice;
     t->accumulate = train->batch / (size_t)choice.micro_batch;
     t->image = job->data->height * job->data->width * job->data->channels;
-    t->stepwise = mdl__is_stepwise(job->model);
+    t->stepwise = mdl_model_is_stepwise(job->model);
     MDL_TRY(mdl__memory_with(job->model, train, job->device, choice, &memory));
     t->planned_bytes = memory.total;
     MDL_TRY(mdl__build(job->model, MDL_MODE_TRAIN, (size_t)choice.micro_batch, train, 0,

@@ -21,7 +21,7 @@ static size_t steps_between(const mdl_train_config *train, const mdl_model_confi
 {
     if (train->metrics_every > 0)
         return train->metrics_every;
-    return device->backend->host_memory || mdl__is_stepwise(model) ? 1 : STEPS_BETWEEN;
+    return device->backend->host_memory || mdl_model_is_stepwise(model) ? 1 : STEPS_BETWEEN;
 }
 
 size_t mdl__pending_bytes(const mdl_train_config *train, const mdl_model_config *model,

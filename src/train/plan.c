@@ -85,18 +85,13 @@ static mdl_status transfers(const mdl_model_config *model, const mdl_train_confi
     size_t image = mdl_shape_count(&mdl_graph_desc(built->graph, built->io.images)->shape) / batch;
     *out = norm + sizeof(double) + device->backend->streams * batch * image * real +
            mdl__pending_bytes(train, model, device, batch);
-    if (mdl__is_stepwise(model)) {
+    if (mdl_model_is_stepwise(model)) {
         size_t carry = mdl_shape_count(&mdl_graph_desc(built->graph, built->io.carry_y)->shape);
         *out += 2 * (train->batch / batch) * carry * real;
     }
     if (status != MDL_OK)
         mdl__built_destroy(built);
     return status;
-}
-
-bool mdl__is_stepwise(const mdl_model_config *model)
-{
-    return model->kind == MDL_MODEL_HYBRID && model->trm.supervision == MDL_SUPERVISION_STEPWISE;
 }
 
 mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,

@@ -34,7 +34,6 @@ typedef struct mdl__choice { /* how a training fits its memory limit; saved as i
     uint64_t micro_batch;    /* images of one run of the graph */
 } mdl__choice;
 
-bool mdl__is_stepwise(const mdl_model_config *model);
 /* Bytes with this choice; MDL_MEMORY_LIMIT where a tensor is too large for the device. */
 mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_config *train,
                             mdl_device *device, mdl__choice choice,
