@@ -85,9 +85,7 @@ const char *cli_new_word(const char *in, const char *former);
 #define CLI_CONFIG_OPTIONS                                                                         \
     {"--config", 'c', "FILE", "read the configuration (YAML)"},                                    \
         {"--set", 's', "KEY=VALUE", "set one key, any number of times; `mendel help keys`"},       \
-        {"--data", 'd', "SPEC",                                                                    \
-         "digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR or synthetic:N"},                 \
-        CLI_DEVICE_OPTIONS
+        {"--data", 'd', "SPEC", MDL_SOURCE_SPECS}, CLI_DEVICE_OPTIONS
 #define CLI_DEVICE_OPTIONS                                                                         \
     {"--backend", 'b', "NAME", "cpu, opencl or reference; `mendel devices` lists them"},           \
     {                                                                                              \

@@ -22,7 +22,7 @@ static mdl_status fetch(const cli_args *args)
     const char *to = cli_value(args, "--out");
     char found[MDL_PATH_MAX];
     cli_view view;
-    MDL_TRY(cli_expect(args, 2, 2, "fetch and a name: cifar10 or cifar100"));
+    MDL_TRY(cli_expect(args, 2, 2, "fetch and the name of a set; `mendel help data` lists them"));
     cli_view_open(&view, true);
     cli_install_log(&view);
     mdl_fetch_options options = {
@@ -142,6 +142,13 @@ static mdl_status run(const cli_args *args)
     return mdl_fail(MDL_CONFIG, "expected fetch or info, got %.100s", verb);
 }
 
+static void list_sources(void)
+{
+    for (size_t i = 0; i < mdl_source_count; i++)
+        printf("%c %-14s  %s\n", mdl_sources[i]->published != NULL ? '*' : ' ',
+               mdl_sources[i]->spec, mdl_sources[i]->what);
+}
+
 static const cli_option options[] = {
     {"--url", 0, "URL", "fetch: another address: https://, http:// or file://"},
     {"--sha256", 0, "SUM", "fetch: the checksum that is expected, in place of the published ones"},
@@ -155,9 +162,10 @@ static const cli_option options[] = {
 const cli_command cli_cmd_data = {
     .name = "data",
     .summary = "download a data set, or show what a source holds",
-    .usage = "fetch cifar10|cifar100 [-o DIR] | info SPEC",
+    .usage = "fetch NAME [-o DIR] | info SPEC",
     .text = "fetch checks md5 and sha256, unpacks safely, and goes on with a broken download.  An\n"
-            "address of https leads on to https only.\n",
+            "address of https leads on to https only.  Sources; * can be downloaded:\n",
+    .more = list_sources,
     .examples = "  mendel data fetch cifar10 -o data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
                 "  mendel data info digits\n"

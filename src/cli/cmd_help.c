@@ -71,6 +71,14 @@ static void print_key(const mdl_config *config, size_t index, bool all)
         printf("  type:    %s\n  default: %s\n", key.type, value);
 }
 
+/* What a key chooses from, a line each. */
+static void print_rows(size_t key)
+{
+    const char *name, *what;
+    for (size_t i = 0; mdl_key_row(key, i, &name, &what); i++)
+        printf("  %-18s  %s\n", name, what);
+}
+
 static void print_keys(void)
 {
     mdl_config config = mdl_config_default();
@@ -138,6 +146,7 @@ static mdl_status help(const cli_args *args)
     if (key < mdl_key_count()) {
         mdl_config config = mdl_config_default();
         print_key(&config, key, false);
+        print_rows(key);
         return MDL_OK;
     }
     if (print_section(topic))

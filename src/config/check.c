@@ -209,16 +209,17 @@ mdl_status mdl_config_use_data(mdl_config *config, const mdl_data *data)
 
 mdl_status mdl_config_assume_data(mdl_config *config)
 {
-    size_t classes = mdl_data_known_classes(config->data.source);
+    const mdl_source *source = mdl_source_of(config->data.source);
+    size_t classes = source != NULL ? source->classes : 0;
+    size_t side = source != NULL ? source->side : 0;
     bool native = config->data.size == MDL_SIZE_NATIVE;
-    bool digits = strcmp(config->data.source, "digits") == 0;
     if (classes == 0 && config->model.classes == 0)
         return refuse(config, "model.classes", "not known before the data (%s) is read",
                       config->data.source);
-    if (native && !digits)
+    if (native && side == 0)
         return refuse(config, "data.size", "the native size of %s is not known before it is read",
                       config->data.source);
-    config->model.height = config->model.width_px = native ? 8 : config->data.image_size;
-    config->model.channels = native ? 1 : 3;
+    config->model.height = config->model.width_px = native ? side : config->data.image_size;
+    config->model.channels = native ? source->channels : 3;
     return use_classes(config, classes);
 }

@@ -102,8 +102,13 @@ typedef struct mdl_key { /* a row of the table of keys */
 } mdl_key;
 size_t mdl_key_count(void);
 mdl_key mdl_key_at(size_t index);
-/* Row i of the table that a key chooses from (model.kind: the models): its name, and half a sentence
- * that says what it is.  False where there is no such row, and for a key without a table. */
+/* Row i of the table that a key chooses from (model.kind: the models): its name, and half a
+ * sentence that says what it is.  False where there is no such row, and for a key without a table.
+ */
+bool mdl_key_row(size_t index, size_t i, const char **name, const char **what);
+/* Row i of the table that a key chooses from (model.kind: the models): its name, and half a
+ * sentence that says what it is.  False where there is no such row, and for a key without a table.
+ */
 bool mdl_key_row(size_t index, size_t i, const char **name, const char **what);
 /* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
 void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);

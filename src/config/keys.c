@@ -33,10 +33,11 @@
 /* "niches|map_elites|...": each has a bar before it, and the first bar is skipped. */
 #define X(NAME, name) "|" #name
 #define SEARCHES      (&(MDL_SEARCH_LIST(X))[1])
+#define MODELS        (&(MDL_MODEL_LIST(X))[1])
 
 /* clang-format off */
 const mdl__key mdl__keys[] = {
-    CHOICE("model.kind", CKPT, model.kind, "efficientnet_lite0|hybrid|mlp", "network"),
+    CHOICE("model.kind", CKPT, model.kind, MODELS, "network"),
     SIZE("model.classes", CKPT, model.classes, 0, 65536, "outputs; 0: as many as the data has classes"),
     SIZE("model.stem_stride", CKPT, model.stem_stride, 1, 4, "stride of the first convolution"),
     {"model.strides", MDL__KEY_STRIDES, CKPT, AT(model.strides), 1, 4, NULL, "strides of the seven stages", NULL, NULL},
@@ -63,7 +64,7 @@ const mdl__key mdl__keys[] = {
     FLAG("trm.stablemax", CKPT, model.trm.stablemax, "stable-max cross-entropy in place of softmax"),
     REAL("trm.halt_weight", CKPT, model.trm.halt_weight, 0, 1000, "weight of the halting loss"),
 
-    TEXT("data.source", 0, data.source, "digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR or synthetic:N"),
+    TEXT("data.source", 0, data.source, MDL_SOURCE_SPECS),
     CHOICE("data.size", CKPT, data.size, "model|native", "enlarge to image_size and three channels, or leave as they are"),
     SIZE("data.image_size", CKPT, data.image_size, 1, 1024, "side of the images with size: model"),
     CHOICE("data.resize", CKPT, data.resize, "bilinear|pad", "how smaller images become larger"),
@@ -239,6 +240,36 @@ mdl_key mdl_key_at(size_t index)
     else
         snprintf(out.type, sizeof(out.type), "%s", types[key->type]);
     return out;
+}
+
+static bool model_row(size_t i, const char **name, const char **what)
+{
+    if (i >= MDL_MODEL_KINDS)
+        return false;
+    *name = mdl_model_def_of((mdl_model_kind)i)->name;
+    *what = mdl_model_def_of((mdl_model_kind)i)->what;
+    return true;
+}
+
+static bool source_row(size_t i, const char **name, const char **what)
+{
+    if (i >= mdl_source_count)
+        return false;
+    *name = mdl_sources[i]->spec;
+    *what = mdl_sources[i]->what;
+    return true;
+}
+
+bool mdl_key_row(size_t index, size_t i, const char **name, const char **what)
+{
+    static const struct {
+        const char *key;
+        bool (*row)(size_t i, const char **name, const char **what);
+    } tables[] = {{"model.kind", model_row}, {"data.source", source_row}};
+    for (size_t t = 0; t < MDL_COUNT(tables); t++)
+        if (strcmp(tables[t].key, mdl__keys[index].name) == 0)
+            return tables[t].row(i, name, what);
+    return false;
 }
 
 size_t mdl_key_find(const char *name)

@@ -217,18 +217,80 @@ static mdl_status read_cifar100(const mdl_data_config *config, const char *argum
     return read_side(&cifar100, argument, test, set);
 }
 
-const mdl__reader mdl__reader_cifar10 = {
+/* ---- the two rows --------------------------------------------------------------------------- */
+
+static bool recognises(const cifar_set *kind, const char *folder)
+{
+    char found[MDL_PATH_MAX];
+    return find_folder(kind, folder, kind->train[0], found, sizeof(found)) == MDL_OK;
+}
+
+static bool recognises_cifar10(const char *folder)
+{
+    return recognises(&cifar10, folder);
+}
+
+static bool recognises_cifar100(const char *folder)
+{
+    return recognises(&cifar100, folder);
+}
+
+/* The sha256 are not on the publisher's page: Flux and others pin them for the same archives. */
+static const mdl__published published10 = {
+    .url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    .md5 = "c32a1d4ab5d03f1284b67883e8d87530",
+    .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    .archive = "cifar-10-binary.tar.gz",
+    .subfolder = "cifar-10-batches-bin",
+    .files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+              "data_batch_5.bin", "test_batch.bin", "batches.meta.txt", "readme.html"},
+    .needed = 6,
+    .count = 8,
+    .record = 1 + 3072,
+};
+
+static const mdl__published published100 = {
+    .url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    .md5 = "03b5dce01913d631647c71ecec9e9cb8",
+    .sha256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    .archive = "cifar-100-binary.tar.gz",
+    .subfolder = "cifar-100-binary",
+    .files = {"train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"},
+    .needed = 2,
+    .count = 4,
+    .record = 2 + 3072,
+};
+
+static const char *const endings[] = {".bin", ".txt", NULL};
+static const char *const folders10[] = {"cifar-10-batches-bin", NULL};
+static const char *const folders100[] = {"cifar-100-binary", NULL};
+
+const mdl_source mdl__source_cifar10 = {
     .name = "cifar10",
-    .argument = "DIR",
+    .spec = "cifar10:DIR",
+    .what = "CIFAR-10: 60,000 photographs of 32x32 pixels, 10 classes",
     .advice = "`mendel data fetch cifar10` downloads the set",
     .classes = 10,
+    .side = SIDE,
+    .channels = CHANNELS,
+    .recognises = recognises_cifar10,
+    .endings = endings,
+    .folders = folders10,
+    .published = &published10,
     .read = read_cifar10,
 };
 
-const mdl__reader mdl__reader_cifar100 = {
+const mdl_source mdl__source_cifar100 = {
     .name = "cifar100",
-    .argument = "DIR",
+    .spec = "cifar100:DIR",
+    .what = "CIFAR-100: 60,000 photographs of 32x32 pixels, 100 classes",
     .advice = "`mendel data fetch cifar100` downloads the set",
     .classes = 100,
+    .side = SIDE,
+    .channels = CHANNELS,
+    .recognises = recognises_cifar100,
+    .endings = endings,
+    .folders = folders100,
+    .published = &published100,
     .read = read_cifar100,
 };

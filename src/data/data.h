@@ -39,8 +39,7 @@ typedef struct mdl_channel_values { /* a number for each channel */
 } mdl_channel_values;
 
 typedef struct mdl_data_config {
-    char source[MDL_PATH_MAX +
-                16];   /* digits, cifar10:DIR, cifar100:DIR, idx:DIR, folder:DIR, synthetic:N */
+    char source[MDL_PATH_MAX + 16]; /* one of MDL_SOURCE_SPECS */
     mdl_size size;     /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
     size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;
@@ -65,6 +64,46 @@ typedef struct mdl_data_config {
                            tells other images apart */
 } mdl_data_config;
 mdl_data_config mdl_data_config_default(void);
+
+/* ---- sources: where images come from, a row each -------------------------------------------- */
+
+/* The sources as X(name, how it is written in data.source).  Each is a row mdl__source_<name>.  To
+ * add one: docs/adding.md. */
+#define MDL_SOURCE_LIST(X)                                                                         \
+    X(digits, "digits")                                                                            \
+    X(cifar10, "cifar10:DIR")                                                                      \
+    X(cifar100, "cifar100:DIR")                                                                    \
+    X(idx, "idx:DIR")                                                                              \
+    X(folder, "folder:DIR")                                                                        \
+    X(synthetic, "synthetic:N")
+/* "digits, cifar10:DIR, ...": each has a comma before it, and the first comma is skipped. */
+#define MDL_SOURCE_SPEC(name, spec) ", " spec
+#define MDL_SOURCE_SPECS            (&(MDL_SOURCE_LIST(MDL_SOURCE_SPEC))[2])
+
+struct mdl__published; /* private: what mdl_fetch downloads */
+typedef struct mdl_source {
+    const char *name;      /* before its colon */
+    const char *spec;      /* as in the list */
+    const char *what;      /* half a sentence: what it reads */
+    const char *advice;    /* how to get the data where they are missing; NULL: nothing to say */
+    size_t classes;        /* 0: known only after reading */
+    size_t side, channels; /* of its square images as they are; 0: known only after reading */
+    /* Of a source whose argument is a folder, else NULL or empty: */
+    bool (*recognises)(const char *folder); /* whether a folder looks as if it were meant */
+    const char *const *endings; /* of the files that it reads there, in any case; then NULL */
+    const char *const *folders; /* that it looks into there; then NULL */
+    bool folders_are_classes;   /* without the first of them, each folder in DIR is a class */
+    const struct mdl__published *published; /* for mdl_fetch; NULL: it cannot be downloaded */
+    /* Fill an empty set with one side (count, shape, pixels, labels, value_max; names where there
+     * are any; mean and std where they are published: std[0] stays 0 otherwise).  `argument` is
+     * what follows the colon.  What it allocated before a failure is freed by the caller. */
+    mdl_status (*read)(const mdl_data_config *config, const char *argument, bool test,
+                       mdl_dataset *set);
+} mdl_source;
+extern const mdl_source *const mdl_sources[];
+extern const size_t mdl_source_count;
+/* The row of a data.source, by what stands before its colon; NULL: there is none. */
+const mdl_source *mdl_source_of(const char *source);
 
 /* Read one side of a source: the published train or test part (folder: DIR/train/CLASS/FILE and
  * DIR/test/CLASS/FILE; without these two folders, a seeded 80/20 split of DIR/CLASS/FILE).
@@ -93,8 +132,6 @@ typedef struct mdl_data {
  * and split.  Every split is a pure function of config. */
 mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
 void mdl_data_close(mdl_data *data);
-/* Classes of a source known before reading it (help, early checks); 0: not known. */
-size_t mdl_data_known_classes(const char *source);
 /* Whether `path` leads to a file that the source reads, whatever it is called there. */
 mdl_status mdl_data_has_file(const char *source, const char *path, bool *has) MDL_MUST_CHECK;
 /* Whether a folder (absolute, links resolved; it need not exist) is the source's own or lies among
@@ -195,9 +232,9 @@ typedef struct mdl_fetch_options {
     void (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;
 } mdl_fetch_options;
-/* Download `name` ("cifar10", "cifar100") resuming a partial file, check its sums, unpack it
- * (nothing outside the folder, no links, bounded size).  A complete unpacked set is left alone.
- * `found` gets the folder that holds the .bin files. */
+/* Download the source `name` (a row with `published`) resuming a partial file, check its sums,
+ * unpack it (nothing outside the folder, no links, bounded size).  A complete unpacked set is left
+ * alone. `found` gets the folder that holds the .bin files. */
 mdl_status mdl_fetch(const char *name, const mdl_fetch_options *options, char *found,
                      size_t found_size) MDL_MUST_CHECK;
 

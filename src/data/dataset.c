@@ -1,4 +1,4 @@
-/* The table of readers, reading one side of a source through it, and what all readers share.  It
+/* The table of sources, reading one side of a source through it, and what all readers share.  It
  * knows no file format. */
 #include <errno.h>
 #include <math.h>
@@ -7,10 +7,12 @@
 
 #include "data/internal.h"
 
-static const mdl__reader *const readers[] = {
-    &mdl__reader_digits, &mdl__reader_cifar10, &mdl__reader_cifar100,
-    &mdl__reader_idx,    &mdl__reader_folder,  &mdl__reader_synthetic,
+const mdl_source *const mdl_sources[] = {
+#define X(name, spec) &mdl__source_##name,
+    MDL_SOURCE_LIST(X)
+#undef X
 };
+const size_t mdl_source_count = MDL_COUNT(mdl_sources);
 
 mdl_data_config mdl_data_config_default(void)
 {
@@ -26,57 +28,60 @@ mdl_data_config mdl_data_config_default(void)
     };
 }
 
-static mdl_status find_reader(const char *source, const mdl__reader **reader, const char **argument)
-{
-    const char *colon = strchr(source, ':');
-    size_t length = colon != NULL ? (size_t)(colon - source) : strlen(source);
-    *reader = NULL;
-    for (size_t i = 0; i < MDL_COUNT(readers); i++)
-        if (strlen(readers[i]->name) == length && memcmp(readers[i]->name, source, length) == 0)
-            *reader = readers[i];
-    if (*reader == NULL)
-        return mdl_fail(MDL_CONFIG,
-                        "data source '%s' is not known: expected digits, cifar10:DIR, "
-                        "cifar100:DIR, idx:DIR, folder:DIR or synthetic:N",
-                        source);
-    *argument = colon != NULL ? colon + 1 : "";
-    if ((*reader)->argument == NULL && colon != NULL)
-        return mdl_fail(MDL_CONFIG, "data source '%s': expected just '%s'", source,
-                        (*reader)->name);
-    if ((*reader)->argument != NULL && (*argument)[0] == '\0')
-        return mdl_fail(MDL_CONFIG, "data source '%s': expected '%s:%s'", source, (*reader)->name,
-                        (*reader)->argument);
-    return MDL_OK;
-}
-
-size_t mdl_data_known_classes(const char *source)
+const mdl_source *mdl_source_of(const char *source)
 {
     size_t length = strcspn(source, ":");
-    for (size_t i = 0; i < MDL_COUNT(readers); i++)
-        if (strlen(readers[i]->name) == length && memcmp(readers[i]->name, source, length) == 0)
-            return readers[i]->classes;
-    return 0;
+    for (size_t i = 0; i < mdl_source_count; i++)
+        if (strlen(mdl_sources[i]->name) == length &&
+            memcmp(mdl_sources[i]->name, source, length) == 0)
+            return mdl_sources[i];
+    return NULL;
+}
+
+/* Nothing that is known; of a folder, what it looks like. */
+static mdl_status fail_unknown(const char *source)
+{
+    for (size_t i = 0; i < mdl_source_count; i++)
+        if (mdl_sources[i]->recognises != NULL && mdl_sources[i]->recognises(source))
+            return mdl_fail(MDL_CONFIG, "data source '%s' is a folder; did you mean '%s:%s'?",
+                            source, mdl_sources[i]->name, source);
+    return mdl_fail(MDL_CONFIG, "data source '%s' is not known: expected one of %s", source,
+                    MDL_SOURCE_SPECS);
+}
+
+static mdl_status find_source(const char *text, const mdl_source **source, const char **argument)
+{
+    const char *colon = strchr(text, ':');
+    *source = mdl_source_of(text);
+    if (*source == NULL)
+        return fail_unknown(text);
+    bool takes_one = strchr((*source)->spec, ':') != NULL;
+    *argument = colon != NULL ? colon + 1 : "";
+    if (takes_one ? (*argument)[0] == '\0' : colon != NULL)
+        return mdl_fail(MDL_CONFIG, "data source '%s': expected %s'%s'", text,
+                        takes_one ? "" : "just ", (*source)->spec);
+    return MDL_OK;
 }
 
 mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
 {
-    const mdl__reader *reader = NULL;
+    const mdl_source *source = NULL;
     const char *argument = NULL;
     mdl_dataset *set;
     *out = NULL;
     if (memchr(config->source, '\0', sizeof(config->source)) == NULL)
         return mdl_fail(MDL_CONFIG, "the data source is longer than %zu bytes",
                         sizeof(config->source) - 1);
-    MDL_TRY(find_reader(config->source, &reader, &argument));
+    MDL_TRY(find_source(config->source, &source, &argument));
     MDL_TRY(MDL_NEW(1, "dataset", &set));
-    mdl_status status = reader->read(config, argument, test, set);
+    mdl_status status = source->read(config, argument, test, set);
     if (status == MDL_OK) {
         *out = set;
         return MDL_OK;
     }
     mdl_dataset_free(set);
-    if (status == MDL_NOT_FOUND && reader->advice != NULL)
-        mdl_fail(status, "%s; %s", mdl_error_detail(), reader->advice);
+    if (status == MDL_NOT_FOUND && source->advice != NULL)
+        mdl_fail(status, "%s; %s", mdl_error_detail(), source->advice);
     mdl_fail_context(status, "data source '%s'", config->source);
     return status;
 }

@@ -12,51 +12,11 @@
 
 #include "data/internal.h"
 
-enum { MAX_FILES = 9 };
 /* The published archives have 170 MB, and 186 MB unpacked. */
 #define DOWNLOAD_LIMIT (UINT64_C(1) << 31)
 
-typedef struct published {
-    const char *name, *url, *md5;
-    const char
-        *sha256; /* not on the publisher's page: Flux and others pin it for the same archive */
-    const char *archive;          /* name of the downloaded file */
-    const char *subfolder;        /* where its content goes */
-    const char *files[MAX_FILES]; /* what is unpacked; first what must be there */
-    size_t needed, count;         /* of files: how many must be there, how many in all */
-    uint64_t record;              /* bytes of an image and its labels */
-} published;
-
-static const published sets[] = {
-    {
-        .name = "cifar10",
-        .url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        .md5 = "c32a1d4ab5d03f1284b67883e8d87530",
-        .sha256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        .archive = "cifar-10-binary.tar.gz",
-        .subfolder = "cifar-10-batches-bin",
-        .files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                  "data_batch_5.bin", "test_batch.bin", "batches.meta.txt", "readme.html"},
-        .needed = 6,
-        .count = 8,
-        .record = 1 + 3072,
-    },
-    {
-        .name = "cifar100",
-        .url = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-        .md5 = "03b5dce01913d631647c71ecec9e9cb8",
-        .sha256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-        .archive = "cifar-100-binary.tar.gz",
-        .subfolder = "cifar-100-binary",
-        .files = {"train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"},
-        .needed = 2,
-        .count = 4,
-        .record = 2 + 3072,
-    },
-};
-
 typedef struct fetch_job {
-    const published *set;
+    const mdl__published *set;
     const mdl_fetch_options *options;
     const char *url;
     const char *protocols;      /* the address may have, */
@@ -303,7 +263,7 @@ static mdl_status obtain(const fetch_job *job)
 }
 
 /* All needed files are there and have whole records. */
-static bool complete(const published *set, const char *folder)
+static bool complete(const mdl__published *set, const char *folder)
 {
     for (size_t i = 0; i < set->needed; i++) {
         char path[MDL_PATH_MAX];
@@ -347,7 +307,7 @@ static mdl_status take_sum(const char *text, const char *kind, size_t digits, ch
 }
 
 /* One sum that is given stands for both that were published: it may be of another edition. */
-static mdl_status expect_sums(const published *set, const mdl_fetch_options *options,
+static mdl_status expect_sums(const mdl__published *set, const mdl_fetch_options *options,
                               fetch_job *job)
 {
     bool given = options->md5 != NULL || options->sha256 != NULL;
@@ -361,7 +321,7 @@ static mdl_status expect_sums(const published *set, const mdl_fetch_options *opt
                : MDL_OK;
 }
 
-static mdl_status prepare_job(const published *set, const mdl_fetch_options *options,
+static mdl_status prepare_job(const mdl__published *set, const mdl_fetch_options *options,
                               fetch_job *job)
 {
     job->set = set;
@@ -381,7 +341,7 @@ static mdl_status prepare_job(const published *set, const mdl_fetch_options *opt
 
 static mdl_status obtain_and_unpack(const fetch_job *job, const char *folder)
 {
-    const published *set = job->set;
+    const mdl__published *set = job->set;
     mdl_reserve_memory();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start: out of memory");
@@ -398,17 +358,28 @@ static mdl_status obtain_and_unpack(const fetch_job *job, const char *folder)
                     job->archive, set->needed, set->files[0], set->record);
 }
 
+static mdl_status find_published(const char *name, const mdl__published **out)
+{
+    const mdl_source *source = mdl_source_of(name);
+    char names[256] = "";
+    *out = source != NULL && strchr(name, ':') == NULL ? source->published : NULL;
+    if (*out != NULL)
+        return MDL_OK;
+    for (size_t i = 0; i < mdl_source_count; i++) {
+        size_t used = strlen(names);
+        if (mdl_sources[i]->published != NULL)
+            snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
+                     mdl_sources[i]->name);
+    }
+    return mdl_fail(MDL_INVALID, "'%s' cannot be downloaded: expected one of %s", name, names);
+}
+
 mdl_status mdl_fetch(const char *name, const mdl_fetch_options *options, char *found,
                      size_t found_size)
 {
-    const published *set = NULL;
+    const mdl__published *set;
     fetch_job job;
-    for (size_t i = 0; i < MDL_COUNT(sets); i++)
-        if (strcmp(sets[i].name, name) == 0)
-            set = &sets[i];
-    if (set == NULL)
-        return mdl_fail(MDL_INVALID, "'%s' cannot be downloaded: expected cifar10 or cifar100",
-                        name);
+    MDL_TRY(find_published(name, &set));
     MDL_TRY(prepare_job(set, options, &job));
     MDL_TRY(mdl_path(found, found_size, options->folder, "%s", set->subfolder));
     if (complete(set, found))

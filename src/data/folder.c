@@ -378,9 +378,32 @@ static mdl_status read_folder(const mdl_data_config *config, const char *argumen
     return status;
 }
 
-const mdl__reader mdl__reader_folder = {
+/* Whether there is any folder in it. */
+static bool recognises(const char *path)
+{
+    DIR *folder = opendir(path);
+    bool found = false;
+    for (const struct dirent *e; folder != NULL && !found && (e = readdir(folder)) != NULL;) {
+        char full[MDL_PATH_MAX];
+        found = e->d_name[0] != '.' &&
+                mdl_path(full, sizeof(full), path, "%s", e->d_name) == MDL_OK && is_folder(full);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return found;
+}
+
+static const char *const endings[] = {".jpg", ".jpeg", ".png", NULL};
+static const char *const sides[] = {"train", "test", NULL};
+
+const mdl_source mdl__source_folder = {
     .name = "folder",
-    .argument = "DIR",
+    .spec = "folder:DIR",
+    .what = "JPEG and PNG files, in a folder for each class",
     .advice = "expected are files DIR/train/CLASS/FILE and DIR/test/CLASS/FILE, or DIR/CLASS/FILE",
+    .recognises = recognises,
+    .endings = endings,
+    .folders = sides,
+    .folders_are_classes = true,
     .read = read_folder,
 };

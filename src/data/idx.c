@@ -200,9 +200,22 @@ static mdl_status read_idx(const mdl_data_config *config, const char *argument, 
     return status;
 }
 
-const mdl__reader mdl__reader_idx = {
+static bool recognises(const char *folder)
+{
+    char path[MDL_PATH_MAX];
+    return find_file(folder, false, true, path, sizeof(path)) == MDL_OK;
+}
+
+static const char *const endings[] = {"-ubyte", "-ubyte.gz", NULL};
+static const char *const no_folders[] = {NULL};
+
+const mdl_source mdl__source_idx = {
     .name = "idx",
-    .argument = "DIR",
+    .spec = "idx:DIR",
+    .what = "the MNIST family: four IDX files with their published names, plain or gzip",
     .advice = "put the four files of the set there, as they were published",
+    .recognises = recognises,
+    .endings = endings,
+    .folders = no_folders,
     .read = read_idx,
 };

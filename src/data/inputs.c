@@ -16,19 +16,18 @@ static bool ends(const char *name, const char *end)
     return n >= m && strcasecmp(name + n - m, end) == 0;
 }
 
-/* Whether a reader would open a file of this name. */
-static bool is_read(const char *name)
+/* Whether the source would open a file of this name. */
+static bool is_read(const mdl_source *source, const char *name)
 {
-    static const char *const endings[] = {".bin", ".txt", "-ubyte", "-ubyte.gz",
-                                          ".png", ".jpg", ".jpeg"};
-    for (size_t i = 0; i < MDL_COUNT(endings); i++)
-        if (ends(name, endings[i]))
+    for (const char *const *end = source->endings; *end != NULL; end++)
+        if (ends(name, *end))
             return true;
     return false;
 }
 
 /* A folder that this user may not read is none that the source reads. */
-static mdl_status holds(const char *folder, const struct stat *file, int level, bool *has)
+static mdl_status holds(const mdl_source *source, const char *folder, const struct stat *file,
+                        int level, bool *has)
 {
     DIR *list;
     mdl_status status = mdl_folder_open(folder, &list);
@@ -44,9 +43,10 @@ static mdl_status holds(const char *folder, const struct stat *file, int level, 
             stat(path, &info) != 0)
             continue;
         if (!S_ISDIR(info.st_mode))
-            *has = info.st_ino == file->st_ino && info.st_dev == file->st_dev && is_read(e->d_name);
+            *has = info.st_ino == file->st_ino && info.st_dev == file->st_dev &&
+                   is_read(source, e->d_name);
         else if (level + 1 < LEVELS)
-            status = holds(path, file, level + 1, has);
+            status = holds(source, path, file, level + 1, has);
     }
     if (list != NULL)
         closedir(list);
@@ -60,54 +60,51 @@ static bool lies_in(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-/* The folder of a source; NULL where it reads none. */
-static const char *folder_of(const char *source)
+/* The folder of a source, and its row; NULL where it reads none. */
+static const char *folder_of(const char *text, const mdl_source **source)
 {
-    static const char *const kinds[] = {"cifar10:", "cifar100:", "idx:", "folder:"};
-    for (size_t i = 0; i < MDL_COUNT(kinds); i++)
-        if (strncmp(source, kinds[i], strlen(kinds[i])) == 0)
-            return source + strlen(kinds[i]);
-    return NULL;
+    const char *colon = strchr(text, ':');
+    *source = mdl_source_of(text);
+    return *source != NULL && (*source)->folders != NULL && colon != NULL ? colon + 1 : NULL;
 }
 
 mdl_status mdl_data_has_file(const char *source, const char *path, bool *has)
 {
-    const char *folder = folder_of(source);
+    const mdl_source *row;
+    const char *folder = folder_of(source, &row);
     struct stat info;
     *has = false;
     return folder != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode)
-               ? holds(folder, &info, 0, has)
+               ? holds(row, folder, &info, 0, has)
                : MDL_OK;
 }
 
 /* Whether `path` is `whole`, the source's folder, or lies in one of its parts. */
-static mdl_status among(const char *source, const char *path, const char *whole, bool *has)
+static mdl_status among(const mdl_source *source, const char *path, const char *whole, bool *has)
 {
-    static const char *const inner[] = {"cifar-10-batches-bin", "cifar-100-binary", "train",
-                                        "test"};
-    bool classes = strncmp(source, "folder:", 7) == 0, split = false;
+    bool split = false;
     *has = strcmp(path, whole) == 0;
-    for (size_t i = classes ? 2 : 0; i < (classes ? 4 : 2); i++) {
+    for (const char *const *inner = source->folders; *inner != NULL; inner++) {
         char part[MDL_PATH_MAX];
         struct stat info;
-        if (mdl_path(part, sizeof(part), whole, "%s", inner[i]) != MDL_OK ||
-            stat(part, &info) != 0 || !S_ISDIR(info.st_mode))
+        if (mdl_path(part, sizeof(part), whole, "%s", *inner) != MDL_OK || stat(part, &info) != 0 ||
+            !S_ISDIR(info.st_mode))
             continue;
         char *real = realpath(part, NULL); /* it may be a link */
         if (real == NULL)
             return mdl_fail_errno(errno, "cannot find out where %s is", part);
-        split = split || strcmp(inner[i], "train") == 0;
+        split = split || inner == source->folders;
         *has = *has || lies_in(path, real);
         free(real);
     }
-    /* Without splits each folder in it is a class. */
-    *has = *has || (classes && !split && lies_in(path, whole));
+    *has = *has || (source->folders_are_classes && !split && lies_in(path, whole));
     return MDL_OK;
 }
 
 mdl_status mdl_data_has_folder(const char *source, const char *path, bool *has)
 {
-    const char *folder = folder_of(source);
+    const mdl_source *row;
+    const char *folder = folder_of(source, &row);
     *has = false;
     if (folder == NULL)
         return MDL_OK;
@@ -115,7 +112,7 @@ mdl_status mdl_data_has_folder(const char *source, const char *path, bool *has)
     if (whole == NULL) /* a source that is not there is an error of its own */
         return errno == ENOMEM ? mdl_fail_errno(errno, "cannot find out where %s is", folder)
                                : MDL_OK;
-    mdl_status status = among(source, path, whole, has);
+    mdl_status status = among(row, path, whole, has);
     free(whole);
     return status;
 }

@@ -1,4 +1,4 @@
-/* What the files of the data module share: the reader interface, filling a dataset, stratified
+/* What the files of the data module share: the rows of sources, filling a dataset, stratified
  * choice, resampling.  Not for other modules. */
 #ifndef MDL_DATA_INTERNAL_H
 #define MDL_DATA_INTERNAL_H
@@ -14,22 +14,21 @@ enum {
 /* 16 GiB: what a set may take in memory.  A header that claims more is taken for broken. */
 #define MDL__MAX_SET_BYTES (UINT64_C(1) << 34)
 
-/* ---- readers -------------------------------------------------------------------------------- */
+/* ---- sources -------------------------------------------------------------------------------- */
 
-/* One kind of source.  `read` fills an empty set (count, shape, pixels, labels, value_max; names
- * where there are any; mean and std where they are published: std[0] stays 0 otherwise); what it
- * allocated before a failure is freed by the caller. */
-typedef struct mdl__reader {
-    const char *name;     /* of a source, before its colon */
-    const char *argument; /* what follows the colon, in a word; NULL: no colon */
-    const char *advice;   /* how to get the data where they are missing; NULL: nothing to say */
-    size_t classes;       /* 0: known only after reading */
-    mdl_status (*read)(const mdl_data_config *config, const char *argument, bool test,
-                       mdl_dataset *set);
-} mdl__reader;
+#define X(name, spec) extern const mdl_source mdl__source_##name;
+MDL_SOURCE_LIST(X)
+#undef X
 
-extern const mdl__reader mdl__reader_digits, mdl__reader_cifar10, mdl__reader_cifar100,
-    mdl__reader_idx, mdl__reader_folder, mdl__reader_synthetic;
+enum { MDL__MAX_PUBLISHED = 9 };
+typedef struct mdl__published { /* a set that can be downloaded */
+    const char *url, *md5, *sha256;
+    const char *archive;                   /* name of the downloaded file */
+    const char *subfolder;                 /* where its content goes */
+    const char *files[MDL__MAX_PUBLISHED]; /* what is unpacked; first what must be there */
+    size_t needed, count;                  /* of files: how many must be there, how many in all */
+    uint64_t record;                       /* bytes of an image and its labels */
+} mdl__published;
 
 /* Set count, shape and classes, check them against the limits, allocate pixels and labels. */
 mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,

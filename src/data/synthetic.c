@@ -72,9 +72,10 @@ static mdl_status read_synthetic(const mdl_data_config *config, const char *argu
     return MDL_OK;
 }
 
-const mdl__reader mdl__reader_synthetic = {
+const mdl_source mdl__source_synthetic = {
     .name = "synthetic",
-    .argument = "N",
+    .spec = "synthetic:N",
+    .what = "N generated images of 10 classes, for tests and measurements",
     .classes = CLASSES,
     .read = read_synthetic,
 };

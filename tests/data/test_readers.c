@@ -174,12 +174,57 @@ static void sources(void **state)
     }
     memset(config.source, 'x', sizeof(config.source));
     assert_refused(&config, false, MDL_CONFIG, "longer");
-    assert_int_equal(mdl_data_known_classes("digits"), 10);
-    assert_int_equal(mdl_data_known_classes("cifar10:/anywhere"), 10);
-    assert_int_equal(mdl_data_known_classes("cifar100:x"), 100);
-    assert_int_equal(mdl_data_known_classes("synthetic:5"), 10);
-    assert_int_equal(mdl_data_known_classes("idx:x"), 0);
-    assert_int_equal(mdl_data_known_classes("nothing"), 0);
+    assert_int_equal(mdl_source_of("digits")->classes, 10);
+    assert_int_equal(mdl_source_of("cifar10:/anywhere")->classes, 10);
+    assert_int_equal(mdl_source_of("cifar100:x")->classes, 100);
+    assert_int_equal(mdl_source_of("synthetic:5")->classes, 10);
+    assert_int_equal(mdl_source_of("idx:x")->classes, 0);
+    assert_null(mdl_source_of("nothing"));
+}
+
+/* Each row has what a row must have, and its own name; MDL_SOURCE_SPECS names them all. */
+static void rows_of_sources(void **state)
+{
+    (void)state;
+    char specs[512] = "";
+    for (size_t i = 0; i < mdl_source_count; i++) {
+        const mdl_source *s = mdl_sources[i];
+        size_t length = strlen(s->name), used = strlen(specs);
+        assert_true(s->read != NULL && s->what[0] != '\0' && strlen(s->what) <= 76);
+        assert_ptr_equal(mdl_source_of(s->spec), s);
+        assert_memory_equal(s->spec, s->name, length);
+        assert_true(s->spec[length] == '\0' || s->spec[length] == ':');
+        bool of_folder = strcmp(s->spec + length, ":DIR") == 0;
+        assert_true(of_folder == (s->recognises != NULL) && of_folder == (s->endings != NULL) &&
+                    of_folder == (s->folders != NULL));
+        assert_true((s->side > 0) == (s->channels > 0));
+        if (s->published != NULL)
+            assert_true(of_folder);
+        snprintf(specs + used, sizeof(specs) - used, "%s%s", used > 0 ? ", " : "", s->spec);
+    }
+    assert_string_equal(specs, MDL_SOURCE_SPECS);
+}
+
+/* Who gives a folder alone is told what it looks like. */
+static void folder_alone(void **state)
+{
+    (void)state;
+    mdl_data_config config = mdl_data_config_default();
+    char inner[300], advice[320];
+    snprintf(config.source, sizeof(config.source), "%s", folder);
+    assert_refused(&config, false, MDL_CONFIG, "is not known: expected one of digits, cifar10:DIR");
+    snprintf(inner, sizeof(inner), "%s/cats", folder);
+    assert_int_equal(mdl_make_folders(inner), MDL_OK);
+    snprintf(advice, sizeof(advice), "did you mean 'folder:%s'?", folder);
+    assert_refused(&config, false, MDL_CONFIG, advice);
+    snprintf(inner, sizeof(inner), "%s/train-images-idx3-ubyte", folder);
+    assert_int_equal(mdl_file_write(inner, "", 0), MDL_OK);
+    snprintf(advice, sizeof(advice), "did you mean 'idx:%s'?", folder);
+    assert_refused(&config, false, MDL_CONFIG, advice);
+    snprintf(inner, sizeof(inner), "%s/data_batch_1.bin", folder);
+    assert_int_equal(mdl_file_write(inner, "", 0), MDL_OK);
+    snprintf(advice, sizeof(advice), "did you mean 'cifar10:%s'?", folder);
+    assert_refused(&config, false, MDL_CONFIG, advice);
 }
 
 /* ---- CIFAR ---------------------------------------------------------------------------------- */
@@ -435,6 +480,8 @@ int main(void)
         TEST(digits),
         TEST(synthetic),
         TEST(sources),
+        TEST(rows_of_sources),
+        TEST(folder_alone),
         TEST(cifar10),
         TEST(cifar10_in_its_folder),
         TEST(cifar10_refused),

@@ -565,6 +565,30 @@ static void odd_sizes(void **state)
     }
 }
 
+/* Each row has what a row must have, and its own name; of what it declares, the graph agrees. */
+static void rows_of_models(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MDL_MODEL_KINDS; i++) {
+        const mdl_model_def *def = mdl_model_def_of((mdl_model_kind)i);
+        assert_true(def->name[0] != '\0' && def->what[0] != '\0' && strlen(def->what) <= 76);
+        assert_true(def->check != NULL && def->build != NULL);
+        for (size_t other = 0; other < i; other++)
+            assert_string_not_equal(def->name, mdl_model_def_of((mdl_model_kind)other)->name);
+        mdl_model_config config = mdl_model_config_default();
+        config.kind = (mdl_model_kind)i;
+        assert_int_equal(mdl_model_check(&config), MDL_OK);
+        mdl_model_io io = build(&config, MDL_MODE_TRAIN, 2, 0, &graph);
+        assert_true(def->statistics == (mdl_graph_buffer_count(graph) > 0));
+        assert_true(def->recursive == (io.step_q[0] != MDL_NONE));
+        assert_true(io.logits != MDL_NONE && io.loss != MDL_NONE);
+        char text[512] = "";
+        if (def->describe != NULL)
+            assert_int_equal(def->describe(&config, text, sizeof(text)), strlen(text));
+        assert_true(text[0] == '\0' || text[strlen(text) - 1] == '\n');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +602,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(inference_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_sizes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_of_models, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
