@@ -91,7 +91,7 @@ static mdl_status read_digits(const mdl_data_config *config, const char *argumen
 const mdl_source mdl__source_digits = {
     .name = "digits",
     .spec = "digits",
-    .what = "1,797 handwritten digits of 8x8 pixels that are part of the program",
+    .what = "1,797 digits of 8x8 pixels, part of the program",
     .classes = CLASSES,
     .side = SIDE,
     .channels = 1,

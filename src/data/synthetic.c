@@ -75,7 +75,7 @@ static mdl_status read_synthetic(const mdl_data_config *config, const char *argu
 const mdl_source mdl__source_synthetic = {
     .name = "synthetic",
     .spec = "synthetic:N",
-    .what = "N generated images of 10 classes, for tests and measurements",
+    .what = "N generated images of 10 classes, for measurements",
     .classes = CLASSES,
     .read = read_synthetic,
 };

@@ -51,7 +51,7 @@ static size_t describe(const mdl_model_config *c, char *text, size_t size)
 
 const mdl_model_def mdl__model_hybrid = {
     .name = "hybrid",
-    .what = "the same backbone with a recursive network, a Nano-TRM, in place of the classifier",
+    .what = "the same backbone with a recursive head, the Nano-TRM",
     .recursive = true,
     .statistics = true,
     .set_defaults = set_defaults,

@@ -286,7 +286,7 @@ static void bad_arguments(void **state)
         assert_detail("32 hexadecimal digits");
     }
     assert_int_equal(mdl_fetch("imagenet", &options, found, sizeof(found)), MDL_INVALID);
-    assert_detail("cifar10 or cifar100");
+    assert_detail("expected one of cifar10, cifar100");
     options.md5 = NULL;
     assert_int_equal(mdl_fetch("cifar10", &options, found, 4), MDL_INVALID);
     assert_false(mdl_file_exists(target));

@@ -190,7 +190,7 @@ static void rows_of_sources(void **state)
     for (size_t i = 0; i < mdl_source_count; i++) {
         const mdl_source *s = mdl_sources[i];
         size_t length = strlen(s->name), used = strlen(specs);
-        assert_true(s->read != NULL && s->what[0] != '\0' && strlen(s->what) <= 76);
+        assert_true(s->read != NULL && s->what[0] != '\0' && strlen(s->what) <= 58);
         assert_ptr_equal(mdl_source_of(s->spec), s);
         assert_memory_equal(s->spec, s->name, length);
         assert_true(s->spec[length] == '\0' || s->spec[length] == ':');
