@@ -52,8 +52,8 @@ void cli_print_methods(mdl_method_use use)
 {
     for (size_t i = 0; i < mdl_method_count; i++)
         if (mdl_method_serves(&mdl_methods[i], use))
-            cli_print_wrapped(mdl_methods[i].what, (size_t)printf("  %-15s  ", mdl_methods[i].name),
-                              19);
+            cli_print_wrapped(mdl_methods[i].what, (size_t)printf("  %-18s  ", mdl_methods[i].name),
+                              22);
 }
 
 static void print_key(const mdl_config *config, size_t index, bool all)

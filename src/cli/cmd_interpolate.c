@@ -11,7 +11,7 @@ typedef struct line { /* all that one run of the command holds */
     mdl_data *data;
     char *text;
     mdl_align_method method;
-    mdl_path_result result;
+    mdl_interpolation result;
 } line;
 
 static mdl_status walk(line *l, const cli_args *args)
@@ -34,28 +34,28 @@ static mdl_status walk(line *l, const cli_args *args)
         .n_parents = 2,
         .config_text = l->text,
     };
-    return mdl_merge_path(&job, l->method, points, &l->result);
+    return mdl_interpolate(&job, l->method, points, &l->result);
 }
 
-static const char *name_of(const mdl_path_line *way)
+static const char *name_of(const mdl_interpolation_line *way)
 {
     if (way->aligned)
         return way->recalibrated ? "both" : "aligned";
     return way->recalibrated ? "re-estimated" : "plain";
 }
 
-static void print_table(const mdl_path_result *path)
+static void print_table(const mdl_interpolation *path)
 {
     printf("top-1 %% on the %zu images of the validation split\n\n     t", path->images);
-    for (size_t w = 0; w < MDL_PATH_LINES; w++)
+    for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
         printf("  %12s", name_of(&path->line[w]));
     for (size_t i = 0; i < path->points; i++) {
         printf("\n%6.3f", path->t[i]);
-        for (size_t w = 0; w < MDL_PATH_LINES; w++)
+        for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
             printf("  %12.2f", 100 * path->line[w].top1[i]);
     }
     printf("\n\nbarrier of the loss");
-    for (size_t w = 0; w < MDL_PATH_LINES; w++)
+    for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
         if (isfinite(path->line[w].barrier))
             printf("%s %s %.4f", w > 0 ? "," : ":", name_of(&path->line[w]), path->line[w].barrier);
         else

@@ -45,7 +45,7 @@ typedef struct mdl_data_config {
     mdl_resize resize;
     mdl_normalize normalize;
     size_t limit;            /* images of each split, 0: all; a stratified choice by split_seed */
-    double fitness_fraction; /* held out of train, stratified, seeded by split_seed; before limit */
+    double fitness_fraction; /* the validation split: a part of train, stratified, seeded by split_seed; before limit */
     uint64_t split_seed;
     size_t crop_padding; /* random crop after padding by this; 0: none */
     bool crop_reflect;   /* reflect instead of zero padding (zero after normalisation) */

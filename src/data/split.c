@@ -1,4 +1,4 @@
-/* Splits of a source: which image belongs to train, to the held-out fitness part, to test.  Every
+/* Splits of a source: which image belongs to train, to the validation split, to test.  Every
  * choice is a pure function of the configuration and the labels. */
 #include <math.h>
 #include <stdlib.h>

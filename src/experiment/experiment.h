@@ -48,7 +48,7 @@ struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessme
 /* A line between two checkpoints as JSON; docs/formats.md has the format.  Free *text with
  * mdl_free.
  */
-mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
+mdl_status mdl_path_text(const mdl_interpolation *path, const char *first, const char *second,
                          char **text) MDL_MUST_CHECK;
 
 #endif

@@ -9,11 +9,12 @@ static json_t *numbers(const double *values, size_t count)
     return out;
 }
 
-json_t *mdl__interpolation_json(const mdl_path_result *path, const char *first, const char *second)
+json_t *mdl__interpolation_json(const mdl_interpolation *path, const char *first,
+                                const char *second)
 {
     json_t *lines = mdl_json_pack("[]");
-    for (size_t i = 0; i < MDL_PATH_LINES; i++) {
-        const mdl_path_line *line = &path->line[i];
+    for (size_t i = 0; i < MDL_INTERPOLATION_LINES; i++) {
+        const mdl_interpolation_line *line = &path->line[i];
         mdl_json_append(&lines,
                         mdl_json_pack("{s:b, s:b, s:o, s:o, s:f}", "aligned", line->aligned,
                                       "recalibrated", line->recalibrated, "top1",
@@ -26,7 +27,7 @@ json_t *mdl__interpolation_json(const mdl_path_result *path, const char *first, 
                          numbers(path->t, path->points), "lines", lines);
 }
 
-mdl_status mdl_path_text(const mdl_path_result *path, const char *first, const char *second,
+mdl_status mdl_path_text(const mdl_interpolation *path, const char *first, const char *second,
                          char **text)
 {
     mdl_string out = {0};

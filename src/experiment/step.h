@@ -62,7 +62,7 @@ mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_
 void mdl__checkpoints_close(mdl__checkpoints *c);
 
 /* One interpolation as JSON; NULL where there is no memory. */
-json_t *mdl__interpolation_json(const mdl_path_result *result, const char *first,
+json_t *mdl__interpolation_json(const mdl_interpolation *result, const char *first,
                                 const char *second);
 
 /* Texts that steps depend on: the keys of a training, of a search, and the candidates. */

@@ -281,12 +281,13 @@ static mdl_status match_all(matcher *m, uint64_t seed, size_t *sweeps)
     return status;
 }
 
-static mdl_status match_weights(mdl__merger *merger, const mdl_groups *groups, const mdl_weights *a,
-                                const mdl_weights *b, uint32_t *const *match, size_t *sweeps)
+static mdl_status match_weights(mdl__merge_context *context, const mdl_groups *groups,
+                                const mdl_weights *a, const mdl_weights *b, uint32_t *const *match,
+                                size_t *sweeps)
 {
-    size_t largest = 1, tensor = largest_tensor(merger->graph);
+    size_t largest = 1, tensor = largest_tensor(context->graph);
     matcher m = {
-        .graph = merger->graph, .groups = groups, .device = merger->job->device, .match = match};
+        .graph = context->graph, .groups = groups, .device = context->job->device, .match = match};
     for (size_t g = 0; g < groups->count; g++)
         largest = mdl_max_size(largest, groups->group[g].size);
     mdl_status status = download(m.graph, a, &m.a);
@@ -303,7 +304,7 @@ static mdl_status match_weights(mdl__merger *merger, const mdl_groups *groups, c
     if (status == MDL_OK)
         status = MDL_NEW(largest, "a matching", &m.found);
     if (status == MDL_OK)
-        status = match_all(&m, merger->job->seed, sweeps);
+        status = match_all(&m, context->job->seed, sweeps);
     host_free(&m.a);
     host_free(&m.b);
     mdl_free(m.settled);
@@ -318,7 +319,8 @@ static mdl_status match_weights(mdl__merger *merger, const mdl_groups *groups, c
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-static mdl_status cosine(mdl__merger *m, const mdl_weights *a, const mdl_weights *b, double *out)
+static mdl_status cosine(mdl__merge_context *m, const mdl_weights *a, const mdl_weights *b,
+                         double *out)
 {
     host_weights x = {0}, y = {0};
     double xx = 0, xy = 0, yy = 0;
@@ -347,7 +349,7 @@ static mdl_status create_match(const mdl_groups *groups, uint32_t ***out)
     return MDL_OK;
 }
 
-static mdl_status align(mdl__merger *m, mdl_align_method method, const mdl_groups *groups,
+static mdl_status align(mdl__merge_context *m, mdl_align_method method, const mdl_groups *groups,
                         uint32_t **match, const mdl_weights *a, mdl_weights *b,
                         mdl_align_result *result)
 {
@@ -366,8 +368,8 @@ static mdl_status align(mdl__merger *m, mdl_align_method method, const mdl_group
     return cosine(m, a, b, &result->cosine_after);
 }
 
-mdl_status mdl__align(mdl__merger *m, mdl_align_method method, const mdl_weights *a, mdl_weights *b,
-                      mdl_align_result *result)
+mdl_status mdl__align(mdl__merge_context *m, mdl_align_method method, const mdl_weights *a,
+                      mdl_weights *b, mdl_align_result *result)
 {
     mdl_groups groups;
     uint32_t **match = NULL;
@@ -389,18 +391,18 @@ mdl_status mdl__align(mdl__merger *m, mdl_align_method method, const mdl_weights
 mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const char *path,
                      mdl_align_result *result)
 {
-    mdl__merger m;
+    mdl__merge_context m;
     mdl_weights a = {0}, b = {0};
     if (job->n_parents != 2)
         return mdl_fail(MDL_INVALID, "align: %zu checkpoints given, expected two", job->n_parents);
-    MDL_TRY(mdl__merger_create(job, job->device, false, &m));
-    mdl_status status = mdl__merger_load_two(&m, &a, &b);
+    MDL_TRY(mdl__merge_context_create(job, job->device, false, &m));
+    mdl_status status = mdl__merge_context_load_two(&m, &a, &b);
     if (status == MDL_OK)
         status = mdl__align(&m, method, &a, &b, result);
     if (status == MDL_OK)
-        status = mdl__merger_save(&m, path, "aligned", &b);
+        status = mdl__merge_context_save(&m, path, "aligned", &b);
     mdl_weights_destroy(&a);
     mdl_weights_destroy(&b);
-    mdl__merger_destroy(&m);
+    mdl__merge_context_destroy(&m);
     return status;
 }

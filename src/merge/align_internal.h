@@ -2,7 +2,7 @@
 #ifndef MDL_ALIGN_INTERNAL_H
 #define MDL_ALIGN_INTERNAL_H
 
-#include "merge/merge_internal.h"
+#include "merge/context.h"
 
 /* match[i]: the column of row i, so that the sum of gain[i, match[i]] is the greatest; gain is
  * [n, n] by rows and finite. */
@@ -23,7 +23,7 @@ mdl_status mdl__match_activations(const mdl_merge_job *job, size_t images, const
                                   const mdl_weights *b, uint32_t *const *match) MDL_MUST_CHECK;
 
 /* Make b's channels correspond to a's. */
-mdl_status mdl__align(mdl__merger *m, mdl_align_method method, const mdl_weights *a, mdl_weights *b,
-                      mdl_align_result *result) MDL_MUST_CHECK;
+mdl_status mdl__align(mdl__merge_context *m, mdl_align_method method, const mdl_weights *a,
+                      mdl_weights *b, mdl_align_result *result) MDL_MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* The archive of M2N2 (arXiv 2508.16204, section 3): competition for the fitness samples, choice of
  * parents, replacement.  Numbers on the host only; it knows nothing of weights. */
-#include "merge/merge_internal.h"
+#include "merge/archive.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,7 +114,7 @@ static double largest_lead(const mdl__archive *a, size_t i, const float *scores,
  * most (1 - s_ij) / (z_j + 1)^alpha, as if s_cj were 1: with s_cj in {0, 1} by inspection, and for
  * s_cj in between because with alpha <= 1 and z_j >= s_ij it grows with s_cj.  Rounding is left a
  * margin. */
-bool mdl__archive_hopeless(mdl__archive *a, const float *scores, double *room)
+bool mdl__archive_cannot_enter(mdl__archive *a, const float *scores, double *room)
 {
     size_t k = a->places, least = 0;
     if (a->alpha > 1 && !a->binary)

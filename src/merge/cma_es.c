@@ -2,7 +2,7 @@
  * adaptation (Hansen & Ostermeier 2001; constants as in Hansen's tutorial, arXiv 1604.00772, table
  * 1).  A covariance of the small MLP's 19,210 parameters would be 369 million numbers, and with
  * 50,000 evaluations its learning rate leaves it near the identity anyway. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static mdl_status cma_check(const mdl_merge_job *job)
 static mdl_status cma_begin(mdl__search *s)
 {
     s->sigma = s->config->step;
-    return mdl__genome_mix(&s->merger->genome, &s->origins[MEAN], 0, &s->origins[MEAN], 0,
+    return mdl__genome_mix(&s->context->genome, &s->origins[MEAN], 0, &s->origins[MEAN], 0,
                            &s->origins[PATH]);
 }
 
@@ -58,8 +58,8 @@ static mdl_status cma_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl__c
     return MDL_OK;
 }
 
-static mdl_status cma_make(mdl__search *s, mdl__merger *m, const mdl__cross *cross, uint64_t number,
-                           mdl_weights *child)
+static mdl_status cma_make(mdl__search *s, mdl__merge_context *m, const mdl__cross *cross,
+                           uint64_t number, mdl_weights *child)
 {
     MDL_TRY(mdl_weights_copy(child, cross->of[0]));
     return mdl__genome_mutate(&m->genome, s->sigma, s->job->seed, number, child);
@@ -125,7 +125,7 @@ static const mdl_weights *child_genome(const mdl__search *s, size_t i)
 
 static mdl_status cma_finish(mdl__search *s, size_t n)
 {
-    mdl__genome *g = &s->merger->genome;
+    mdl__genome *g = &s->context->genome;
     mdl_weights *mean = &s->origins[MEAN], *path = &s->origins[PATH], *next = &s->origins[NEXT];
     double squares;
     if (n < s->batch) /* the last children of a search that ends within a generation */

@@ -1,6 +1,6 @@
 /* The logit ensemble: the mean of several models' logits, the practical upper bound of merging at
  * several times the cost of inference. */
-#include "merge/merge_internal.h"
+#include "merge/context.h"
 
 #include <math.h>
 #include <string.h>

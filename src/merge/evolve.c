@@ -1,8 +1,8 @@
-/* The loop of a search: children are drawn, made, judged by several threads, and admitted in the
+/* The loop of a search: children are drawn, made, evaluated by several threads, and admitted in the
  * order in which they were drawn.  Which child comes how is a function of the seed, its number and
  * the archive at the start of its batch, so the number of workers changes nothing.  What is drawn
  * and who survives is the strategy's. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <math.h>
 #include <string.h>
@@ -83,14 +83,14 @@ static void search_destroy(mdl__search *s)
     mdl_free(s->child_scores);
     mdl_free(s->children);
     mdl_free(s->crosses);
-    mdl_free(s->judged);
+    mdl_free(s->evaluated);
     mdl_free(s->abandoned);
     mdl_free(s->room);
     mdl_free(s->order);
     mdl_free(s->spare);
     mdl__archive_destroy(&s->archive);
     mdl__before_free(&s->before);
-    mdl__crew_destroy(&s->crew);
+    mdl__workers_destroy(&s->workers);
 }
 
 static mdl_status create_genomes(mdl__search *s)
@@ -103,12 +103,12 @@ static mdl_status create_genomes(mdl__search *s)
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origins));
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origin_ids));
     for (size_t i = 0; i < s->n_origins; i++)
-        MDL_TRY(mdl_weights_create(s->merger->graph, job->device, &s->origins[i]));
+        MDL_TRY(mdl_weights_create(s->context->graph, job->device, &s->origins[i]));
     /* A grid is mostly empty: its genomes come when they are needed. */
     for (size_t i = 0; i < s->n_genomes && s->config->search != MDL_SEARCH_MAP_ELITES; i++)
         MDL_TRY(mdl__search_genome(s, i));
     if (s->config->from_scratch == 0)
-        MDL_TRY(mdl_weights_create(s->merger->graph, job->device, &s->average));
+        MDL_TRY(mdl_weights_create(s->context->graph, job->device, &s->average));
     for (size_t i = 0; i < places; i++)
         s->archive.member[i].genome = i;
     for (size_t i = 0; i < s->batch; i++)
@@ -128,8 +128,8 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     s->next_id = 1;
     MDL_TRY(look_at_parents(s));
     s->batch = s->strategy->batch(c);
-    MDL_TRY(mdl__crew_create(job, s->batch, &s->crew));
-    s->merger = &s->crew.mergers[0];
+    MDL_TRY(mdl__workers_create(job, s->batch, &s->workers));
+    s->context = &s->workers.contexts[0];
     MDL_TRY(mdl__archive_create(s->strategy->places(c), samples, c->alpha, &s->archive));
     s->archive.best_capacity = c->capacity == MDL_CAPACITY_BEST;
     s->archive.binary = c->score == MDL_SCORE_CORRECT;
@@ -138,7 +138,7 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     MDL_TRY(mdl_alloc(s->batch, samples * sizeof(float), "scores", (void **)&s->child_scores));
     MDL_TRY(MDL_NEW(s->batch, "children", &s->children));
     MDL_TRY(MDL_NEW(s->batch, "children", &s->crosses));
-    MDL_TRY(MDL_NEW(s->batch, "children", &s->judged));
+    MDL_TRY(MDL_NEW(s->batch, "children", &s->evaluated));
     MDL_TRY(MDL_NEW(s->batch, "children", &s->abandoned));
     MDL_TRY(MDL_NEW(samples, "bounds", &s->room));
     MDL_TRY(MDL_NEW(samples, "order of samples", &s->order));
@@ -150,10 +150,10 @@ mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
 {
     mdl_weights *genome = &s->genomes[g];
     return genome->params != NULL ? MDL_OK
-                                  : mdl_weights_create(s->merger->graph, s->job->device, genome);
+                                  : mdl_weights_create(s->context->graph, s->job->device, genome);
 }
 
-/* ---- judging -------------------------------------------------------------------------------- */
+/* ---- evaluation ----------------------------------------------------------------------------- */
 
 /* The score s_ij of image j. */
 static float score(const mdl__search *s, const mdl_scores *scores, size_t j)
@@ -162,7 +162,7 @@ static float score(const mdl__search *s, const mdl_scores *scores, size_t j)
                                                  : expf(-(float)scores->losses[j]);
 }
 
-typedef struct watch { /* a child that is being judged */
+typedef struct watch { /* a child that is being evaluated */
     mdl__search *s;
     size_t child;
 } watch;
@@ -175,29 +175,29 @@ static bool go_on(void *user, const mdl_scores *scores, const uint32_t *images, 
     float *row = s->child_scores + w->child * s->archive.samples;
     for (size_t i = 0; i < n; i++)
         row[images[i]] = score(s, scores, images[i]);
-    mdl_monitor_lock(s->crew.monitor);
-    bool hopeless = s->admitted == w->child && s->strategy->hopeless(s, row);
-    mdl_monitor_unlock(s->crew.monitor);
-    return !hopeless;
+    mdl_monitor_lock(s->workers.monitor);
+    bool cannot_enter = s->admitted == w->child && s->strategy->cannot_enter(s, row);
+    mdl_monitor_unlock(s->workers.monitor);
+    return !cannot_enter;
 }
 
 static bool abandons(const mdl__search *s)
 {
-    return s->config->abandon && s->strategy->hopeless != NULL;
+    return s->config->abandon && s->strategy->cannot_enter != NULL;
 }
 
 /* Score the genome in spare[c] and note it as child c. */
-static mdl_status judge(mdl__search *s, size_t worker, size_t c, bool all_samples)
+static mdl_status evaluate(mdl__search *s, size_t worker, size_t c, bool all_samples)
 {
-    mdl_scores *scores = &s->crew.scores[worker];
+    mdl_scores *scores = &s->workers.scores[worker];
     float *row = s->child_scores + c * s->archive.samples;
     watch w = {s, c};
     bool complete;
     mdl_evaluator_watch ask = !all_samples && abandons(s) ? go_on : NULL;
     for (size_t j = 0; j < s->archive.samples; j++)
         row[j] = 1; /* until it is known */
-    MDL_TRY(mdl__merger_judge(&s->crew.mergers[worker], &s->genomes[s->spare[c]], ask, &w, scores,
-                              &complete));
+    MDL_TRY(mdl__merge_context_evaluate(&s->workers.contexts[worker], &s->genomes[s->spare[c]], ask,
+                                        &w, scores, &complete));
     s->abandoned[c] = !complete;
     if (!complete)
         return MDL_OK;
@@ -208,10 +208,10 @@ static mdl_status judge(mdl__search *s, size_t worker, size_t c, bool all_sample
     return MDL_OK;
 }
 
-mdl_status mdl__search_judge(mdl__search *s, size_t c)
+mdl_status mdl__search_evaluate(mdl__search *s, size_t c)
 {
     s->children[c] = (mdl__member){.id = s->next_id++, .genome = s->spare[c]};
-    return judge(s, 0, c, true);
+    return evaluate(s, 0, c, true);
 }
 
 void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
@@ -229,10 +229,10 @@ void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
     s->spare[c] = a->member[k].genome;
 }
 
-/* Admit the judged children that are next in order; the monitor is locked. */
-static mdl_status admit_judged(mdl__search *s, size_t n)
+/* Admit the evaluated children that are next in order; the monitor is locked. */
+static mdl_status admit_evaluated(mdl__search *s, size_t n)
 {
-    while (s->admitted < n && s->judged[s->admitted]) {
+    while (s->admitted < n && s->evaluated[s->admitted]) {
         size_t c = s->admitted++;
         bool kept;
         uint64_t dropped;
@@ -243,55 +243,55 @@ static mdl_status admit_judged(mdl__search *s, size_t n)
     return MDL_OK;
 }
 
-typedef struct brood { /* a batch on its way through the workers */
+typedef struct batch_run { /* a batch on its way through the workers */
     mdl__search *s;
     size_t n;
-} brood;
+} batch_run;
 
-/* Make and judge child c. */
-static mdl_status raise(void *user, size_t worker, size_t c)
+/* Make and evaluate child c. */
+static mdl_status evaluate_child(void *user, size_t worker, size_t c)
 {
-    brood *b = user;
+    batch_run *b = user;
     mdl__search *s = b->s;
     uint64_t number = s->evaluations + c;
     mdl_weights *child = &s->genomes[s->children[c].genome];
-    MDL_TRY(s->strategy->make(s, &s->crew.mergers[worker], &s->crosses[c], number, child));
-    MDL_TRY(judge(s, worker, c, false));
-    mdl_monitor_lock(s->crew.monitor);
-    s->judged[c] = true;
-    mdl_status status = admit_judged(s, b->n);
-    mdl_monitor_unlock(s->crew.monitor);
+    MDL_TRY(s->strategy->make(s, &s->workers.contexts[worker], &s->crosses[c], number, child));
+    MDL_TRY(evaluate(s, worker, c, false));
+    mdl_monitor_lock(s->workers.monitor);
+    s->evaluated[c] = true;
+    mdl_status status = admit_evaluated(s, b->n);
+    mdl_monitor_unlock(s->workers.monitor);
     return status;
 }
 
-/* Judge the hardest samples first, so that children are abandoned sooner; what becomes of them is
- * the same in any order. */
+/* Evaluate the hardest samples first, so that children are abandoned sooner; what becomes of them
+ * is the same in any order. */
 static mdl_status order_samples(mdl__search *s)
 {
     if (!abandons(s) || s->evaluations < s->next_order)
         return MDL_OK;
     s->next_order = s->evaluations + MDL_ORDER_EVERY;
     mdl__archive_hardest_first(&s->archive, s->order);
-    return mdl_evaluator_order(s->merger->evaluator, s->order);
+    return mdl_evaluator_order(s->context->evaluator, s->order);
 }
 
 static mdl_status run_batch(mdl__search *s, size_t n)
 {
-    brood b = {s, n};
+    batch_run b = {s, n};
     MDL_TRY(order_samples(s));
     /* All are drawn before any of them may take a parent's place; the parents' genomes stay as they
      * are until the next batch, since only spare ones are overwritten. */
     for (size_t c = 0; c < n; c++) {
         mdl_rng rng = mdl_rng_init(s->job->seed, MDL_STREAM_MERGE);
         rng.index = (s->evaluations + c) << 8; /* blocks of its own: more than it draws */
-        s->crosses[c] = (mdl__cross){.split = 0};
+        s->crosses[c] = (mdl__cross){.point = 0};
         MDL_TRY(s->strategy->draw(s, &rng, s->evaluations + c, &s->crosses[c]));
         MDL_TRY(mdl__search_genome(s, s->spare[c]));
         s->children[c] = (mdl__member){.id = s->next_id++, .genome = s->spare[c]};
-        s->judged[c] = false;
+        s->evaluated[c] = false;
     }
     s->admitted = 0;
-    MDL_TRY(mdl_pool_run(s->crew.pool, n, raise, &b));
+    MDL_TRY(mdl_pool_run(s->workers.pool, n, evaluate_child, &b));
     if (s->strategy->finish_batch != NULL)
         MDL_TRY(s->strategy->finish_batch(s, n));
     s->evaluations += n;

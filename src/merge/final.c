@@ -1,6 +1,6 @@
 /* The end of a search: which member wins, whether the uniform average of the parents stays, and the
  * file merged.safetensors. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <math.h>
 
@@ -51,35 +51,36 @@ static size_t best_member(const mdl__search *s)
 
 /* Whether it may be the result: what is computed with it is finite, and so are the statistics that
  * were estimated last. */
-static bool is_sound(const mdl__merger *m, const mdl_weights *weights, const mdl_scores *scores)
+static bool is_sound(const mdl__merge_context *m, const mdl_weights *weights,
+                     const mdl_scores *scores)
 {
     return isfinite(scores->loss) && mdl_weights_check(m->graph, weights, "the winner") == MDL_OK;
 }
 
-/* The average that was settled and judged stays unless a sound winner beats it. */
+/* The average that was recalibrated and evaluated stays unless a sound winner beats it. */
 static bool average_stays(const mdl__search *s, const mdl_weights *winner, const mdl_scores *scores,
                           const mdl_scores *average)
 {
-    if (!is_sound(s->merger, &s->average, average))
+    if (!is_sound(s->context, &s->average, average))
         return false;
-    return !is_sound(s->merger, winner, scores) || !mdl__beats(scores, average, s->config->final);
+    return !is_sound(s->context, winner, scores) || !mdl__beats(scores, average, s->config->final);
 }
 
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
 {
-    mdl__merger *m = s->merger;
+    mdl__merge_context *m = s->context;
     mdl_scores average = {0};
     char path[MDL_PATH_MAX];
     mdl_weights *winner = &s->genomes[s->spare[0]];
     size_t place = best_member(s);
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
     MDL_TRY(mdl_weights_copy(winner, mdl__genome_of(s, place)));
-    MDL_TRY(mdl__merger_settle(m, winner));
-    const mdl_scores *scores = &s->crew.scores[0];
-    MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->crew.scores[0]));
+    MDL_TRY(mdl__merge_context_recalibrate(m, winner));
+    const mdl_scores *scores = &s->workers.scores[0];
+    MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->workers.scores[0]));
     mdl_status status = MDL_OK;
     if (s->config->keep_average && s->average.params != NULL) {
-        status = mdl__merger_settle(m, &s->average);
+        status = mdl__merge_context_recalibrate(m, &s->average);
         if (status == MDL_OK)
             status = mdl_evaluator_run(m->evaluator, &s->average, &average);
         if (status == MDL_OK && average_stays(s, winner, scores, &average)) {
@@ -92,7 +93,7 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     result->fitness_top1 = scores->top1;
     result->fitness_loss = scores->loss;
     result->seconds = s->seconds;
-    result->workers = s->crew.workers;
+    result->workers = s->workers.count;
     if (status == MDL_OK)
         status = mdl_scores_check(scores, "the winner");
     mdl_scores_free(&average);
@@ -102,5 +103,5 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     MDL_TRY(mdl_append_flush(s->lineage, path));
     MDL_TRY(mdl__write_winner(s, place, result->is_average));
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "merged.safetensors"));
-    return mdl__merger_save(m, path, result->is_average ? "average" : "m2n2", winner);
+    return mdl__merge_context_save(m, path, result->is_average ? "average" : "m2n2", winner);
 }

@@ -1,7 +1,7 @@
 /* Crossing of genomes on the device.  A genome is the parameter arena of a model, in forward order;
  * the statistics of its BatchNorms go with it.  All arithmetic is that of the ops DOTS, BLEND and
  * NOISE over tables of segments. */
-#include "merge/merge_internal.h"
+#include "merge/genome.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,11 +114,11 @@ void mdl__genome_destroy(mdl__genome *g)
     memset(g, 0, sizeof(*g));
 }
 
-size_t mdl__genome_draw_split(const mdl__genome *g, mdl_split_point kind, mdl_rng *rng)
+size_t mdl__genome_draw_point(const mdl__genome *g, mdl_crossover_point kind, mdl_rng *rng)
 {
-    if (kind == MDL_SPLIT_NONE || g->n_params == 0)
+    if (kind == MDL_CROSSOVER_NONE || g->n_params == 0)
         return g->elements;
-    if (kind == MDL_SPLIT_FLAT)
+    if (kind == MDL_CROSSOVER_FLAT)
         return (size_t)mdl_rng_below(rng, g->elements);
     /* The start of a tensor, or of a block: each as likely as the others, however large it is. */
     size_t blocks = 0;
@@ -126,7 +126,7 @@ size_t mdl__genome_draw_split(const mdl__genome *g, mdl_split_point kind, mdl_rn
     for (size_t pass = 0, pick = 0; pass < 2; pass++) {
         for (size_t p = 0, n = 0; p < g->n_params; p++) {
             int of = mdl_graph_param_at(g->graph, p)->block;
-            if (kind == MDL_SPLIT_BLOCK && p > 0 && of == block)
+            if (kind == MDL_CROSSOVER_BLOCK && p > 0 && of == block)
                 continue;
             block = of;
             if (pass == 1 && n == pick)
@@ -152,12 +152,12 @@ mdl__pair mdl__slerp(const double dots[3], double t)
     return (mdl__pair){sin((1 - t) * angle) / sine, sin(t * angle) / sine};
 }
 
-/* Elements of parameter p that lie before the split. */
-static size_t before_split(const mdl__genome *g, size_t p, size_t split)
+/* Elements of parameter p that lie before the crossover point. */
+static size_t before_point(const mdl__genome *g, size_t p, size_t point)
 {
-    if (split <= g->start[p])
+    if (point <= g->start[p])
         return 0;
-    return mdl_min_size(split - g->start[p], g->start[p + 1] - g->start[p]);
+    return mdl_min_size(point - g->start[p], g->start[p + 1] - g->start[p]);
 }
 
 /* Add a segment, or lengthen the last one where it goes on in the same way. */
@@ -173,15 +173,16 @@ static void put(mdl_segment *segments, size_t *n, size_t offset, size_t count, m
         segments[(*n)++] = (mdl_segment){offset, count, pair.a, pair.b};
 }
 
-/* Dot products of the parts before and behind the split, over what SLERP is applied to. */
+/* Dot products of the parts before and behind the crossover point, over what SLERP is applied to.
+ */
 static mdl_status part_dots(mdl__genome *g, const mdl_weights *a, const mdl_weights *b,
-                            size_t split, double dots[2][3])
+                            size_t point, double dots[2][3])
 {
     size_t n = 0;
     memset(dots, 0, 6 * sizeof(double));
     for (size_t p = 0; p < g->n_params; p++) {
         size_t offset = mdl_graph_param_at(g->graph, p)->offset;
-        size_t count = g->start[p + 1] - g->start[p], first = before_split(g, p, split);
+        size_t count = g->start[p + 1] - g->start[p], first = before_point(g, p, point);
         if (g->leader[p] != p)
             continue;
         put(g->segments, &n, offset, first, (mdl__pair){0, 0}); /* 0 and 1 tell the parts apart */
@@ -213,21 +214,22 @@ static mdl_status blend(mdl__genome *g, size_t n_segments, size_t size, mdl_buff
     return mdl_dispatch_now(g->device, &g->scratch, MDL_OP_BLEND, &attrs, in, 2, &y, 1);
 }
 
-/* The ratio of a weight as a whole: where the split cuts it, the mean over its elements. */
-static mdl__pair linear_ratio(const mdl__genome *g, size_t leader, size_t split, double ratio)
+/* The ratio of a weight as a whole: where the crossover point cuts it, the mean over its elements.
+ */
+static mdl__pair linear_ratio(const mdl__genome *g, size_t leader, size_t point, double ratio)
 {
     double count = (double)(g->start[leader + 1] - g->start[leader]);
-    double first = (double)before_split(g, leader, split) / count;
+    double first = (double)before_point(g, leader, point) / count;
     double t = first * ratio + (1 - first) * (1 - ratio);
     return (mdl__pair){1 - t, t};
 }
 
 mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights *a,
-                             const mdl_weights *b, size_t split, double ratio, mdl_weights *child)
+                             const mdl_weights *b, size_t point, double ratio, mdl_weights *child)
 {
     double dots[2][3];
     size_t n = 0;
-    MDL_TRY(part_dots(g, a, b, split, dots));
+    MDL_TRY(part_dots(g, a, b, point, dots));
     if (angle == MDL_ANGLE_WHOLE)
         for (size_t k = 0; k < 3; k++)
             dots[0][k] = dots[1][k] = dots[0][k] + dots[1][k];
@@ -235,12 +237,12 @@ mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights 
 
     for (size_t p = 0; p < g->n_params; p++) {
         size_t offset = mdl_graph_param_at(g->graph, p)->offset;
-        size_t count = g->start[p + 1] - g->start[p], first = before_split(g, p, split);
+        size_t count = g->start[p + 1] - g->start[p], first = before_point(g, p, point);
         if (g->leader[p] == p) {
             put(g->segments, &n, offset, first, parts[0]);
             put(g->segments, &n, offset + first, count - first, parts[1]);
         } else {
-            put(g->segments, &n, offset, count, linear_ratio(g, g->leader[p], split, ratio));
+            put(g->segments, &n, offset, count, linear_ratio(g, g->leader[p], point, ratio));
         }
     }
     MDL_TRY(blend(g, n, g->params_size, a->params, b->params, child->params));
@@ -249,7 +251,7 @@ mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights 
         const mdl_param *buffer = mdl_graph_buffer_at(g->graph, i);
         mdl__pair pair = g->buffer_leader[i] == MDL__COPIED
                              ? (mdl__pair){1, 0}
-                             : linear_ratio(g, g->buffer_leader[i], split, ratio);
+                             : linear_ratio(g, g->buffer_leader[i], point, ratio);
         put(g->segments, &n, buffer->offset, buffer->count, pair);
     }
     return blend(g, n, g->buffers_size, a->buffers, b->buffers, child->buffers);

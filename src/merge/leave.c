@@ -2,7 +2,7 @@
  * put back, so that the saved state is that between two batches.  The genomes need no copy: no
  * child overwrites a member's within a batch.  Only where batches take long; else a batch is soon
  * done. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* MAP-Elites (Mouret & Clune 2015, arXiv 1504.04909) as the M2N2 paper uses it: a grid over the
  * accuracy on odd and on even classes; a child takes its cell where that is empty or worse. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <math.h>
 
@@ -60,7 +60,7 @@ static mdl_status grid_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl__
     cross->of[0] = mdl__genome_of(s, first);
     cross->of[1] = mdl__genome_of(s, second);
     cross->ratio = mdl__draw_ratio(s->config, rng);
-    cross->split = mdl__genome_draw_split(&s->merger->genome, s->config->split, rng);
+    cross->point = mdl__genome_draw_point(&s->context->genome, s->config->crossover_point, rng);
     return MDL_OK;
 }
 

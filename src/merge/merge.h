@@ -5,15 +5,15 @@
 
 #include "train/train.h"
 
-typedef enum mdl_split_point {
-    MDL_SPLIT_FLAT,
-    MDL_SPLIT_TENSOR,
-    MDL_SPLIT_BLOCK,
-    MDL_SPLIT_NONE
-} mdl_split_point;
+typedef enum mdl_crossover_point {
+    MDL_CROSSOVER_FLAT,
+    MDL_CROSSOVER_TENSOR,
+    MDL_CROSSOVER_BLOCK,
+    MDL_CROSSOVER_NONE
+} mdl_crossover_point;
 typedef enum mdl_angle { MDL_ANGLE_WHOLE, MDL_ANGLE_PARTS } mdl_angle;
 typedef enum mdl_score { MDL_SCORE_CORRECT, MDL_SCORE_PROBABILITY } mdl_score;
-typedef enum mdl_fitness { MDL_FITNESS_HELD_OUT, MDL_FITNESS_TRAIN } mdl_fitness;
+typedef enum mdl_fitness { MDL_FITNESS_VALIDATION, MDL_FITNESS_TRAIN } mdl_fitness;
 typedef enum mdl_merge_bn { MDL_MERGE_BN_INTERPOLATE, MDL_MERGE_BN_RECALIBRATE } mdl_merge_bn;
 typedef enum mdl_capacity { MDL_CAPACITY_ONE, MDL_CAPACITY_BEST } mdl_capacity;
 /* How children are drawn and who survives, as X(MDL_SEARCH_<NAME>, name in the configuration). Each
@@ -38,13 +38,13 @@ typedef struct mdl_merge_config {
     size_t generations;    /* of `batch` children each */
     size_t batch;          /* children drawn at once; 1: the paper's loop */
     size_t evaluations;    /* instead of generations where > 0: children in all */
-    size_t workers;        /* children judged at the same time; 0: as suits the machine */
-    bool abandon;          /* stop judging a child that is sure to get no place */
+    size_t workers;        /* children evaluated at the same time; 0: as suits the machine */
+    bool abandon;          /* stop evaluating a child that is sure to get no place */
     double alpha;          /* competition: 1 M2N2, 0 a plain GA */
     mdl_capacity capacity; /* C_j: 1, or the best score of the sample in the archive */
     bool attraction;       /* second parent by attraction, else by fitness */
     bool crossover;        /* false: the child is the first parent, mutated */
-    mdl_split_point split;
+    mdl_crossover_point crossover_point;
     double ratio_from, ratio_to; /* the ratio is uniform between them */
     mdl_angle angle;     /* SLERP's angle: of the whole genome (published code) or of each part
                             (the paper's equation) */
@@ -68,12 +68,12 @@ mdl_merge_config mdl_merge_config_default(void);
 
 typedef struct mdl_merge_progress { /* state of a search, for a live view */
     size_t evaluations, total;
-    double best_top1; /* of the archive on the fitness images */
+    double best_top1; /* of the archive, on the images of the fitness */
     double mean_top1;
     double niches; /* fitness samples that some member gets right, 0 .. 1 */
     double per_second, seconds_left;
     size_t members;
-    size_t abandoned; /* children of this session that were not judged to their end */
+    size_t abandoned; /* children of this session that were not evaluated to their end */
 } mdl_merge_progress;
 
 typedef struct mdl_merge_job {
@@ -109,7 +109,7 @@ typedef struct mdl_merge_result {
     double fitness_top1, fitness_loss; /* of the winner */
     bool is_average;                   /* the one-standard-error rule kept the uniform average */
     double seconds;
-    size_t workers; /* children judged at the same time */
+    size_t workers; /* children evaluated at the same time */
 } mdl_merge_result;
 
 /* What can be said of a search before it begins: job's merge, and how many parents it has. */
@@ -121,8 +121,9 @@ mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result) MDL_MU
  * BatchNorm's statistics stay interpolated; else they are re-estimated at the end. */
 mdl_status mdl_merge_slerp(const mdl_merge_job *job, double ratio, const char *path) MDL_MUST_CHECK;
 mdl_status mdl_merge_average(const mdl_merge_job *job, const char *path) MDL_MUST_CHECK;
-/* Parents in the order of their held-out accuracy; each joins the average where that does not
- * lower it (Wortsman et al. 2022).  taken[i] tells which joined (room for n_parents; may be NULL).
+/* Parents in the order of their accuracy on the validation split; each joins the average where that
+ * does not lower it (Wortsman et al. 2022).  taken[i] tells which joined (room for n_parents; may
+ * be NULL).
  */
 mdl_status mdl_merge_greedy_soup(const mdl_merge_job *job, const char *path,
                                  bool *taken) MDL_MUST_CHECK;
@@ -152,25 +153,26 @@ mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const ch
 
 /* ---- the straight line between two checkpoints ---------------------------------------------- */
 
-#define MDL_MAX_PATH   101
-#define MDL_PATH_LINES 4
-typedef struct mdl_path_line { /* one way to interpolate */
-    bool aligned;              /* the second was aligned to the first before */
-    bool recalibrated;         /* statistics re-estimated at each point, else interpolated */
-    double top1[MDL_MAX_PATH], loss[MDL_MAX_PATH]; /* at each t, on the held-out images */
+#define MDL_MAX_INTERPOLATION   101
+#define MDL_INTERPOLATION_LINES 4
+typedef struct mdl_interpolation_line { /* one way to interpolate */
+    bool aligned;                       /* the second was aligned to the first before */
+    bool recalibrated; /* statistics re-estimated at each point, else interpolated */
+    double top1[MDL_MAX_INTERPOLATION],
+        loss[MDL_MAX_INTERPOLATION]; /* at each t, on the validation split */
     double barrier; /* the most by which the loss lies above the line between its two ends; NAN
                        where a loss is not finite */
-} mdl_path_line;
-typedef struct mdl_path_result {
+} mdl_interpolation_line;
+typedef struct mdl_interpolation {
     size_t points, images;
-    double t[MDL_MAX_PATH]; /* 0: the first, 1: the second */
-    mdl_path_line line[MDL_PATH_LINES];
+    double t[MDL_MAX_INTERPOLATION]; /* 0: the first, 1: the second */
+    mdl_interpolation_line line[MDL_INTERPOLATION_LINES];
     mdl_align_result align;
-} mdl_path_result;
+} mdl_interpolation;
 /* Evaluate `points` (at least two) weights (1 - t) a + t b in all four ways.  Nothing is written.
  */
-mdl_status mdl_merge_path(const mdl_merge_job *job, mdl_align_method method, size_t points,
-                          mdl_path_result *out) MDL_MUST_CHECK;
+mdl_status mdl_interpolate(const mdl_merge_job *job, mdl_align_method method, size_t points,
+                           mdl_interpolation *out) MDL_MUST_CHECK;
 
 /* The mean of the parents' logits on a split; makes no checkpoint. */
 typedef struct mdl_merge_ensemble_result {
@@ -202,9 +204,10 @@ enum {                                /* flags of a method */
 };
 
 typedef struct mdl_method {
-    const char *name;  /* as in --method and experiment.methods; folders are called so */
-    const char *title; /* as in tables */
-    const char *what;  /* half a sentence: what it does */
+    const char *name;   /* as in --method and experiment.methods; folders are called so */
+    const char *former; /* its name in an earlier version, which still works; NULL: none */
+    const char *title;  /* as in tables */
+    const char *what;   /* half a sentence: what it does */
     unsigned flags;
     /* A search has `configure`, which changes the configured search into this one; a formula has
      * `merge`, which writes the merged checkpoint to `path`.  The ensemble has neither. */
@@ -228,7 +231,8 @@ typedef enum mdl_method_use { /* where a method can be asked for by its name */
 } mdl_method_use;
 bool mdl_method_serves(const mdl_method *method, mdl_method_use use);
 const mdl_method *mdl_method_find(const char *name); /* NULL: there is none */
-/* The same among those that serve; MDL_CONFIG, naming them, where there is none. */
+/* The same among those that serve; MDL_CONFIG, naming them, where there is none.  A former name is
+ * warned of, once. */
 mdl_status mdl_method_choose(const char *name, mdl_method_use use,
                              const mdl_method **out) MDL_MUST_CHECK;
 

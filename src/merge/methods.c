@@ -4,9 +4,10 @@
  * 50,000 evaluations, from two specialists after 10,000) stands beside it.  To add one:
  * docs/adding.md. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
-#include "merge/merge_internal.h"
+#include "merge/task_vectors.h"
 
 /* ---- searches: what each changes of the configured one -------------------------------------- */
 
@@ -21,10 +22,10 @@ static void without_attraction(mdl_merge_config *c)
     c->attraction = false;
 }
 
-static void without_split(mdl_merge_config *c)
+static void without_crossover_point(mdl_merge_config *c)
 {
     m2n2(c);
-    c->split = MDL_SPLIT_NONE;
+    c->crossover_point = MDL_CROSSOVER_NONE;
 }
 
 static void without_crossover(mdl_merge_config *c)
@@ -109,11 +110,12 @@ const mdl_method mdl_methods[] = {
      .configure = without_attraction,
      .published_scratch = (double)NAN,
      .published_specialists = 66.2},
-    {.name = "no-split",
-     .title = "M2N2 without split point",
+    {.name = "no-crossover-point",
+     .former = "no-split",
+     .title = "M2N2 without crossover point",
      .what = "one ratio for the whole genome",
      .flags = MDL_METHOD_PAPER,
-     .configure = without_split,
+     .configure = without_crossover_point,
      .published_scratch = (double)NAN,
      .published_specialists = 57.8},
     {.name = "no-crossover",
@@ -139,27 +141,27 @@ const mdl_method mdl_methods[] = {
      .published_specialists = (double)NAN},
     {.name = "map-elites",
      .title = "MAP-Elites",
-     .what = "the best of each cell of accuracy on odd and on even classes",
+     .what = "a grid over the accuracy on odd and on even classes",
      .flags = MDL_METHOD_PAPER,
      .configure = map_elites,
      .published_scratch = 60,
      .published_specialists = 62.3},
     {.name = "cma-es",
      .title = "CMA-ES",
-     .what = "identity covariance, step-size adaptation; from scratch, mlp only",
+     .what = "a Gaussian, its step size adapted; from scratch, mlp only",
      .flags = MDL_METHOD_PAPER | MDL_METHOD_SCRATCH_ONLY,
      .configure = cma_es,
      .published_scratch = 86,
      .published_specialists = (double)NAN},
     {.name = "random",
      .title = "random search",
-     .what = "children of the first models only, of which the best is kept",
+     .what = "children of the first models only; the best is kept",
      .flags = MDL_METHOD_PAPER,
      .configure = random_search,
      UNPUBLISHED},
     {.name = "line",
      .title = "SLERP, best of the line",
-     .what = "SLERP of two parents at equally spaced ratios, by brute force",
+     .what = "SLERP of two parents at equally spaced ratios",
      .flags = MDL_METHOD_PAPER | MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_PAIR,
      .configure = line,
      .published_scratch = (double)NAN,
@@ -178,20 +180,20 @@ const mdl_method mdl_methods[] = {
      UNPUBLISHED},
     {.name = "greedy",
      .title = "greedy soup",
-     .what = "parents by accuracy, each joins the average where it does not lower it",
+     .what = "the average of parents that do not lower its accuracy",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_DATA | MDL_METHOD_BASELINE,
      .merge = greedy,
      UNPUBLISHED},
     {.name = "ties",
      .title = "TIES",
-     .what = "the largest fifth of each change since the trunk, where signs agree",
+     .what = "largest fifth of changes since the trunk, if signs agree",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
      .merge = mdl__merge_ties,
      .density = 0.2,
      UNPUBLISHED},
     {.name = "dare",
      .title = "DARE",
-     .what = "a tenth of each change since the trunk, at random, enlarged",
+     .what = "a random tenth of changes since the trunk, enlarged",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
      .merge = mdl__merge_dare,
      .density = 0.1,
@@ -221,10 +223,22 @@ bool mdl_method_serves(const mdl_method *method, mdl_method_use use)
 
 const mdl_method *mdl_method_find(const char *name)
 {
-    for (size_t i = 0; i < mdl_method_count; i++)
-        if (strcmp(mdl_methods[i].name, name) == 0)
-            return &mdl_methods[i];
+    for (size_t i = 0; i < mdl_method_count; i++) {
+        const mdl_method *m = &mdl_methods[i];
+        if (strcmp(m->name, name) == 0 || (m->former != NULL && strcmp(m->former, name) == 0))
+            return m;
+    }
     return NULL;
+}
+
+static void warn_of_former(const mdl_method *method, const char *name)
+{
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    if (method->former != NULL && strcmp(method->former, name) == 0 &&
+        !atomic_flag_test_and_set(&warned))
+        mdl_log(MDL_LOG_WARN,
+                "the method %s is now called %s; the former name still works in this version",
+                method->former, method->name);
 }
 
 mdl_status mdl_method_choose(const char *name, mdl_method_use use, const mdl_method **out)
@@ -232,8 +246,10 @@ mdl_status mdl_method_choose(const char *name, mdl_method_use use, const mdl_met
     const mdl_method *found = mdl_method_find(name);
     char names[256] = "";
     *out = found != NULL && mdl_method_serves(found, use) ? found : NULL;
-    if (*out != NULL)
+    if (*out != NULL) {
+        warn_of_former(*out, name);
         return MDL_OK;
+    }
     for (size_t i = 0; i < mdl_method_count; i++) {
         size_t used = strlen(names);
         if (mdl_method_serves(&mdl_methods[i], use))

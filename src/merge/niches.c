@@ -1,7 +1,7 @@
 /* M2N2 (arXiv 2508.16204, section 3), the search over random children, and the line between two
  * parents: strategies whose children are crossings.  A plain genetic algorithm is M2N2 with alpha 0
  * and without attraction, as in the published code. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <string.h>
 
@@ -12,12 +12,12 @@ double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng)
     return c->ratio_from + (c->ratio_to - c->ratio_from) * mdl_rng_uniform(rng);
 }
 
-mdl_status mdl__make_crossed(mdl__search *s, mdl__merger *m, const mdl__cross *cross,
+mdl_status mdl__make_crossed(mdl__search *s, mdl__merge_context *m, const mdl__cross *cross,
                              uint64_t number, mdl_weights *child)
 {
     const mdl_merge_config *c = s->config;
     if (cross->of[1] != NULL)
-        MDL_TRY(mdl__genome_cross(&m->genome, c->angle, cross->of[0], cross->of[1], cross->split,
+        MDL_TRY(mdl__genome_cross(&m->genome, c->angle, cross->of[0], cross->of[1], cross->point,
                                   cross->ratio, child));
     else
         MDL_TRY(mdl_weights_copy(child, cross->of[0]));
@@ -73,7 +73,7 @@ static mdl_status niche_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl_
     cross->parents[1] = a->member[second].id;
     cross->of[1] = mdl__genome_of(s, second);
     cross->ratio = mdl__draw_ratio(c, rng);
-    cross->split = mdl__genome_draw_split(&s->merger->genome, c->split, rng);
+    cross->point = mdl__genome_draw_point(&s->context->genome, c->crossover_point, rng);
     return MDL_OK;
 }
 
@@ -82,9 +82,9 @@ static size_t niche_admit(mdl__search *s)
     return mdl__archive_replace(&s->archive);
 }
 
-static bool niche_hopeless(mdl__search *s, const float *scores)
+static bool niche_cannot_enter(mdl__search *s, const float *scores)
 {
-    return mdl__archive_hopeless(&s->archive, scores, s->room);
+    return mdl__archive_cannot_enter(&s->archive, scores, s->room);
 }
 
 const mdl__strategy mdl__strategy_niches = {
@@ -94,7 +94,7 @@ const mdl__strategy mdl__strategy_niches = {
     .draw = niche_draw,
     .make = mdl__make_crossed,
     .admit = niche_admit,
-    .hopeless = niche_hopeless,
+    .cannot_enter = niche_cannot_enter,
 };
 
 /* ---- the best so far: random children, a line ----------------------------------------------- */
@@ -124,7 +124,7 @@ static size_t best_admit(mdl__search *s)
     return 0;
 }
 
-static bool best_hopeless(mdl__search *s, const float *scores)
+static bool best_cannot_enter(mdl__search *s, const float *scores)
 {
     const mdl__archive *a = &s->archive;
     double margin = 1e-9 * (double)a->samples;
@@ -137,8 +137,8 @@ static size_t first_members(const mdl_merge_job *job)
     return job->merge->from_scratch > 0 ? job->merge->from_scratch : job->n_parents;
 }
 
-/* Two of the first models, a ratio and a split, each uniform: what selection is to be measured
- * against. */
+/* Two of the first models, a ratio and a crossover point, each uniform: what selection is to be
+ * measured against. */
 static mdl_status random_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl__cross *cross)
 {
     (void)number;
@@ -152,7 +152,7 @@ static mdl_status random_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl
     cross->of[0] = &s->origins[first];
     cross->of[1] = &s->origins[second];
     cross->ratio = mdl__draw_ratio(s->config, rng);
-    cross->split = mdl__genome_draw_split(&s->merger->genome, s->config->split, rng);
+    cross->point = mdl__genome_draw_point(&s->context->genome, s->config->crossover_point, rng);
     return MDL_OK;
 }
 
@@ -163,7 +163,7 @@ const mdl__strategy mdl__strategy_random = {
     .draw = random_draw,
     .make = mdl__make_crossed,
     .admit = best_admit,
-    .hopeless = best_hopeless,
+    .cannot_enter = best_cannot_enter,
 };
 
 static mdl_status line_check(const mdl_merge_job *job)
@@ -182,15 +182,15 @@ static mdl_status line_draw(mdl__search *s, mdl_rng *rng, uint64_t number, mdl__
         cross->of[i] = &s->origins[i];
     }
     cross->ratio = s->total > 1 ? (double)number / (double)(s->total - 1) : 0.5;
-    cross->split = s->merger->genome.elements;
+    cross->point = s->context->genome.elements;
     return MDL_OK;
 }
 
-static mdl_status line_make(mdl__search *s, mdl__merger *m, const mdl__cross *cross,
+static mdl_status line_make(mdl__search *s, mdl__merge_context *m, const mdl__cross *cross,
                             uint64_t number, mdl_weights *child)
 {
     (void)number;
-    return mdl__genome_cross(&m->genome, s->config->angle, cross->of[0], cross->of[1], cross->split,
+    return mdl__genome_cross(&m->genome, s->config->angle, cross->of[0], cross->of[1], cross->point,
                              cross->ratio, child);
 }
 
@@ -202,5 +202,5 @@ const mdl__strategy mdl__strategy_line = {
     .draw = line_draw,
     .make = line_make,
     .admit = best_admit,
-    .hopeless = best_hopeless,
+    .cannot_enter = best_cannot_enter,
 };

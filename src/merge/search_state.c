@@ -1,6 +1,6 @@
 /* What a search leaves on the disk: resume.state and lineage.jsonl.  Each is such that a search
  * that was killed goes on exactly where its last saved state stands. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <errno.h>
 #include <math.h>
@@ -66,7 +66,7 @@ static mdl_status add(mdl__search *s, const char *format, ...)
 }
 
 /* The end of every line: whether it got a place, its scores then, and who left the archive for it.
- * Those that got none may not have been judged to their end. */
+ * Those that got none may not have been evaluated to their end. */
 static mdl_status add_end(mdl__search *s, const mdl__member *member, bool kept, uint64_t dropped)
 {
     char left[32] = "null", top1[MDL_JSON_NUMBER], loss[MDL_JSON_NUMBER];
@@ -96,7 +96,7 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
     if (cross->parents[1] != 0)
         MDL_TRY(add(s, "\"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, ",
                     (unsigned long long)cross->parents[0], (unsigned long long)cross->parents[1],
-                    cross->ratio, cross->split));
+                    cross->ratio, cross->point));
     else if (cross->parents[0] != 0)
         MDL_TRY(add(s, "\"parents\": [%llu], ", (unsigned long long)cross->parents[0]));
     else
@@ -121,7 +121,7 @@ static void settings(const mdl__search *s, mdl_fingerprint *fp)
     mdl_fingerprint_add(fp, "merge.archive %zu\nmerge.batch %zu\nmerge.alpha %.17g\n", c->archive,
                         c->batch, c->alpha);
     mdl_fingerprint_add(fp, "merge.attraction %d\nmerge.crossover %d\nmerge.split %d\n",
-                        (int)c->attraction, (int)c->crossover, (int)c->split);
+                        (int)c->attraction, (int)c->crossover, (int)c->crossover_point);
     mdl_fingerprint_add(fp, "merge.angle %d\nmerge.slerp_all %d\nmerge.mutation %.17g\n",
                         (int)c->angle, (int)c->slerp_all, c->mutation);
     mdl_fingerprint_add(fp, "merge.score %d\nmerge.fitness %d\nmerge.batch_norm %d\n",
@@ -170,7 +170,7 @@ static mdl_status get_weights(const mdl_state *state, const char *name, size_t n
 static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
 {
     const mdl__archive *a = &s->archive;
-    size_t n_buffers = s->merger->genome.n_buffers;
+    size_t n_buffers = s->context->genome.n_buffers;
     counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds, s->sigma};
     mdl_fingerprint fp;
     settings(s, &fp);
@@ -266,7 +266,7 @@ static mdl_status check_origins(const mdl__search *s, uint64_t next_id)
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
     mdl__archive *a = &s->archive;
-    const mdl_graph *graph = s->merger->graph;
+    const mdl_graph *graph = s->context->graph;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof(saved)));
     MDL_TRY(check_counters(&saved));

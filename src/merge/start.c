@@ -1,10 +1,11 @@
 /* The first members of a search: random models, or the parents and their averages. */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Judge the genome in spare[0], let it ask for a place, and keep it where the strategy wants all.
+/* Evaluate the genome in spare[0], let it ask for a place, and keep it where the strategy wants
+ * all.
  */
 static mdl_status admit_start(mdl__search *s, const char *source)
 {
@@ -15,7 +16,7 @@ static mdl_status admit_start(mdl__search *s, const char *source)
         MDL_TRY(mdl_weights_copy(&s->origins[number], &s->genomes[s->spare[0]]));
         s->origin_ids[number] = s->next_id;
     }
-    MDL_TRY(mdl__search_judge(s, 0));
+    MDL_TRY(mdl__search_evaluate(s, 0));
     mdl__search_admit(s, 0, &kept, &dropped);
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
     return mdl__lineage_start(s, &s->children[0], source, kept, dropped);
@@ -28,7 +29,7 @@ static mdl_status from_scratch(mdl__search *s)
         char source[64];
         /* Another seed for each, away from the draws of the children. */
         mdl_philox(s->job->seed, MDL_STREAM_MERGE, UINT64_MAX - i, word);
-        MDL_TRY(mdl_weights_init(s->merger->graph, (uint64_t)word[0] << 32 | word[1],
+        MDL_TRY(mdl_weights_init(s->context->graph, (uint64_t)word[0] << 32 | word[1],
                                  &s->genomes[s->spare[0]]));
         snprintf(source, sizeof(source), "random %zu", i);
         MDL_TRY(admit_start(s, source));
@@ -39,11 +40,11 @@ static mdl_status from_scratch(mdl__search *s)
 static mdl_status from_parents(mdl__search *s)
 {
     const mdl_merge_job *job = s->job;
-    mdl__merger *m = s->merger;
+    mdl__merge_context *m = s->context;
     for (size_t i = 0; i < job->n_parents; i++) {
         mdl_weights *parent = &s->genomes[s->spare[0]];
         double n = (double)(i + 1);
-        MDL_TRY(mdl__merger_load(m, job->parents[i], parent));
+        MDL_TRY(mdl__merge_context_load(m, job->parents[i], parent));
         if (i == 0)
             MDL_TRY(mdl_weights_copy(&s->average, parent));
         else
@@ -59,13 +60,13 @@ static mdl_status from_parents(mdl__search *s)
 static mdl_status pair_averages(mdl__search *s, mdl_weights *second)
 {
     const mdl_merge_job *job = s->job;
-    mdl__merger *m = s->merger;
+    mdl__merge_context *m = s->context;
     char source[96];
     for (size_t i = 0; i < job->n_parents; i++)
         for (size_t j = i + 1; j < job->n_parents; j++) {
             mdl_weights *first = &s->genomes[s->spare[0]];
-            MDL_TRY(mdl__merger_load(m, job->parents[i], first));
-            MDL_TRY(mdl__merger_load(m, job->parents[j], second));
+            MDL_TRY(mdl__merge_context_load(m, job->parents[i], first));
+            MDL_TRY(mdl__merge_context_load(m, job->parents[j], second));
             MDL_TRY(mdl__genome_mix(&m->genome, first, 0.5, second, 0.5, first));
             snprintf(source, sizeof(source), "average of parents %zu and %zu", i + 1, j + 1);
             MDL_TRY(admit_start(s, source));
@@ -94,10 +95,11 @@ static mdl_status expect_member(const mdl__search *s)
     for (size_t i = 0; i < a->places; i++)
         if (a->member[i].id != 0)
             return MDL_OK;
-    return mdl_fail(MDL_NUMERIC,
-                    "the loss on the fitness images is finite for none of the models that the "
-                    "search begins with (%llu)",
-                    (unsigned long long)s->next_id - 1);
+    return mdl_fail(
+        MDL_NUMERIC,
+        "the loss on the images of the fitness is finite for none of the models that the "
+        "search begins with (%llu)",
+        (unsigned long long)s->next_id - 1);
 }
 
 mdl_status mdl__search_start(mdl__search *s)
@@ -105,14 +107,14 @@ mdl_status mdl__search_start(mdl__search *s)
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
     /* Whoever gives a wrong parent keeps what an older search left in the folder. */
     for (size_t i = 0; s->config->from_scratch == 0 && i < s->job->n_parents; i++)
-        MDL_TRY(mdl__merger_load(s->merger, s->job->parents[i], &s->genomes[s->spare[0]]));
+        MDL_TRY(mdl__merge_context_load(s->context, s->job->parents[i], &s->genomes[s->spare[0]]));
     MDL_TRY(mdl__lineage_open(s));
     MDL_TRY(s->config->from_scratch > 0 ? from_scratch(s) : from_parents(s));
     MDL_TRY(expect_member(s));
     if (s->config->from_scratch > 0 || !s->config->start_averages)
         return MDL_OK;
     mdl_weights second = {0};
-    MDL_TRY(mdl_weights_create(s->merger->graph, s->job->device, &second));
+    MDL_TRY(mdl_weights_create(s->context->graph, s->job->device, &second));
     mdl_status status = averages(s, &second);
     mdl_weights_destroy(&second);
     return status;

@@ -1,7 +1,8 @@
 /* Merging against the trunk that the parents were branched from, by task vectors, parent - trunk:
  * TIES (Yadav et al. 2023, arXiv 2306.01708) and DARE (Yu et al. 2024, arXiv 2311.03099).  Done on
  * the host, once.  BatchNorm's statistics are averaged, and re-estimated where there is data. */
-#include "merge/merge_internal.h"
+#include "merge/task_vectors.h"
+#include "merge/context.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint
 /* ---- on checkpoints ------------------------------------------------------------------------- */
 
 typedef struct merging { /* what one call holds */
-    mdl__merger merger;
+    mdl__merge_context context;
     mdl_weights out, next;
     float **tau; /* [n_parents] of [n] */
     float *trunk, *merged, *room;
@@ -77,27 +78,27 @@ typedef struct merging { /* what one call holds */
 
 static mdl_view params_of(const merging *m, const mdl_weights *w)
 {
-    return mdl_buffer_view(w->params, 0, m->merger.device->real, MDL_SHAPE1(m->n));
+    return mdl_buffer_view(w->params, 0, m->context.device->real, MDL_SHAPE1(m->n));
 }
 
 /* The task vectors; statistics of the parents are averaged into `out`. */
 static mdl_status read_all(const mdl_merge_job *job, const char *trunk, merging *m)
 {
-    mdl__merger *merger = &m->merger;
-    MDL_TRY(mdl__merger_load(merger, trunk, &m->next));
+    mdl__merge_context *context = &m->context;
+    MDL_TRY(mdl__merge_context_load(context, trunk, &m->next));
     mdl_view view = params_of(m, &m->next);
     MDL_TRY(mdl_view_download_f32(&view, m->trunk, m->n));
     for (size_t v = 0; v < job->n_parents; v++) {
         double count = (double)(v + 1);
         MDL_TRY(MDL_NEW(m->n, "task vector", &m->tau[v]));
-        MDL_TRY(mdl__merger_load(merger, job->parents[v], &m->next));
+        MDL_TRY(mdl__merge_context_load(context, job->parents[v], &m->next));
         MDL_TRY(mdl_view_download_f32(&view, m->tau[v], m->n));
         for (size_t i = 0; i < m->n; i++)
             m->tau[v][i] -= m->trunk[i];
         if (v == 0)
             MDL_TRY(mdl_weights_copy(&m->out, &m->next));
         else
-            MDL_TRY(mdl__genome_mix(&merger->genome, &m->out, (count - 1) / count, &m->next,
+            MDL_TRY(mdl__genome_mix(&context->genome, &m->out, (count - 1) / count, &m->next,
                                     1 / count, &m->out));
     }
     return MDL_OK;
@@ -108,7 +109,7 @@ typedef void (*formula)(const mdl_merge_job *job, merging *m, double density);
 
 static void ties(const mdl_merge_job *job, merging *m, double density)
 {
-    size_t keep = (size_t)ceil(density * (double)m->merger.genome.elements);
+    size_t keep = (size_t)ceil(density * (double)m->context.genome.elements);
     mdl__ties(m->tau, job->n_parents, m->n, keep, m->room, m->merged);
 }
 
@@ -120,11 +121,11 @@ static void dare(const mdl_merge_job *job, merging *m, double density)
 static mdl_status merge(const mdl_merge_job *job, const mdl_method_options *options,
                         const char *kind, formula run, merging *m, const char *path)
 {
-    mdl__merger *merger = &m->merger;
-    MDL_TRY(mdl__merger_create(job, job->device, false, merger));
-    m->n = merger->genome.params_size;
-    MDL_TRY(mdl_weights_create(merger->graph, job->device, &m->out));
-    MDL_TRY(mdl_weights_create(merger->graph, job->device, &m->next));
+    mdl__merge_context *context = &m->context;
+    MDL_TRY(mdl__merge_context_create(job, job->device, false, context));
+    m->n = context->genome.params_size;
+    MDL_TRY(mdl_weights_create(context->graph, job->device, &m->out));
+    MDL_TRY(mdl_weights_create(context->graph, job->device, &m->next));
     MDL_TRY(MDL_NEW(job->n_parents, "task vectors", &m->tau));
     MDL_TRY(MDL_NEW(m->n, "trunk", &m->trunk));
     MDL_TRY(MDL_NEW(m->n, "merged", &m->merged));
@@ -136,8 +137,8 @@ static mdl_status merge(const mdl_merge_job *job, const mdl_method_options *opti
         m->merged[i] = m->trunk[i] + (float)options->scale * m->merged[i];
     mdl_view view = params_of(m, &m->out);
     MDL_TRY(mdl_view_upload_f32(&view, m->merged, m->n));
-    MDL_TRY(mdl__merger_settle(merger, &m->out));
-    return mdl__merger_save(merger, path, kind, &m->out);
+    MDL_TRY(mdl__merge_context_recalibrate(context, &m->out));
+    return mdl__merge_context_save(context, path, kind, &m->out);
 }
 
 static mdl_status merge_changes(const mdl_merge_job *job, const mdl_method_options *options,
@@ -163,7 +164,7 @@ static mdl_status merge_changes(const mdl_merge_job *job, const mdl_method_optio
     mdl_free(m.room);
     mdl_weights_destroy(&m.out);
     mdl_weights_destroy(&m.next);
-    mdl__merger_destroy(&m.merger);
+    mdl__merge_context_destroy(&m.context);
     return status;
 }
 

@@ -7,7 +7,7 @@
  *   "owner"       for each image the id of the member with the best score, of equal ones the
  *                 fittest; 0 where nobody has any
  *   "ancestors"   lines of lineage.jsonl: the winner and all it descends from, oldest first */
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 
 #include <string.h>
 

@@ -136,6 +136,13 @@ static const entry *const tables[] = {training, search, experiment}; /* bit by b
 
 static bool matches(const char *pattern, const char *name, size_t length);
 
+/* Whether `name` is `start` and then what `rest` matches. */
+static bool continues(const char *start, const char *rest, const char *name, size_t length)
+{
+    size_t n = strlen(start);
+    return n <= length && memcmp(start, name, n) == 0 && matches(rest, name + n, length - n);
+}
+
 /* Behind the name of a method that has a folder of its own: asked for, or a part of the paper's. */
 static bool matches_method(const char *rest, const char *name, size_t length)
 {
@@ -143,9 +150,8 @@ static bool matches_method(const char *rest, const char *name, size_t length)
         const mdl_method *m = &mdl_methods[i];
         bool own =
             mdl_method_serves(m, MDL_METHOD_TO_COMPARE) || (m->flags & MDL_METHOD_PAPER) != 0;
-        size_t n = strlen(m->name);
-        if (own && n <= length && memcmp(m->name, name, n) == 0 &&
-            matches(rest, name + n, length - n))
+        if (own && (continues(m->name, rest, name, length) ||
+                    (m->former != NULL && continues(m->former, rest, name, length))))
             return true;
     }
     return false;

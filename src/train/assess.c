@@ -42,13 +42,13 @@ static mdl_status with_labels(const mdl_data *data, mdl_split split, int32_t **l
     return MDL_OK;
 }
 
-/* The temperature comes from the held-out images, never from those that are judged. */
+/* The temperature comes from the validation split, never from the images that are evaluated. */
 static mdl_status fit(assessor *a, double *temperature)
 {
     const mdl_data *data = a->job->data;
     mdl_scores scores = {0};
     int32_t *labels = NULL;
-    MDL_TRY(tell(a, "temperature, on held-out images"));
+    MDL_TRY(tell(a, "temperature, on the validation split"));
     mdl_status status = run_on(a, data, MDL_SPLIT_FITNESS, 0, true, &scores);
     if (status == MDL_OK)
         status = with_labels(data, MDL_SPLIT_FITNESS, &labels);

@@ -122,7 +122,7 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
                         data->train == NULL
                             ? "only the test side was read"
                             : "data.validation_fraction takes a part of train for the "
-                              "fitness split");
+                              "validation split");
     e->batch = e->options.batch;
     if (e->batch == 0)
         e->batch = default_batch(e->count, data->height * data->width * data->channels);

@@ -396,7 +396,7 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
-    if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was judged */
+    if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was evaluated */
         MDL_TRY(finish_epoch(t));
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
         mdl_status status = run_epoch(t);

@@ -100,7 +100,7 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
     mdl__built built;
     size_t batch = (size_t)choice.micro_batch, real = mdl_dtype_size(device->real);
     memset(out, 0, sizeof(*out));
-    /* The fitness split is evaluated between the epochs, with the same batch. */
+    /* The validation split is evaluated between the epochs, with the same batch. */
     MDL_TRY(mdl__build(model, MDL_MODE_INFER, batch, NULL, 0, false, device, &built));
     size_t evaluation = mdl_plan_arena_bytes(built.plan);
     mdl__built_destroy(&built);

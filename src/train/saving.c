@@ -179,7 +179,7 @@ static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
     const mdl_train_config *c = t->job->train;
     MDL_TRY(mdl_state_get(state, "position", &t->position, sizeof(t->position)));
     const mdl__position *p = &t->position;
-    /* The last batch of an epoch: it was stopped while the epoch was judged. */
+    /* The last batch of an epoch: it was stopped while the epoch was evaluated. */
     if (p->epoch > c->epochs || (p->epoch == c->epochs && p->images > 0) ||
         (!t->stepwise && (p->batch > t->batches || (p->batch == t->batches && p->images == 0))))
         return mdl_fail(MDL_FORMAT, "the saved state is at epoch %llu of %zu, batch %llu of %zu",

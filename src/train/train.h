@@ -58,7 +58,7 @@ typedef struct mdl_train_config {
     size_t save_every;     /* optimizer steps between saves of resume.state; 0: each epoch */
     size_t metrics_every;  /* optimizer steps between readings of the loss from the device; 0: each
                               step where its memory is the host's, else 20 or half a second */
-    size_t evaluate_every; /* epochs between evaluations on the fitness split; 0: only the last */
+    size_t evaluate_every; /* epochs between evaluations on the validation split; 0: only the last */
     mdl_optim_config optim;
     mdl_schedule_config schedule;
 } mdl_train_config;
@@ -173,8 +173,8 @@ typedef struct mdl_calibration {
 /* scores with logits; labels [count]. */
 mdl_status mdl_calibrate(const mdl_scores *scores, const int32_t *labels, bool stablemax,
                          double temperature, mdl_calibration *out) MDL_MUST_CHECK;
-/* The temperature in these bounds with the least loss; for held-out images, not for those judged.
- */
+/* The temperature in these bounds with the least loss; for images of the validation split, not for
+ * those that are evaluated. */
 #define MDL_TEMPERATURE_LEAST 0.02
 #define MDL_TEMPERATURE_MOST  50.0
 mdl_status mdl_fit_temperature(const mdl_scores *scores, const int32_t *labels, bool stablemax,
@@ -183,9 +183,9 @@ mdl_status mdl_fit_temperature(const mdl_scores *scores, const int32_t *labels, 
 typedef struct mdl_assess_job {
     const mdl_model_config *model;
     const mdl_weights *weights;
-    const mdl_data *data; /* with a fitness split where a temperature is wanted */
+    const mdl_data *data; /* with a validation split where a temperature is wanted */
     mdl_device *device;
-    mdl_split split;                                   /* whose images are judged */
+    mdl_split split;                                   /* whose images are evaluated */
     size_t batch;                                      /* 0: default */
     bool calibration, robustness, tta, steps, latency; /* what is wanted */
     size_t corrupt_images, tta_images;                 /* of the split, evenly spread; 0: all */
@@ -199,7 +199,7 @@ enum { MDL_TTA_FLIP, MDL_TTA_SHIFTS, MDL_TTA_BOTH, MDL_TTA_WAYS };
 enum { MDL_LATENCY_BATCHES = 2 }; /* 1 and 64 images */
 typedef struct mdl_assessment {
     size_t images;                       /* calibration: of the split */
-    size_t fitted;                       /* held-out images behind the temperature; 0: none */
+    size_t fitted;                       /* images of the validation split behind the temperature; 0: none */
     mdl_calibration calibration, scaled; /* as it is, and with the temperature */
     size_t corrupt_images;
     double clean, corrupted[MDL_CORRUPTIONS][MDL_SEVERITIES], corrupted_mean; /* accuracies */

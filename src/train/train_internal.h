@@ -114,7 +114,7 @@ typedef struct mdl__trainer {
     mdl__slots slots;
     mdl__pending pending;
     mdl__leave leave;
-    mdl_evaluator *evaluator; /* NULL where there is no fitness split */
+    mdl_evaluator *evaluator; /* NULL where there is no validation split */
     mdl_scores scores;
     mdl__position position;
     mdl_epoch_metrics *history; /* [epochs + 1], the lines of metrics.jsonl */

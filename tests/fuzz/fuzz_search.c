@@ -5,7 +5,7 @@
 
 #include "first_state.h"
 #include "fuzz.h"
-#include "merge/merge_internal.h"
+#include "merge/search.h"
 #include "state_file.h"
 
 enum { PLACES = 3, SAMPLES = 6 };
@@ -15,7 +15,7 @@ static mdl_device *device;
 static mdl_model_config model;
 static mdl_merge_config merge;
 static mdl_merge_job job;
-static mdl__merger merger;
+static mdl__merge_context context;
 static mdl__search search;
 static char *good;
 static size_t good_size;
@@ -28,7 +28,7 @@ static void close_all(void)
     mdl_free(search.origin_ids);
     mdl_free(search.spare);
     mdl__archive_destroy(&search.archive);
-    mdl__merger_destroy(&merger);
+    mdl__merge_context_destroy(&context);
     mdl_data_close(images);
     mdl_device_close(device);
     mdl_free(good);
@@ -58,11 +58,11 @@ static void configure(void)
 static void make_search(void)
 {
     mdl__search *s = &search;
-    FUZZ_MUST(mdl__merger_create(&job, device, false, &merger));
+    FUZZ_MUST(mdl__merge_context_create(&job, device, false, &context));
     *s = (mdl__search){.job = &job,
                        .config = &merge,
                        .strategy = mdl__strategy_of(merge.search),
-                       .merger = &merger,
+                       .context = &context,
                        .batch = 1,
                        .total = merge.evaluations,
                        .next_id = 4,
@@ -114,7 +114,7 @@ static void select_parents(mdl__archive *a)
                   "the second parent has a place");
     }
     mdl__archive_hardest_first(a, order);
-    (void)mdl__archive_hopeless(a, a->scores[a->places], room);
+    (void)mdl__archive_cannot_enter(a, a->scores[a->places], room);
     fuzz_must(mdl__archive_replace(a) <= a->places, "who goes has a place");
 }
 

@@ -16,7 +16,7 @@ static mdl_merge_config merge;
 static mdl_groups groups;
 static uint32_t **match; /* [groups] */
 static mdl_merge_job job;
-static mdl__merger merger;
+static mdl__merge_context context;
 static mdl_weights a, b;
 static mdl_scores scores[2];
 static uint64_t seed;
@@ -44,7 +44,7 @@ static void close_model(void)
     mdl_weights_destroy(&b);
     mdl_scores_free(&scores[0]);
     mdl_scores_free(&scores[1]);
-    mdl__merger_destroy(&merger);
+    mdl__merge_context_destroy(&context);
     memset(&a, 0, sizeof(a));
     memset(&b, 0, sizeof(b));
 }
@@ -156,10 +156,10 @@ static void open_model(mdl_model_kind kind)
 
 static void create_model(void)
 {
-    must(mdl__merger_create(&job, job.device, true, &merger));
-    must(mdl_graph_groups(merger.graph, &groups));
-    must(mdl_weights_create(merger.graph, device, &a));
-    must(mdl_weights_create(merger.graph, device, &b));
+    must(mdl__merge_context_create(&job, job.device, true, &context));
+    must(mdl_graph_groups(context.graph, &groups));
+    must(mdl_weights_create(context.graph, device, &a));
+    must(mdl_weights_create(context.graph, device, &b));
     must(MDL_NEW(groups.count + 1, "permutations", &match));
     for (size_t g = 0; g < groups.count; g++) {
         must(MDL_NEW(groups.group[g].size, "a permutation", &match[g]));
@@ -181,8 +181,8 @@ static const mdl_group *group_of(const char *name, int axis)
     for (size_t g = 0; g < groups.count; g++) {
         for (size_t p = 0; p < groups.group[g].n_parts; p++) {
             const mdl_group_part *part = &groups.group[g].parts[p];
-            const mdl_param *row = part->buffer ? mdl_graph_buffer_at(merger.graph, part->row)
-                                                : mdl_graph_param_at(merger.graph, part->row);
+            const mdl_param *row = part->buffer ? mdl_graph_buffer_at(context.graph, part->row)
+                                                : mdl_graph_param_at(context.graph, part->row);
             if (strcmp(row->name, name) == 0 && part->axis == axis)
                 return &groups.group[g];
         }
@@ -262,13 +262,13 @@ static void groups_of_the_hybrid(void **state)
 static void shake(mdl_weights *weights, uint64_t stream)
 {
     mdl_rng rng = mdl_rng_init(seed, stream);
-    must(mdl_weights_init(merger.graph, seed + stream, weights));
+    must(mdl_weights_init(context.graph, seed + stream, weights));
     for (size_t table = 0; table < 2; table++) {
-        size_t count =
-            table == 0 ? mdl_graph_param_count(merger.graph) : mdl_graph_buffer_count(merger.graph);
+        size_t count = table == 0 ? mdl_graph_param_count(context.graph)
+                                  : mdl_graph_buffer_count(context.graph);
         for (size_t i = 0; i < count; i++) {
-            const mdl_param *row = table == 0 ? mdl_graph_param_at(merger.graph, i)
-                                              : mdl_graph_buffer_at(merger.graph, i);
+            const mdl_param *row = table == 0 ? mdl_graph_param_at(context.graph, i)
+                                              : mdl_graph_buffer_at(context.graph, i);
             mdl_buffer *arena = table == 0 ? weights->params : weights->buffers;
             mdl_view view = mdl_buffer_view(arena, row->offset * mdl_dtype_size(device->real),
                                             device->real, MDL_SHAPE1(row->count));
@@ -325,12 +325,12 @@ static void permute_and_find(const char *name, double most)
     shake(&a, 5);
     draw_permutations(6);
     must(mdl_weights_copy(&b, &a));
-    must(mdl__permute(merger.graph, &groups, (const uint32_t *const *)match, &b));
+    must(mdl__permute(context.graph, &groups, (const uint32_t *const *)match, &b));
     assert_false(same_weights(&a, &b));
     double difference = difference_of_logits(&a, &b);
     printf("%s: %zu groups, logits differ by %.2g\n", name, groups.count, difference);
     assert_true(difference <= most);
-    must(mdl__align(&merger, MDL_ALIGN_WEIGHTS, &a, &b, &result));
+    must(mdl__align(&context, MDL_ALIGN_WEIGHTS, &a, &b, &result));
     assert_int_equal(result.groups, groups.count);
     if (!same_weights(&a, &b))
         fail_msg("%s: the copy is not the original; cosine %.9f -> %.9f", name,
@@ -369,7 +369,7 @@ static void permutations_change_nothing(void **state)
 static void ends_of_the_hybrids_line(void **state)
 {
     (void)state;
-    static mdl_path_result line;
+    static mdl_interpolation line;
     char path[2][MDL_PATH_MAX];
     const char *parents[2] = {path[0], path[1]};
     open_model(MDL_MODEL_HYBRID);
@@ -377,11 +377,11 @@ static void ends_of_the_hybrids_line(void **state)
     for (size_t i = 0; i < 2; i++) {
         shake(&a, i);
         make_path(path[i], folder, i == 0 ? "first" : "second");
-        must(mdl__merger_save(&merger, path[i], "random", &a));
+        must(mdl__merge_context_save(&context, path[i], "random", &a));
     }
     job.parents = parents;
     job.n_parents = 2;
-    must(mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, 2, &line));
+    must(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 2, &line));
     assert_true(line.align.moved > 0);
     for (size_t i = 0; i < 2; i++) {
         printf("loss %.9g, aligned %.9g\n", line.line[0].loss[i], line.line[2].loss[i]);
@@ -407,11 +407,11 @@ static void activations_of_a_trained_network(void **state)
     must(mdl_train(&training, &trained));
     make_path(path, folder, "final.safetensors");
     create_model();
-    must(mdl__merger_load(&merger, path, &a));
+    must(mdl__merge_context_load(&context, path, &a));
     draw_permutations(9);
     must(mdl_weights_copy(&b, &a));
-    must(mdl__permute(merger.graph, &groups, (const uint32_t *const *)match, &b));
-    must(mdl__align(&merger, MDL_ALIGN_ACTIVATIONS, &a, &b, &result));
+    must(mdl__permute(context.graph, &groups, (const uint32_t *const *)match, &b));
+    must(mdl__align(&context, MDL_ALIGN_ACTIVATIONS, &a, &b, &result));
     printf("hybrid by activations: cosine %.4f -> %.9f\n", result.cosine_before,
            result.cosine_after);
     assert_true(difference_of_logits(&a, &b) <= 1e-5);
@@ -427,7 +427,7 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
     const char *parents[2] = {path[0], path[1]};
     mdl_train_config train = small_training();
     mdl_train_result trained;
-    static mdl_path_result line[2];
+    static mdl_interpolation line[2];
     open_model(MDL_MODEL_MLP);
     model.hidden = 64;
     train.epochs = 20;
@@ -445,11 +445,11 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
     job.parents = parents;
     job.n_parents = 2;
     for (int method = 0; method < 2; method++) {
-        mdl_path_result *p = &line[method];
-        must(mdl_merge_path(&job, (mdl_align_method)method, 5, p));
+        mdl_interpolation *p = &line[method];
+        must(mdl_interpolate(&job, (mdl_align_method)method, 5, p));
         assert_true(p->points == 5 && p->t[0] == 0 && p->t[2] == 0.5 && p->t[4] == 1);
         assert_int_equal(p->images, data->count[MDL_SPLIT_FITNESS]);
-        const mdl_path_line *plain = &p->line[0], *aligned = &p->line[2];
+        const mdl_interpolation_line *plain = &p->line[0], *aligned = &p->line[2];
         printf("barrier %.3f, aligned by method %d %.3f\n", plain->barrier, method,
                aligned->barrier);
         assert_true(aligned->barrier < 0.7 * plain->barrier);
@@ -461,9 +461,9 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
         assert_memory_equal(p->line[1].loss, plain->loss, sizeof(plain->loss));
     }
     job.n_parents = 1;
-    assert_int_equal(mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, 5, &line[0]), MDL_INVALID);
+    assert_int_equal(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 5, &line[0]), MDL_INVALID);
     job.n_parents = 2;
-    assert_int_equal(mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, 1, &line[0]), MDL_CONFIG);
+    assert_int_equal(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 1, &line[0]), MDL_CONFIG);
 }
 
 int main(void)

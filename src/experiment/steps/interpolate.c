@@ -20,13 +20,13 @@ static mdl_status interpolate(mdl__lab *lab, const mdl__arm *arm, const char *be
 {
     char file[2][MDL_PATH_MAX];
     const char *ends[2] = {file[0], file[1]};
-    mdl_path_result *result;
+    mdl_interpolation *result;
     for (size_t i = 0; i < 2; i++)
         MDL_TRY(mdl_path(file[i], sizeof(file[i]), pair[i]->folder, "final.safetensors"));
     mdl_merge_job job = mdl__merge_job(lab, arm, ends, 2);
     MDL_TRY(MDL_NEW(1, "interpolation", &result));
     mdl_status status =
-        mdl_merge_path(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
+        mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
     if (status == MDL_OK) {
         json_t *line = mdl__interpolation_json(result, pair[0]->name, pair[1]->name);
         mdl_json_set(&line, "arm", mdl_json_pack("s", arm->name));

@@ -1,6 +1,6 @@
-/* What the search and the baselines share: names and layout of the model, loading, judging and
+/* What the search and the baselines share: names and layout of the model, loading, evaluating and
  * saving genomes; the configuration's defaults. */
-#include "merge/merge_internal.h"
+#include "merge/context.h"
 
 #include <string.h>
 
@@ -16,12 +16,12 @@ mdl_merge_config mdl_merge_config_default(void)
         .capacity = MDL_CAPACITY_ONE,
         .attraction = true,
         .crossover = true,
-        .split = MDL_SPLIT_BLOCK,
+        .crossover_point = MDL_CROSSOVER_BLOCK,
         .ratio_from = 0,
         .ratio_to = 1,
         .angle = MDL_ANGLE_WHOLE,
         .score = MDL_SCORE_CORRECT,
-        .fitness = MDL_FITNESS_HELD_OUT,
+        .fitness = MDL_FITNESS_VALIDATION,
         .batch_norm = MDL_MERGE_BN_INTERPOLATE,
         .final = MDL_FINAL_LOG_LIKELIHOOD,
         .keep_average = true,
@@ -31,7 +31,7 @@ mdl_merge_config mdl_merge_config_default(void)
     };
 }
 
-static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merger *m)
+static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merge_context *m)
 {
     if (job->merge->batch_norm != MDL_MERGE_BN_RECALIBRATE)
         return MDL_OK;
@@ -40,7 +40,7 @@ static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merger *m)
 }
 
 static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
-                         mdl__merger *m)
+                         mdl__merge_context *m)
 {
     mdl_model_io io;
     m->job = job;
@@ -61,7 +61,7 @@ static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool eval
     return create_recalibrator(job, m);
 }
 
-static mdl_status create_twin(const mdl__merger *of, mdl__merger *m)
+static mdl_status create_twin(const mdl__merge_context *of, mdl__merge_context *m)
 {
     m->job = of->job;
     m->is_twin = true;
@@ -72,8 +72,8 @@ static mdl_status create_twin(const mdl__merger *of, mdl__merger *m)
     return create_recalibrator(m->job, m);
 }
 
-mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
-                              mdl__merger *out)
+mdl_status mdl__merge_context_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
+                                     mdl__merge_context *out)
 {
     memset(out, 0, sizeof(*out));
     if (job->comm != NULL && job->comm->size > 1)
@@ -81,20 +81,20 @@ mdl_status mdl__merger_create(const mdl_merge_job *job, mdl_device *device, bool
                         job->comm->size);
     mdl_status status = create(job, device, evaluates, out);
     if (status != MDL_OK)
-        mdl__merger_destroy(out);
+        mdl__merge_context_destroy(out);
     return status;
 }
 
-mdl_status mdl__merger_twin(const mdl__merger *of, mdl__merger *out)
+mdl_status mdl__merge_context_twin(const mdl__merge_context *of, mdl__merge_context *out)
 {
     memset(out, 0, sizeof(*out));
     mdl_status status = create_twin(of, out);
     if (status != MDL_OK)
-        mdl__merger_destroy(out);
+        mdl__merge_context_destroy(out);
     return status;
 }
 
-void mdl__merger_destroy(mdl__merger *m)
+void mdl__merge_context_destroy(mdl__merge_context *m)
 {
     mdl__classes_forget(&m->classes);
     mdl_recalibrator_destroy(m->children);
@@ -125,7 +125,7 @@ void mdl__classes_forget(mdl__classes_seen *seen)
     *seen = (mdl__classes_seen){0};
 }
 
-mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
+mdl_status mdl__merge_context_load(mdl__merge_context *m, const char *path, mdl_weights *out)
 {
     mdl_safetensors *file = NULL;
     MDL_TRY(mdl_safetensors_read(path, &file));
@@ -136,23 +136,24 @@ mdl_status mdl__merger_load(mdl__merger *m, const char *path, mdl_weights *out)
     return status;
 }
 
-mdl_status mdl__merger_load_two(mdl__merger *m, mdl_weights *a, mdl_weights *b)
+mdl_status mdl__merge_context_load_two(mdl__merge_context *m, mdl_weights *a, mdl_weights *b)
 {
     MDL_TRY(mdl_weights_create(m->graph, m->job->device, a));
     MDL_TRY(mdl_weights_create(m->graph, m->job->device, b));
-    MDL_TRY(mdl__merger_load(m, m->job->parents[0], a));
-    return mdl__merger_load(m, m->job->parents[1], b);
+    MDL_TRY(mdl__merge_context_load(m, m->job->parents[0], a));
+    return mdl__merge_context_load(m, m->job->parents[1], b);
 }
 
-mdl_status mdl__merger_judge(mdl__merger *m, mdl_weights *weights, mdl_evaluator_watch watch,
-                             void *user, mdl_scores *scores, bool *complete)
+mdl_status mdl__merge_context_evaluate(mdl__merge_context *m, mdl_weights *weights,
+                                       mdl_evaluator_watch watch, void *user, mdl_scores *scores,
+                                       bool *complete)
 {
     if (m->children != NULL)
         MDL_TRY(mdl_recalibrator_run(m->children, weights));
     return mdl_evaluator_run_while(m->evaluator, weights, watch, user, scores, complete);
 }
 
-mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
+mdl_status mdl__merge_context_recalibrate(mdl__merge_context *m, mdl_weights *weights)
 {
     const mdl_merge_job *job = m->job;
     if (job->data == NULL || job->data->count[MDL_SPLIT_TRAIN] == 0)
@@ -163,13 +164,14 @@ mdl_status mdl__merger_settle(mdl__merger *m, mdl_weights *weights)
 void mdl__warn_left_out(const char *parent)
 {
     mdl_log(MDL_LOG_WARN,
-            "%s is left out: its loss on the fitness images is not finite, though its weights are; "
+            "%s is left out: its loss on the images of the fitness is not finite, though its "
+            "weights are; "
             "what is computed with them grows too large",
             parent);
 }
 
 /* Save with further metadata (NULL values are left out). */
-static mdl_status save(mdl__merger *m, const char *path, const char *kind,
+static mdl_status save(mdl__merge_context *m, const char *path, const char *kind,
                        const char *const image_keys[MDL_IMAGE_METADATA],
                        const char *const image_values[MDL_IMAGE_METADATA],
                        const mdl_weights *weights)
@@ -188,8 +190,8 @@ static mdl_status save(mdl__merger *m, const char *path, const char *kind,
     return mdl_weights_save(path, m->graph, weights, &info);
 }
 
-mdl_status mdl__merger_save(mdl__merger *m, const char *path, const char *kind,
-                            const mdl_weights *weights)
+mdl_status mdl__merge_context_save(mdl__merge_context *m, const char *path, const char *kind,
+                                   const mdl_weights *weights)
 {
     mdl_image_metadata images;
     mdl_safetensors *file;
