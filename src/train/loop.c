@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-void mdl__say(const mdl__trainer *t, const char *format, ...)
+void mdl__notify(const mdl__trainer *t, const char *format, ...)
 {
     const mdl_train_events *events = t->job->events;
     if (events == NULL || events->message == NULL)

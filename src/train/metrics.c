@@ -26,8 +26,8 @@ mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *
     line->fitness_loss = t->scores.loss;
     line->fitness_top1 = t->scores.top1;
     if (!isfinite(line->fitness_loss))
-        mdl__say(t, "epoch %llu: the loss on the validation split is not finite",
-                 (unsigned long long)line->epoch);
+        mdl__notify(t, "epoch %llu: the loss on the validation split is not finite",
+                    (unsigned long long)line->epoch);
     return MDL_OK;
 }
 

@@ -208,13 +208,13 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
     MDL_TRY(check_weights(t, path));
     if (t->stepwise)
         MDL_TRY(mdl__slots_get(t, state));
-    mdl__say(t, "resumed from %s/resume.state: %llu epochs and %llu steps of the next were done",
-             t->job->out, (unsigned long long)t->position.epoch,
-             (unsigned long long)t->position.batch);
+    mdl__notify(t, "resumed from %s/resume.state: %llu epochs and %llu steps of the next were done",
+                t->job->out, (unsigned long long)t->position.epoch,
+                (unsigned long long)t->position.batch);
     machine(t->job, now);
     const char *was = mdl_state_find(state, "machine", &size);
     if (was != NULL && size == sizeof(now) && memcmp(was, now, size) != 0)
-        mdl__say(t, "saved with %.95s, resumed with %s: the last digits will differ", was, now);
+        mdl__notify(t, "saved with %.95s, resumed with %s: the last digits will differ", was, now);
     return MDL_OK;
 }
 

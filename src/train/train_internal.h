@@ -129,7 +129,7 @@ typedef struct mdl__trainer {
 mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
                                mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__trainer_destroy(mdl__trainer *t);
-void mdl__say(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
+void mdl__notify(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 
 /* ---- metrics on their way from the device --------------------------------------------------- */
 
