@@ -82,26 +82,20 @@ static void strategies_resume(void **state)
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
     model.mlp_init = MDL_INIT_NORMAL;
     model.mlp_init_scale = 0.1;
-    mdl_merge_config merge = digits_merge();
-    merge.search = MDL_SEARCH_MAP_ELITES;
-    merge.cells = 4;
-    search_resumes(&model, &merge);
-    merge.search = MDL_SEARCH_RANDOM;
-    merge.batch = 5;
-    search_resumes(&model, &merge);
-    merge.search = MDL_SEARCH_LINE;
-    search_resumes(&model, &merge);
-    merge.search = MDL_SEARCH_CMA_ES;
-    merge.from_scratch = 1;
-    search_resumes(&model, &merge);
+    for (size_t kind = 0; kind < MDL_SEARCH_KINDS; kind++) {
+        mdl_merge_config merge = digits_merge();
+        merge.search = (mdl_search_kind)kind;
+        merge.batch = kind % 2 == 0 ? 5 : 1;
+        merge.cells = 4;
+        merge.from_scratch = kind == MDL_SEARCH_CMA_ES ? 1 : 2;
+        search_resumes(&model, &merge);
+    }
 }
 
 /* Neither the number of workers nor early abandoning changes a byte. */
 static void workers_change_nothing(void **state)
 {
     (void)state;
-    static const mdl_search_kind kinds[] = {MDL_SEARCH_NICHES, MDL_SEARCH_MAP_ELITES,
-                                            MDL_SEARCH_RANDOM, MDL_SEARCH_CMA_ES};
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
     model.mlp_init = MDL_INIT_NORMAL;
     model.mlp_init_scale = 0.1;
@@ -111,8 +105,8 @@ static void workers_change_nothing(void **state)
     merge.evaluations = 150;
     merge.mutation = 0.3; /* many children are bad */
     job.eval_batch = 16;  /* many places to stop at */
-    for (size_t i = 0; i < 2 * MDL_COUNT(kinds); i++) {
-        merge.search = kinds[i / 2];
+    for (size_t i = 0; i < 2 * (size_t)MDL_SEARCH_KINDS; i++) {
+        merge.search = (mdl_search_kind)(i / 2);
         merge.score = i % 2 == 0 ? MDL_SCORE_CORRECT : MDL_SCORE_PROBABILITY;
         merge.capacity = i % 2 == 0 ? MDL_CAPACITY_ONE : MDL_CAPACITY_BEST;
         merge.from_scratch = merge.search == MDL_SEARCH_CMA_ES ? 1 : 2;

@@ -84,6 +84,7 @@ static void published_counts(void **state)
 {
     (void)state;
     mdl_model_config config = mdl_model_config_default();
+    assert_int_equal(config.kind, MDL_MODEL_EFFICIENTNET_LITE0);
     build(&config, MDL_MODE_TRAIN, 1, 0, &graph);
     assert_int_equal(count_parameters(graph), 3383818);
     /* 31.35 M, 115.5 M and 406.7 M an image (algorithm notes, section 1). */
