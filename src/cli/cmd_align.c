@@ -49,7 +49,8 @@ static mdl_status align(alignment *a, const cli_args *args)
         .config_text = a->text,
     };
     MDL_TRY(mdl_align(&job, a->method, a->out, &a->result));
-    return cli_score(a->out, &a->config.model, a->data, a->device, MDL_SPLIT_FITNESS, &a->quality);
+    return cli_score(a->out, &a->config.model, a->data, a->device, MDL_SPLIT_VALIDATION,
+                     &a->quality);
 }
 
 static mdl_status report(const alignment *a, bool json)

@@ -85,7 +85,8 @@ static mdl_status merge(const cli_args *args, merging *m)
     if (!writes(m))
         return mdl_merge_ensemble(&job, MDL_SPLIT_TEST, &m->ensemble);
     MDL_TRY(m->method->merge(&job, &m->options, m->out));
-    return cli_score(m->out, &m->config.model, m->data, m->device, MDL_SPLIT_FITNESS, &m->quality);
+    return cli_score(m->out, &m->config.model, m->data, m->device, MDL_SPLIT_VALIDATION,
+                     &m->quality);
 }
 
 static mdl_status report(const merging *m, size_t parents, bool json)

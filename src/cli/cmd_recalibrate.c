@@ -30,7 +30,7 @@ static mdl_status recalibrate(recalibration *r, const cli_args *args, const char
         .config_text = r->text,
     };
     MDL_TRY(mdl_merge_recalibrate(&job, images, out));
-    return cli_score(out, &r->config.model, r->data, r->device, MDL_SPLIT_FITNESS, &r->quality);
+    return cli_score(out, &r->config.model, r->data, r->device, MDL_SPLIT_VALIDATION, &r->quality);
 }
 
 static mdl_status report(const recalibration *r, const char *out, bool json)

@@ -42,7 +42,7 @@ static void announce(training *t)
     cli_view_line(&t->view,
                   "%zu images to train on, %zu for validation, %zux%zux%zu; batch %zu, %zu epochs; "
                   "backend %s, %d thread%s, seed %llu; into %s",
-                  d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_FITNESS], d->height, d->width,
+                  d->count[MDL_SPLIT_TRAIN], d->count[MDL_SPLIT_VALIDATION], d->height, d->width,
                   d->channels, t->config.train.batch, t->config.train.epochs,
                   t->device->backend->name, t->device->threads, t->device->threads == 1 ? "" : "s",
                   (unsigned long long)t->config.run.seed, t->run.out);
@@ -75,7 +75,7 @@ static mdl_status report(training *t, const mdl_train_result *result)
                   cli_bytes((double)result->planned_bytes, memory, sizeof(memory)));
     cli_quality quality = {.top1 = result->last.fitness_top1};
     if (!isnan(quality.top1))
-        quality.images = t->data->count[MDL_SPLIT_FITNESS];
+        quality.images = t->data->count[MDL_SPLIT_VALIDATION];
     MDL_TRY(mdl_path(path, sizeof(path), t->run.out, "final.safetensors"));
     cli_quality_text(&quality, path, &t->config, text, sizeof(text));
     cli_view_line(&t->view, "%s is written: %s.", path, text);

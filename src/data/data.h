@@ -7,7 +7,7 @@
 
 /* ---- datasets ------------------------------------------------------------------------------- */
 
-typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_FITNESS, MDL_SPLIT_TEST } mdl_split;
+typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_VALIDATION, MDL_SPLIT_TEST } mdl_split;
 
 /* Images in memory, as they came from the file (NHWC bytes). */
 typedef struct mdl_dataset {
@@ -44,8 +44,9 @@ typedef struct mdl_data_config {
     size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;
     mdl_normalize normalize;
-    size_t limit;            /* images of each split, 0: all; a stratified choice by split_seed */
-    double fitness_fraction; /* the validation split: a part of train, stratified, seeded by split_seed; before limit */
+    size_t limit; /* images of each split, 0: all; a stratified choice by split_seed */
+    double validation_fraction; /* the validation split: a part of train, stratified, seeded by
+                                   split_seed; before limit */
     uint64_t split_seed;
     size_t crop_padding; /* random crop after padding by this; 0: none */
     bool crop_reflect;   /* reflect instead of zero padding (zero after normalisation) */

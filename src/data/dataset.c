@@ -22,7 +22,7 @@ mdl_data_config mdl_data_config_default(void)
         .image_size = 32,
         .resize = MDL_RESIZE_BILINEAR,
         .normalize = MDL_NORMALIZE_DATASET,
-        .fitness_fraction = 0.1,
+        .validation_fraction = 0.1,
         .flip = MDL_FLIP_NONE,
         .digits_train = 1437,
     };

@@ -87,9 +87,9 @@ static mdl_status check_config(const mdl_data_config *config)
         (config->image_size == 0 || config->image_size > MDL__MAX_INPUT))
         return mdl_fail(MDL_CONFIG, "data.image_size is %zu: expected 1 to %d", config->image_size,
                         MDL__MAX_INPUT);
-    if (!(config->fitness_fraction >= 0.0 && config->fitness_fraction < 1.0))
+    if (!(config->validation_fraction >= 0.0 && config->validation_fraction < 1.0))
         return mdl_fail(MDL_CONFIG, "data.validation_fraction is %g: expected 0 or more, below 1",
-                        config->fitness_fraction);
+                        config->validation_fraction);
     return MDL_OK;
 }
 
@@ -160,22 +160,22 @@ static mdl_status limit_split(mdl_data *data, mdl_split split)
 static mdl_status split_train(mdl_data *data)
 {
     const mdl_dataset *train = data->train;
-    size_t held = (size_t)llround((double)train->count * data->config.fitness_fraction);
+    size_t held = (size_t)llround((double)train->count * data->config.validation_fraction);
     if (held >= train->count)
         return mdl_fail(MDL_CONFIG,
                         "data.validation_fraction %g leaves none of %zu images to train on",
-                        data->config.fitness_fraction, train->count);
+                        data->config.validation_fraction, train->count);
     data->count[MDL_SPLIT_TRAIN] = train->count - held;
-    data->count[MDL_SPLIT_FITNESS] = held;
+    data->count[MDL_SPLIT_VALIDATION] = held;
     MDL_TRY(MDL_NEW(train->count - held, "split", &data->index[MDL_SPLIT_TRAIN]));
-    MDL_TRY(MDL_NEW(held, "split", &data->index[MDL_SPLIT_FITNESS]));
+    MDL_TRY(MDL_NEW(held, "split", &data->index[MDL_SPLIT_VALIDATION]));
     uint32_t *all;
     MDL_TRY(MDL_NEW(train->count, "split", &all));
     for (size_t i = 0; i < train->count; i++)
         all[i] = (uint32_t)i;
-    mdl_status status = mdl__stratify(train->labels, train->classes, all, train->count, held,
-                                      data->config.split_seed, MDL__CHOICE_FITNESS,
-                                      data->index[MDL_SPLIT_FITNESS], data->index[MDL_SPLIT_TRAIN]);
+    mdl_status status = mdl__stratify(
+        train->labels, train->classes, all, train->count, held, data->config.split_seed,
+        MDL__CHOICE_FITNESS, data->index[MDL_SPLIT_VALIDATION], data->index[MDL_SPLIT_TRAIN]);
     mdl_free(all);
     return status;
 }

@@ -23,7 +23,7 @@ static mdl_status half_of(const mdl_data *data, size_t first, size_t last, mdl_d
     const uint32_t *all = data->index[MDL_SPLIT_TRAIN];
     *half = *data;
     half->count[MDL_SPLIT_TRAIN] = 0;
-    half->count[MDL_SPLIT_FITNESS] = 0; /* a training watches it, which is not wanted here */
+    half->count[MDL_SPLIT_VALIDATION] = 0; /* a training watches it, which is not wanted here */
     MDL_TRY(MDL_NEW(data->count[MDL_SPLIT_TRAIN] + 1, "images of half of the classes", index));
     for (size_t i = 0; i < data->count[MDL_SPLIT_TRAIN]; i++) {
         size_t label = (size_t)set->labels[all[i]];

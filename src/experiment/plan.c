@@ -246,7 +246,7 @@ static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool first)
 
 static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
 {
-    double images = (double)lab->data->count[MDL_SPLIT_FITNESS];
+    double images = (double)lab->data->count[MDL_SPLIT_VALIDATION];
     for (size_t i = 0; i < arm->n_trainings; i++) {
         mdl__training *t = &arm->trainings[i];
         mdl__step step = {.kind = &mdl__step_choose, .arm = arm, .training = t, .work = 2 * images};
@@ -270,7 +270,7 @@ static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry,
                       .arm = arm,
                       .entry = entry,
                       .method = method,
-                      .work = (double)(children * lab->data->count[MDL_SPLIT_FITNESS])};
+                      .work = (double)(children * lab->data->count[MDL_SPLIT_VALIDATION])};
     if (method == NULL) {
         MDL_TRY(mdl__step_name(&step, arm->folder, "search.json", "merged.safetensors",
                                "C, %s: M2N2", arm->name));
@@ -317,10 +317,10 @@ static mdl_status plan_merges(mdl__lab *lab, mdl__arm *arm)
 static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
 {
     char record[32];
-    mdl__step score = {.kind = &mdl__step_score,
-                       .arm = arm,
-                       .work =
-                           (double)(count_candidates(arm) * lab->data->count[MDL_SPLIT_FITNESS])};
+    mdl__step score = {
+        .kind = &mdl__step_score,
+        .arm = arm,
+        .work = (double)(count_candidates(arm) * lab->data->count[MDL_SPLIT_VALIDATION])};
     snprintf(record, sizeof(record), "C-%s-parents.json", arm->name);
     MDL_TRY(mdl__step_name(&score, lab->job->out, record, NULL,
                            "C, %s: the candidates on the validation split", arm->name));
@@ -333,7 +333,7 @@ static mdl_status plan_end(mdl__lab *lab)
 {
     const mdl_experiment_config *e = &lab->config.experiment;
     const char *out = lab->job->out;
-    size_t validation = lab->data->count[MDL_SPLIT_FITNESS], models = 0;
+    size_t validation = lab->data->count[MDL_SPLIT_VALIDATION], models = 0;
     size_t images = lab->data->count[MDL_SPLIT_TEST];
     mdl__arm *arm = &lab->arms[lab->n_arms - 1];
     for (size_t a = 0; a < lab->n_arms; a++)
@@ -362,7 +362,7 @@ mdl_status mdl__plan(mdl__lab *lab)
     if (!e->baseline && !e->hybrid)
         return mdl_fail(MDL_CONFIG, "experiment: nothing to do, experiment.baseline and "
                                     "experiment.hybrid are both false");
-    if (lab->data->count[MDL_SPLIT_FITNESS] == 0 || lab->data->count[MDL_SPLIT_TEST] == 0)
+    if (lab->data->count[MDL_SPLIT_VALIDATION] == 0 || lab->data->count[MDL_SPLIT_TEST] == 0)
         return mdl_fail(MDL_CONFIG, "experiment: expected a validation split and test images; set "
                                     "data.validation_fraction to more than 0");
     if (e->baseline)

@@ -43,7 +43,7 @@ static mdl_status describe(const mdl__lab *lab, json_t **out)
         device->backend->identify(device, name, sizeof(name));
     json_t *data = mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", lab->config.data.source,
                                  "train", (json_int_t)lab->data->count[MDL_SPLIT_TRAIN], "held_out",
-                                 (json_int_t)lab->data->count[MDL_SPLIT_FITNESS], "test",
+                                 (json_int_t)lab->data->count[MDL_SPLIT_VALIDATION], "test",
                                  (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
     *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
                          "revision", revision, "compiler", compiler, "backend",

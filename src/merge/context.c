@@ -51,7 +51,7 @@ static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool eval
     if (!evaluates)
         return MDL_OK;
     bool train = job->merge->fitness == MDL_FITNESS_TRAIN;
-    mdl_evaluator_options options = {.split = train ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS,
+    mdl_evaluator_options options = {.split = train ? MDL_SPLIT_TRAIN : MDL_SPLIT_VALIDATION,
                                      .batch = job->eval_batch,
                                      .reorders = job->merge->abandon};
     size_t image = job->data->height * job->data->width * job->data->channels;

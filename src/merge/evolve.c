@@ -119,7 +119,7 @@ static mdl_status create_genomes(mdl__search *s)
 static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
 {
     const mdl_merge_config *c = job->merge;
-    mdl_split split = c->fitness == MDL_FITNESS_TRAIN ? MDL_SPLIT_TRAIN : MDL_SPLIT_FITNESS;
+    mdl_split split = c->fitness == MDL_FITNESS_TRAIN ? MDL_SPLIT_TRAIN : MDL_SPLIT_VALIDATION;
     size_t samples = job->data->count[split];
     s->job = job;
     s->config = c;

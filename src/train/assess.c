@@ -49,9 +49,9 @@ static mdl_status fit(assessor *a, double *temperature)
     mdl_scores scores = {0};
     int32_t *labels = NULL;
     MDL_TRY(tell(a, "temperature, on the validation split"));
-    mdl_status status = run_on(a, data, MDL_SPLIT_FITNESS, 0, true, &scores);
+    mdl_status status = run_on(a, data, MDL_SPLIT_VALIDATION, 0, true, &scores);
     if (status == MDL_OK)
-        status = with_labels(data, MDL_SPLIT_FITNESS, &labels);
+        status = with_labels(data, MDL_SPLIT_VALIDATION, &labels);
     if (status == MDL_OK)
         status = mdl_fit_temperature(&scores, labels, a->job->model->trm.stablemax, temperature);
     mdl_scores_free(&scores);
@@ -72,7 +72,7 @@ static mdl_status calibrate(assessor *a)
         status = with_labels(data, a->job->split, &labels);
     if (status == MDL_OK)
         status = mdl_calibrate(&scores, labels, stablemax, 1, &a->out->calibration);
-    a->out->fitted = data->count[MDL_SPLIT_FITNESS];
+    a->out->fitted = data->count[MDL_SPLIT_VALIDATION];
     if (status == MDL_OK && a->out->fitted > 0)
         status = fit(a, &temperature);
     if (status == MDL_OK)
@@ -278,7 +278,7 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
     assessor a = {.job = job, .out = out};
     memset(out, 0, sizeof(*out));
     bool recursive = mdl_model_def_of(job->model->kind)->recursive;
-    a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_FITNESS] > 0) : 0) +
+    a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_VALIDATION] > 0) : 0) +
               (job->robustness ? 1 + MDL_CORRUPTIONS * MDL_SEVERITIES : 0) +
               (job->tta ? VIEWS : 0) + (job->steps && recursive ? 1 : 0) +
               (job->latency ? MDL_LATENCY_BATCHES : 0);

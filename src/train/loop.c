@@ -47,10 +47,10 @@ static mdl_status create_loader(mdl__trainer *t)
 
 static mdl_status create_evaluator(mdl__trainer *t)
 {
-    size_t count = t->job->data->count[MDL_SPLIT_FITNESS];
+    size_t count = t->job->data->count[MDL_SPLIT_VALIDATION];
     if (count == 0)
         return MDL_OK;
-    mdl_evaluator_options options = {.split = MDL_SPLIT_FITNESS,
+    mdl_evaluator_options options = {.split = MDL_SPLIT_VALIDATION,
                                      .batch = mdl_min_size((size_t)t->choice.micro_batch, count),
                                      .share = t->run};
     return mdl_evaluator_create(t->job->model, t->job->data, t->job->device, &options,

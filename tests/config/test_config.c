@@ -381,7 +381,7 @@ static void former_words_are_read(void **state)
     fresh(NULL);
     assert_int_equal(
         parse("data: {fitness_fraction: 0.3}\nmerge: {split: flat, fitness: held_out}\n"), MDL_OK);
-    assert_true(config.data.fitness_fraction == 0.3);
+    assert_true(config.data.validation_fraction == 0.3);
     assert_int_equal(former_words(), 3);
     assert_int_equal(parse("data: {fitness_fraction: 0.3, validation_fraction: 0.3}\n"),
                      MDL_CONFIG);

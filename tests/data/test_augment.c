@@ -47,7 +47,7 @@ static int set_up(void **state)
     snprintf(config.source, sizeof(config.source), "idx:%s", folder);
     config.size = MDL_SIZE_NATIVE;
     config.normalize = MDL_NORMALIZE_NONE;
-    config.fitness_fraction = 0.0;
+    config.validation_fraction = 0.0;
     options = (mdl_loader_options){.split = MDL_SPLIT_TRAIN, .batch = 1, .augment = true};
     return 0;
 }

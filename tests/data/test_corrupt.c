@@ -302,13 +302,13 @@ static void derived(void **state)
         double a[32 * 32 * 3], b[32 * 32 * 3];
         int32_t la, lb;
         must(mdl_data_open(&config, &data));
-        must(mdl_data_derive(data, MDL_SPLIT_FITNESS, 10, leave, &sum, &other));
+        must(mdl_data_derive(data, MDL_SPLIT_VALIDATION, 10, leave, &sum, &other));
         assert_int_equal(other->count[MDL_SPLIT_TEST], 10);
         assert_int_equal(other->count[MDL_SPLIT_TRAIN], 0);
-        mdl_loader_options from = {.split = MDL_SPLIT_FITNESS, .wide = true}, to = from;
+        mdl_loader_options from = {.split = MDL_SPLIT_VALIDATION, .wide = true}, to = from;
         to.split = MDL_SPLIT_TEST;
         for (uint32_t i = 0; i < 10; i++) {
-            uint32_t at = (uint32_t)(i * data->count[MDL_SPLIT_FITNESS] / 10);
+            uint32_t at = (uint32_t)(i * data->count[MDL_SPLIT_VALIDATION] / 10);
             sum -= at;
             mdl_prepare_image(data, &from, 0, at, a, &la);
             mdl_prepare_image(other, &to, 0, i, b, &lb);

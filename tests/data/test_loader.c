@@ -212,7 +212,7 @@ static void other_splits(void **state)
 {
     (void)state;
     options.augment = options.shuffle = false;
-    options.split = MDL_SPLIT_FITNESS; /* 10 images */
+    options.split = MDL_SPLIT_VALIDATION; /* 10 images */
     create();
     check_epoch(0, 0, 2);
     options.split = MDL_SPLIT_TEST; /* 20 */
@@ -225,9 +225,9 @@ static void empty_split(void **state)
     (void)state;
     mdl_data_config config = data->config;
     mdl_data_close(data);
-    config.fitness_fraction = 0.0;
+    config.validation_fraction = 0.0;
     assert_int_equal(mdl_data_open(&config, &data), MDL_OK);
-    options.split = MDL_SPLIT_FITNESS;
+    options.split = MDL_SPLIT_VALIDATION;
     create();
     check_epoch(0, 0, 0);
 }

@@ -72,16 +72,16 @@ static void stratified(void **state)
     size_t counts[10];
     assert_int_equal(open_data(&config), MDL_OK);
     assert_int_equal(data->count[MDL_SPLIT_TRAIN], 900);
-    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 100);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 100);
     assert_int_equal(data->count[MDL_SPLIT_TEST], 200);
-    assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_FITNESS), data->train);
+    assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_VALIDATION), data->train);
     assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_TEST), data->test);
     bool held[1000] = {false};
     for (size_t i = 0; i < 100; i++)
-        held[data->index[MDL_SPLIT_FITNESS][i]] = true;
+        held[data->index[MDL_SPLIT_VALIDATION][i]] = true;
     for (size_t i = 0; i < 900; i++)
         assert_false(held[data->index[MDL_SPLIT_TRAIN][i]]);
-    count_classes(MDL_SPLIT_FITNESS, counts);
+    count_classes(MDL_SPLIT_VALIDATION, counts);
     for (size_t c = 0; c < 10; c++)
         assert_int_equal(counts[c], 10);
     count_classes(MDL_SPLIT_TRAIN, counts);
@@ -99,14 +99,14 @@ static void uneven_classes(void **state)
     mdl_data_config config = mdl_data_config_default();
     size_t counts[10];
     assert_int_equal(open_data(&config), MDL_OK);
-    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 144);
-    count_classes(MDL_SPLIT_FITNESS, counts);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 144);
+    count_classes(MDL_SPLIT_VALIDATION, counts);
     for (size_t c = 0; c < 10; c++)
         assert_true(labs((long)counts[c] * 1437 - 144 * (long)of_class[c]) < 1437);
-    config.fitness_fraction = 0.0;
+    config.validation_fraction = 0.0;
     assert_int_equal(open_data(&config), MDL_OK);
     assert_int_equal(data->count[MDL_SPLIT_TRAIN], 1437);
-    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 0);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 0);
     for (uint32_t i = 0; i < 1437; i++)
         assert_int_equal(data->index[MDL_SPLIT_TRAIN][i], i);
 }
@@ -117,12 +117,12 @@ static void seeded(void **state)
     mdl_data_config config = synthetic("500");
     uint32_t first[50];
     assert_int_equal(open_data(&config), MDL_OK);
-    memcpy(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+    memcpy(first, data->index[MDL_SPLIT_VALIDATION], sizeof(first));
     assert_int_equal(open_data(&config), MDL_OK);
-    assert_memory_equal(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+    assert_memory_equal(first, data->index[MDL_SPLIT_VALIDATION], sizeof(first));
     config.split_seed = 1;
     assert_int_equal(open_data(&config), MDL_OK);
-    assert_memory_not_equal(first, data->index[MDL_SPLIT_FITNESS], sizeof(first));
+    assert_memory_not_equal(first, data->index[MDL_SPLIT_VALIDATION], sizeof(first));
 }
 
 /* The held-out part is made before the limit, which then takes a part of each split. */
@@ -133,17 +133,17 @@ static void limited(void **state)
     assert_int_equal(open_data(&config), MDL_OK);
     bool held[1000] = {false};
     for (size_t i = 0; i < 100; i++)
-        held[data->index[MDL_SPLIT_FITNESS][i]] = true;
+        held[data->index[MDL_SPLIT_VALIDATION][i]] = true;
     config.limit = 150;
     size_t counts[10];
     assert_int_equal(open_data(&config), MDL_OK);
     assert_int_equal(data->count[MDL_SPLIT_TRAIN], 150);
-    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 100);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 100);
     assert_int_equal(data->count[MDL_SPLIT_TEST], 150);
     for (size_t i = 0; i < 150; i++)
         assert_false(held[data->index[MDL_SPLIT_TRAIN][i]]);
     for (size_t i = 0; i < 100; i++)
-        assert_true(held[data->index[MDL_SPLIT_FITNESS][i]]);
+        assert_true(held[data->index[MDL_SPLIT_VALIDATION][i]]);
     count_classes(MDL_SPLIT_TRAIN, counts);
     for (size_t c = 0; c < 10; c++)
         assert_int_equal(counts[c], 15);
@@ -179,10 +179,10 @@ static void refused(void **state)
         bad[i] = good;
     bad[0].image_size = 0;
     bad[1].image_size = 100000;
-    bad[2].fitness_fraction = -0.1;
-    bad[3].fitness_fraction = 1.0;
-    bad[4].fitness_fraction = (double)NAN;
-    bad[5].fitness_fraction = 0.99; /* 20 of 20 */
+    bad[2].validation_fraction = -0.1;
+    bad[3].validation_fraction = 1.0;
+    bad[4].validation_fraction = (double)NAN;
+    bad[5].validation_fraction = 0.99; /* 20 of 20 */
     bad[6].crop_padding = 3;
     bad[7].crop_padding = 2; /* would reflect what is not there */
     bad[7].crop_reflect = true;
@@ -222,7 +222,7 @@ static void sides_differ(void **state)
     }
     mdl_data_config config = mdl_data_config_default();
     snprintf(config.source, sizeof(config.source), "idx:%s", folder);
-    config.fitness_fraction = 0.0;
+    config.validation_fraction = 0.0;
     assert_int_equal(open_data(&config), MDL_OK);
     config.size = MDL_SIZE_NATIVE;
     assert_int_equal(open_data(&config), MDL_FORMAT);
@@ -239,9 +239,9 @@ static void write_named(const char *name, const void *bytes, size_t size)
 static void assert_test_alone(size_t images)
 {
     assert_null(data->train);
-    assert_null(mdl_data_set(data, MDL_SPLIT_FITNESS));
+    assert_null(mdl_data_set(data, MDL_SPLIT_VALIDATION));
     assert_int_equal(data->count[MDL_SPLIT_TRAIN], 0);
-    assert_int_equal(data->count[MDL_SPLIT_FITNESS], 0);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 0);
     assert_int_equal(data->count[MDL_SPLIT_TEST], images);
 }
 

@@ -294,7 +294,7 @@ static void draw_permutations(uint64_t stream)
 static double difference_of_logits(const mdl_weights *x, const mdl_weights *y)
 {
     mdl_evaluator *evaluator = NULL;
-    mdl_evaluator_options options = {.split = MDL_SPLIT_FITNESS, .keep_logits = true};
+    mdl_evaluator_options options = {.split = MDL_SPLIT_VALIDATION, .keep_logits = true};
     double most = 0;
     must(mdl_evaluator_create(&model, data, device, &options, &evaluator));
     must(mdl_evaluator_run(evaluator, x, &scores[0]));
@@ -448,7 +448,7 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
         mdl_interpolation *p = &line[method];
         must(mdl_interpolate(&job, (mdl_align_method)method, 5, p));
         assert_true(p->points == 5 && p->t[0] == 0 && p->t[2] == 0.5 && p->t[4] == 1);
-        assert_int_equal(p->images, data->count[MDL_SPLIT_FITNESS]);
+        assert_int_equal(p->images, data->count[MDL_SPLIT_VALIDATION]);
         const mdl_interpolation_line *plain = &p->line[0], *aligned = &p->line[2];
         printf("barrier %.3f, aligned by method %d %.3f\n", plain->barrier, method,
                aligned->barrier);

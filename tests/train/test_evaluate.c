@@ -63,12 +63,12 @@ static void batches_do_not_matter(void **state)
     static const mdl_model_kind kinds[] = {MDL_MODEL_MLP, MDL_MODEL_HYBRID};
     for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
         mdl_model_config model = small_model(kinds[k], data);
-        evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
-        assert_int_equal(scores[0].count, data->count[MDL_SPLIT_FITNESS]);
+        evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
+        assert_int_equal(scores[0].count, data->count[MDL_SPLIT_VALIDATION]);
         assert_null(scores[0].logits);
         for (size_t w = 0; w < MDL_COUNT(ways); w++) {
             mdl_evaluator_options options = ways[w];
-            options.split = MDL_SPLIT_FITNESS;
+            options.split = MDL_SPLIT_VALIDATION;
             evaluate(1, &model, options);
             assert_true(scores[1].top1 == scores[0].top1);
             for (size_t i = 0; i < scores[0].count; i++) {
@@ -98,9 +98,9 @@ static bool note(void *user, const mdl_scores *s, const uint32_t *images, size_t
 static void same_in_order(const mdl_model_config *model, size_t batch)
 {
     mdl_evaluator_options options = {
-        .split = MDL_SPLIT_FITNESS, .batch = batch, .keep_on_device = true, .reorders = true};
+        .split = MDL_SPLIT_VALIDATION, .batch = batch, .keep_on_device = true, .reorders = true};
     uint32_t order[256];
-    size_t count = data->count[MDL_SPLIT_FITNESS], batches = 0;
+    size_t count = data->count[MDL_SPLIT_VALIDATION], batches = 0;
     bool complete;
     assert_true(count <= MDL_COUNT(order) && count > 4 * batch);
     evaluate(0, model, options);
@@ -150,7 +150,7 @@ static void order_changes_nothing(void **state)
         }
     }
     mdl_evaluator_options options = {
-        .split = MDL_SPLIT_FITNESS, .keep_logits = true, .reorders = true};
+        .split = MDL_SPLIT_VALIDATION, .keep_logits = true, .reorders = true};
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
     assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[1]),
                      MDL_INVALID);
@@ -290,7 +290,7 @@ static void halting(void **state)
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_HYBRID, data);
     model.trm.n_sup = 3;
-    mdl_evaluator_options options = {.split = MDL_SPLIT_FITNESS, .keep_logits = true};
+    mdl_evaluator_options options = {.split = MDL_SPLIT_VALIDATION, .keep_logits = true};
     evaluate(0, &model, options); /* all three steps */
     assert_int_equal(scores[0].n_steps, 3);
     assert_true(scores[0].mean_steps == 3 && scores[0].step_top1[2] == scores[0].top1);
@@ -322,8 +322,8 @@ static void refuses(void **state)
 {
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
-    mdl_evaluator_options options = {.split = MDL_SPLIT_FITNESS};
-    data->count[MDL_SPLIT_FITNESS] = 0;
+    mdl_evaluator_options options = {.split = MDL_SPLIT_VALIDATION};
+    data->count[MDL_SPLIT_VALIDATION] = 0;
     assert_int_equal(mdl_evaluator_create(&model, data, device, &options, &evaluators[0]),
                      MDL_CONFIG);
     assert_null(evaluators[0]);
@@ -357,7 +357,7 @@ static void recalibrates(void **state)
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_EFFICIENTNET_LITE0, data);
     size_t count = data->count[MDL_SPLIT_TRAIN];
-    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
+    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
     must(mdl_weights_create(mdl_evaluator_graph(evaluators[0]), device, &other));
     must(mdl_weights_copy(&other, &weights));
     float *values = weights.buffers->host;
@@ -400,7 +400,7 @@ static void recalibrates_in_double(void **state)
         mdl_device_close(device);
         evaluators[0] = NULL;
         must(mdl_device_open("reference", 1, wide != 0 ? MDL_F64 : MDL_F32, &device));
-        evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
+        evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
         must(mdl_recalibrate(&model, data, device, 45, 0, &weights));
         const mdl_param *stem = mdl_graph_buffer_at(mdl_evaluator_graph(evaluators[0]), 0);
         assert_in_range(stem->count, 1, MDL_COUNT(single));
@@ -419,7 +419,7 @@ static void nothing_to_recalibrate(void **state)
 {
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
-    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
+    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
     must(mdl_recalibrate(&model, data, device, 16, 0, &weights));
 }
 
@@ -428,7 +428,7 @@ static void latency(void **state)
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
     mdl_latency l;
-    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_FITNESS});
+    evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
     must(mdl_measure_latency(&model, &weights, device, 1, 20, &l));
     assert_true(l.runs >= 20);
     assert_true(isnan(l.median) ? isnan(l.p95) : l.median > 0 && l.p95 >= l.median);

@@ -57,7 +57,7 @@ static mdl_status score(mdl__lab *lab, mdl__step *step, mdl__record *record, boo
     json_t *scores = mdl_json_pack("[]");
     (void)resume;
     mdl_status status =
-        mdl__checkpoints_open(lab, &arm->config.model, MDL_SPLIT_FITNESS, false, &c);
+        mdl__checkpoints_open(lab, &arm->config.model, MDL_SPLIT_VALIDATION, false, &c);
     for (size_t i = 0; i < arm->n_candidates && status == MDL_OK; i++) {
         status = mdl__checkpoints_run(&c, arm->candidates[i].path);
         mdl_json_append(&scores,

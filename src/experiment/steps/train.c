@@ -98,7 +98,7 @@ static mdl_status choose(mdl__lab *lab, mdl__step *step, mdl__record *record, bo
     mdl__checkpoints c;
     double best = 0;
     (void)resume;
-    MDL_TRY(mdl__checkpoints_open(lab, &t->config.model, MDL_SPLIT_FITNESS, false, &c));
+    MDL_TRY(mdl__checkpoints_open(lab, &t->config.model, MDL_SPLIT_VALIDATION, false, &c));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < MDL_COUNT(leaves) && status == MDL_OK; i++) {
         char path[MDL_PATH_MAX];
