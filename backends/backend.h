@@ -63,8 +63,8 @@ typedef struct mdl_kernel {
     /* Bytes of workspace; NULL: none. */
     size_t (*workspace)(const mdl_call *call, int threads);
     bool serial; /* runs on one thread only (thread 0 of 1) */
-    /* Images (of dim[0]) it likes to have at a time where calls run interleaved (mdl_call.join);
-     * NULL or 0: it only runs whole. */
+    /* Images (of dim[0]) it likes to have at a time where calls run interleaved
+     * (mdl_call.interleave); NULL or 0: it only runs whole. */
     size_t (*tile)(const mdl_call *call);
     /* Bit i: in[i] (out[i]) has images, and image n of the results depends on image n of those
      * only.  Other outputs are sums over all images. */
@@ -115,8 +115,9 @@ struct mdl_backend {
     void (*stats)(const mdl_device *device, mdl_device_stats *out);
     /* Name and launches of the device's kernel `index`; NULL behind the last one. */
     const char *(*kernel_use)(const mdl_device *device, size_t index, uint64_t *launches);
-    /* Run the calls in order, those of a group (mdl_call.join) as it likes.  Where `seconds` is not
-     * NULL, each call's time (the device's own, where it has a clock) is added to its element. */
+    /* Run the calls in order, those of a group (mdl_call.interleave) as it likes.  Where `seconds`
+     * is not NULL, each call's time (the device's own, where it has a clock) is added to its
+     * element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
     const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
     /* What the fastest variants depend on, for tables that are measured on a device: its model and

@@ -20,9 +20,9 @@ static inline cpu_bn_plan cpu_bn_plan_of(const mdl_call *call)
 {
     const mdl_shape *x = &call->in[0].shape;
     cpu_bn_plan p = {.rows = mdl_shape_rows(x), .channels = mdl_shape_last(x), .parts = 1};
-    if (call->early.tile) {
-        p.grain = p.rows / x->dim[0] * call->early.tile;
-        p.chunks = cpu_bands(call, call->early.tile);
+    if (call->first_part.tile) {
+        p.grain = p.rows / x->dim[0] * call->first_part.tile;
+        p.chunks = cpu_bands(call, call->first_part.tile);
     } else {
         p.grain = CPU_ROW_BLOCK;
         p.chunks = mdl_min_size((p.rows + p.grain - 1) / p.grain, CPU_BN_CHUNKS);

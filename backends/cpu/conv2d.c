@@ -240,7 +240,7 @@ void CPU_NAME(conv2d_grad_input)(mdl_device *device, const mdl_call *call, int t
 size_t CPU_NAME(conv2d_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     conv g = conv_of(call, mdl_shape_last(&call->in[0].shape), &call->in[1].shape);
-    size_t chunks = cpu_bands(call, mdl_max_size(1, call->join.tile));
+    size_t chunks = cpu_bands(call, mdl_max_size(1, call->interleave.tile));
     return workspace_bytes(chunks * g.patch * g.k, padded_size(&g), threads);
 }
 

@@ -124,7 +124,7 @@ typedef struct cpu_part {
 /* The parts of an op's kernel, and what a call that runs whole needs before it: each of `before` is
  * done when the next one, or at last the kernel's own function, begins. */
 typedef struct cpu_parts {
-    cpu_part early, main; /* in groups; `early` of those with two */
+    cpu_part first_part, main; /* in groups; `first_part` of those with two */
     cpu_phase *before[CPU_PHASES];
     bool (*direct)(const mdl_call *call); /* whether it goes without them; NULL: never */
 } cpu_parts;

@@ -321,7 +321,7 @@ static void correlate_images(const mdl_call *call, size_t chunk, size_t first, s
 size_t CPU_NAME(depthwise_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    size_t tile = mdl_max_size(1, call->join.tile);
+    size_t tile = mdl_max_size(1, call->interleave.tile);
     return cpu_bands(call, tile) * mdl_shape_count(&call->out[0].shape) * sizeof(float);
 }
 

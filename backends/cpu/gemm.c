@@ -283,7 +283,7 @@ typedef struct micro_choice {
     size_t rows;     /* of a block */
     micro_fn run[3]; /* by form */
 } micro_choice;
-enum { AS_IT_LIES, TRANSPOSED, FOLDED };
+enum { NORMAL, TRANSPOSED, FOLDED };
 
 #define CHOICE(rows, vectors, halved)                                                              \
     {                                                                                              \
@@ -336,7 +336,7 @@ static void run_panel(const cpu_gemm *g, size_t panel, size_t first, size_t last
               .accumulate = g->accumulate};
     t.b_lanes = g->ldb ? t.c_lanes : CPU_LANES;
     bool halved = t.c_lanes == HALF && (vectors == 2 || vectors == 3);
-    int form = g->fold.scale != NULL ? FOLDED : g->a_transposed ? TRANSPOSED : AS_IT_LIES;
+    int form = g->fold.scale != NULL ? FOLDED : g->a_transposed ? TRANSPOSED : NORMAL;
     const micro_choice *choice = choices[halved][vectors - 1];
     for (size_t row = first; row < last; row += choice->rows) {
         while (choice->rows > last - row)

@@ -1,18 +1,18 @@
 /* Groups of calls that run interleaved, a tile of some images through all its calls before the next
- * tile (src/graph/join.c says which).  Threads take bands of tiles as they get done; what a band
- * gives does not depend on who takes it. */
+ * tile (src/graph/interleave.c says which).  Threads take bands of tiles as they get done; what a
+ * band gives does not depend on who takes it. */
 #include "backends/cpu/team.h"
 
 #include <string.h>
 
-static void add_item(cpu_walk *walk, const cpu_parts *parts, const mdl_call *call, bool early)
+static void add_item(cpu_walk *walk, const cpu_parts *parts, const mdl_call *call, bool first_part)
 {
-    size_t tile = early ? call->early.tile : call->join.tile;
+    size_t tile = first_part ? call->first_part.tile : call->interleave.tile;
     cpu_item *item = &walk->items[walk->n_items++];
     *item = (cpu_item){.call = call};
     if (tile == 0)
         return;
-    item->part = early ? &parts[call->op].early : &parts[call->op].main;
+    item->part = first_part ? &parts[call->op].first_part : &parts[call->op].main;
     walk->images = call->in[0].shape.dim[0];
     walk->tile = tile;
     walk->bands = cpu_bands(call, tile);
@@ -21,19 +21,20 @@ static void add_item(cpu_walk *walk, const cpu_parts *parts, const mdl_call *cal
 void cpu_group_find(cpu_walk *walk, const cpu_parts *parts)
 {
     const mdl_call *call = &walk->calls[walk->index];
-    int id = call->early.group && !walk->early_done ? call->early.group : call->join.group;
+    int id = call->first_part.group && !walk->first_part_done ? call->first_part.group
+                                                              : call->interleave.group;
     walk->n_items = walk->rest = 0;
     for (; walk->index < walk->n && walk->n_items < MDL_MAX_GROUP;
-         walk->index++, walk->early_done = false) {
+         walk->index++, walk->first_part_done = false) {
         call = &walk->calls[walk->index];
-        if (call->early.group && !walk->early_done) {
-            if (call->early.group != id)
+        if (call->first_part.group && !walk->first_part_done) {
+            if (call->first_part.group != id)
                 return;
             add_item(walk, parts, call, true);
-            walk->early_done = true;
+            walk->first_part_done = true;
             return; /* the second part is in the next group */
         }
-        if (call->join.group != id)
+        if (call->interleave.group != id)
             return;
         add_item(walk, parts, call, false);
     }

@@ -129,8 +129,8 @@ void CPU_NAME(linear_tile)(const mdl_call *slice, const cpu_tile *t)
 size_t CPU_NAME(linear_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
-    bool as_it_lies = call->join.tile == 0 && !packs(call);
-    size_t packed = as_it_lies ? 0 : packed_bytes(call, false);
+    bool normal = call->interleave.tile == 0 && !packs(call);
+    size_t packed = normal ? 0 : packed_bytes(call, false);
     return cpu_fold_size(call) * sizeof(float) + packed;
 }
 
@@ -272,8 +272,9 @@ size_t CPU_NAME(linear_grad_weight_workspace)(const mdl_call *call, int threads)
 {
     (void)threads;
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t chunks = call->join.tile ? cpu_bands(call, call->join.tile) : grad_chunks_of(call);
-    return chunks == 1 && !call->join.tile ? 0 : chunks * c * k * sizeof(float);
+    size_t chunks =
+        call->interleave.tile ? cpu_bands(call, call->interleave.tile) : grad_chunks_of(call);
+    return chunks == 1 && !call->interleave.tile ? 0 : chunks * c * k * sizeof(float);
 }
 
 /* Not where the sums of the bands would be as much memory as the tensors themselves. */

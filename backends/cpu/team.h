@@ -37,7 +37,7 @@ typedef struct cpu_walk { /* how far the sequence is, and the step that runs */
     double *seconds;           /* by call, or NULL: nobody wants to know */
     double since;              /* when the step began */
     size_t index;              /* the next call */
-    bool early_done;           /* of the next call, the first of two parts has run */
+    bool first_part_done;      /* of the next call, the first of two parts has run */
     /* The step: of the group, or of a call that runs whole. */
     cpu_stage step, next;
     const mdl_call *whole; /* NULL: the step is one of the group's */

@@ -64,7 +64,7 @@ static bool next_call(cpu_walk *walk, const cpu_parts *parts)
     if (walk->index == walk->n)
         return false;
     const mdl_call *call = &walk->calls[walk->index];
-    if (call->join.group != 0) {
+    if (call->interleave.group != 0) {
         cpu_group_find(walk, parts);
         walk->next = CPU_STEP_PREPARE;
         return true;

@@ -200,10 +200,10 @@ bool ocl_blast_allowed(const ocl_state *state)
 static cl_int sgemm(ocl_state *state, const ocl_product *p, float beta, cl_event *event)
 {
     return (cl_int)CLBlastSgemm(
-        CLBlastLayoutColMajor, p->b_turned ? CLBlastTransposeYes : CLBlastTransposeNo,
-        p->a_turned ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m, p->k, 1.0f, p->b.memory,
-        p->b.at, p->b_turned ? p->k : p->n, p->a.memory, p->a.at, p->a_turned ? p->m : p->k, beta,
-        p->c.memory, p->c.at, p->n, &state->queue, event);
+        CLBlastLayoutColMajor, p->b_transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
+        p->a_transposed ? CLBlastTransposeYes : CLBlastTransposeNo, p->n, p->m, p->k, 1.0f,
+        p->b.memory, p->b.at, p->b_transposed ? p->k : p->n, p->a.memory, p->a.at,
+        p->a_transposed ? p->m : p->k, beta, p->c.memory, p->c.at, p->n, &state->queue, event);
 }
 
 /* What the parameters are tried with: c += a b, all of small whole numbers, so that every sum is
@@ -236,8 +236,8 @@ static float expected(const trial *t, size_t row, size_t column)
     const float *a = t->numbers[0] + p->a.at, *b = t->numbers[1] + p->b.at;
     float sum = t->numbers[2][p->c.at + row * p->n + column];
     for (size_t i = 0; i < p->k; i++)
-        sum += a[p->a_turned ? i * p->m + row : row * p->k + i] *
-               b[p->b_turned ? column * p->k + i : i * p->n + column];
+        sum += a[p->a_transposed ? i * p->m + row : row * p->k + i] *
+               b[p->b_transposed ? column * p->k + i : i * p->n + column];
     return sum;
 }
 
@@ -272,8 +272,8 @@ static mdl_status try_parameters(ocl_state *state, const ocl_product *like)
     mdl_status status = MDL_OK;
     size_t tile = state->blast[WGD];
     for (size_t odd = 0; odd < 2 && status == MDL_OK; odd++) {
-        trial t = {.p = {.a_turned = like->a_turned,
-                         .b_turned = like->b_turned,
+        trial t = {.p = {.a_transposed = like->a_transposed,
+                         .b_transposed = like->b_transposed,
                          .m = 2 * tile + 5 * odd,
                          .n = 2 * tile + 3 * odd,
                          .k = tile + odd}};
@@ -300,7 +300,7 @@ static mdl_status try_parameters(ocl_state *state, const ocl_product *like)
 mdl_status ocl_blast_run(mdl_device *device, const ocl_product *p)
 {
     ocl_state *state = ocl_of(device);
-    unsigned layout = 1U << (2 * p->a_turned + p->b_turned);
+    unsigned layout = 1U << (2 * p->a_transposed + p->b_transposed);
     MDL_TRY(set_parameters(state));
     if (!state->blast_trusted && !(state->blast_tried & layout)) {
         MDL_TRY(try_parameters(state, p));

@@ -37,7 +37,7 @@ static ocl_kernel specialised(ocl_kernel any, const geometry *g)
 /* ---- depthwise ------------------------------------------------------------------------------ */
 /* Ways: four channels and two or four pixels to a work-item (depthwise.cl), or any (conv.cl). */
 
-typedef enum way { WAY_2_PIXELS, WAY_4_PIXELS, WAY_ANY } way;
+typedef enum algorithm { ALGORITHM_2_PIXELS, ALGORITHM_4_PIXELS, ALGORITHM_ANY } algorithm;
 
 /* Whether depthwise.cl has kernels for it, as far as shapes tell. */
 static bool by_four(const mdl_call *call)
@@ -56,13 +56,13 @@ const char *ocl_depthwise_variant(const mdl_device *device, const mdl_call *call
 }
 
 /* Small images have too few pixels for four at a time. */
-static way way_of(const mdl_call *call, size_t width)
+static algorithm algorithm_of(const mdl_call *call, size_t width)
 {
     if (!by_four(call) || !ocl_by_four(call, 0))
-        return WAY_ANY;
+        return ALGORITHM_ANY;
     if (call->variant > 0)
-        return (way)(call->variant - 1);
-    return width >= 8 ? WAY_4_PIXELS : WAY_2_PIXELS;
+        return (algorithm)(call->variant - 1);
+    return width >= 8 ? ALGORITHM_4_PIXELS : ALGORITHM_2_PIXELS;
 }
 
 /* 3 / 1, 3 / 2, 5 / 1, 5 / 2 */
@@ -72,23 +72,23 @@ static size_t size_and_stride(const geometry *g)
 }
 
 /* `g` is that of a forward pass, with channels in fours. */
-static void run_pixels(mdl_device *device, const mdl_call *call, way w, const geometry *g,
-                       bool turned)
+static void run_pixels(mdl_device *device, const mdl_call *call, algorithm w, const geometry *g,
+                       bool rotated)
 {
-    size_t pixels = w == WAY_2_PIXELS ? 2 : 4;
+    size_t pixels = w == ALGORITHM_2_PIXELS ? 2 : 4;
     ocl_kernel kernel =
         (ocl_kernel)((size_t)OCL_KERNEL_dw_3_1_2 + 2 * size_and_stride(g) + (size_t)w);
     OCL_LAUNCH(device, kernel,
                ocl_image(g->c, (g->out_w + pixels - 1) / pixels, (size_t)g->n * g->out_h), IN(0),
-               IN(1), OUT(0), ocl_struct(g, sizeof(*g)), ocl_uint(turned), ADDS(0));
+               IN(1), OUT(0), ocl_struct(g, sizeof(*g)), ocl_uint(rotated), ADDS(0));
 }
 
 OCL_OP(ocl_depthwise)
 {
     geometry g = geometry_of(call, &call->in[0].shape, &call->out[0].shape);
-    way w = way_of(call, g.out_w);
+    algorithm w = algorithm_of(call, g.out_w);
     OCL_UNUSED();
-    if (w == WAY_ANY) {
+    if (w == ALGORITHM_ANY) {
         OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_any, &g),
                    ocl_image(g.c, g.out_w, (size_t)g.n * g.out_h), IN(0), IN(1), OUT(0),
                    ocl_struct(&g, sizeof(g)));
@@ -101,9 +101,9 @@ OCL_OP(ocl_depthwise)
 OCL_OP(ocl_depthwise_grad_input)
 {
     geometry g = geometry_of(call, &call->out[0].shape, &call->in[0].shape);
-    way w = way_of(call, g.w);
+    algorithm w = algorithm_of(call, g.w);
     OCL_UNUSED();
-    if (w == WAY_ANY) {
+    if (w == ALGORITHM_ANY) {
         OCL_LAUNCH(device, specialised(OCL_KERNEL_depthwise_grad_input_any, &g),
                    ocl_image(g.c, g.w, (size_t)g.n * g.h), IN(0), IN(1), OUT(0),
                    ocl_struct(&g, sizeof(g)), ADDS(0));
@@ -117,14 +117,14 @@ OCL_OP(ocl_depthwise_grad_input)
                    ocl_struct(&g, sizeof(g)), ADDS(0));
         return;
     }
-    geometry turned = g; /* dy is what is read, dx what is written */
-    turned.h = g.out_h;
-    turned.w = g.out_w;
-    turned.out_h = g.h;
-    turned.out_w = g.w;
-    turned.top = g.kernel_h - 1 - g.top;
-    turned.left = g.kernel_w - 1 - g.left;
-    run_pixels(device, call, w, &turned, true);
+    geometry rotated = g; /* dy is what is read, dx what is written */
+    rotated.h = g.out_h;
+    rotated.w = g.out_w;
+    rotated.out_h = g.h;
+    rotated.out_w = g.w;
+    rotated.top = g.kernel_h - 1 - g.top;
+    rotated.left = g.kernel_w - 1 - g.left;
+    run_pixels(device, call, w, &rotated, true);
 }
 
 /* ---- dense ---------------------------------------------------------------------------------- */

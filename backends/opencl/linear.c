@@ -1,59 +1,61 @@
-/* LINEAR, its gradients and SUM_ROWS.  A product has several ways: kernels of several tiles
- * (product.cl), one for any shape (gemm.cl), and CLBlast; long sums are cut into chunks. */
+/* LINEAR, its gradients and SUM_ROWS.  A product has several algorithms: kernels of several tiles
+ * (product.cl), one for any shape (gemm.cl), and CLBlast; long sums are split over k into chunks.
+ */
 #include "backends/opencl/ocl_internal.h"
 
-/* ---- ways ----------------------------------------------------------------------------------- */
+/* ---- algorithms ----------------------------------------------------------------------------- */
 
 /* In the order of their kernels. */
-typedef enum way {
-    WAY_128X64,
-    WAY_64X64,
-    WAY_32X32,
-    WAY_128X32,
-    WAY_128X16,
-    WAY_ANY,
-    WAY_BLAST
-} way;
-enum { WAYS = WAY_BLAST + 1 };
+typedef enum algorithm {
+    ALGORITHM_128X64,
+    ALGORITHM_64X64,
+    ALGORITHM_32X32,
+    ALGORITHM_128X32,
+    ALGORITHM_128X16,
+    ALGORITHM_ANY,
+    ALGORITHM_BLAST
+} algorithm;
+enum { ALGORITHMS = ALGORITHM_BLAST + 1 };
 
 static const struct {
     const char *name;
     size_t rows, columns; /* of a tile; 0: none */
     size_t item_rows, item_columns;
-} ways[WAYS] = {
-    [WAY_128X64] = {"128x64", 128, 64, 8, 8}, [WAY_64X64] = {"64x64", 64, 64, 8, 4},
-    [WAY_32X32] = {"32x32", 32, 32, 4, 4},    [WAY_128X32] = {"128x32", 128, 32, 8, 4},
-    [WAY_128X16] = {"128x16", 128, 16, 4, 4}, [WAY_ANY] = {"any", 0, 0, 0, 0},
-    [WAY_BLAST] = {"clblast", 0, 0, 0, 0},
+} algorithms[ALGORITHMS] = {
+    [ALGORITHM_128X64] = {"128x64", 128, 64, 8, 8}, [ALGORITHM_64X64] = {"64x64", 64, 64, 8, 4},
+    [ALGORITHM_32X32] = {"32x32", 32, 32, 4, 4},    [ALGORITHM_128X32] = {"128x32", 128, 32, 8, 4},
+    [ALGORITHM_128X16] = {"128x16", 128, 16, 4, 4}, [ALGORITHM_ANY] = {"any", 0, 0, 0, 0},
+    [ALGORITHM_BLAST] = {"clblast", 0, 0, 0, 0},
 };
 
-static size_t groups_of(way w, size_t m, size_t n)
+static size_t groups_of(algorithm w, size_t m, size_t n)
 {
-    return (m + ways[w].rows - 1) / ways[w].rows * ((n + ways[w].columns - 1) / ways[w].columns);
+    return (m + algorithms[w].rows - 1) / algorithms[w].rows *
+           ((n + algorithms[w].columns - 1) / algorithms[w].columns);
 }
 
 /* The largest tile that still makes enough groups and does not waste more than an eighth of its
  * columns.  Processors (PoCL) have neither local memory nor need of many groups. */
-static way rule(const ocl_state *state, const ocl_product *p)
+static algorithm rule(const ocl_state *state, const ocl_product *p)
 {
     double work = (double)p->m * (double)p->n * (double)p->k;
     if (p->chunks == 1 && !(p->has_bias && p->accumulate) && work >= state->blast_from)
-        return WAY_BLAST;
+        return ALGORITHM_BLAST;
     if (!p->by_four || !state->is_gpu)
-        return WAY_ANY;
+        return ALGORITHM_ANY;
     bool wide = mdl_round_up(p->n, 64) * 8 <= p->n * 9;
-    way best = p->n <= 16 ? WAY_128X16 : wide ? WAY_128X64 : WAY_128X32;
+    algorithm best = p->n <= 16 ? ALGORITHM_128X16 : wide ? ALGORITHM_128X64 : ALGORITHM_128X32;
     if (wide && groups_of(best, p->m, p->n) * p->chunks < 2 * state->units)
-        best = WAY_64X64;
+        best = ALGORITHM_64X64;
     if (p->m <= 32 || (p->n > 16 && groups_of(best, p->m, p->n) * p->chunks < state->units))
-        best = WAY_32X32;
+        best = ALGORITHM_32X32;
     return best;
 }
 
 /* Whether a tile is worth a trial: no more than half of it lies beyond the edges. */
-static bool worth(way w, size_t m, size_t n)
+static bool worth(algorithm w, size_t m, size_t n)
 {
-    return ways[w].rows < 2 * m && ways[w].columns < 2 * n;
+    return algorithms[w].rows < 2 * m && algorithms[w].columns < 2 * n;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -81,48 +83,50 @@ static void run_any(mdl_device *device, const ocl_product *p)
     ocl_range range = {{x, y, 1},
                        {mdl_round_up(p->n, columns) / columns * x,
                         mdl_round_up(p->m, rows) / rows * y, p->chunks}};
-    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_turned), p->b, ocl_uint(p->b_turned),
-               p->bias, ocl_uint(p->has_bias), p->c, ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k),
-               ocl_uint(p->chunk), ocl_uint(p->accumulate));
+    OCL_LAUNCH(device, kernel, range, p->a, ocl_uint(p->a_transposed), p->b,
+               ocl_uint(p->b_transposed), p->bias, ocl_uint(p->has_bias), p->c, ocl_uint(p->m),
+               ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk), ocl_uint(p->accumulate));
 }
 
-static void run_tile(mdl_device *device, const ocl_product *p, way w)
+static void run_tile(mdl_device *device, const ocl_product *p, algorithm w)
 {
-    size_t x = ways[w].columns / ways[w].item_columns, y = ways[w].rows / ways[w].item_rows;
-    size_t layout = p->a_turned ? 2 : p->b_turned;
+    size_t x = algorithms[w].columns / algorithms[w].item_columns,
+           y = algorithms[w].rows / algorithms[w].item_rows;
+    size_t layout = p->a_transposed ? 2 : p->b_transposed;
     ocl_kernel kernel = (ocl_kernel)((size_t)OCL_KERNEL_product_128x64 + 3 * (size_t)w + layout);
     ocl_range range = {{x, y, 1},
-                       {(p->n + ways[w].columns - 1) / ways[w].columns * x,
-                        (p->m + ways[w].rows - 1) / ways[w].rows * y, p->chunks}};
+                       {(p->n + algorithms[w].columns - 1) / algorithms[w].columns * x,
+                        (p->m + algorithms[w].rows - 1) / algorithms[w].rows * y, p->chunks}};
     bool has_part = p->norm != NULL && layout == 0 && p->chunks == 1 && !p->has_bias &&
-                    !p->accumulate && ocl_take_parts(device, p->norm, ways[w].rows);
+                    !p->accumulate && ocl_take_parts(device, p->norm, algorithms[w].rows);
     OCL_LAUNCH(device, kernel, range, p->a, p->b, p->bias, ocl_uint(p->has_bias), p->c,
                has_part ? ocl_tensor(&p->norm->workspace) : p->c, ocl_uint(has_part),
                ocl_uint(p->m), ocl_uint(p->n), ocl_uint(p->k), ocl_uint(p->chunk),
                ocl_uint(p->accumulate));
 }
 
-static void run_product(mdl_device *device, const ocl_product *p, way w)
+static void run_product(mdl_device *device, const ocl_product *p, algorithm w)
 {
     ocl_state *state = ocl_of(device);
-    if (w == WAY_BLAST && state->failed == MDL_OK)
+    if (w == ALGORITHM_BLAST && state->failed == MDL_OK)
         state->failed = run_blast(device, p);
-    else if (w == WAY_ANY || !p->by_four)
+    else if (w == ALGORITHM_ANY || !p->by_four)
         run_any(device, p);
-    else if (w != WAY_BLAST)
+    else if (w != ALGORITHM_BLAST)
         run_tile(device, p, w);
 }
 
 /* ---- LINEAR, its input's gradient ----------------------------------------------------------- */
 
 /* The variants of a product of that size: those of the tiles that are worth it, the two others. */
-static way variant_way(const ocl_state *state, size_t m, size_t n, bool by_four, int index)
+static algorithm variant_algorithm(const ocl_state *state, size_t m, size_t n, bool by_four,
+                                   int index)
 {
-    int last = ocl_blast_allowed(state) ? WAY_BLAST : WAY_ANY;
+    int last = ocl_blast_allowed(state) ? ALGORITHM_BLAST : ALGORITHM_ANY;
     for (int w = 0; w <= last; w++)
-        if ((w >= WAY_ANY || (by_four && worth((way)w, m, n))) && --index == 0)
-            return (way)w;
-    return (way)WAYS;
+        if ((w >= ALGORITHM_ANY || (by_four && worth((algorithm)w, m, n))) && --index == 0)
+            return (algorithm)w;
+    return (algorithm)ALGORITHMS;
 }
 
 static bool sizes_by_four(const mdl_call *call)
@@ -133,17 +137,18 @@ static bool sizes_by_four(const mdl_call *call)
 
 const char *ocl_linear_variant(const mdl_device *device, const mdl_call *call, int index)
 {
-    way w = variant_way(ocl_of(device), mdl_shape_rows(&call->in[0].shape),
-                        mdl_shape_last(&call->out[0].shape), sizes_by_four(call), index);
-    return (int)w < WAYS ? ways[w].name : NULL;
+    algorithm w =
+        variant_algorithm(ocl_of(device), mdl_shape_rows(&call->in[0].shape),
+                          mdl_shape_last(&call->out[0].shape), sizes_by_four(call), index);
+    return (int)w < ALGORITHMS ? algorithms[w].name : NULL;
 }
 
 static void run_linear(mdl_device *device, const mdl_call *call, ocl_product *p)
 {
     p->by_four = sizes_by_four(call) && ocl_by_four(call, 0);
-    way w = rule(ocl_of(device), p);
+    algorithm w = rule(ocl_of(device), p);
     if (call->variant > 0)
-        w = variant_way(ocl_of(device), p->m, p->n, sizes_by_four(call), call->variant);
+        w = variant_algorithm(ocl_of(device), p->m, p->n, sizes_by_four(call), call->variant);
     run_product(device, p, w);
 }
 
@@ -173,7 +178,7 @@ OCL_OP(ocl_linear_grad_input)
     OCL_UNUSED();
     ocl_product p = {.a = IN(0),
                      .b = IN(1),
-                     .b_turned = true,
+                     .b_transposed = true,
                      .bias = IN(1),
                      .c = OUT(0),
                      .m = mdl_shape_rows(&call->in[0].shape),
@@ -194,29 +199,30 @@ enum { MANY_GROUPS = 512, LEAST_ROWS = 256 };
 
 static const struct {
     const char *name;
-    way way;
+    algorithm algorithm;
     size_t groups; /* aimed at; 1: the rows are not cut */
-} cuts[] = {
-    {"64x64, few groups", WAY_64X64, 128},
-    {"64x64, many groups", WAY_64X64, 1024},
-    {"128x64, few groups", WAY_128X64, 128},
-    {"128x64, many groups", WAY_128X64, 1024},
-    {"32x32, whole", WAY_32X32, 1},
-    {"32x32, few groups", WAY_32X32, 256},
-    {"32x32, many groups", WAY_32X32, 2048},
-    {"128x32, few groups", WAY_128X32, 256},
-    {"128x32, many groups", WAY_128X32, 1024},
-    {"128x16, many groups", WAY_128X16, 1024},
-    {"any", WAY_ANY, MANY_GROUPS},
-    {"clblast", WAY_BLAST, 1},
+} split_k[] = {
+    {"64x64, few groups", ALGORITHM_64X64, 128},
+    {"64x64, many groups", ALGORITHM_64X64, 1024},
+    {"128x64, few groups", ALGORITHM_128X64, 128},
+    {"128x64, many groups", ALGORITHM_128X64, 1024},
+    {"32x32, whole", ALGORITHM_32X32, 1},
+    {"32x32, few groups", ALGORITHM_32X32, 256},
+    {"32x32, many groups", ALGORITHM_32X32, 2048},
+    {"128x32, few groups", ALGORITHM_128X32, 256},
+    {"128x32, many groups", ALGORITHM_128X32, 1024},
+    {"128x16, many groups", ALGORITHM_128X16, 1024},
+    {"any", ALGORITHM_ANY, MANY_GROUPS},
+    {"clblast", ALGORITHM_BLAST, 1},
 };
 
-/* Index of the variant in `cuts`; -1: none. */
-static int variant_cut(const mdl_call *call, int index)
+/* Index of the variant in `split_k`; -1: none. */
+static int variant_split(const mdl_call *call, int index)
 {
     size_t m = mdl_shape_last(&call->in[0].shape), n = mdl_shape_last(&call->in[1].shape);
-    for (size_t i = 0; i < MDL_COUNT(cuts); i++)
-        if ((cuts[i].way >= WAY_ANY || (m % 4 == 0 && n % 4 == 0 && worth(cuts[i].way, m, n))) &&
+    for (size_t i = 0; i < MDL_COUNT(split_k); i++)
+        if ((split_k[i].algorithm >= ALGORITHM_ANY ||
+             (m % 4 == 0 && n % 4 == 0 && worth(split_k[i].algorithm, m, n))) &&
             --index == 0)
             return (int)i;
     return -1;
@@ -225,10 +231,11 @@ static int variant_cut(const mdl_call *call, int index)
 const char *ocl_linear_grad_weight_variant(const mdl_device *device, const mdl_call *call,
                                            int index)
 {
-    int cut = variant_cut(call, index);
-    if (cut < 0 || (cuts[cut].way == WAY_BLAST && !ocl_blast_allowed(ocl_of(device))))
+    int split = variant_split(call, index);
+    if (split < 0 ||
+        (split_k[split].algorithm == ALGORITHM_BLAST && !ocl_blast_allowed(ocl_of(device))))
         return NULL;
-    return cuts[cut].name;
+    return split_k[split].name;
 }
 
 /* By the shape (and the variant) alone, so that the sums are the same on every device. */
@@ -236,12 +243,12 @@ static size_t weight_chunk(const mdl_call *call)
 {
     size_t rows = mdl_shape_rows(&call->in[0].shape);
     size_t c = mdl_shape_last(&call->in[0].shape), k = mdl_shape_last(&call->in[1].shape);
-    size_t groups = MANY_GROUPS, tiles = groups_of(WAY_64X64, c, k);
-    int cut = call->variant > 0 ? variant_cut(call, call->variant) : -1;
-    if (cut >= 0) {
-        groups = cuts[cut].groups;
-        if (cuts[cut].way < WAY_ANY)
-            tiles = groups_of(cuts[cut].way, c, k);
+    size_t groups = MANY_GROUPS, tiles = groups_of(ALGORITHM_64X64, c, k);
+    int split = call->variant > 0 ? variant_split(call, call->variant) : -1;
+    if (split >= 0) {
+        groups = split_k[split].groups;
+        if (split_k[split].algorithm < ALGORITHM_ANY)
+            tiles = groups_of(split_k[split].algorithm, c, k);
     }
     size_t chunks = mdl_max_size(1, groups / tiles);
     return mdl_max_size(LEAST_ROWS, mdl_round_up((rows + chunks - 1) / chunks, 16));
@@ -267,7 +274,7 @@ OCL_OP(ocl_linear_grad_weight)
     size_t chunks = weight_chunks(call);
     OCL_UNUSED();
     ocl_product p = {.a = IN(0),
-                     .a_turned = true,
+                     .a_transposed = true,
                      .b = IN(1),
                      .bias = IN(1),
                      .c = chunks == 1 ? OUT(0) : ocl_tensor(&call->workspace),
@@ -278,8 +285,8 @@ OCL_OP(ocl_linear_grad_weight)
                      .chunks = chunks,
                      .accumulate = chunks == 1 && (call->accumulate & 1U),
                      .by_four = c % 4 == 0 && ocl_by_four(call, k)};
-    int cut = call->variant > 0 ? variant_cut(call, call->variant) : -1;
-    run_product(device, &p, cut >= 0 ? cuts[cut].way : rule(ocl_of(device), &p));
+    int split = call->variant > 0 ? variant_split(call, call->variant) : -1;
+    run_product(device, &p, split >= 0 ? split_k[split].algorithm : rule(ocl_of(device), &p));
     if (chunks > 1)
         ocl_sum_parts(device, call, c * k, chunks, &call->out[0], call->accumulate & 1U);
 }

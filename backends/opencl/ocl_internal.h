@@ -18,21 +18,21 @@
     X(gemm_64, gemm, "-DTM=64 -DTN=64")                                                           \
     X(gemm_32, gemm, "-DTM=128 -DTN=32")                                                          \
     X(gemm_16, gemm, "-DTM=128 -DTN=16")                                                          \
-    X(product_128x64, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=0 -DB_TURNED=0")        \
-    X(product_128x64_nt, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=0 -DB_TURNED=1")     \
-    X(product_128x64_tn, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TURNED=1 -DB_TURNED=0")     \
-    X(product_64x64, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")          \
-    X(product_64x64_nt, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")       \
-    X(product_64x64_tn, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")       \
-    X(product_32x32, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")          \
-    X(product_32x32_nt, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")       \
-    X(product_32x32_tn, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")       \
-    X(product_128x32, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")        \
-    X(product_128x32_nt, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")     \
-    X(product_128x32_tn, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")     \
-    X(product_128x16, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=0")        \
-    X(product_128x16_nt, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=0 -DB_TURNED=1")     \
-    X(product_128x16_tn, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TURNED=1 -DB_TURNED=0")     \
+    X(product_128x64, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TRANSPOSED=0 -DB_TRANSPOSED=0")        \
+    X(product_128x64_nt, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TRANSPOSED=0 -DB_TRANSPOSED=1")     \
+    X(product_128x64_tn, product, "-DTM=128 -DTN=64 -DWM=8 -DWN=8 -DA_TRANSPOSED=1 -DB_TRANSPOSED=0")     \
+    X(product_64x64, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=0")          \
+    X(product_64x64_nt, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=1")       \
+    X(product_64x64_tn, product, "-DTM=64 -DTN=64 -DWM=8 -DWN=4 -DA_TRANSPOSED=1 -DB_TRANSPOSED=0")       \
+    X(product_32x32, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=0")          \
+    X(product_32x32_nt, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=1")       \
+    X(product_32x32_tn, product, "-DTM=32 -DTN=32 -DWM=4 -DWN=4 -DA_TRANSPOSED=1 -DB_TRANSPOSED=0")       \
+    X(product_128x32, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=0")        \
+    X(product_128x32_nt, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=1")     \
+    X(product_128x32_tn, product, "-DTM=128 -DTN=32 -DWM=8 -DWN=4 -DA_TRANSPOSED=1 -DB_TRANSPOSED=0")     \
+    X(product_128x16, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=0")        \
+    X(product_128x16_nt, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TRANSPOSED=0 -DB_TRANSPOSED=1")     \
+    X(product_128x16_tn, product, "-DTM=128 -DTN=16 -DWM=4 -DWN=4 -DA_TRANSPOSED=1 -DB_TRANSPOSED=0")     \
     X(sums, sums, "")                                                                             \
     X(bn_1, bn, "-DV=1")                                                                          \
     X(bn_4, bn, "-DV=4")                                                                         \
@@ -229,7 +229,7 @@ typedef struct ocl_state {
     double blast_from;                  /* multiply-adds from which a product goes to CLBlast */
     size_t blast[OCL_BLAST_PARAMETERS]; /* CLBlast's parameters */
     bool blast_trusted;                 /* they are the device's own, not a tuning table's */
-    unsigned blast_tried;               /* bit 2 * a_turned + b_turned: they were right there */
+    unsigned blast_tried; /* bit 2 * a_transposed + b_transposed: they were right there */
     cl_program programs[OCL_PROGRAM_COUNT];
     cl_kernel kernels[OCL_KERNEL_COUNT];
     ocl_set_arg args[OCL_KERNEL_COUNT][OCL_MOST_ARGS];
@@ -364,7 +364,7 @@ void ocl_launch(mdl_device *device, ocl_kernel kernel, ocl_range range, const oc
 
 typedef struct ocl_product { /* c[m, n] (+)= a[m, k] b[k, n] + bias */
     ocl_arg a, b, bias, c;
-    bool a_turned, b_turned; /* they lie in memory as a[k, m], b[n, k] */
+    bool a_transposed, b_transposed; /* they lie in memory as a[k, m], b[n, k] */
     size_t m, n, k;
     size_t chunk, chunks; /* of k; each chunk writes a part of its own */
     bool has_bias, accumulate;

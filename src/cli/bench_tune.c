@@ -15,7 +15,7 @@ static void note_place(tuned *c, const mdl_call *call, size_t work)
 {
     c->count++;
     c->works |= UINT64_C(1) << work;
-    c->grouped |= call->join.tile > 0;
+    c->grouped |= call->interleave.tile > 0;
 }
 
 static tuned *find(const tuner *t, const char *name)

@@ -3,7 +3,6 @@
  * taken in the order of their names (as bytes), so that every system sees the same set. */
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -267,48 +266,6 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, b
 
 /* ---- pixels --------------------------------------------------------------------------------- */
 
-static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__taps *rows,
-                              const mdl__taps *columns, uint8_t *out)
-{
-    for (size_t y = 0; y < rows->out; y++)
-        for (size_t x = 0; x < columns->out; x++) {
-            double sum[CHANNELS] = {0.0};
-            for (size_t r = 0; r < rows->taps; r++) {
-                const uint8_t *pixel =
-                    in + ((rows->first[y] + r) * in_width + columns->first[x]) * CHANNELS;
-                for (size_t t = 0; t < columns->taps; t++, pixel += CHANNELS) {
-                    double weight =
-                        rows->weight[y * rows->taps + r] * columns->weight[x * columns->taps + t];
-                    for (size_t c = 0; c < CHANNELS; c++)
-                        sum[c] += weight * pixel[c];
-                }
-            }
-            for (size_t c = 0; c < CHANNELS; c++)
-                *out++ = (uint8_t)fmin(sum[c] + 0.5, 255.0);
-        }
-}
-
-static mdl_status read_resized(const char *path, size_t side, uint8_t *out)
-{
-    size_t height, width;
-    uint8_t *pixels = NULL;
-    mdl__taps rows = {0}, columns = {0};
-    MDL_TRY(mdl__image_info(path, &height, &width));
-    mdl_status status = MDL_NEW(height * width * CHANNELS, "image", &pixels);
-    if (status == MDL_OK)
-        status = mdl__image_read(path, height, width, pixels);
-    if (status == MDL_OK)
-        status = mdl__taps_init(height, side, &rows);
-    if (status == MDL_OK)
-        status = mdl__taps_init(width, side, &columns);
-    if (status == MDL_OK)
-        shrink_or_enlarge(pixels, width, &rows, &columns, out);
-    mdl__taps_deinit(&rows);
-    mdl__taps_deinit(&columns);
-    mdl_free(pixels);
-    return status;
-}
-
 /* Log what is wrong with a file, as the error's detail says it; of many only the first ones. */
 static mdl_status note_damage(mdl_dataset *set)
 {
@@ -349,7 +306,7 @@ static mdl_status read_pixels(const mdl_data_config *config, const listing *list
         MDL_TRY(mdl_stop_check());
         uint8_t *out = set->pixels + kept * bytes;
         mdl_status status = keep ? mdl__image_read(path, set->height, set->width, out)
-                                 : read_resized(path, side, out);
+                                 : mdl__image_read_resized(path, side, out);
         if (is_damage(status)) {
             MDL_TRY(note_damage(set));
             continue;

@@ -63,6 +63,8 @@ mdl_status mdl__image_info(const char *path, size_t *height, size_t *width) MDL_
  * convert("RGB") gives: see image_png.c and image_jpeg.c. */
 mdl_status mdl__image_read(const char *path, size_t height, size_t width,
                            uint8_t *rgb) MDL_MUST_CHECK;
+/* The same in the size [side, side, 3], whatever size the file has. */
+mdl_status mdl__image_read_resized(const char *path, size_t side, uint8_t *rgb) MDL_MUST_CHECK;
 
 /* ---- splits --------------------------------------------------------------------------------- */
 

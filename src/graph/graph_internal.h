@@ -93,7 +93,7 @@ mdl_status mdl__plan_mixed(mdl_plan *plan);
 /* Fold BatchNorms with running statistics into the products before them. */
 mdl_status mdl__plan_fold(mdl_plan *plan);
 /* Decide which calls run interleaved. */
-mdl_status mdl__plan_join(mdl_plan *plan);
+mdl_status mdl__plan_interleave(mdl_plan *plan);
 /* Find the tensors that then need not exist as a whole. */
 mdl_status mdl__plan_tiles(mdl_plan *plan);
 /* First and last call that may run at the same time as `call`. */

@@ -226,7 +226,7 @@ mdl_status mdl_plan_create(mdl_graph *graph, mdl_device *device, const mdl_plan_
     if (status == MDL_OK)
         status = make_calls(plan);
     if (status == MDL_OK)
-        status = mdl__plan_join(plan);
+        status = mdl__plan_interleave(plan);
     if (status == MDL_OK && !opt->separate)
         status = mdl__plan_tiles(plan);
     if (status == MDL_OK)

@@ -2,7 +2,7 @@
  * backward pass: BATCH_NORM_APPLY makes it again from the convolution's output and the saved
  * statistics, just before its first backward reader.  The numbers are the same.  On request this
  * is done for all of them, to save memory; else for those that so need never be whole in memory,
- * because all who read them run interleaved with who makes them (join.c): that is faster. */
+ * because all who read them run interleaved with who makes them (interleave.c): that is faster. */
 #include "graph/graph_internal.h"
 
 #include <string.h>

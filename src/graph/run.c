@@ -172,8 +172,9 @@ mdl_step_state *mdl_run_state(mdl_run *run)
 /* Whether call c shares no group with the one before it, so that it may begin a piece. */
 static bool begins_piece(const mdl_call *calls, size_t c)
 {
-    int before = calls[c - 1].join.group;
-    return before == 0 || (calls[c].early.group != before && calls[c].join.group != before);
+    int before = calls[c - 1].interleave.group;
+    return before == 0 ||
+           (calls[c].first_part.group != before && calls[c].interleave.group != before);
 }
 
 /* A step that takes long is given to the host's processors in pieces, so that it can be left. */

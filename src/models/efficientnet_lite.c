@@ -228,7 +228,7 @@ static void build(mdl_builder *b)
     int bias = mdl__param(b, "classifier", "bias", MDL_ROLE_BIAS, MDL_SHAPE1(b->config->classes),
                           MDL_INIT_ZERO, 0.0);
     int logits = mdl__product(b, x, weight, bias);
-    mdl__give_logits(b, 0, logits);
+    mdl__set_logits(b, 0, logits);
     int loss = mdl__cross_entropy(b, logits);
     if (b->mode == MDL_MODE_TRAIN)
         b->io->loss = loss;

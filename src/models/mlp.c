@@ -24,7 +24,7 @@ static void build(mdl_builder *b)
     int x = mdl_graph_reshape(b->graph, b->io->images, MDL_SHAPE2(b->batch, pixels));
     x = mdl__activation(b, layer(b, x, "fc1", pixels, config->hidden), MDL_ACT_RELU);
     int logits = layer(b, x, "fc2", config->hidden, config->classes);
-    mdl__give_logits(b, 0, logits);
+    mdl__set_logits(b, 0, logits);
     int loss = mdl__cross_entropy(b, logits);
     if (b->mode == MDL_MODE_TRAIN)
         b->io->loss = loss;

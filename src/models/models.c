@@ -79,7 +79,7 @@ int mdl__mean_rows(mdl_builder *b, int x)
     return mdl_graph_op(b->graph, MDL_OP_MEAN_ROWS, NULL, &x, 1, NULL);
 }
 
-void mdl__give_logits(mdl_builder *b, size_t step, int logits)
+void mdl__set_logits(mdl_builder *b, size_t step, int logits)
 {
     b->io->step_logits[step] = logits;
     b->io->logits = logits;

@@ -29,7 +29,7 @@ int mdl__add(mdl_builder *b, int x, int y, double weight);
 int mdl__dropout(mdl_builder *b, int x, double rate, bool per_sample);
 int mdl__mean_rows(mdl_builder *b, int x);
 /* Name the logits of supervision step `step` as an output; the last are those of the model. */
-void mdl__give_logits(mdl_builder *b, size_t step, int logits);
+void mdl__set_logits(mdl_builder *b, size_t step, int logits);
 /* Cross-entropy of logits with the labels; per-sample results become outputs.  Returns the mean
  * loss, MDL_NONE where the mode has no labels. */
 int mdl__cross_entropy(mdl_builder *b, int logits);

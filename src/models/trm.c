@@ -231,7 +231,7 @@ void mdl__trm(mdl_builder *b, int features)
         int answer = m.tokens > 1 ? mdl__mean_rows(b, s.y) : s.y;
         int logits = mdl__product(b, answer, m.head, MDL_NONE);
         int q = mdl__product(b, answer, m.q_weight, m.q_bias);
-        mdl__give_logits(b, step, logits);
+        mdl__set_logits(b, step, logits);
         b->io->step_q[step] = q;
         mdl_graph_output(b->graph, q);
         if (b->mode == MDL_MODE_TRAIN)

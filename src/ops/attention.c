@@ -29,8 +29,8 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect_inputs("attention", in, n_in, 1, 1));
     MDL_TRY(infer_shapes("attention", attrs, real, &in[0], &y, &p));
     *n_out = 0;
-    mdl__give(out, n_out, real, y);
-    mdl__give(out, n_out, real, p);
+    mdl__set_output(out, n_out, real, y);
+    mdl__set_output(out, n_out, real, p);
     return MDL_OK;
 }
 
@@ -59,7 +59,7 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(infer_shapes("attention_grad", attrs, real, &in[1], &y, &p));
     MDL_TRY(mdl__expect_shape("attention_grad", "dy", &in[0], real, y));
     MDL_TRY(mdl__expect_shape("attention_grad", "p", &in[2], real, p));
-    return mdl__give_one(out, n_out, real, in[1].shape);
+    return mdl__set_one_output(out, n_out, real, in[1].shape);
 }
 
 /* Four products: dp, dq, dk, dv. */

@@ -36,9 +36,9 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     if (!(m >= 0 && m <= 1))
         return mdl_fail(MDL_INVALID, "%s: momentum is %g, expected in [0, 1]", op, m);
     *n_out = 0;
-    mdl__give(out, n_out, real, in[0].shape);
-    mdl__give(out, n_out, real, in[1].shape);
-    mdl__give(out, n_out, real, in[1].shape);
+    mdl__set_output(out, n_out, real, in[0].shape);
+    mdl__set_output(out, n_out, real, in[1].shape);
+    mdl__set_output(out, n_out, real, in[1].shape);
     return MDL_OK;
 }
 
@@ -66,7 +66,7 @@ static mdl_status infer_apply(const mdl_attrs *attrs, mdl_dtype real, const mdl_
 {
     static const char *const names[4] = {"gamma", "beta", "mean", "inv_std"};
     MDL_TRY(check("batch_norm_apply", attrs, real, in, n_in, names));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 const mdl_op_def mdl__op_batch_norm_apply = {"batch_norm_apply", infer_apply, NULL, NULL};
@@ -76,7 +76,7 @@ static mdl_status infer_infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_
 {
     MDL_TRY(check("batch_norm_infer", attrs, real, in, n_in, running_names));
     MDL_TRY(check_eps("batch_norm_infer", attrs));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 const mdl_op_def mdl__op_batch_norm_infer = {"batch_norm_infer", infer_infer, NULL, NULL};
@@ -91,9 +91,9 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(check(op, attrs, real, in + 1, n_in - 1, names));
     MDL_TRY(mdl__expect_shape(op, "dy", &in[0], real, in[1].shape));
     *n_out = 0;
-    mdl__give(out, n_out, real, in[1].shape);
-    mdl__give(out, n_out, real, in[2].shape);
-    mdl__give(out, n_out, real, in[2].shape);
+    mdl__set_output(out, n_out, real, in[1].shape);
+    mdl__set_output(out, n_out, real, in[2].shape);
+    mdl__set_output(out, n_out, real, in[2].shape);
     return MDL_OK;
 }
 

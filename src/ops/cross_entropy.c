@@ -21,9 +21,9 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect_shape("cross_entropy", "labels", &in[1], MDL_I32, samples));
     MDL_TRY(check_attrs("cross_entropy", attrs));
     *n_out = 0;
-    mdl__give(out, n_out, real, MDL_SHAPE1(1));
-    mdl__give(out, n_out, real, samples);
-    mdl__give(out, n_out, real, samples);
+    mdl__set_output(out, n_out, real, MDL_SHAPE1(1));
+    mdl__set_output(out, n_out, real, samples);
+    mdl__set_output(out, n_out, real, samples);
     return MDL_OK;
 }
 
@@ -52,7 +52,7 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(mdl__expect_shape("cross_entropy_grad", "labels", &in[2], MDL_I32,
                               MDL_SHAPE1(in[1].shape.dim[0])));
     MDL_TRY(check_attrs("cross_entropy_grad", attrs));
-    return mdl__give_one(out, n_out, real, in[1].shape);
+    return mdl__set_one_output(out, n_out, real, in[1].shape);
 }
 
 static double flops_grad(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,

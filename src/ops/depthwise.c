@@ -14,7 +14,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect_shape(op, "w", &in[1], real,
                               MDL_SHAPE3(attrs->conv.kernel_h, attrs->conv.kernel_w, x[3])));
     MDL_TRY(mdl__conv_out(op, attrs, &oh, &ow));
-    return mdl__give_one(out, n_out, real, MDL_SHAPE4(x[0], oh, ow, x[3]));
+    return mdl__set_one_output(out, n_out, real, MDL_SHAPE4(x[0], oh, ow, x[3]));
 }
 
 static mdl_status gradient(const mdl_gradient *g)
@@ -53,7 +53,7 @@ static mdl_status infer_grad_input(const mdl_attrs *attrs, mdl_dtype real, const
     MDL_TRY(mdl__expect_shape(op, "dy", &in[0], real, MDL_SHAPE4(n, oh, ow, c)));
     mdl_shape dx = MDL_SHAPE4(n, attrs->conv.in_h, attrs->conv.in_w, c);
     MDL_TRY(mdl__expect_attr_shape(op, &dx, real));
-    return mdl__give_one(out, n_out, real, dx);
+    return mdl__set_one_output(out, n_out, real, dx);
 }
 
 static double flops_grad_input(const mdl_attrs *attrs, const mdl_desc *in, int n_in,
@@ -80,7 +80,7 @@ static mdl_status infer_grad_weight(const mdl_attrs *attrs, mdl_dtype real, cons
     MDL_TRY(mdl__expect_shape(op, "dy", &in[1], real, MDL_SHAPE4(n, oh, ow, c)));
     mdl_shape dw = MDL_SHAPE3(attrs->conv.kernel_h, attrs->conv.kernel_w, c);
     MDL_TRY(mdl__expect_attr_shape(op, &dw, real));
-    return mdl__give_one(out, n_out, real, dw);
+    return mdl__set_one_output(out, n_out, real, dw);
 }
 
 static double flops_grad_weight(const mdl_attrs *attrs, const mdl_desc *in, int n_in,

@@ -8,7 +8,7 @@ static mdl_status infer_alike(const char *op, mdl_dtype real, const mdl_desc *in
 {
     MDL_TRY(mdl__expect_inputs(op, in, n_in, 1, 1));
     MDL_TRY(mdl__expect(op, "x", &in[0], real, 0));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 /* Two inputs of one shape, one output alike. */
@@ -18,7 +18,7 @@ static mdl_status infer_pair(const char *op, const char *a, const char *b, mdl_d
     MDL_TRY(mdl__expect_inputs(op, in, n_in, 2, 2));
     MDL_TRY(mdl__expect(op, a, &in[0], real, 0));
     MDL_TRY(mdl__expect_shape(op, b, &in[1], real, in[0].shape));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 static mdl_status infer_activation(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *in,
@@ -96,7 +96,7 @@ static mdl_status infer_fill(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
 {
     MDL_TRY(mdl__expect_inputs("fill", in, n_in, 0, 0));
     MDL_TRY(mdl__expect_attr_shape("fill", &attrs->fill.shape, real));
-    return mdl__give_one(out, n_out, real, attrs->fill.shape);
+    return mdl__set_one_output(out, n_out, real, attrs->fill.shape);
 }
 
 const mdl_op_def mdl__op_fill = {"fill", infer_fill, NULL, NULL};

@@ -30,7 +30,7 @@ static mdl_status infer_lerp(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     (void)attrs;
     MDL_TRY(mdl__expect_inputs("lerp", in, n_in, 1, 1));
     MDL_TRY(mdl__expect("lerp", "x", &in[0], real, 0));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 static double flops_lerp(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,
@@ -48,7 +48,7 @@ static mdl_status infer_sum_squares(const mdl_attrs *attrs, mdl_dtype real, cons
     (void)attrs;
     MDL_TRY(mdl__expect_inputs("sum_squares", in, n_in, 1, 1));
     MDL_TRY(mdl__expect("sum_squares", "x", &in[0], real, 0));
-    return mdl__give_one(out, n_out, MDL_F64, MDL_SHAPE1(1));
+    return mdl__set_one_output(out, n_out, MDL_F64, MDL_SHAPE1(1));
 }
 
 static double flops_sum_squares(const mdl_attrs *attrs, const mdl_desc *in, int n_in,
@@ -84,7 +84,7 @@ static mdl_status infer_optimizer(const char *op, int states, const mdl_attrs *a
                            mdl_shape_count(&in[0].shape)));
     *n_out = 0;
     for (int j = 0; j < states; j++)
-        mdl__give(out, n_out, real, in[0].shape);
+        mdl__set_output(out, n_out, real, in[0].shape);
     return MDL_OK;
 }
 
@@ -138,7 +138,7 @@ static mdl_status infer_dots(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
                              mdl_desc *out, int *n_out)
 {
     MDL_TRY(check_pair("dots", attrs, real, in, n_in));
-    return mdl__give_one(out, n_out, MDL_F64, MDL_SHAPE1(3 * attrs->blend.n_segments));
+    return mdl__set_one_output(out, n_out, MDL_F64, MDL_SHAPE1(3 * attrs->blend.n_segments));
 }
 
 static double flops_dots(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,
@@ -154,7 +154,7 @@ static mdl_status infer_blend(const mdl_attrs *attrs, mdl_dtype real, const mdl_
                               mdl_desc *out, int *n_out)
 {
     MDL_TRY(check_pair("blend", attrs, real, in, n_in));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 static double flops_blend(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,
@@ -171,7 +171,7 @@ static mdl_status infer_noise(const mdl_attrs *attrs, mdl_dtype real, const mdl_
 {
     MDL_TRY(mdl__expect_inputs("noise", in, n_in, 0, 0));
     MDL_TRY(mdl__expect_attr_shape("noise", &attrs->noise.shape, real));
-    return mdl__give_one(out, n_out, real, attrs->noise.shape);
+    return mdl__set_one_output(out, n_out, real, attrs->noise.shape);
 }
 
 const mdl_op_def mdl__op_noise = {"noise", infer_noise, NULL, NULL};

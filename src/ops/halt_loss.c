@@ -17,7 +17,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     (void)attrs;
     MDL_TRY(mdl__expect_inputs("halt_loss", in, n_in, 3, 3));
     MDL_TRY(check_inputs("halt_loss", real, in));
-    return mdl__give_one(out, n_out, real, MDL_SHAPE1(1));
+    return mdl__set_one_output(out, n_out, real, MDL_SHAPE1(1));
 }
 
 static mdl_status gradient(const mdl_gradient *g)
@@ -35,7 +35,7 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(mdl__expect_inputs("halt_loss_grad", in, n_in, 4, 4));
     MDL_TRY(mdl__expect_shape("halt_loss_grad", "dloss", &in[0], real, MDL_SHAPE1(1)));
     MDL_TRY(check_inputs("halt_loss_grad", real, &in[1]));
-    return mdl__give_one(out, n_out, real, in[1].shape);
+    return mdl__set_one_output(out, n_out, real, in[1].shape);
 }
 
 const mdl_op_def mdl__op_halt_loss_grad = {"halt_loss_grad", infer_grad, NULL, NULL};

@@ -14,7 +14,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect_shape(op, "x", &in[0], real, mdl__with_last(&in[0].shape, c)));
     if (mdl__present(in, n_in, 2))
         MDL_TRY(mdl__expect_shape(op, "bias", &in[2], real, MDL_SHAPE1(k)));
-    return mdl__give_one(out, n_out, real, mdl__with_last(&in[0].shape, k));
+    return mdl__set_one_output(out, n_out, real, mdl__with_last(&in[0].shape, k));
 }
 
 static mdl_status gradient(const mdl_gradient *g)
@@ -45,7 +45,7 @@ static mdl_status infer_grad_input(const mdl_attrs *attrs, mdl_dtype real, const
     MDL_TRY(mdl__expect(op, "w", &in[1], real, 2));
     size_t c = in[1].shape.dim[0], k = in[1].shape.dim[1];
     MDL_TRY(mdl__expect_shape(op, "dy", &in[0], real, mdl__with_last(&in[0].shape, k)));
-    return mdl__give_one(out, n_out, real, mdl__with_last(&in[0].shape, c));
+    return mdl__set_one_output(out, n_out, real, mdl__with_last(&in[0].shape, c));
 }
 
 const mdl_op_def mdl__op_linear_grad_input = {"linear_grad_input", infer_grad_input, NULL, flops};
@@ -60,7 +60,7 @@ static mdl_status infer_grad_weight(const mdl_attrs *attrs, mdl_dtype real, cons
     MDL_TRY(mdl__expect(op, "dy", &in[1], real, 0));
     size_t c = mdl_shape_last(&in[0].shape), k = mdl_shape_last(&in[1].shape);
     MDL_TRY(mdl__expect_shape(op, "dy", &in[1], real, mdl__with_last(&in[0].shape, k)));
-    return mdl__give_one(out, n_out, real, MDL_SHAPE2(c, k));
+    return mdl__set_one_output(out, n_out, real, MDL_SHAPE2(c, k));
 }
 
 static double flops_grad_weight(const mdl_attrs *attrs, const mdl_desc *in, int n_in,
@@ -79,7 +79,7 @@ static mdl_status infer_sum_rows(const mdl_attrs *attrs, mdl_dtype real, const m
     (void)attrs;
     MDL_TRY(mdl__expect_inputs("sum_rows", in, n_in, 1, 1));
     MDL_TRY(mdl__expect("sum_rows", "dy", &in[0], real, 0));
-    return mdl__give_one(out, n_out, real, MDL_SHAPE1(mdl_shape_last(&in[0].shape)));
+    return mdl__set_one_output(out, n_out, real, MDL_SHAPE1(mdl_shape_last(&in[0].shape)));
 }
 
 const mdl_op_def mdl__op_sum_rows = {"sum_rows", infer_sum_rows, NULL, NULL};

@@ -9,7 +9,7 @@ static mdl_status infer_expand(const mdl_attrs *attrs, mdl_dtype real, const mdl
     MDL_TRY(mdl__expect_inputs("expand", in, n_in, 1, 1));
     MDL_TRY(mdl__expect_attr_shape("expand", shape, real));
     MDL_TRY(mdl__expect_shape("expand", "v", &in[0], real, MDL_SHAPE1(mdl_shape_last(shape))));
-    return mdl__give_one(out, n_out, real, *shape);
+    return mdl__set_one_output(out, n_out, real, *shape);
 }
 
 const mdl_op_def mdl__op_expand = {"expand", infer_expand, NULL, NULL};
@@ -23,7 +23,7 @@ static mdl_status infer_expand_rows(const mdl_attrs *attrs, mdl_dtype real, cons
     MDL_TRY(mdl__expect_attr_shape(op, shape, real));
     MDL_TRY(
         mdl__expect_shape(op, "x", &in[0], real, MDL_SHAPE2(shape->dim[0], mdl_shape_last(shape))));
-    return mdl__give_one(out, n_out, real, *shape);
+    return mdl__set_one_output(out, n_out, real, *shape);
 }
 
 const mdl_op_def mdl__op_expand_rows = {"expand_rows", infer_expand_rows, NULL, NULL};
@@ -34,8 +34,8 @@ static mdl_status infer_mean_rows(const mdl_attrs *attrs, mdl_dtype real, const 
     (void)attrs;
     MDL_TRY(mdl__expect_inputs("mean_rows", in, n_in, 1, 1));
     MDL_TRY(mdl__expect_rank_from("mean_rows", "x", &in[0], real, 2));
-    return mdl__give_one(out, n_out, real,
-                         MDL_SHAPE2(in[0].shape.dim[0], mdl_shape_last(&in[0].shape)));
+    return mdl__set_one_output(out, n_out, real,
+                               MDL_SHAPE2(in[0].shape.dim[0], mdl_shape_last(&in[0].shape)));
 }
 
 static mdl_status gradient_mean_rows(const mdl_gradient *g)
@@ -57,7 +57,7 @@ static mdl_status infer_select_rows(const mdl_attrs *attrs, mdl_dtype real, cons
     MDL_TRY(mdl__expect(op, "a", &in[1], real, 0));
     MDL_TRY(mdl__expect_shape(op, "b", &in[2], real, in[1].shape));
     MDL_TRY(mdl__expect_shape(op, "mask", &in[0], MDL_I32, MDL_SHAPE1(in[1].shape.dim[0])));
-    return mdl__give_one(out, n_out, real, in[1].shape);
+    return mdl__set_one_output(out, n_out, real, in[1].shape);
 }
 
 const mdl_op_def mdl__op_select_rows = {"select_rows", infer_select_rows, NULL, NULL};
@@ -69,7 +69,7 @@ static mdl_status infer_transpose(const mdl_attrs *attrs, mdl_dtype real, const 
     MDL_TRY(mdl__expect_inputs("transpose", in, n_in, 1, 1));
     MDL_TRY(mdl__expect("transpose", "x", &in[0], real, 3));
     const size_t *x = in[0].shape.dim;
-    return mdl__give_one(out, n_out, real, MDL_SHAPE3(x[0], x[2], x[1]));
+    return mdl__set_one_output(out, n_out, real, MDL_SHAPE3(x[0], x[2], x[1]));
 }
 
 static mdl_status gradient_transpose(const mdl_gradient *g)
@@ -92,7 +92,7 @@ static mdl_status infer_view(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
         return mdl_fail(MDL_SHAPE, "view: x is %s, which has not as many elements as %s",
                         mdl_shape_text(&in[0].shape, from), mdl_shape_text(shape, to));
     }
-    return mdl__give_one(out, n_out, in[0].dtype, *shape);
+    return mdl__set_one_output(out, n_out, in[0].dtype, *shape);
 }
 
 static mdl_status gradient_view(const mdl_gradient *g)

@@ -46,15 +46,16 @@ static inline bool mdl__present(const mdl_desc *in, int n_in, int i)
 mdl_shape mdl__with_last(const mdl_shape *shape, size_t last);
 
 /* Describe the next output. */
-static inline void mdl__give(mdl_desc *out, int *n_out, mdl_dtype dtype, mdl_shape shape)
+static inline void mdl__set_output(mdl_desc *out, int *n_out, mdl_dtype dtype, mdl_shape shape)
 {
     out[(*n_out)++] = (mdl_desc){dtype, shape};
 }
 /* The whole answer of an op with one output. */
-static inline mdl_status mdl__give_one(mdl_desc *out, int *n_out, mdl_dtype dtype, mdl_shape shape)
+static inline mdl_status mdl__set_one_output(mdl_desc *out, int *n_out, mdl_dtype dtype,
+                                             mdl_shape shape)
 {
     *n_out = 0;
-    mdl__give(out, n_out, dtype, shape);
+    mdl__set_output(out, n_out, dtype, shape);
     return MDL_OK;
 }
 

@@ -306,11 +306,11 @@ size_t mdl_tile_bytes(const mdl_view *view);
 
 #define MDL_MAX_GROUP 24 /* calls; the backend has copies of them on the stack */
 /* Neighbouring calls of one group run interleaved, some images (of dim[0]) at a time, so that what
- * one writes is in the cache when the next reads it (src/graph/join.c). */
-typedef struct mdl_join {
+ * one writes is in the cache when the next reads it (src/graph/interleave.c). */
+typedef struct mdl_interleave {
     int group;   /* 0: none, the call runs by itself */
     size_t tile; /* images at a time; 0: the call runs whole, behind the others of its group */
-} mdl_join;
+} mdl_interleave;
 
 struct mdl_kernel;
 typedef struct mdl_call {
@@ -322,9 +322,9 @@ typedef struct mdl_call {
     mdl_view workspace;  /* bytes as asked by the kernel; MDL_F32, rank 1 */
     const mdl_step_state *state;
     const struct mdl_kernel *kernel; /* who runs it; set by the dispatch layer */
-    int variant;    /* which of that kernel's ways, 0: its own rule; set by the dispatch layer */
-    mdl_join join;  /* set by the plan */
-    mdl_join early; /* of the first part, where the kernel has two: it ends another group */
+    int variant; /* which of that kernel's ways, 0: its own rule; set by the dispatch layer */
+    mdl_interleave interleave; /* set by the plan */
+    mdl_interleave first_part; /* the same of the first of two parts, which ends another group */
 } mdl_call;
 
 /* The random word that decides on `element` (or sample) of a dropout node: keep where

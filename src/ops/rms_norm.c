@@ -18,8 +18,8 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect("rms_norm", "x", &in[0], real, 0));
     MDL_TRY(check_attrs("rms_norm", attrs));
     *n_out = 0;
-    mdl__give(out, n_out, real, in[0].shape);
-    mdl__give(out, n_out, real, MDL_SHAPE1(mdl_shape_rows(&in[0].shape)));
+    mdl__set_output(out, n_out, real, in[0].shape);
+    mdl__set_output(out, n_out, real, MDL_SHAPE1(mdl_shape_rows(&in[0].shape)));
     return MDL_OK;
 }
 
@@ -49,7 +49,7 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(mdl__expect_shape("rms_norm_grad", "inv_rms", &in[2], real,
                               MDL_SHAPE1(mdl_shape_rows(&in[0].shape))));
     MDL_TRY(check_attrs("rms_norm_grad", attrs));
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 static double flops_grad(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,

@@ -17,7 +17,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     }
     if (!(attrs->rope.theta > 0))
         return mdl_fail(MDL_INVALID, "rope: theta is %g, expected more than 0", attrs->rope.theta);
-    return mdl__give_one(out, n_out, real, in[0].shape);
+    return mdl__set_one_output(out, n_out, real, in[0].shape);
 }
 
 /* A rotation's transpose is the rotation by the negative angle. */

@@ -19,7 +19,7 @@ static mdl_status infer(const mdl_attrs *attrs, mdl_dtype real, const mdl_desc *
     MDL_TRY(mdl__expect("swiglu", "gu", &in[0], real, 0));
     MDL_TRY(check_even("swiglu", &in[0]));
     mdl_shape shape = mdl__with_last(&in[0].shape, mdl_shape_last(&in[0].shape) / 2);
-    return mdl__give_one(out, n_out, real, shape);
+    return mdl__set_one_output(out, n_out, real, shape);
 }
 
 static mdl_status gradient(const mdl_gradient *g)
@@ -47,7 +47,7 @@ static mdl_status infer_grad(const mdl_attrs *attrs, mdl_dtype real, const mdl_d
     MDL_TRY(check_even("swiglu_grad", &in[1]));
     mdl_shape shape = mdl__with_last(&in[1].shape, mdl_shape_last(&in[1].shape) / 2);
     MDL_TRY(mdl__expect_shape("swiglu_grad", "dy", &in[0], real, shape));
-    return mdl__give_one(out, n_out, real, in[1].shape);
+    return mdl__set_one_output(out, n_out, real, in[1].shape);
 }
 
 static double flops_grad(const mdl_attrs *attrs, const mdl_desc *in, int n_in, const mdl_desc *out,

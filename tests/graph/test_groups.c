@@ -1,7 +1,7 @@
-/* Calls that run interleaved (src/graph/join.c): one training step of a small convolutional network
- * on the cpu backend gives the same bits with any number of threads and any plan, and agrees with
- * the reference backend in float64; the same for inference.  Groups are formed at all, and what
- * lives inside of one takes no memory of its own. */
+/* Calls that run interleaved (src/graph/interleave.c): one training step of a small convolutional
+ * network on the cpu backend gives the same bits with any number of threads and any plan, and
+ * agrees with the reference backend in float64; the same for inference.  Groups are formed at all,
+ * and what lives inside of one takes no memory of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -196,7 +196,7 @@ static void run(const char *spec, int threads, mdl_dtype real, setting s,
     r->arena = mdl_plan_arena_bytes(plan);
     assert_true(r->n_params <= MAX_PARAMS && r->n_buffers <= MAX_BUFFERS);
     for (size_t i = 0; i < mdl_plan_step_count(plan); i++)
-        r->joined += mdl_plan_step(plan, i)->join.group != 0;
+        r->joined += mdl_plan_step(plan, i)->interleave.group != 0;
     size_t size = mdl_dtype_size(real);
     must(mdl_buffer_create(device, r->n_params * size, "p", &params));
     must(mdl_buffer_create(device, r->n_params * size, "g", &gradients));

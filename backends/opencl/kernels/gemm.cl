@@ -1,4 +1,4 @@
-/* Products: c[m, n] (+)= a[m, k] b[k, n] (+ bias[n]).  Where an operand is `turned`, it lies in
+/* Products: c[m, n] (+)= a[m, k] b[k, n] (+ bias[n]).  Where an operand is `transposed`, it lies in
  * memory as a[k, m] or b[n, k].
  *
  * A group computes a tile of TM x TN; each work-item 4 x 4 of it, strided, so that neighbours write
@@ -11,8 +11,8 @@
 #define ITEMS (ROWS * COLS)
 
 kernel __attribute__((reqd_work_group_size(COLS, ROWS, 1))) void
-gemm(global const float *a, uint a_at, uint a_turned, global const float *b, uint b_at,
-     uint b_turned, global const float *bias, uint bias_at, uint has_bias,
+gemm(global const float *a, uint a_at, uint a_transposed, global const float *b, uint b_at,
+     uint b_transposed, global const float *bias, uint bias_at, uint has_bias,
      global float *c, uint c_at, uint m, uint n, uint k, uint chunk, uint accumulate)
 {
     local float as[TK][TM + 1], bs[TK][TN + 1];
@@ -29,16 +29,16 @@ gemm(global const float *a, uint a_at, uint a_turned, global const float *b, uin
     for (uint k0 = begin; k0 < end; k0 += TK) {
         /* neighbouring work-items read along the axis that lies contiguous */
         for (uint t = item; t < TM * TK; t += ITEMS) {
-            uint kk = a_turned ? t / TM : t % TK, mm = a_turned ? t % TM : t / TK;
+            uint kk = a_transposed ? t / TM : t % TK, mm = a_transposed ? t % TM : t / TK;
             uint row = m0 + mm, column = k0 + kk;
             bool inside = column < end && row < m;
-            as[kk][mm] = inside ? a[a_turned ? column * m + row : row * k + column] : 0.0f;
+            as[kk][mm] = inside ? a[a_transposed ? column * m + row : row * k + column] : 0.0f;
         }
         for (uint t = item; t < TN * TK; t += ITEMS) {
-            uint kk = b_turned ? t % TK : t / TN, nn = b_turned ? t / TK : t % TN;
+            uint kk = b_transposed ? t % TK : t / TN, nn = b_transposed ? t / TK : t % TN;
             uint row = k0 + kk, column = n0 + nn;
             bool inside = row < end && column < n;
-            bs[kk][nn] = inside ? b[b_turned ? column * k + row : row * n + column] : 0.0f;
+            bs[kk][nn] = inside ? b[b_transposed ? column * k + row : row * n + column] : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint kk = 0; kk < TK; kk++) {

@@ -1,6 +1,6 @@
 /* Products for GPUs: c[m, n] (+)= a[m, k] b[k, n] (+ bias[n]), read and written four elements at a
  * time: m, n, k and all offsets are multiples of 4 (of m and k, those along which memory is read;
- * gemm.cl takes everything).  A_TURNED, B_TURNED: the operand lies in memory as a[k, m], b[n, k].
+ * gemm.cl takes everything).  A_TRANSPOSED, B_TRANSPOSED: the operand lies in memory as a[k, m], b[n, k].
  *
  * A group computes a tile of TM x TN, a work-item WM x WN of it, in blocks of 4 x 4 that lie
  * TM / (WM / 4) rows apart, so that neighbours read neighbouring local memory.  While a slice of TK
@@ -33,7 +33,7 @@ static float4 fetch(global const float *x, uint line, uint along, uint lines, ui
 
 static float4 fetch_a(global const float *a, uint t, uint m0, uint k0, uint m, uint k, uint end)
 {
-#if A_TURNED
+#if A_TRANSPOSED
     return fetch(a, k0 + t / (TM / 4), m0 + t % (TM / 4) * 4, end, m, m);
 #else
     return fetch(a, m0 + t / (TK / 4), k0 + t % (TK / 4) * 4, m, end, k);
@@ -42,7 +42,7 @@ static float4 fetch_a(global const float *a, uint t, uint m0, uint k0, uint m, u
 
 static float4 fetch_b(global const float *b, uint t, uint n0, uint k0, uint n, uint k, uint end)
 {
-#if B_TURNED
+#if B_TRANSPOSED
     return fetch(b, n0 + t / (TK / 4), k0 + t % (TK / 4) * 4, n, end, k);
 #else
     return fetch(b, k0 + t / (TN / 4), n0 + t % (TN / 4) * 4, end, n, n);
@@ -107,11 +107,11 @@ product(global const float *a, uint a_at, global const float *b, uint b_at,
 #pragma unroll
         for (uint l = 0; l < LOADS_A; l++)
             if (TM * TK / 4 % ITEMS == 0 || item + l * ITEMS < TM * TK / 4)
-                keep(as, LDA, next_a[l], item + l * ITEMS, TM, !A_TURNED);
+                keep(as, LDA, next_a[l], item + l * ITEMS, TM, !A_TRANSPOSED);
 #pragma unroll
         for (uint l = 0; l < LOADS_B; l++)
             if (TN * TK / 4 % ITEMS == 0 || item + l * ITEMS < TN * TK / 4)
-                keep(bs, LDB, next_b[l], item + l * ITEMS, TN, B_TURNED);
+                keep(bs, LDB, next_b[l], item + l * ITEMS, TN, B_TRANSPOSED);
         barrier(CLK_LOCAL_MEM_FENCE);
         if (k0 + TK < end) {
 #pragma unroll
@@ -160,7 +160,7 @@ product(global const float *a, uint a_at, global const float *b, uint b_at,
             *to = accumulate ? *to + value : value;
         }
     }
-#if !A_TURNED && !B_TURNED
+#if !A_TRANSPOSED && !B_TRANSPOSED
     if (!has_part)
         return;
     float count = (float)min((uint)TM, m - m0);

@@ -1,9 +1,9 @@
-/* Join: which calls run interleaved, some images at a time, so that what one writes is still in the
- * cache when the next reads it.  A group is a run of neighbouring calls.  A kernel that needs sums
- * over all images before its results (a BatchNorm) ends one group with its first part and begins
- * the next with its second.  A call inside a group that can only run whole is put off to the
- * group's end where nobody minds.  Backends say what they can (mdl_kernel.tile); where they say
- * nothing, nothing is joined. */
+/* Interleave: which calls run interleaved, some images at a time, so that what one writes is still
+ * in the cache when the next reads it.  A group is a run of neighbouring calls.  A kernel that
+ * needs sums over all images before its results (a BatchNorm) ends one group with its first part
+ * and begins the next with its second.  A call inside a group that can only run whole is put off to
+ * the group's end where nobody minds.  Backends say what they can (mdl_kernel.tile); where they say
+ * nothing, nothing is interleaved. */
 #include "graph/graph_internal.h"
 
 #include <string.h>
@@ -17,11 +17,11 @@ typedef struct mark { /* of a root tensor: the last group in which ... */
 
 typedef struct part {
     size_t call;
-    bool early; /* the first of two parts */
-    bool whole; /* put off */
+    bool first_part; /* the first of two parts */
+    bool whole;      /* put off */
 } part;
 
-typedef struct joiner {
+typedef struct interleaver {
     mdl_plan *plan;
     mark *marks; /* by root tensor */
     part parts[MDL_MAX_GROUP];
@@ -29,38 +29,38 @@ typedef struct joiner {
     int group;                 /* its number */
     size_t images, tile, rows; /* rows: of an image, where the group began */
     size_t lone;               /* the call whose first part is alone in its group, + 1 */
-} joiner;
+} interleaver;
 
-static const mdl_node *node_of(const joiner *j, size_t call)
+static const mdl_node *node_of(const interleaver *j, size_t call)
 {
     return &j->plan->nodes[j->plan->call_node[call]];
 }
 
-static mark *mark_of(const joiner *j, int tensor)
+static mark *mark_of(const interleaver *j, int tensor)
 {
     return &j->marks[mdl__root(j->plan->tensors, tensor)];
 }
 
-static mdl_join *slot(const joiner *j, const part *p)
+static mdl_interleave *slot(const interleaver *j, const part *p)
 {
     mdl_call *call = &j->plan->calls[p->call];
-    return p->early ? &call->early : &call->join;
+    return p->first_part ? &call->first_part : &call->interleave;
 }
 
 /* A group of one part gains nothing. */
-static void close_group(joiner *j)
+static void close_group(interleaver *j)
 {
     while (j->n_parts > 0 && j->parts[j->n_parts - 1].whole)
         slot(j, &j->parts[--j->n_parts])->group = 0;
     if (j->n_parts == 0)
         return;
     part *first = &j->parts[0];
-    if (j->n_tiled == 1 && first->early) {
+    if (j->n_tiled == 1 && first->first_part) {
         j->lone = first->call + 1;
     } else if (j->n_tiled == 1) {
-        bool two_parts = j->plan->calls[first->call].early.group != 0;
+        bool two_parts = j->plan->calls[first->call].first_part.group != 0;
         if (!two_parts || j->lone == first->call + 1) {
-            j->plan->calls[first->call].early = (mdl_join){0};
+            j->plan->calls[first->call].first_part = (mdl_interleave){0};
             for (size_t i = 0; i < j->n_parts; i++)
                 slot(j, &j->parts[i])->group = 0;
         }
@@ -72,9 +72,9 @@ static void close_group(joiner *j)
     j->n_parts = j->n_tiled = 0;
 }
 
-/* Whether the inputs and, unless it is an early part, the results of `call` may be used tile by
- * tile in the open group; sums are written by early parts and by calls of one part. */
-static bool may_tile(const joiner *j, size_t call, bool early, bool sums)
+/* Whether the inputs and, unless it is a first part, the results of `call` may be used tile by
+ * tile in the open group; sums are written by first parts and by calls of one part. */
+static bool may_tile(const interleaver *j, size_t call, bool first_part, bool sums)
 {
     const mdl_node *node = node_of(j, call);
     const mdl_kernel *kernel = j->plan->calls[call].kernel;
@@ -88,7 +88,7 @@ static bool may_tile(const joiner *j, size_t call, bool early, bool sums)
     for (int i = 0; i < node->n_out; i++) {
         const mark *m = mark_of(j, node->out[i]);
         bool image = kernel->images_out >> i & 1u;
-        if (image ? early : !sums)
+        if (image ? first_part : !sums)
             continue;
         if (m->summed == j->group || m->read_whole == j->group)
             return false;
@@ -98,7 +98,7 @@ static bool may_tile(const joiner *j, size_t call, bool early, bool sums)
     return true;
 }
 
-static bool may_put_off(const joiner *j, size_t call)
+static bool may_put_off(const interleaver *j, size_t call)
 {
     const mdl_node *node = node_of(j, call);
     for (int i = 0; i < node->n_out; i++) {
@@ -110,7 +110,7 @@ static bool may_put_off(const joiner *j, size_t call)
     return true;
 }
 
-static void add(joiner *j, part p, bool sums)
+static void add(interleaver *j, part p, bool sums)
 {
     const mdl_node *node = node_of(j, p.call);
     const mdl_kernel *kernel = j->plan->calls[p.call].kernel;
@@ -126,7 +126,7 @@ static void add(joiner *j, part p, bool sums)
     for (int i = 0; i < node->n_out; i++) {
         mark *m = mark_of(j, node->out[i]);
         if (!p.whole && kernel->images_out >> i & 1u) {
-            if (!p.early)
+            if (!p.first_part)
                 m->written = j->group;
         } else if (sums) {
             m->summed = j->group;
@@ -147,7 +147,7 @@ static size_t rows_of(const mdl_call *call)
 }
 
 /* Opens a group if none is open. */
-static void add_tiled(joiner *j, part p, bool sums, size_t tile)
+static void add_tiled(interleaver *j, part p, bool sums, size_t tile)
 {
     const mdl_call *call = &j->plan->calls[p.call];
     if (j->n_parts == 0) {
@@ -159,7 +159,7 @@ static void add_tiled(joiner *j, part p, bool sums, size_t tile)
     add(j, p, sums);
 }
 
-static void join_call(joiner *j, size_t c)
+static void interleave_call(interleaver *j, size_t c)
 {
     const mdl_call *call = &j->plan->calls[c];
     size_t tile = call->kernel->tile != NULL ? call->kernel->tile(call) : 0;
@@ -176,19 +176,19 @@ static void join_call(joiner *j, size_t c)
                 j->rows <= 4 * rows_of(call);
     if (j->n_parts > 0 && (!fits || j->n_parts == MDL_MAX_GROUP || !may_tile(j, c, two, true)))
         close_group(j);
-    add_tiled(j, (part){.call = c, .early = two}, true, tile);
+    add_tiled(j, (part){.call = c, .first_part = two}, true, tile);
     if (two) {
         close_group(j);
         add_tiled(j, (part){.call = c}, false, tile);
     }
 }
 
-mdl_status mdl__plan_join(mdl_plan *plan)
+mdl_status mdl__plan_interleave(mdl_plan *plan)
 {
-    joiner j = {.plan = plan, .group = 1};
-    MDL_TRY(MDL_NEW(mdl_max_size(1, plan->n_tensors), "join", &j.marks));
+    interleaver j = {.plan = plan, .group = 1};
+    MDL_TRY(MDL_NEW(mdl_max_size(1, plan->n_tensors), "interleave", &j.marks));
     for (size_t c = 0; c < plan->n_calls; c++)
-        join_call(&j, c);
+        interleave_call(&j, c);
     close_group(&j);
     mdl_free(j.marks);
     return MDL_OK;
@@ -203,8 +203,8 @@ static void look_at(const mdl_plan *plan, int *inside, int tensor, const mdl_cal
 {
     if (tensor == MDL_NONE)
         return;
-    int root = mdl__root(plan->tensors, tensor), group = call->join.group;
-    bool tiled = image && group != 0 && call->join.tile != 0 && root == tensor;
+    int root = mdl__root(plan->tensors, tensor), group = call->interleave.group;
+    bool tiled = image && group != 0 && call->interleave.tile != 0 && root == tensor;
     if (!tiled || (inside[root] != 0 && inside[root] != group))
         inside[root] = OUTSIDE;
     else
@@ -227,11 +227,11 @@ mdl_status mdl__plan_tiles(mdl_plan *plan)
         const mdl_node *node = &plan->nodes[plan->call_node[c]];
         for (int i = 0; i < node->n_in; i++) /* two parts read in two groups */
             look_at(plan, inside, node->in[i], call,
-                    call->early.group == 0 && (call->kernel->images_in >> i & 1u));
+                    call->first_part.group == 0 && (call->kernel->images_in >> i & 1u));
         for (int i = 0; i < node->n_out; i++) {
             look_at(plan, inside, node->out[i], call, call->kernel->images_out >> i & 1u);
             if (inside[node->out[i]] > 0)
-                plan->tensors[node->out[i]].tile = call->join.tile;
+                plan->tensors[node->out[i]].tile = call->interleave.tile;
         }
     }
     for (size_t t = 0; t < plan->n_tensors; t++)
@@ -243,14 +243,15 @@ mdl_status mdl__plan_tiles(mdl_plan *plan)
 
 static bool in_group(const mdl_call *call, int group)
 {
-    return group != 0 && (call->join.group == group || call->early.group == group);
+    return group != 0 && (call->interleave.group == group || call->first_part.group == group);
 }
 
 void mdl__plan_span(const mdl_plan *plan, size_t call, size_t *first, size_t *last)
 {
     const mdl_call *calls = plan->calls;
-    int before = calls[call].early.group ? calls[call].early.group : calls[call].join.group;
-    int behind = calls[call].join.group;
+    int before =
+        calls[call].first_part.group ? calls[call].first_part.group : calls[call].interleave.group;
+    int behind = calls[call].interleave.group;
     for (*first = call; *first > 0 && in_group(&calls[*first - 1], before);)
         --*first;
     for (*last = call; *last + 1 < plan->n_calls && in_group(&calls[*last + 1], behind);)

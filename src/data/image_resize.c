@@ -1,0 +1,48 @@
+/* An image file in another size: linear in both directions, over as many pixels as one covers. */
+#include <math.h>
+
+#include "data/internal.h"
+
+enum { RGB = 3 };
+
+static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__taps *rows,
+                              const mdl__taps *columns, uint8_t *out)
+{
+    for (size_t y = 0; y < rows->out; y++)
+        for (size_t x = 0; x < columns->out; x++) {
+            double sum[RGB] = {0.0};
+            for (size_t r = 0; r < rows->taps; r++) {
+                const uint8_t *pixel =
+                    in + ((rows->first[y] + r) * in_width + columns->first[x]) * RGB;
+                for (size_t t = 0; t < columns->taps; t++, pixel += RGB) {
+                    double weight =
+                        rows->weight[y * rows->taps + r] * columns->weight[x * columns->taps + t];
+                    for (size_t c = 0; c < RGB; c++)
+                        sum[c] += weight * pixel[c];
+                }
+            }
+            for (size_t c = 0; c < RGB; c++)
+                *out++ = (uint8_t)fmin(sum[c] + 0.5, 255.0);
+        }
+}
+
+mdl_status mdl__image_read_resized(const char *path, size_t side, uint8_t *out)
+{
+    size_t height, width;
+    uint8_t *pixels = NULL;
+    mdl__taps rows = {0}, columns = {0};
+    MDL_TRY(mdl__image_info(path, &height, &width));
+    mdl_status status = MDL_NEW(height * width * RGB, "image", &pixels);
+    if (status == MDL_OK)
+        status = mdl__image_read(path, height, width, pixels);
+    if (status == MDL_OK)
+        status = mdl__taps_init(height, side, &rows);
+    if (status == MDL_OK)
+        status = mdl__taps_init(width, side, &columns);
+    if (status == MDL_OK)
+        shrink_or_enlarge(pixels, width, &rows, &columns, out);
+    mdl__taps_deinit(&rows);
+    mdl__taps_deinit(&columns);
+    mdl_free(pixels);
+    return status;
+}
