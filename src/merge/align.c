@@ -1,6 +1,7 @@
 /* Alignment (Ainsworth, Hayase & Srinivasa 2022, "Git Re-Basin", arXiv 2209.04836): the channels of
  * one network are renumbered so that they correspond to another's.  Here: weight matching, their
- * section 3.2, and applying permutations; matching by activations is in align_activations.c.
+ * section 3.2; permutations are applied in permute.c, matching by activations is in
+ * align_activations.c.
  *
  * Weight matching is a coordinate ascent over groups.  Ours has a first pass in forward order that
  * looks only at weights whose other axes are settled already: with a renumbered copy it finds the
@@ -14,124 +15,6 @@
 static const double least_gain = 1e-6;
 enum { MOST_SWEEPS = 100, ACTIVATION_IMAGES = 1024 };
 
-/* ---- permuting ------------------------------------------------------------------------------ */
-
-typedef struct axis { /* a tensor seen along one of its axes: [outer, length, inner] */
-    size_t outer, length, inner;
-} axis;
-
-static axis along(const mdl_shape *shape, int which)
-{
-    axis a = {1, shape->dim[which], 1};
-    for (int i = 0; i < shape->rank; i++) {
-        a.outer *= i < which ? shape->dim[i] : 1;
-        a.inner *= i > which ? shape->dim[i] : 1;
-    }
-    return a;
-}
-
-static const mdl_param *row_of(const mdl_graph *graph, const mdl_group_part *part)
-{
-    return part->buffer ? mdl_graph_buffer_at(graph, part->row)
-                        : mdl_graph_param_at(graph, part->row);
-}
-
-/* `spare` has room for the tensor. */
-static void permute_part(const mdl_param *row, const mdl_group_part *part, size_t size,
-                         const uint32_t *match, double *arena, double *spare)
-{
-    axis a = along(&row->shape, part->axis);
-    double *data = arena + row->offset;
-    memcpy(spare, data, row->count * sizeof(*data));
-    for (size_t o = 0; o < a.outer; o++) {
-        for (size_t i = 0; i < size; i++)
-            memcpy(data + (o * a.length + part->at[i]) * a.inner,
-                   spare + (o * a.length + part->at[match[i]]) * a.inner, a.inner * sizeof(*data));
-    }
-}
-
-/* ---- weights on the host -------------------------------------------------------------------- */
-
-typedef struct host_weights {
-    double *params, *buffers; /* as the arenas */
-} host_weights;
-
-static mdl_status download(const mdl_graph *graph, const mdl_weights *weights, host_weights *out)
-{
-    const size_t count[] = {mdl_graph_params_size(graph), mdl_graph_buffers_size(graph)};
-    mdl_buffer *from[] = {weights->params, weights->buffers};
-    double **to[] = {&out->params, &out->buffers};
-    for (size_t i = 0; i < 2; i++) {
-        MDL_TRY(MDL_NEW(count[i] + 1, "weights to align", to[i]));
-        if (count[i] == 0)
-            continue;
-        mdl_view view = mdl_buffer_view(from[i], 0, weights->device->real, MDL_SHAPE1(count[i]));
-        MDL_TRY(mdl_view_download_f64(&view, *to[i], count[i]));
-    }
-    return MDL_OK;
-}
-
-static mdl_status upload(const mdl_graph *graph, const host_weights *from, mdl_weights *weights)
-{
-    const size_t count[] = {mdl_graph_params_size(graph), mdl_graph_buffers_size(graph)};
-    mdl_buffer *to[] = {weights->params, weights->buffers};
-    const double *data[] = {from->params, from->buffers};
-    for (size_t i = 0; i < 2; i++) {
-        if (count[i] == 0)
-            continue;
-        mdl_view view = mdl_buffer_view(to[i], 0, weights->device->real, MDL_SHAPE1(count[i]));
-        MDL_TRY(mdl_view_upload_f64(&view, data[i], count[i]));
-    }
-    return MDL_OK;
-}
-
-static void host_free(host_weights *h)
-{
-    mdl_free(h->params);
-    mdl_free(h->buffers);
-}
-
-static double *arena_of(const host_weights *h, const mdl_group_part *part)
-{
-    return part->buffer ? h->buffers : h->params;
-}
-
-static void permute_group(const mdl_graph *graph, const mdl_group *group, const uint32_t *match,
-                          host_weights *h, double *spare)
-{
-    for (size_t p = 0; p < group->n_parts; p++) {
-        const mdl_group_part *part = &group->parts[p];
-        permute_part(row_of(graph, part), part, group->size, match, arena_of(h, part), spare);
-    }
-}
-
-static size_t largest_tensor(const mdl_graph *graph)
-{
-    size_t most = 1;
-    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
-        most = mdl_max_size(most, mdl_graph_param_at(graph, i)->count);
-    for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++)
-        most = mdl_max_size(most, mdl_graph_buffer_at(graph, i)->count);
-    return most;
-}
-
-mdl_status mdl__permute(const mdl_graph *graph, const mdl_groups *groups,
-                        const uint32_t *const *match, mdl_weights *weights)
-{
-    host_weights h = {0};
-    double *spare = NULL;
-    mdl_status status = download(graph, weights, &h);
-    if (status == MDL_OK)
-        status = MDL_NEW(largest_tensor(graph), "a permuted tensor", &spare);
-    for (size_t g = 0; g < groups->count && status == MDL_OK; g++)
-        permute_group(graph, &groups->group[g], match[g], &h, spare);
-    if (status == MDL_OK)
-        status = upload(graph, &h, weights);
-    mdl_free(spare);
-    host_free(&h);
-    return status;
-}
-
 /* ---- similarity ----------------------------------------------------------------------------- */
 
 typedef struct matcher { /* weight matching */
@@ -139,7 +22,7 @@ typedef struct matcher { /* weight matching */
     const mdl_groups *groups;
     mdl_device *device;
     mdl_scratch scratch;
-    host_weights a, b;      /* b with what has been matched so far */
+    mdl__host_weights a, b; /* b with what has been matched so far */
     bool *settled;          /* [groups], in the first pass */
     double *packed[2];      /* a tensor with the places of a group last */
     double *spare;          /* a tensor */
@@ -172,7 +55,7 @@ static bool others_settled(const matcher *m, const mdl_group_part *part)
 static size_t pack(const mdl_param *row, const mdl_group_part *part, size_t size,
                    const double *arena, double *out)
 {
-    axis a = along(&row->shape, part->axis);
+    mdl__axis a = mdl__along(&row->shape, part->axis);
     const double *data = arena + row->offset;
     for (size_t o = 0; o < a.outer; o++) {
         for (size_t i = 0; i < size; i++) {
@@ -221,11 +104,11 @@ static mdl_status similarity(matcher *m, const mdl_group *group, bool first_pass
     memset(m->gain, 0, n * n * sizeof(*m->gain));
     for (size_t p = 0; p < group->n_parts; p++) {
         const mdl_group_part *part = &group->parts[p];
-        const mdl_param *row = row_of(m->graph, part);
+        const mdl_param *row = mdl__row_of(m->graph, part);
         if (!counts(row) || (first_pass && !others_settled(m, part)))
             continue;
-        size_t rows = pack(row, part, n, arena_of(&m->a, part), m->packed[0]);
-        pack(row, part, n, arena_of(&m->b, part), m->packed[1]);
+        size_t rows = pack(row, part, n, mdl__arena_of(&m->a, part), m->packed[0]);
+        pack(row, part, n, mdl__arena_of(&m->b, part), m->packed[1]);
         MDL_TRY(mdl__column_products(m->device, &m->scratch, m->packed[0], m->packed[1], rows, n,
                                      m->gain));
         used++;
@@ -251,7 +134,7 @@ static mdl_status match_group(matcher *m, size_t g, bool first_pass, bool *impro
     m->settled[g] = true;
     if (!(best - now > least_gain * scale))
         return MDL_OK;
-    permute_group(m->graph, group, m->found, &m->b, m->spare);
+    mdl__permute_group(m->graph, group, m->found, &m->b, m->spare);
     for (size_t i = 0; i < n; i++) /* the old choice, seen through the new one */
         m->found[i] = m->match[g][m->found[i]];
     memcpy(m->match[g], m->found, n * sizeof(*m->found));
@@ -285,14 +168,14 @@ static mdl_status match_weights(mdl__merge_context *context, const mdl_groups *g
                                 const mdl_weights *a, const mdl_weights *b, uint32_t *const *match,
                                 size_t *sweeps)
 {
-    size_t largest = 1, tensor = largest_tensor(context->graph);
+    size_t largest = 1, tensor = mdl__largest_tensor(context->graph);
     matcher m = {
         .graph = context->graph, .groups = groups, .device = context->job->device, .match = match};
     for (size_t g = 0; g < groups->count; g++)
         largest = mdl_max_size(largest, groups->group[g].size);
-    mdl_status status = download(m.graph, a, &m.a);
+    mdl_status status = mdl__download(m.graph, a, &m.a);
     if (status == MDL_OK)
-        status = download(m.graph, b, &m.b);
+        status = mdl__download(m.graph, b, &m.b);
     if (status == MDL_OK)
         status = MDL_NEW(groups->count + 1, "settled groups", &m.settled);
     for (size_t i = 0; i < 2 && status == MDL_OK; i++)
@@ -305,8 +188,8 @@ static mdl_status match_weights(mdl__merge_context *context, const mdl_groups *g
         status = MDL_NEW(largest, "a matching", &m.found);
     if (status == MDL_OK)
         status = match_all(&m, context->job->seed, sweeps);
-    host_free(&m.a);
-    host_free(&m.b);
+    mdl__host_weights_free(&m.a);
+    mdl__host_weights_free(&m.b);
     mdl_free(m.settled);
     mdl_free(m.packed[0]);
     mdl_free(m.packed[1]);
@@ -322,19 +205,19 @@ static mdl_status match_weights(mdl__merge_context *context, const mdl_groups *g
 static mdl_status cosine(mdl__merge_context *m, const mdl_weights *a, const mdl_weights *b,
                          double *out)
 {
-    host_weights x = {0}, y = {0};
+    mdl__host_weights x = {0}, y = {0};
     double xx = 0, xy = 0, yy = 0;
-    mdl_status status = download(m->graph, a, &x);
+    mdl_status status = mdl__download(m->graph, a, &x);
     if (status == MDL_OK)
-        status = download(m->graph, b, &y);
+        status = mdl__download(m->graph, b, &y);
     for (size_t i = 0; i < mdl_graph_params_size(m->graph) && status == MDL_OK; i++) {
         xx += x.params[i] * x.params[i];
         xy += x.params[i] * y.params[i];
         yy += y.params[i] * y.params[i];
     }
     *out = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
-    host_free(&x);
-    host_free(&y);
+    mdl__host_weights_free(&x);
+    mdl__host_weights_free(&y);
     return status;
 }
 

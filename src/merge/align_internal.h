@@ -8,6 +8,24 @@
  * [n, n] by rows and finite. */
 mdl_status mdl__assign(const double *gain, size_t n, uint32_t *match) MDL_MUST_CHECK;
 
+typedef struct mdl__axis { /* a tensor seen along one of its axes: [outer, length, inner] */
+    size_t outer, length, inner;
+} mdl__axis;
+mdl__axis mdl__along(const mdl_shape *shape, int which);
+
+typedef struct mdl__host_weights {
+    double *params, *buffers; /* as the arenas */
+} mdl__host_weights;
+mdl_status mdl__download(const mdl_graph *graph, const mdl_weights *weights,
+                         mdl__host_weights *out) MDL_MUST_CHECK;
+void mdl__host_weights_free(mdl__host_weights *h);
+/* The arena and the tensor that a part of a group lies in. */
+double *mdl__arena_of(const mdl__host_weights *h, const mdl_group_part *part);
+const mdl_param *mdl__row_of(const mdl_graph *graph, const mdl_group_part *part);
+size_t mdl__largest_tensor(const mdl_graph *graph); /* elements */
+/* Renumber the places of one group; `spare` has room for the largest tensor. */
+void mdl__permute_group(const mdl_graph *graph, const mdl_group *group, const uint32_t *match,
+                        mdl__host_weights *h, double *spare);
 /* Renumber the places of each group: place i takes what lay at place match[g][i]. */
 mdl_status mdl__permute(const mdl_graph *graph, const mdl_groups *groups,
                         const uint32_t *const *match, mdl_weights *weights) MDL_MUST_CHECK;

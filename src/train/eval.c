@@ -112,7 +112,7 @@ static mdl_status create_room(mdl_evaluator *e)
 static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const mdl_data *data,
                          mdl_device *device)
 {
-    static const char *const names[] = {"train", "fitness", "test"};
+    static const char *const names[] = {"train", "validation", "test"};
     MDL_TRY(mdl__check_data(model, data));
     if (e->options.reorders && e->options.keep_logits)
         return mdl_fail(MDL_INVALID, "an evaluator that reorders images keeps no logits");
@@ -231,33 +231,6 @@ const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *e)
 
 /* ---- scores --------------------------------------------------------------------------------- */
 
-bool mdl_better(double a, double b)
-{
-    return isfinite(a) && (!isfinite(b) || a > b);
-}
-
-mdl_status mdl_scores_check(const mdl_scores *s, const char *what)
-{
-    size_t bad = 0;
-    for (size_t i = 0; i < s->count; i++)
-        bad += isfinite(s->losses[i]) ? 0 : 1;
-    if (bad == 0)
-        return MDL_OK;
-    return mdl_fail(MDL_NUMERIC,
-                    "%s: the loss of %zu of %zu images is not finite: the weights are finite, but "
-                    "what is computed with them grows beyond float32",
-                    what, bad, s->count);
-}
-
-void mdl_scores_free(mdl_scores *s)
-{
-    mdl_free(s->correct);
-    mdl_free(s->losses);
-    mdl_free(s->logits);
-    mdl_free(s->q);
-    memset(s, 0, sizeof(*s));
-}
-
 /* Room for whole batches, so that a batch of logits is read straight into its place. */
 static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
 {
@@ -272,29 +245,6 @@ static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
     s->classes = e->classes;
     s->n_steps = steps;
     return MDL_OK;
-}
-
-static size_t argmax(const double *logits, size_t classes)
-{
-    size_t best = 0;
-    for (size_t c = 1; c < classes; c++)
-        if (logits[c] > logits[best])
-            best = c;
-    return best;
-}
-
-static double stable_term(double x)
-{
-    return x >= 0 ? x + 1 : 1 / (1 - x);
-}
-
-/* -log p(label): of the softmax, or of the stable-max. */
-static double loss_of(const double *logits, size_t classes, size_t label, bool stablemax)
-{
-    double sum = 0, top = logits[argmax(logits, classes)];
-    for (size_t c = 0; c < classes; c++)
-        sum += stablemax ? stable_term(logits[c]) : exp(logits[c] - top);
-    return stablemax ? log(sum) - log(stable_term(logits[label])) : log(sum) + top - logits[label];
 }
 
 /* Sample i of the batch: at which step it stops, the last where it does not halt. */
@@ -319,12 +269,12 @@ static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_sc
         s->mean_steps += (double)(stop + 1);
         for (size_t k = 0; k < steps; k++) {
             const double *logits = e->step_logits + (k * e->batch + i) * classes;
-            bool right = argmax(logits, classes) == label;
+            bool right = mdl__argmax(logits, classes) == label;
             s->step_top1[k] += right;
             if (k != stop || !e->halt)
                 continue;
             s->correct[at] = right ? 1 : 0;
-            s->losses[at] = loss_of(logits, classes, label, e->stablemax);
+            s->losses[at] = mdl__loss_of(logits, classes, label, e->stablemax);
             if (s->logits != NULL)
                 memcpy(s->logits + at * classes, logits, classes * sizeof(*logits));
         }

@@ -27,6 +27,13 @@ mdl_status mdl__check_data(const mdl_model_config *model, const mdl_data *data) 
 mdl_status mdl__upload_images(const mdl_view *to, const void *images, size_t first,
                               size_t count) MDL_MUST_CHECK;
 
+/* ---- scores --------------------------------------------------------------------------------- */
+
+/* The first of the largest logits. */
+size_t mdl__argmax(const double *logits, size_t classes);
+/* -log p(label): of the softmax, or of the stable-max. */
+double mdl__loss_of(const double *logits, size_t classes, size_t label, bool stablemax);
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 typedef struct mdl__choice { /* how a training fits its memory limit; saved as it is */
@@ -129,6 +136,9 @@ typedef struct mdl__trainer {
 mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice,
                                mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__trainer_destroy(mdl__trainer *t);
+/* The weights, the position and the files of a training that begins, or that goes on (state is not
+ * NULL). */
+mdl_status mdl__trainer_begin(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
 void mdl__notify(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 
 /* ---- metrics on their way from the device --------------------------------------------------- */
