@@ -314,7 +314,7 @@ static double niches(const mdl__search *s)
     return (double)won / (double)a->samples;
 }
 
-static void tell(const mdl__search *s)
+static void notify(const mdl__search *s)
 {
     const mdl__archive *a = &s->archive;
     if (s->job->progress == NULL)
@@ -361,7 +361,7 @@ static mdl_status run(mdl__search *s)
         double now = mdl_time();
         s->seconds += now - s->mark;
         s->mark = now;
-        tell(s);
+        notify(s);
         if (status == MDL_CANCELLED || mdl_stop_requested()) {
             MDL_TRY(mdl__search_save(s));
             return mdl_fail(MDL_CANCELLED,

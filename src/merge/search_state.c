@@ -140,8 +140,8 @@ static void settings(const mdl__search *s, mdl_fingerprint *fp)
     mdl_fingerprint_data(fp, s->job->data);
 }
 
-static mdl_status put_weights(mdl_state_writer *state, const char *name, size_t number,
-                              const mdl_weights *weights, size_t n_buffers)
+static mdl_status write_weights(mdl_state_writer *state, const char *name, size_t number,
+                                const mdl_weights *weights, size_t n_buffers)
 {
     char text[64];
     snprintf(text, sizeof(text), "%s %zu", name, number);
@@ -167,14 +167,14 @@ static mdl_status get_weights(const mdl_state *state, const char *name, size_t n
     return mdl_weights_check(graph, weights, text);
 }
 
-static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
+static mdl_status write_all(const mdl__search *s, mdl_state_writer *state)
 {
     const mdl__archive *a = &s->archive;
     size_t n_buffers = s->context->genome.n_buffers;
     counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds, s->sigma};
     mdl_fingerprint fp;
     settings(s, &fp);
-    MDL_TRY(mdl_fingerprint_put(&fp, state));
+    MDL_TRY(mdl_fingerprint_write(&fp, state));
     MDL_TRY(mdl_state_put(state, "counters", &now, sizeof(now)));
     MDL_TRY(mdl_state_put(state, "members", a->member, a->places * sizeof(*a->member)));
     for (size_t i = 0; i < a->places; i++) {
@@ -183,13 +183,13 @@ static mdl_status put_all(const mdl__search *s, mdl_state_writer *state)
             continue;
         snprintf(name, sizeof(name), "scores %zu", i);
         MDL_TRY(mdl_state_put(state, name, a->scores[i], a->samples * sizeof(float)));
-        MDL_TRY(put_weights(state, "genome", i, &s->genomes[a->member[i].genome], n_buffers));
+        MDL_TRY(write_weights(state, "genome", i, &s->genomes[a->member[i].genome], n_buffers));
     }
     MDL_TRY(mdl_state_put(state, "origins", s->origin_ids,
                           (s->n_origins + 1) * sizeof(*s->origin_ids)));
     for (size_t i = 0; i < s->n_origins; i++)
-        MDL_TRY(put_weights(state, "origin", i, &s->origins[i], n_buffers));
-    return s->average.params != NULL ? put_weights(state, "average", 0, &s->average, n_buffers)
+        MDL_TRY(write_weights(state, "origin", i, &s->origins[i], n_buffers));
+    return s->average.params != NULL ? write_weights(state, "average", 0, &s->average, n_buffers)
                                      : MDL_OK;
 }
 
@@ -203,7 +203,7 @@ mdl_status mdl__search_save(mdl__search *s)
     MDL_TRY(mdl_append_flush(s->lineage, path)); /* before the state that counts its bytes */
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
     MDL_TRY(mdl_state_create(path, &state));
-    mdl_status status = put_all(s, state);
+    mdl_status status = write_all(s, state);
     if (status != MDL_OK) {
         mdl_state_abort(state);
         return status;

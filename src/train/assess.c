@@ -11,7 +11,7 @@ typedef struct assessor {
     size_t done, total; /* runs over images, for the progress */
 } assessor;
 
-static mdl_status tell(assessor *a, const char *what)
+static mdl_status notify(assessor *a, const char *what)
 {
     if (mdl_stop_requested())
         return mdl_fail(MDL_CANCELLED, "interrupted while evaluating");
@@ -48,7 +48,7 @@ static mdl_status fit(assessor *a, double *temperature)
     const mdl_data *data = a->job->data;
     mdl_scores scores = {0};
     int32_t *labels = NULL;
-    MDL_TRY(tell(a, "temperature, on the validation split"));
+    MDL_TRY(notify(a, "temperature, on the validation split"));
     mdl_status status = run_on(a, data, MDL_SPLIT_VALIDATION, 0, true, &scores);
     if (status == MDL_OK)
         status = with_labels(data, MDL_SPLIT_VALIDATION, &labels);
@@ -66,7 +66,7 @@ static mdl_status calibrate(assessor *a)
     int32_t *labels = NULL;
     bool stablemax = a->job->model->trm.stablemax;
     double temperature = 1;
-    MDL_TRY(tell(a, "calibration"));
+    MDL_TRY(notify(a, "calibration"));
     mdl_status status = run_on(a, data, a->job->split, 0, true, &scores);
     if (status == MDL_OK)
         status = with_labels(data, a->job->split, &labels);
@@ -104,7 +104,7 @@ static mdl_status run_corrupted(assessor *a, corruption *c, double *top1)
     const mdl_assess_job *job = a->job;
     mdl_data *data = NULL;
     mdl_scores scores = {0};
-    MDL_TRY(tell(a, c->severity == 0 ? "clean" : mdl_corruption_name(c->kind)));
+    MDL_TRY(notify(a, c->severity == 0 ? "clean" : mdl_corruption_name(c->kind)));
     MDL_TRY(mdl_data_derive(job->data, job->split, job->corrupt_images, corrupt, c, &data));
     mdl_status status = run_on(a, data, MDL_SPLIT_TEST, 0, false, &scores);
     *top1 = scores.top1;
@@ -206,7 +206,7 @@ static mdl_status run_view(assessor *a, view *v, double **sums)
     mdl_scores s = {0};
     double *p = NULL;
     int32_t *labels = NULL;
-    MDL_TRY(tell(a, "test-time augmentation"));
+    MDL_TRY(notify(a, "test-time augmentation"));
     MDL_TRY(mdl_data_derive(job->data, job->split, job->tta_images, show, v, &data));
     mdl_status status = run_on(a, data, MDL_SPLIT_TEST, 0, true, &s);
     if (status == MDL_OK && *sums == NULL)
@@ -254,7 +254,7 @@ static mdl_status recurse(assessor *a)
     if (!mdl_model_def_of(model->kind)->recursive)
         return MDL_OK;
     size_t steps = mdl_min_size(mdl_max_size(2 * model->trm.n_sup, 4), MDL_MAX_SUPERVISION);
-    MDL_TRY(tell(a, "accuracy by supervision step"));
+    MDL_TRY(notify(a, "accuracy by supervision step"));
     mdl_status status = run_on(a, a->job->data, a->job->split, steps, false, &scores);
     a->out->n_steps = scores.n_steps;
     memcpy(a->out->step_top1, scores.step_top1, sizeof(a->out->step_top1));
@@ -266,7 +266,7 @@ static mdl_status time_it(assessor *a)
 {
     static const size_t batch[MDL_LATENCY_BATCHES] = {1, 64};
     for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) {
-        MDL_TRY(tell(a, "latency"));
+        MDL_TRY(notify(a, "latency"));
         MDL_TRY(mdl_measure_latency(a->job->model, a->job->weights, a->job->device, batch[i],
                                     a->job->latency_runs, &a->out->latency[i]));
     }

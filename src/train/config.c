@@ -114,7 +114,7 @@ static void first_difference(const char *a, const char *b, char *line_a, char *l
     snprintf(line_b, size, "%.*s", (int)strcspn(b, "\n"), b);
 }
 
-mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *state)
+mdl_status mdl_fingerprint_write(const mdl_fingerprint *fp, mdl_state_writer *state)
 {
     if (fp->used >= sizeof(fp->text))
         return mdl_fail(MDL_INVALID, "the text of the settings is longer than %zu bytes",

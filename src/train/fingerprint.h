@@ -16,7 +16,7 @@ typedef struct mdl_fingerprint {
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...) MDL_PRINTF(2, 3);
 void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *model);
 void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data);
-mdl_status mdl_fingerprint_put(const mdl_fingerprint *fp, mdl_state_writer *state) MDL_MUST_CHECK;
+mdl_status mdl_fingerprint_write(const mdl_fingerprint *fp, mdl_state_writer *state) MDL_MUST_CHECK;
 mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *state,
                                  const char *path) MDL_MUST_CHECK; /* path: for the message */
 

@@ -111,7 +111,7 @@ static double fraction_done(const mdl__trainer *t)
     return done;
 }
 
-static void tell_step(const mdl__trainer *t)
+static void notify_step(const mdl__trainer *t)
 {
     const mdl_train_events *events = t->job->events;
     const mdl__position *p = &t->position;
@@ -208,7 +208,7 @@ static mdl_status run_epoch(mdl__trainer *t)
         if (read || mdl__pending_due(t)) {
             MDL_TRY(mdl__pending_read(t));
             count_time(t);
-            tell_step(t);
+            notify_step(t);
         }
         if (last) {
             MDL_TRY(finish_epoch(t));

@@ -40,7 +40,7 @@ static mdl_status put_number(mdl_atomic_file *file, const char *before, double v
     return mdl_atomic_printf(file, "%s%.9g", before, value);
 }
 
-static mdl_status put_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
+static mdl_status write_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
 {
     MDL_TRY(mdl_atomic_printf(file, "{\"epoch\": %llu, \"step\": %llu",
                               (unsigned long long)m->epoch, (unsigned long long)m->step));
@@ -55,7 +55,7 @@ static mdl_status put_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     return mdl_atomic_printf(file, "}\n");
 }
 
-static mdl_status put_csv(mdl_atomic_file *file, const mdl_epoch_metrics *m)
+static mdl_status write_csv(mdl_atomic_file *file, const mdl_epoch_metrics *m)
 {
     MDL_TRY(mdl_atomic_printf(file, "%llu,%llu", (unsigned long long)m->epoch,
                               (unsigned long long)m->step));
@@ -92,9 +92,9 @@ mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines)
 {
     if (!mdl__writes(t->job))
         return MDL_OK;
-    MDL_TRY(write_lines(t, lines, "metrics.jsonl", "", put_json));
+    MDL_TRY(write_lines(t, lines, "metrics.jsonl", "", write_json));
     return write_lines(t, lines, "metrics.csv",
                        "epoch,step,lr,train_loss,train_top1,fitness_loss,fitness_top1,"
                        "images_per_second,seconds,joules\n",
-                       put_csv);
+                       write_csv);
 }

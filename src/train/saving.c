@@ -98,13 +98,13 @@ static void machine(const mdl_train_job *job, char text[96])
              job->device->tuning != NULL ? ", a tuning table" : "");
 }
 
-static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
+static mdl_status write_all(const mdl__trainer *t, mdl_state_writer *state)
 {
     mdl_fingerprint fp;
     char where[96] = "";
     settings(t->job, &fp);
     machine(t->job, where);
-    MDL_TRY(mdl_fingerprint_put(&fp, state));
+    MDL_TRY(mdl_fingerprint_write(&fp, state));
     MDL_TRY(mdl_state_put(state, "machine", where, sizeof(where)));
     MDL_TRY(mdl_state_put(state, "choice", &t->choice, sizeof(t->choice)));
     MDL_TRY(mdl_state_put(state, "position", &t->position, sizeof(t->position)));
@@ -119,7 +119,7 @@ static mdl_status put_all(const mdl__trainer *t, mdl_state_writer *state)
         MDL_TRY(mdl_state_put_buffer(state, "ema", t->ema.params));
     if (t->ema.params != NULL && t->n_buffers > 0)
         MDL_TRY(mdl_state_put_buffer(state, "ema_buffers", t->ema.buffers));
-    return t->stepwise ? mdl__slots_put(t, state) : MDL_OK;
+    return t->stepwise ? mdl__slots_write(t, state) : MDL_OK;
 }
 
 /* The loss that was seen last is that of the weights before the last step. */
@@ -140,7 +140,7 @@ mdl_status mdl__state_save(const mdl__trainer *t)
     if (sound != MDL_OK)
         return mdl_fail_context(sound, "not written");
     MDL_TRY(mdl_state_create(path, &state));
-    mdl_status status = put_all(t, state);
+    mdl_status status = write_all(t, state);
     if (status != MDL_OK) {
         mdl_state_abort(state);
         return status;

@@ -121,7 +121,7 @@ bool mdl__slots_epoch_drawn(const mdl__trainer *t)
     return s->epoch > t->position.epoch || s->drawn == s->samples;
 }
 
-mdl_status mdl__slots_put(const mdl__trainer *t, mdl_state_writer *state)
+mdl_status mdl__slots_write(const mdl__trainer *t, mdl_state_writer *state)
 {
     const mdl__slots *s = &t->slots;
     uint64_t sampler[2] = {s->epoch, s->drawn};

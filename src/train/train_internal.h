@@ -187,7 +187,7 @@ mdl_status mdl__slots_feed(mdl__trainer *t, size_t m) MDL_MUST_CHECK;    /* micr
 mdl_status mdl__slots_collect(mdl__trainer *t, size_t m) MDL_MUST_CHECK; /* after its run */
 void mdl__slots_refill(mdl__trainer *t); /* after the optimizer step */
 bool mdl__slots_epoch_drawn(const mdl__trainer *t);
-mdl_status mdl__slots_put(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
+mdl_status mdl__slots_write(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
 mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
 
 /* ---- metrics, files ------------------------------------------------------------------------- */
