@@ -2,8 +2,8 @@
 # Hold docs/adding.md against the sources: each row of a table has its parts, help names it, some
 # test has it, and every file that the page names exists.
 # usage: check_adding.sh source-root program
+program=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 cd "$1" || exit 1
-program=$2
 bad=0
 
 fail() {
