@@ -74,7 +74,7 @@ for method in $methods; do
 done
 
 # ---- rows of the comparison
-kinds=$(sed -n 's/^ *MDL_ROW_\([A-Z_]*\),.*/\1/p' src/experiment/table.h)
+kinds=$(rows src/experiment/table.h MDL_ROW_KIND_LIST)
 expect_rows "kinds of rows" "$kinds"
 for kind in $kinds; do
     need src/experiment/entry.c "MDL_ROW_$kind" "row $kind"
