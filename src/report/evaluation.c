@@ -74,11 +74,21 @@ static void draw_speed(mdl__page *page, const mdl__folder *f)
                     t->images);
 }
 
-static void put_passes(mdl__page *page, const mdl__passes *p, int decimals)
+/* Two cells; true where one was not measured. */
+static bool put_passes(mdl__page *page, const mdl__passes *p, int decimals)
 {
-    char text[64];
-    mdl__cell(page, "%s", p->runs == 0 ? "" : mdl__say_latency(p->median, decimals, text));
-    mdl__cell(page, "%s", p->runs == 0 ? "" : mdl__say_latency(p->p95, decimals, text));
+    const double seconds[] = {p->median, p->p95};
+    bool busy = false;
+    for (size_t i = 0; i < MDL_COUNT(seconds); i++) {
+        char text[64];
+        bool not_measured = p->runs > 0 && isnan(seconds[i]);
+        busy = busy || not_measured;
+        mdl__cell(page, "%s",
+                  not_measured  ? "busy"
+                  : p->runs > 0 ? mdl__say_latency(seconds[i], decimals, text)
+                                : "");
+    }
+    return busy;
 }
 
 static void put_energy(mdl__page *page, const mdl__folder *f)
@@ -101,7 +111,7 @@ static void put_energy(mdl__page *page, const mdl__folder *f)
 void mdl__put_speed(mdl__page *page, const mdl__folder *f)
 {
     char name[MDL__NAME];
-    bool any = false;
+    bool any = false, busy = false;
     draw_speed(page, f);
     for (size_t i = 0; i < f->looks.n; i++) {
         const mdl__look *look = &f->looks.data[i];
@@ -113,12 +123,14 @@ void mdl__put_speed(mdl__page *page, const mdl__folder *f)
         any = true;
         mdl__row(page, look->row);
         mdl__cell(page, "%s", name_of(f, look, name));
-        put_passes(page, &look->latency.one, 3);
-        put_passes(page, &look->latency.many, 2);
+        busy = put_passes(page, &look->latency.one, 3) || busy;
+        busy = put_passes(page, &look->latency.many, 2) || busy;
         mdl__fact(page, "joules", "%.3g", look->latency.many.joules, 1);
     }
     if (any)
         mdl__table_end(page);
+    if (busy)
+        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
     put_energy(page, f);
 }
 

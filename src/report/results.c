@@ -181,7 +181,7 @@ static void put_results(mdl__page *page, const mdl_table *t)
     put_rows(page, t, order);
     for (size_t i = 0; i < t->n_rows; i++)
         if (isnan(t->rows[i].latency)) {
-            mdl__page_text(page, "Latency: busy stands for %s.", MDL_LATENCY_BUSY);
+            mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
             break;
         }
     mdl_free((void *)order);

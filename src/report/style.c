@@ -71,7 +71,7 @@ const char *const mdl__style[2] = {
     "thead th{border-bottom:1.5px solid var(--axis)}.group{padding-top:.9rem}\n"
     "#answer th:first-child,figure th:first-child{position:static;background:none}\n"
     /* Shadows at the ends say that there is more; the covers, which scroll along, hide them. */
-    "section>.scroll,.graph .plot{background:linear-gradient(to right,var(--paper) "
+    "section:not(#answer)>.scroll,.graph .plot{background:linear-gradient(to right,var(--paper) "
     "30%,transparent),"
     "linear-gradient(to left,var(--paper) 30%,transparent) 100% 0,"
     "linear-gradient(to right,var(--shade),transparent),"

@@ -85,12 +85,12 @@ static void draw_curves(mdl__page *page, const mdl__folder *f, const char *arm)
     mdl__chart *loss = mdl__chart_of(page, titles[1], "epoch", "cross-entropy, nats", 0);
     size_t drawn = 0, points = 0, last_repeat = 0;
     int style = 0;
-    const char *last = "";
+    const char *last = NULL;
     for (size_t i = 0; i < f->trainings.n && accuracy != NULL && loss != NULL; i++) {
         const mdl__training *t = &f->trainings.data[i];
         if ((arm != NULL && t->hybrid != hybrid) || t->curve.n == 0 || drawn == MDL__SERIES_MOST)
             continue;
-        style = strcmp(last, t->role) == 0 && last_repeat == t->repeat ? style + 1 : 0;
+        style = last != NULL && strcmp(last, t->role) == 0 ? style + 1 : 0;
         if (f->repeats.n > 0)
             style = last_repeat == t->repeat ? 1 : 0;
         last = t->role;
@@ -111,8 +111,8 @@ static void draw_curves(mdl__page *page, const mdl__folder *f, const char *arm)
                     f->repeats.n > 0 ? ", each colour a repeat" : "");
     mdl__chart_draw(page, loss,
                     "Mean loss over the training images of each epoch, as they were augmented, "
-                    "with label smoothing where that is configured. Children go on where their "
-                    "trunk ended.");
+                    "with label smoothing where that is configured.%s",
+                    arm != NULL ? " Children go on where their trunk ended." : "");
     if (points > 0)
         mdl__page_figures(page, false);
 }

@@ -184,6 +184,11 @@ expect 0 report evaluated
 has evaluated/report.html answer predictions
 ours=$(python3 -c 'import json; print(float(json.load(open("evaluated/eval.json"))["top1"]))')
 [ "$($facts value evaluated/report.html eval.json top1)" = "$ours" ] || fail 'the accuracy of an evaluation'
+cat >evaluated/bound.json <<'JSON'
+{"checkpoint": "a", "images": 10, "top1": 0.5, "calibration": {"plain": {"ece": 0.1}, "scaled": {"temperature": 49.9}}}
+JSON
+expect 0 report evaluated
+says evaluated/report.md 'at the bound of the fit'
 mkdir nothing
 "$mendel" report nothing >out 2>err && fail 'an empty folder passes for an experiment'
 says err 'nothing to report'
