@@ -148,9 +148,19 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text)
 
 void mdl__page_figures(mdl__page *page, bool begin)
 {
-    if (begin)
-        mdl__page_open(page);
-    fputs(begin ? "<div class=\"figures\">\n" : "</div>\n", page->html);
+    if (!begin && page->beside == MDL__BESIDE)
+        fputs("</div>\n", page->html);
+    page->beside = begin ? MDL__WANTED : MDL__ALONE;
+}
+
+void mdl__page_figure(mdl__page *page)
+{
+    mdl__page_open(page);
+    page->figures++;
+    if (page->beside == MDL__WANTED) {
+        fputs("<div class=\"figures\">\n", page->html);
+        page->beside = MDL__BESIDE;
+    }
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */

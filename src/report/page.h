@@ -13,6 +13,7 @@ typedef struct mdl__page {
     size_t figures;
     const char *id, *title; /* of the section that begins with what is put next; NULL: it has begun
                              */
+    enum { MDL__ALONE, MDL__WANTED, MDL__BESIDE } beside; /* whether figures stand together */
     bool in_row, in_cell;
     mdl_status status; /* the first failure; later calls do nothing harmful */
 } mdl__page;
@@ -35,8 +36,11 @@ void mdl__page_open(mdl__page *page);
 void mdl__page_text(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3); /* a paragraph */
 void mdl__page_list(mdl__page *page, const char *lines);                        /* an item a line */
 void mdl__page_code(mdl__page *page, const char *title, const char *text); /* title NULL: open */
-/* Figures between the two stand beside each other where there is room. */
+/* Figures between the two stand beside each other where there is room; where there are none,
+ * nothing is put. */
 void mdl__page_figures(mdl__page *page, bool begin);
+/* A figure follows. */
+void mdl__page_figure(mdl__page *page);
 
 /* A table: heads with "|" between them, the first column left, the others right; then its rows.  A
  * row's `id` becomes its data-row; NULL: none. */

@@ -90,8 +90,7 @@ void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *pac
 {
     char *svg = NULL;
     size_t svg_size = 0;
-    mdl__page_open(page);
-    page->figures++;
+    mdl__page_figure(page);
     mdl_status status = page->status; /* after a failure no page is written: not one more run */
     if (status == MDL_OK)
         status = mdl_tool_run(argv, script, size, SVG_LIMIT, &svg, &svg_size);

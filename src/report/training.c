@@ -83,7 +83,7 @@ static void draw_curves(mdl__page *page, const mdl__folder *f, const char *arm)
              arm != NULL ? ": t" : "T");
     mdl__chart *accuracy = mdl__chart_of(page, titles[0], "epoch", "accuracy, %", 0);
     mdl__chart *loss = mdl__chart_of(page, titles[1], "epoch", "cross-entropy, nats", 0);
-    size_t drawn = 0, points = 0, last_repeat = 0;
+    size_t drawn = 0, last_repeat = 0;
     int style = 0;
     const char *last = NULL;
     for (size_t i = 0; i < f->trainings.n && accuracy != NULL && loss != NULL; i++) {
@@ -97,10 +97,8 @@ static void draw_curves(mdl__page *page, const mdl__folder *f, const char *arm)
         last_repeat = t->repeat;
         add_curve(page, f, t, style, accuracy, loss);
         drawn++;
-        points += t->curve.n;
     }
-    if (points > 0)
-        mdl__page_figures(page, true);
+    mdl__page_figures(page, true);
     if (accuracy != NULL)
         accuracy->whole_x = true;
     if (loss != NULL)
@@ -113,8 +111,7 @@ static void draw_curves(mdl__page *page, const mdl__folder *f, const char *arm)
                     "Mean loss over the training images of each epoch, as they were augmented, "
                     "with label smoothing where that is configured.%s",
                     arm != NULL ? " Children go on where their trunk ended." : "");
-    if (points > 0)
-        mdl__page_figures(page, false);
+    mdl__page_figures(page, false);
 }
 
 void mdl__put_training(mdl__page *page, const mdl__folder *f)
