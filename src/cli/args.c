@@ -48,10 +48,7 @@ static const cli_option *find_former(const cli_command *command, const char *nam
     char former[64];
     snprintf(former, sizeof(former), "%.*s", (int)mdl_min_size(length, 60), name);
     const char *now = cli_new_word(command->name, former);
-    if (now == NULL)
-        return NULL;
-    cli_note("%s is now called %s; the former name still works in this version", former, now);
-    return find_option(command, now, strlen(now));
+    return now != NULL ? find_option(command, now, strlen(now)) : NULL;
 }
 
 /* One option at argv[*i], which is moved over its value. */

@@ -77,8 +77,8 @@ const char *cli_command_hint(const char *word);
  * train.epochs=10"; false where nothing is known. */
 bool cli_option_hint(const cli_command *command, const char *name, const char *value, char *text,
                      size_t size);
-/* What a word of an earlier version is called now, where `in` is the command whose option or value
- * it is, "" for a command itself; NULL: it was no such word. */
+/* What a word of an earlier version is called now, which is said; `in` is the command whose option,
+ * or the option whose value it is, "" for a command itself.  NULL: it was no such word. */
 const char *cli_new_word(const char *in, const char *former);
 
 /* Options that several commands have. */

@@ -26,9 +26,6 @@ typedef struct evaluation { /* all that one run of the command holds */
 static mdl_status parse_split(const char *text, mdl_split *out)
 {
     const char *now = text != NULL ? cli_new_word("--split", text) : NULL;
-    if (now != NULL)
-        cli_note("the split %s is now called %s; the former name still works in this version", text,
-                 now);
     text = now != NULL ? now : text;
     *out = MDL_SPLIT_TEST;
     for (size_t i = 0; i < MDL_COUNT(split_names) && text != NULL; i++) {

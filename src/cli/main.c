@@ -15,9 +15,6 @@ const size_t cli_command_count = MDL_COUNT(cli_commands);
 const cli_command *cli_find_command(const char *name)
 {
     const char *now = cli_new_word("", name);
-    if (now != NULL)
-        cli_note("mendel %s is now called mendel %s; the former name still works in this version",
-                 name, now);
     for (size_t i = 0; i < cli_command_count; i++) {
         if (strcmp(cli_commands[i]->name, now != NULL ? now : name) == 0)
             return cli_commands[i];

@@ -6,10 +6,11 @@
 
 static const struct {
     const char *in, *former, *now;
+    const char *before; /* what stands in front of both where they are told */
 } former_words[] = {
-    {"", "path", "interpolate"},
-    {"data", "--to", "--out"},
-    {"--split", "fitness", "validation"},
+    {"", "path", "interpolate", "mendel "},
+    {"data", "--to", "--out", ""},
+    {"--split", "fitness", "validation", "--split "},
 };
 
 /* Other programs' commands. */
@@ -94,8 +95,11 @@ bool cli_option_hint(const cli_command *command, const char *name, const char *v
 const char *cli_new_word(const char *in, const char *former)
 {
     for (size_t i = 0; i < MDL_COUNT(former_words); i++) {
-        if (strcmp(former_words[i].in, in) == 0 && strcmp(former_words[i].former, former) == 0)
-            return former_words[i].now;
+        if (strcmp(former_words[i].in, in) != 0 || strcmp(former_words[i].former, former) != 0)
+            continue;
+        cli_note("%s%s is now called %s%s; the former word still works in this version",
+                 former_words[i].before, former, former_words[i].before, former_words[i].now);
+        return former_words[i].now;
     }
     return NULL;
 }

@@ -47,7 +47,7 @@ says out 'validation split'
 expect 0 help path
 says out 'mendel interpolate'
 expect 0 eval a/final.safetensors --data digits --split fitness --json
-once 'the split fitness' validation
+once '--split fitness' '--split validation'
 says out '"split":"validation"'
 expect 3 data fetch cifar10 --url file:///nowhere --to .
 once '--to' '--out'
