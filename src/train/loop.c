@@ -97,7 +97,9 @@ static double epoch_progress(const mdl__trainer *t)
     if (!t->stepwise)
         return (double)t->position.batch;
     const mdl__slots *s = &t->slots;
-    uint64_t drawn = s->epoch > t->position.epoch ? s->samples : s->drawn;
+    uint64_t drawn = s->epoch > t->position.epoch   ? s->samples
+                     : s->epoch < t->position.epoch ? 0
+                                                    : s->drawn;
     return (double)drawn / (double)s->count;
 }
 

@@ -118,7 +118,10 @@ void mdl__slots_refill(mdl__trainer *t)
 bool mdl__slots_epoch_drawn(const mdl__trainer *t)
 {
     const mdl__slots *s = &t->slots;
-    return s->epoch > t->position.epoch || s->drawn == s->samples;
+    /* Where the last image was drawn and no slot needs another yet, the sampler is an epoch behind.
+     */
+    return s->epoch > t->position.epoch ||
+           (s->epoch == t->position.epoch && s->drawn == s->samples);
 }
 
 mdl_status mdl__slots_write(const mdl__trainer *t, mdl_state_writer *state)

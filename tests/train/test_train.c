@@ -565,6 +565,26 @@ static void memory_limit(void **state)
     assert_non_null(strstr(mdl_error_detail(), "at least"));
 }
 
+/* Images that come to their end just with an epoch are no reason to call the next one complete. */
+static void stepwise_epochs_are_whole(void **state)
+{
+    (void)state;
+    const variant v = {.name = "stepwise", .kind = MDL_MODEL_HYBRID, .n_sup = 3};
+    mdl_model_config model = variant_model(&v);
+    mdl_train_config train = variant_training(&v);
+    mdl_train_result result;
+    mdl_train_job job = job_of(&model, &train, whole, false);
+    size_t images = data->count[MDL_SPLIT_TRAIN];
+    steps_seen = stop_at = 0;
+    train.epochs = 6;
+    train.batch = 8;
+    train.optim.lr = 1e-9; /* nothing is learned, so that no image halts early */
+    assert_int_equal(images % train.batch, 0);
+    must(mdl_train(&job, &result));
+    /* The first batch is drawn before the first step, and each lasts so many steps. */
+    assert_int_equal(result.steps, v.n_sup * (train.epochs * images / train.batch - 1));
+}
+
 int main(int argc, char **argv)
 {
     program = argv[0];
@@ -573,6 +593,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(learns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resume_is_exact, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stepwise_epochs_are_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(max_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_are_reproducible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_allocation_in_the_loop, set_up, tear_down),
