@@ -263,7 +263,9 @@ FILE *fopen64(const char *path, const char *mode)
     return stream_as("fopen64", path, mode);
 }
 
-/* What stdio writes does not pass by write: the calls that hand it over. */
+/* What stdio writes does not pass by write: the calls that hand it over.  A stream remembers that
+ * one failed, as C requires, so that whoever writes in many places may look once. */
+enum { ERROR_SEEN = 0x20 }; /* _IO_ERR_SEEN of glibc */
 size_t fwrite(const void *data, size_t size, size_t count, FILE *file)
 {
     static size_t (*next)(const void *, size_t, size_t, FILE *);
@@ -271,6 +273,7 @@ size_t fwrite(const void *data, size_t size, size_t count, FILE *file)
         *(void **)&next = real("fwrite");
     if (fileno(file) > 2 && fails("write")) {
         errno = ENOSPC;
+        file->_flags |= ERROR_SEEN;
         return 0;
     }
     return next(data, size, count, file);
@@ -283,6 +286,7 @@ int fflush(FILE *file)
         *(void **)&next = real("fflush");
     if (file != NULL && fileno(file) > 2 && fails("write")) {
         errno = ENOSPC;
+        file->_flags |= ERROR_SEEN;
         return EOF;
     }
     return next(file);
