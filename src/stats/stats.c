@@ -1,5 +1,6 @@
 /* Statistics for comparing models: intervals of proportions, tests on pairs of models and on seeds.
  * What a number means and does not mean is said by the table, not here. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,10 +155,21 @@ static double t_of_95_percent(double df)
     return (low + high) / 2;
 }
 
-static mdl_t_test finish(double difference, double error, double df)
+static double largest_of(const double *x, size_t n)
 {
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(x[i]));
+    return largest;
+}
+
+/* `error`: the squared standard error; what rounding makes of values up to `largest` is no spread.
+ */
+static mdl_t_test finish(double difference, double error, double df, double largest)
+{
+    double rounding = 8 * DBL_EPSILON * largest;
     mdl_t_test out = {(double)NAN, (double)NAN, (double)NAN, difference, (double)NAN, (double)NAN};
-    if (error > 0) { /* without spread there is no test */
+    if (error > rounding * rounding) { /* without spread there is no test */
         double half = sqrt(error) * t_of_95_percent(df);
         out.t = difference / sqrt(error);
         out.df = df;
@@ -197,23 +209,24 @@ mdl_t_test mdl_stat_welch(const double *x, size_t nx, const double *y, size_t ny
 {
     double difference = nx > 0 && ny > 0 ? mean_of(x, nx) - mean_of(y, ny) : (double)NAN;
     if (nx < 2 || ny < 2)
-        return finish(difference, 0, 0);
+        return finish(difference, 0, 0, 0);
     double ex = error_of(x, nx), ey = error_of(y, ny), error = ex + ey;
     /* Welch-Satterthwaite */
     double df = error * error / (ex * ex / (double)(nx - 1) + ey * ey / (double)(ny - 1));
-    return finish(difference, error, df);
+    return finish(difference, error, df, fmax(largest_of(x, nx), largest_of(y, ny)));
 }
 
 mdl_t_test mdl_stat_paired_t(const double *x, const double *y, size_t n)
 {
     double difference = n > 0 ? mean_of(x, n) - mean_of(y, n) : (double)NAN, error = 0;
     if (n < 2)
-        return finish(difference, 0, 0);
+        return finish(difference, 0, 0, 0);
     for (size_t i = 0; i < n; i++) {
         double d = x[i] - y[i] - difference;
         error += d * d;
     }
-    return finish(difference, error / (double)(n - 1) / (double)n, (double)(n - 1));
+    return finish(difference, error / (double)(n - 1) / (double)n, (double)(n - 1),
+                  fmax(largest_of(x, n), largest_of(y, n)));
 }
 
 double mdl_stat_sign_flip(const double *x, const double *y, size_t n)

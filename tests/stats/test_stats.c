@@ -103,6 +103,12 @@ static void undefined_tests_say_so(void **state)
     assert_true(isnan(mdl_stat_welch((double[]){1, 1}, 2, (double[]){2, 2}, 2).p));
     assert_true(isnan(mdl_stat_paired_t((double[]){1, 2}, (double[]){2, 3}, 2).p));
     assert_true(isnan(mdl_stat_paired_t((double[]){1}, (double[]){2}, 1).p));
+    /* Equal differences that differ by rounding alone are no spread. */
+    const double x[] = {0.3, 0.8, 0.7}, y[] = {0.2, 0.7, 0.6};
+    assert_true((x[0] - y[0]) - (x[1] - y[1]) != 0);
+    assert_true(isnan(mdl_stat_paired_t(x, y, 3).p));
+    const double same[] = {0.1 + 0.2, 0.3}, other[] = {0.5, 0.5};
+    assert_true(isnan(mdl_stat_welch(same, 2, other, 2).p));
 }
 
 /* With differences that take only -1, 0 and 1 the mean of a resample is nearly normal: the interval
