@@ -49,8 +49,9 @@ json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *a)
     if (job->calibration)
         mdl_json_set(
             &out, "calibration",
-            mdl_json_pack("{s:I, s:I, s:o, s:o}", "images", (json_int_t)a->images,
-                          "held_out_images", (json_int_t)a->fitted, "plain",
+            mdl_json_pack("{s:I, s:I, s:I, s:o, s:o}", "images", (json_int_t)a->images,
+                          "validation_images", (json_int_t)a->fitted,
+                          "held_out_images" /* its former name */, (json_int_t)a->fitted, "plain",
                           calibration_json(&a->calibration), "scaled",
                           a->fitted > 0 ? calibration_json(&a->scaled) : mdl_json_pack("n")));
     if (job->robustness)

@@ -41,10 +41,11 @@ static mdl_status describe(const mdl__lab *lab, json_t **out)
     MDL_TRY(hash_data(lab->data, hash));
     if (device->backend->identify != NULL)
         device->backend->identify(device, name, sizeof(name));
-    json_t *data = mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", lab->config.data.source,
-                                 "train", (json_int_t)lab->data->count[MDL_SPLIT_TRAIN], "held_out",
-                                 (json_int_t)lab->data->count[MDL_SPLIT_VALIDATION], "test",
-                                 (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
+    json_t *data =
+        mdl_json_pack("{s:s, s:I, s:I, s:I, s:s}", "source", lab->config.data.source, "train",
+                      (json_int_t)lab->data->count[MDL_SPLIT_TRAIN], "validation",
+                      (json_int_t)lab->data->count[MDL_SPLIT_VALIDATION], "test",
+                      (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
     *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
                          "revision", revision, "compiler", compiler, "backend",
                          device->backend->name, "device", name, "threads", device->threads, "tuned",
