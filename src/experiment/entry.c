@@ -40,7 +40,7 @@ static size_t children(const mdl__arm *arm)
     return arm->trunk != NULL ? arm->n_parents : 0;
 }
 
-static size_t count_role(const mdl__arm *arm, mdl__role role)
+size_t mdl__count_role(const mdl__arm *arm, mdl__role role)
 {
     size_t count = 0;
     for (size_t i = 0; i < arm->n_trainings; i++)
@@ -50,17 +50,17 @@ static size_t count_role(const mdl__arm *arm, mdl__role role)
 
 static size_t trunks(const mdl__arm *arm)
 {
-    return count_role(arm, MDL__ROLE_TRUNK);
+    return mdl__count_role(arm, MDL__ROLE_TRUNK);
 }
 
 static size_t matched(const mdl__arm *arm)
 {
-    return count_role(arm, MDL__ROLE_MATCHED);
+    return mdl__count_role(arm, MDL__ROLE_MATCHED);
 }
 
 static size_t independent(const mdl__arm *arm)
 {
-    return count_role(arm, MDL__ROLE_INDEPENDENT);
+    return mdl__count_role(arm, MDL__ROLE_INDEPENDENT);
 }
 
 static size_t one_independent_average(const mdl__arm *arm)
@@ -70,7 +70,7 @@ static size_t one_independent_average(const mdl__arm *arm)
 
 static size_t controls(const mdl__arm *arm)
 {
-    return count_role(arm, MDL__ROLE_CONTROL);
+    return mdl__count_role(arm, MDL__ROLE_CONTROL);
 }
 
 const mdl_method *mdl__next_method(const mdl__arm *arm, const char **list)
@@ -98,7 +98,7 @@ static size_t methods(const mdl__arm *arm)
 
 /* ---- what each is --------------------------------------------------------------------------- */
 
-static const mdl__training *find_role(const mdl__arm *arm, mdl__role role, size_t index)
+const mdl__training *mdl__find_role(const mdl__arm *arm, mdl__role role, size_t index)
 {
     for (size_t i = 0; i < arm->n_trainings; i++) {
         if (arm->trainings[i].role == role && index-- == 0)
@@ -129,17 +129,17 @@ static void describe_trunk(const mdl__arm *arm, mdl__entry *entry)
 
 static void describe_matched(const mdl__arm *arm, mdl__entry *entry)
 {
-    use_training(entry, find_role(arm, MDL__ROLE_MATCHED, entry->index));
+    use_training(entry, mdl__find_role(arm, MDL__ROLE_MATCHED, entry->index));
 }
 
 static void describe_independent(const mdl__arm *arm, mdl__entry *entry)
 {
-    use_training(entry, find_role(arm, MDL__ROLE_INDEPENDENT, entry->index));
+    use_training(entry, mdl__find_role(arm, MDL__ROLE_INDEPENDENT, entry->index));
 }
 
 static void describe_control(const mdl__arm *arm, mdl__entry *entry)
 {
-    use_training(entry, find_role(arm, MDL__ROLE_CONTROL, entry->index));
+    use_training(entry, mdl__find_role(arm, MDL__ROLE_CONTROL, entry->index));
 }
 
 static void describe_method(const mdl__arm *arm, mdl__entry *entry)
@@ -242,7 +242,7 @@ static mdl_status average_independent(mdl__lab *lab, mdl__arm *arm, bool aligned
     if (status == MDL_OK)
         status = MDL_NEW(n, "seeds to average", &from);
     for (size_t i = 0; i < n && status == MDL_OK; i++) {
-        const mdl__training *t = find_role(arm, MDL__ROLE_INDEPENDENT, i);
+        const mdl__training *t = mdl__find_role(arm, MDL__ROLE_INDEPENDENT, i);
         from[i] = files[i];
         status = mdl_path(files[i], sizeof(files[i]), t->folder, "%s", t->file);
     }

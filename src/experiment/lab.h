@@ -129,6 +129,9 @@ mdl_status mdl__entries_create(mdl__arm *arm) MDL_MUST_CHECK;
 /* The first of a kind, or NULL. */
 mdl__entry *mdl__entry_find(const mdl__arm *arm, mdl_row_kind kind);
 void mdl__arm_free(mdl__arm *arm);
+/* How many trainings of a role an arm has, and number `index` of them (NULL: there are fewer). */
+size_t mdl__count_role(const mdl__arm *arm, mdl__role role);
+const mdl__training *mdl__find_role(const mdl__arm *arm, mdl__role role, size_t index);
 /* The name of the file that is made for an entry, without its folder: "child-1". */
 void mdl__entry_leaf(const mdl__entry *entry, char *out, size_t size);
 /* Of a search or a merge of `n` parents of an arm (NULL: all candidates). */

@@ -66,7 +66,6 @@ static void fill_mean(const mdl__arm *arm, mdl_row *row)
 
 static size_t count_models(const mdl__arm *arm, mdl_row_kind kind, size_t known)
 {
-    size_t independent = 0;
     switch (kind) {
     case MDL_ROW_BEST_PARENT:
     case MDL_ROW_AVERAGE:
@@ -78,9 +77,7 @@ static size_t count_models(const mdl__arm *arm, mdl_row_kind kind, size_t known)
         return arm->n_parents;
     case MDL_ROW_INDEPENDENT_AVERAGE:
     case MDL_ROW_INDEPENDENT_ALIGNED:
-        for (size_t i = 0; i < arm->n_trainings; i++)
-            independent += arm->trainings[i].role == MDL__ROLE_INDEPENDENT;
-        return independent;
+        return mdl__count_role(arm, MDL__ROLE_INDEPENDENT);
     default:
         return known;
     }

@@ -41,18 +41,15 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool
 {
     const mdl__arm *arm = step->arm;
     const mdl__training *parents[2] = {&arm->parents[0], &arm->parents[1]};
-    const mdl__training *independent[2] = {NULL, NULL};
-    size_t n = 0;
+    const mdl__training *independent[2] = {mdl__find_role(arm, MDL__ROLE_INDEPENDENT, 0),
+                                           mdl__find_role(arm, MDL__ROLE_INDEPENDENT, 1)};
     (void)resume;
     mdl__record_set(record, "interpolations", mdl_json_pack("[]"));
-    for (size_t i = 0; i < arm->n_trainings && n < 2; i++) {
-        if (arm->trainings[i].role == MDL__ROLE_INDEPENDENT)
-            independent[n++] = &arm->trainings[i];
-    }
     if (arm->n_parents > 1)
         MDL_TRY(interpolate(lab, arm, arm->trunk != NULL ? "children" : "independent", parents,
                             record));
-    return n == 2 ? interpolate(lab, arm, "independent", independent, record) : MDL_OK;
+    return independent[1] != NULL ? interpolate(lab, arm, "independent", independent, record)
+                                  : MDL_OK;
 }
 
 const mdl__step_kind mdl__step_interpolate = {
