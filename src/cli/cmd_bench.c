@@ -26,28 +26,34 @@ static mdl_status report_roofline(const bench *b, const bench_roofline *r)
     return MDL_OK;
 }
 
+/* Of one step, over the repetitions. */
+typedef struct bench_time {
+    double median; /* seconds: what a step takes that nothing disturbs */
+    double mean;   /* seconds: what follows from the time for all of them */
+} bench_time;
+
 static mdl_status report(const bench *b, const char *model, const char *work, size_t batch,
-                         double median)
+                         const bench_time *time)
 {
-    double rate = (double)batch / median;
+    double rate = (double)batch / time->median;
     char peer[64];
     snprintf(peer, sizeof(peer), "mendel %s", mdl_build_version());
     if (b->json)
-        return cli_print_json(mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:I}",
-                                            "peer", peer, "device", b->device->backend->name,
-                                            "model", model, "layout", "nhwc", "work", work, "batch",
-                                            (json_int_t)batch, "threads", b->device->threads,
-                                            "median_s", median, "images_per_s", rate, "peak_bytes",
-                                            (json_int_t)mdl_peak_memory()),
-                              false);
+        return cli_print_json(
+            mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:I}", "peer", peer,
+                          "device", b->device->backend->name, "model", model, "layout", "nhwc",
+                          "work", work, "batch", (json_int_t)batch, "threads", b->device->threads,
+                          "median_s", time->median, "mean_s", time->mean, "images_per_s", rate,
+                          "peak_bytes", (json_int_t)mdl_peak_memory()),
+            false);
     char peak[32];
     printf("%-9s %-6s batch %4zu  %d threads  %9.2f ms  %9.1f images/s  peak %s\n", model, work,
-           batch, b->device->threads, 1e3 * median, rate,
+           batch, b->device->threads, 1e3 * time->median, rate,
            cli_bytes((double)mdl_peak_memory(), peak, sizeof(peak)));
     return cli_flush();
 }
 
-static mdl_status measure(bench_step *t, size_t repeat, double *median)
+static mdl_status measure(bench_step *t, size_t repeat, bench_time *out)
 {
     double *seconds;
     MDL_TRY(MDL_NEW(repeat, "times", &seconds));
@@ -58,7 +64,9 @@ static mdl_status measure(bench_step *t, size_t repeat, double *median)
         if (i >= WARM_UP)
             seconds[i - WARM_UP] = mdl_time() - start;
     }
-    *median = mdl_stat_quantile(seconds, repeat, 0.5);
+    *out = (bench_time){.median = mdl_stat_quantile(seconds, repeat, 0.5)};
+    for (size_t i = 0; i < repeat; i++)
+        out->mean += seconds[i] / (double)repeat;
     mdl_free(seconds);
     return status;
 }
@@ -112,15 +120,15 @@ bool bench_work_at(const bench *b, size_t i, bench_work *out)
 static mdl_status bench_one(const bench *b, const bench_work *work, const bench_roofline *roofline)
 {
     bench_step t = {0};
-    double median = 0;
+    bench_time time = {0};
     /* A single image is fast, so its median needs more runs. */
     size_t repeat = !work->train && work->batch == 1 ? 10 * b->repeat : b->repeat;
     mdl_status status =
         bench_step_open(b->device, &work->model, work->train, work->batch, work->mixed, &t);
     if (status == MDL_OK)
-        status = measure(&t, repeat, &median);
+        status = measure(&t, repeat, &time);
     if (status == MDL_OK)
-        status = report(b, work->name, work->train ? "train" : "infer", work->batch, median);
+        status = report(b, work->name, work->train ? "train" : "infer", work->batch, &time);
     if (status == MDL_OK && b->profile) {
         bench_profile profile;
         status = bench_profile_take(b, &t, &profile);
