@@ -27,7 +27,7 @@ static inline mdl_status small_data(size_t limit, mdl_data **out)
     config.normalize = MDL_NORMALIZE_UNIT;
     config.limit = limit;
     config.crop_padding = 1;
-    return mdl_data_open(&config, out);
+    return mdl_data_read(&config, out);
 }
 
 static inline mdl_model_config small_model(mdl_model_kind kind, const mdl_data *data)

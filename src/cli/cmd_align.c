@@ -48,7 +48,7 @@ static mdl_status align(alignment *a, const cli_args *args)
         .n_parents = 2,
         .config_text = a->text,
     };
-    MDL_TRY(mdl_align(&job, a->method, a->out, &a->result));
+    MDL_TRY(mdl_align_run(&job, a->method, a->out, &a->result));
     return cli_score(a->out, &a->config.model, a->data, a->device, MDL_SPLIT_VALIDATION,
                      &a->quality);
 }

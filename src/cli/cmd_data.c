@@ -126,7 +126,7 @@ static mdl_status info(const cli_args *args)
         MDL_TRY(mdl_config_set_text(&config, "data.source", args->positional[1]));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    MDL_TRY(mdl_data_open(&config.data, &data));
+    MDL_TRY(mdl_data_read(&config.data, &data));
     mdl_status status = print_info(data, config.data.source, cli_flag(args, "--json"));
     mdl_data_close(data);
     return status;

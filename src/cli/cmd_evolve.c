@@ -107,7 +107,7 @@ static mdl_status evolve(evolution *e, const cli_args *args)
         .progress = cli_merge_progress,
         .user = &e->view,
     };
-    MDL_TRY(mdl_evolve(&job, &result));
+    MDL_TRY(mdl_search_run(&job, &result));
     return report(e, &result);
 }
 

@@ -34,7 +34,7 @@ static mdl_status walk(line *l, const cli_args *args)
         .n_parents = 2,
         .config_text = l->text,
     };
-    return mdl_interpolate(&job, l->method, points, &l->result);
+    return mdl_interpolate_run(&job, l->method, points, &l->result);
 }
 
 static const char *name_of(const mdl_interpolation_line *way)

@@ -19,7 +19,7 @@ static mdl_status open_input(planning *p)
     MDL_TRY(cli_open(&p->config, NULL, &p->device, NULL));
     if (mdl_config_assume_data(&p->config) == MDL_OK)
         return MDL_OK;
-    MDL_TRY(mdl_data_open(&p->config.data, &p->data));
+    MDL_TRY(mdl_data_read(&p->config.data, &p->data));
     return mdl_config_use_data(&p->config, p->data);
 }
 

@@ -118,7 +118,7 @@ static mdl_status train(training *t)
         .memory_limit = t->config.run.memory_limit,
         .events = &events,
     };
-    MDL_TRY(mdl_train(&job, &result));
+    MDL_TRY(mdl_train_run(&job, &result));
     if (goes_on) /* only now is it clear that it can go on with this configuration */
         MDL_TRY(mdl_run_write_config(t->run.out, MDL_RUN_TRAINING, &t->config));
     return report(t, &result);

@@ -20,7 +20,7 @@ static mdl_status set_shortcut(mdl_config *config, const char *option, const cha
         status = mdl_config_set_text(config, key, value);
     } else {
         snprintf(assignment, sizeof(assignment), "%s=%.200s", key, value);
-        status = mdl_config_set(config, assignment);
+        status = mdl_config_assign(config, assignment);
     }
     /* "--set run.threads: expected ..." says the same in the words of the configuration. */
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "option %s", option);
@@ -74,7 +74,7 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
     const char *file = cli_value(args, "--config");
     *config = mdl_config_default();
     if (file != NULL)
-        MDL_TRY(mdl_config_read(file, config));
+        MDL_TRY(mdl_config_read_file(file, config));
     if (args->own_config) { /* nobody wrote its words */
         memset(config->origin.former_name, 0, sizeof(config->origin.former_name));
         memset(config->origin.former_word, 0, sizeof(config->origin.former_word));
@@ -83,7 +83,7 @@ mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *
         MDL_TRY(from_checkpoint(checkpoint, config));
     for (size_t i = 0; i < args->n_items; i++) {
         if (strcmp(args->items[i].name, "--set") == 0)
-            MDL_TRY(mdl_config_set(config, args->items[i].value));
+            MDL_TRY(mdl_config_assign(config, args->items[i].value));
     }
     mdl_config_tell_former(config, tell_former, NULL);
     static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
@@ -109,7 +109,7 @@ static mdl_status check_unnamed(const mdl_config *config)
     own.constants = own.given_mean.count = own.given_std.count = 0;
     own.normalize = MDL_NORMALIZE_DATASET;
     own.test_only = false;
-    MDL_TRY(mdl_data_open(&own, &data));
+    MDL_TRY(mdl_data_read(&own, &data));
     bool differ = config->data.trained_max != data->value_max ||
                   (config->data.constants != 0 && config->data.constants != data->channels);
     for (size_t c = 0; c < config->data.constants && !differ; c++)
@@ -156,7 +156,7 @@ mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **dev
     MDL_TRY(mdl_tuning_use(*device, config->run.tuning));
     if (data == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_data_open(&config->data, data));
+    MDL_TRY(mdl_data_read(&config->data, data));
     if (checkpoint != NULL)
         MDL_TRY(match_classes(checkpoint, config, *data));
     return mdl_config_use_data(config, *data);

@@ -61,12 +61,12 @@ typedef struct mdl_config {
 mdl_config mdl_config_default(void);
 /* Read a YAML file over *config.  Unknown keys, wrong types, values out of range are refused with
  * file, line, key, what was expected, and the nearest valid key. */
-mdl_status mdl_config_read(const char *path, mdl_config *config) MDL_MUST_CHECK;
+mdl_status mdl_config_read_file(const char *path, mdl_config *config) MDL_MUST_CHECK;
 /* The same from text; `name` stands for the file in messages. */
 mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
                             mdl_config *config) MDL_MUST_CHECK;
 /* One "key=value" (value in YAML). */
-mdl_status mdl_config_set(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
+mdl_status mdl_config_assign(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
 /* Set a key for a text to these bytes, whatever they are. */
 mdl_status mdl_config_set_text(mdl_config *config, const char *key,
                                const char *value) MDL_MUST_CHECK;

@@ -177,7 +177,7 @@ mdl_status mdl_config_parse(const char *text, size_t size, const char *name, mdl
     return status;
 }
 
-mdl_status mdl_config_read(const char *path, mdl_config *config)
+mdl_status mdl_config_read_file(const char *path, mdl_config *config)
 {
     char *text;
     size_t size;
@@ -217,7 +217,7 @@ static mdl_status read_value(const mdl__key *key, const char *value, mdl_config 
     return status;
 }
 
-mdl_status mdl_config_set(mdl_config *config, const char *assignment)
+mdl_status mdl_config_assign(mdl_config *config, const char *assignment)
 {
     char name[128];
     mdl_config changed = *config;

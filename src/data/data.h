@@ -131,7 +131,7 @@ typedef struct mdl_data {
 } mdl_data;
 /* Read both sides (with test_only the training images only if constants must be measured on them)
  * and split.  Every split is a pure function of config. */
-mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
+mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
 void mdl_data_close(mdl_data *data);
 /* Whether `path` leads to a file that the source reads, whatever it is called there. */
 mdl_status mdl_data_has_file(const char *source, const char *path, bool *has) MDL_MUST_CHECK;

@@ -91,7 +91,7 @@ typedef struct mdl__taps {
 mdl_status mdl__taps_init(size_t in, size_t out, mdl__taps *taps) MDL_MUST_CHECK;
 void mdl__taps_deinit(mdl__taps *taps); /* what init left after a failure is allowed, too */
 
-/* Tables for mdl_prepare_image, made once by mdl_data_open. */
+/* Tables for mdl_prepare_image, made once by mdl_data_read. */
 struct mdl__prepare {
     double value[MDL__MAX_CHANNELS][256]; /* of a byte, by the model's channel, normalised */
     struct mdl__view {

@@ -284,7 +284,7 @@ static mdl_status open_sides(mdl_data *data)
     return mdl__prepare_create(data, &data->prepare);
 }
 
-mdl_status mdl_data_open(const mdl_data_config *config, mdl_data **out)
+mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out)
 {
     mdl_data *data;
     *out = NULL;

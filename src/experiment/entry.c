@@ -254,7 +254,7 @@ static mdl_status average_independent(mdl__lab *lab, mdl__arm *arm, bool aligned
         status =
             mdl_path(out, sizeof(out), arm->folder, "independent-%zu-aligned.safetensors", i + 1);
         if (status == MDL_OK)
-            status = mdl_align(&job, MDL_ALIGN_WEIGHTS, out, &result);
+            status = mdl_align_run(&job, MDL_ALIGN_WEIGHTS, out, &result);
         if (status == MDL_OK)
             memcpy(files[i], out, sizeof(out));
     }

@@ -79,7 +79,7 @@ static mdl_status train_on(const mdl__lab *lab, mdl_config *config, const mdl_da
                          .seed = seed,
                          .out = folder,
                          .config_text = text};
-    mdl_status status = mdl_train(&job, &result);
+    mdl_status status = mdl_train_run(&job, &result);
     mdl_free(text);
     return status;
 }

@@ -47,7 +47,7 @@ static mdl_status run(mdl__lab *lab, mdl_table *table)
     MDL_TRY(mdl_config_check(config));
     MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
                             mdl_precision_real(config->train.precision), &lab->device));
-    MDL_TRY(mdl_data_open(&config->data, &lab->data));
+    MDL_TRY(mdl_data_read(&config->data, &lab->data));
     MDL_TRY(mdl_config_use_data(&lab->config, lab->data));
     MDL_TRY(mdl__prepare_folder(lab->job, &begun));
     MDL_TRY(mdl_tuning_use_in(lab->device, config->run.tuning, lab->job->out, begun));

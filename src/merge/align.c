@@ -271,8 +271,8 @@ mdl_status mdl__align(mdl__merge_context *m, mdl_align_method method, const mdl_
     return status;
 }
 
-mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const char *path,
-                     mdl_align_result *result)
+mdl_status mdl_align_run(const mdl_merge_job *job, mdl_align_method method, const char *path,
+                         mdl_align_result *result)
 {
     mdl__merge_context m;
     mdl_weights a = {0}, b = {0};

@@ -158,7 +158,7 @@ mdl_status mdl__merge_context_recalibrate(mdl__merge_context *m, mdl_weights *we
     const mdl_merge_job *job = m->job;
     if (job->data == NULL || job->data->count[MDL_SPLIT_TRAIN] == 0)
         return MDL_OK;
-    return mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, 0, weights);
+    return mdl_recalibrate_once(job->model, job->data, job->device, job->eval_batch, 0, weights);
 }
 
 void mdl__warn_left_out(const char *parent)

@@ -375,7 +375,7 @@ static mdl_status run(mdl__search *s)
     return mdl__search_save(s);
 }
 
-mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result)
+mdl_status mdl_search_run(const mdl_merge_job *job, mdl_merge_result *result)
 {
     mdl__search s = {0};
     mdl_lock *lock = NULL;

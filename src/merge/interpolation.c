@@ -68,8 +68,8 @@ static mdl_status walk(line_walker *w, mdl_align_method method, mdl_interpolatio
     return MDL_OK;
 }
 
-mdl_status mdl_interpolate(const mdl_merge_job *job, mdl_align_method method, size_t points,
-                           mdl_interpolation *out)
+mdl_status mdl_interpolate_run(const mdl_merge_job *job, mdl_align_method method, size_t points,
+                               mdl_interpolation *out)
 {
     line_walker w = {0};
     if (job->n_parents != 2)
@@ -106,8 +106,8 @@ mdl_status mdl_merge_recalibrate(const mdl_merge_job *job, size_t limit, const c
     if (status == MDL_OK)
         status = mdl__merge_context_load(&m, job->parents[0], &weights);
     if (status == MDL_OK)
-        status =
-            mdl_recalibrate(job->model, job->data, job->device, job->eval_batch, limit, &weights);
+        status = mdl_recalibrate_once(job->model, job->data, job->device, job->eval_batch, limit,
+                                      &weights);
     if (status == MDL_OK)
         status = mdl__merge_context_save(&m, path, "recalibrated", &weights);
     mdl_weights_destroy(&weights);

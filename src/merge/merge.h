@@ -115,7 +115,7 @@ typedef struct mdl_merge_result {
 /* What can be said of a search before it begins: job's merge, and how many parents it has. */
 mdl_status mdl_merge_check(const mdl_merge_job *job) MDL_MUST_CHECK;
 /* Run the search to its end; MDL_CANCELLED after saving on a stop request. */
-mdl_status mdl_evolve(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
+mdl_status mdl_search_run(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
 
 /* Baselines; each writes one checkpoint to `path`.  ratio: SLERP's t.  Where data is NULL
  * BatchNorm's statistics stay interpolated; else they are re-estimated at the end. */
@@ -148,8 +148,8 @@ typedef struct mdl_align_result {
 
 /* Renumber the channels of the second of two parents so that they correspond to the first's; what
  * it computes stays the same up to rounding.  Written to `path`. */
-mdl_status mdl_align(const mdl_merge_job *job, mdl_align_method method, const char *path,
-                     mdl_align_result *result) MDL_MUST_CHECK;
+mdl_status mdl_align_run(const mdl_merge_job *job, mdl_align_method method, const char *path,
+                         mdl_align_result *result) MDL_MUST_CHECK;
 
 /* ---- the straight line between two checkpoints ---------------------------------------------- */
 
@@ -171,8 +171,8 @@ typedef struct mdl_interpolation {
 } mdl_interpolation;
 /* Evaluate `points` (at least two) weights (1 - t) a + t b in all four ways.  Nothing is written.
  */
-mdl_status mdl_interpolate(const mdl_merge_job *job, mdl_align_method method, size_t points,
-                           mdl_interpolation *out) MDL_MUST_CHECK;
+mdl_status mdl_interpolate_run(const mdl_merge_job *job, mdl_align_method method, size_t points,
+                               mdl_interpolation *out) MDL_MUST_CHECK;
 
 /* The mean of the parents' logits on a split; makes no checkpoint. */
 typedef struct mdl_merge_ensemble_result {

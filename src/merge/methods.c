@@ -296,7 +296,7 @@ mdl_status mdl_method_run(const mdl_merge_job *job, const mdl_method *method,
         mdl_merge_job own = *job;
         method->configure(&merge);
         own.merge = &merge;
-        return mdl_evolve(&own, result);
+        return mdl_search_run(&own, result);
     }
     if (method->merge == NULL)
         return mdl_fail(MDL_INVALID, "%s makes no model", method->name);

@@ -249,7 +249,7 @@ mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *d
         return MDL_OK;
     MDL_TRY(MDL_NEW(1, "configuration", &old));
     *old = mdl_config_default();
-    if (mdl_config_read(path, old) != MDL_OK) { /* of another version */
+    if (mdl_config_read_file(path, old) != MDL_OK) { /* of another version */
         *differs = true;
         snprintf(first, size, "it cannot be read: %s", mdl_error_detail());
     }

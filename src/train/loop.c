@@ -341,7 +341,7 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
     return status;
 }
 
-mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result)
+mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl_lock *lock = NULL;
     memset(result, 0, sizeof(*result));

@@ -85,8 +85,9 @@ mdl_status mdl_recalibrator_run(mdl_recalibrator *r, mdl_weights *weights)
     return MDL_OK;
 }
 
-mdl_status mdl_recalibrate(const mdl_model_config *model, const mdl_data *data, mdl_device *device,
-                           size_t batch, size_t limit, mdl_weights *weights)
+mdl_status mdl_recalibrate_once(const mdl_model_config *model, const mdl_data *data,
+                                mdl_device *device, size_t batch, size_t limit,
+                                mdl_weights *weights)
 {
     mdl_recalibrator *r = NULL;
     MDL_TRY(mdl_recalibrator_create(model, data, device, batch, limit, &r));

@@ -8,8 +8,9 @@
 
 /* Re-estimate BatchNorm statistics over (at most `limit`, 0: all) training images, without
  * augmentation: cumulative average of batch statistics. */
-mdl_status mdl_recalibrate(const mdl_model_config *model, const mdl_data *data, mdl_device *device,
-                           size_t batch, size_t limit, mdl_weights *weights) MDL_MUST_CHECK;
+mdl_status mdl_recalibrate_once(const mdl_model_config *model, const mdl_data *data,
+                                mdl_device *device, size_t batch, size_t limit,
+                                mdl_weights *weights) MDL_MUST_CHECK;
 
 /* The same for many sets of weights: graph, plan and prepared images are made once. */
 typedef struct mdl_recalibrator mdl_recalibrator;

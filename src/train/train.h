@@ -61,6 +61,6 @@ typedef struct mdl_train_result {
  * final.safetensors, epoch-NNN.safetensors, ema.safetensors, metrics.jsonl, metrics.csv,
  * resume.state into `out`.  A loss that is not finite: MDL_NUMERIC, the step named, the last good
  * checkpoint kept. */
-mdl_status mdl_train(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
+mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
 
 #endif

@@ -203,7 +203,7 @@ static void dump_reads_back(void **state)
     mdl_config back = mdl_config_default();
     char *text;
     for (size_t i = 0; i < MDL_COUNT(sets); i++) {
-        if (mdl_config_set(&config, sets[i]) != MDL_OK)
+        if (mdl_config_assign(&config, sets[i]) != MDL_OK)
             fail_msg("%s", mdl_error_detail());
     }
     assert_int_equal(mdl_config_text(&config, &text), MDL_OK);
@@ -221,9 +221,9 @@ static void checkpoint_text_has_no_paths(void **state)
 {
     (void)state;
     char *text;
-    assert_int_equal(mdl_config_set(&config, "data.source=cifar10:/secret/place"), MDL_OK);
-    assert_int_equal(mdl_config_set(&config, "trm.dim=96"), MDL_OK);
-    assert_int_equal(mdl_config_set(&config, "run.threads=3"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "data.source=cifar10:/secret/place"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "trm.dim=96"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "run.threads=3"), MDL_OK);
     assert_int_equal(mdl_config_model_text(&config, &text), MDL_OK);
     assert_null(strstr(text, "/secret"));
     assert_null(strstr(text, "threads"));
@@ -240,17 +240,17 @@ static void augment_is_a_view(void **state)
     assert_int_equal(config.data.crop_padding, 2);
     assert_int_equal(config.data.flip, MDL_FLIP_RANDOM);
     assert_int_equal(config.data.cutout, 0);
-    assert_int_equal(mdl_config_set(&config, "data.augment=[crop, cutout]"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "data.augment=[crop, cutout]"), MDL_OK);
     assert_int_equal(config.data.crop_padding, 2);
     assert_int_equal(config.data.flip, MDL_FLIP_NONE);
     assert_int_equal(config.data.cutout, 8);
-    assert_int_equal(mdl_config_set(&config, "data.augment=none"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "data.augment=none"), MDL_OK);
     assert_int_equal(config.data.crop_padding, 0);
     assert_int_equal(config.data.cutout, 0);
     char text[64];
     mdl_key_value(&config, mdl_key_find("data.augment"), text, sizeof(text));
     assert_string_equal(text, "none");
-    assert_int_equal(mdl_config_set(&config, "data.augment=flip"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "data.augment=flip"), MDL_OK);
     mdl_key_value(&config, mdl_key_find("data.augment"), text, sizeof(text));
     assert_string_equal(text, "[flip]");
 }
@@ -266,13 +266,13 @@ static void set_messages(void **state)
         {"trm.dim=[1", {"--set trm.dim: value:", "not valid YAML"}},
     };
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
-        assert_int_equal(mdl_config_set(&config, cases[i].text), MDL_CONFIG);
+        assert_int_equal(mdl_config_assign(&config, cases[i].text), MDL_CONFIG);
         for (size_t j = 0; j < 3 && cases[i].expected[j] != NULL; j++) {
             if (strstr(mdl_error_detail(), cases[i].expected[j]) == NULL)
                 fail_msg("\"%s\" is not in \"%s\"", cases[i].expected[j], mdl_error_detail());
         }
     }
-    assert_int_equal(mdl_config_set(&config, "trm.dim=32 "), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "trm.dim=32 "), MDL_OK);
     assert_int_equal(config.model.trm.dim, 32);
 }
 
@@ -283,12 +283,12 @@ static void checks_across_keys(void **state)
     assert_int_equal(parse("train:\n  batch: 64\n  accumulate: 5\n"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "a.yaml:3: train.accumulate: expected a divisor"));
-    assert_int_equal(mdl_config_set(&config, "train.accumulate=4"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "train.accumulate=4"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_OK);
-    assert_int_equal(mdl_config_set(&config, "run.precision=float64"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "run.precision=float64"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "--set: run.precision: float64 is not offered"));
-    assert_int_equal(mdl_config_set(&config, "run.backend=reference"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "run.backend=reference"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_OK);
 }
 
@@ -308,7 +308,7 @@ static void size_and_classes_from_the_data(void **state)
     assert_int_equal(config.model.channels, 3);
     assert_int_equal(config.model.classes, 10);
     config = mdl_config_default();
-    assert_int_equal(mdl_config_set(&config, "data.source=folder:nowhere"), MDL_OK);
+    assert_int_equal(mdl_config_assign(&config, "data.source=folder:nowhere"), MDL_OK);
     assert_int_equal(mdl_config_assume_data(&config), MDL_CONFIG);
 }
 
@@ -371,8 +371,8 @@ static void former_words_are_read(void **state)
     for (size_t i = 0; i < MDL_COUNT(sets); i++) {
         mdl_config by_former = mdl_config_default();
         fresh(NULL);
-        assert_int_equal(mdl_config_set(&by_former, sets[i][0]), MDL_OK);
-        assert_int_equal(mdl_config_set(&config, sets[i][1]), MDL_OK);
+        assert_int_equal(mdl_config_assign(&by_former, sets[i][0]), MDL_OK);
+        assert_int_equal(mdl_config_assign(&config, sets[i][1]), MDL_OK);
         assert_same_values(&config, &by_former);
         assert_int_equal(former_words(), 0);
         config = by_former;

@@ -93,7 +93,7 @@ static bool try_value(const char *name, const char *value)
     mdl_config before = mdl_config_default();
     config = before;
     snprintf(assignment, sizeof(assignment), "%s=%s", name, value);
-    mdl_status status = mdl_config_set(&config, assignment);
+    mdl_status status = mdl_config_assign(&config, assignment);
     if (status != MDL_OK) {
         assert_int_equal(status, MDL_CONFIG);
         assert_true(strlen(mdl_error_detail()) > 10);

@@ -63,7 +63,7 @@ static int tear_down(void **state)
 static void open_data(void)
 {
     mdl_data_close(data);
-    assert_int_equal(mdl_data_open(&config, &data), MDL_OK);
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
 }
 
 static void prepare(uint64_t epoch, uint32_t position)
@@ -156,7 +156,7 @@ static void given_constants(void **state)
     config.normalize = MDL_NORMALIZE_DATASET;
     config.constants = 1; /* of a model that sees grey */
     mdl_data_close(data);
-    assert_int_equal(mdl_data_open(&config, &data), MDL_SHAPE);
+    assert_int_equal(mdl_data_read(&config, &data), MDL_SHAPE);
     assert_non_null(
         strstr(mdl_error_detail(), "3 channels, but mean and deviation are given for 1"));
 }

@@ -9,7 +9,7 @@ static int open_digits(void **state)
 {
     (void)state;
     mdl_data_config config = mdl_data_config_default();
-    return mdl_data_open(&config, &data) == MDL_OK ? 0 : -1;
+    return mdl_data_read(&config, &data) == MDL_OK ? 0 : -1;
 }
 
 static int close_data(void **state)

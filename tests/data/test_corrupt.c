@@ -301,7 +301,7 @@ static void derived(void **state)
         uint32_t sum = 0;
         double a[32 * 32 * 3], b[32 * 32 * 3];
         int32_t la, lb;
-        must(mdl_data_open(&config, &data));
+        must(mdl_data_read(&config, &data));
         must(mdl_data_derive(data, MDL_SPLIT_VALIDATION, 10, leave, &sum, &other));
         assert_int_equal(other->count[MDL_SPLIT_TEST], 10);
         assert_int_equal(other->count[MDL_SPLIT_TRAIN], 0);

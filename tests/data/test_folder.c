@@ -178,7 +178,7 @@ static void test_side_alone(void **state)
     mdl_data *data;
     config.test_only = true;
     config.normalize = MDL_NORMALIZE_UNIT;
-    assert_int_equal(mdl_data_open(&config, &data), MDL_OK);
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
     size_t classes = data->classes, images = data->count[MDL_SPLIT_TEST];
     int32_t last = data->test->labels[1];
     mdl_data_close(data);

@@ -31,7 +31,7 @@ static int set_up(void **state)
     loader = NULL;
     options = (mdl_loader_options){
         .split = MDL_SPLIT_TRAIN, .batch = BATCH, .augment = true, .shuffle = true, .seed = 3};
-    return mdl_data_open(&config, &data) == MDL_OK ? 0 : -1;
+    return mdl_data_read(&config, &data) == MDL_OK ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -226,7 +226,7 @@ static void empty_split(void **state)
     mdl_data_config config = data->config;
     mdl_data_close(data);
     config.validation_fraction = 0.0;
-    assert_int_equal(mdl_data_open(&config, &data), MDL_OK);
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
     options.split = MDL_SPLIT_VALIDATION;
     create();
     check_epoch(0, 0, 0);

@@ -45,7 +45,7 @@ static mdl_data_config synthetic(const char *images)
 static mdl_status open_data(const mdl_data_config *config)
 {
     mdl_data_close(data);
-    return mdl_data_open(config, &data);
+    return mdl_data_read(config, &data);
 }
 
 /* Entries ascend; returns how often each class occurs in counts[10]. */
@@ -303,7 +303,7 @@ static void out_of_memory(void **state)
     do {
         mdl_data_close(data);
         mdl_alloc_fail_at(++nth);
-        status = mdl_data_open(&config, &data);
+        status = mdl_data_read(&config, &data);
         mdl_alloc_fail_at(0);
         assert_true(status == MDL_OK || (status == MDL_NO_MEMORY && data == NULL));
     } while (status != MDL_OK);

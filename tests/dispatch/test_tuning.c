@@ -339,7 +339,7 @@ static mdl_status train(const mdl_data *data, mdl_device *device, const char *ou
                          .resume = resume,
                          .config_text = "model:\n  kind: small\n",
                          .events = &events};
-    return mdl_train(&job, &result);
+    return mdl_train_run(&job, &result);
 }
 
 /* A run with a table, stopped; meanwhile the cache has none; it goes on to the same bytes. */

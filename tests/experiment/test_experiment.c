@@ -40,7 +40,7 @@ static int setup(void **state)
                                        "run.threads=1"};
     config = mdl_config_default();
     for (size_t i = 0; i < MDL_COUNT(sets); i++) {
-        if (mdl_config_set(&config, sets[i]) != MDL_OK)
+        if (mdl_config_assign(&config, sets[i]) != MDL_OK)
             fail_msg("%s", mdl_error_detail());
     }
     stop_after = 0;
@@ -168,22 +168,22 @@ static void the_table_has_its_rows(void **state)
 static void changes_run_again(void **state)
 {
     (void)state;
-    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.baseline=false"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 0);
     assert_int_equal(table.n_comparisons, 3);
     /* Threads and latency are no reason to train; the search does not depend on them either. */
-    expect(mdl_config_set(&config, "run.threads=2"), MDL_OK);
+    expect(mdl_config_assign(&config, "run.threads=2"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 2 + 6 + 2);
     /* Another search, on the same trainings. */
-    expect(mdl_config_set(&config, "merge.evaluations=6"), MDL_OK);
+    expect(mdl_config_assign(&config, "merge.evaluations=6"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("train the hybrid (finished before)"), 2);
     assert_int_equal(count_lines("(finished before)"), 2 + 1); /* and the candidates' scores */
     assert_int_equal(count_done("test split"), 1);
     /* Another training: everything. */
-    expect(mdl_config_set(&config, "optim.lr=0.02"), MDL_OK);
+    expect(mdl_config_assign(&config, "optim.lr=0.02"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 0);
 }
@@ -200,7 +200,7 @@ static void damaged_record_runs_again(void **state)
 {
     (void)state;
     char path[MDL_PATH_MAX];
-    expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.hybrid=false"), MDL_OK);
     expect(run(&table), MDL_OK);
     expect(mdl_path(path, sizeof(path), folder, "A-seed1/step.json"), MDL_OK);
     expect(mdl_file_write(path, "{\"depends\": 3, \"done\": tr", 25), MDL_OK);
@@ -215,7 +215,7 @@ static void damaged_record_runs_again(void **state)
 static void interrupted_it_goes_on(void **state)
 {
     (void)state;
-    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.baseline=false"), MDL_OK);
     expect(run(&table), MDL_OK);
     scratch_remove(folder);
     size_t interrupted = 0;
@@ -236,20 +236,20 @@ static void interrupted_it_goes_on(void **state)
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
-    expect(mdl_config_set(&config, "data.validation_fraction=0"), MDL_OK);
+    expect(mdl_config_assign(&config, "data.validation_fraction=0"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "data.validation_fraction"));
-    expect(mdl_config_set(&config, "data.validation_fraction=0.2"), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.hybrid=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "data.validation_fraction=0.2"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.baseline=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.hybrid=false"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "nothing to do"));
-    expect(mdl_config_set(&config, "experiment.hybrid=true"), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.matched=true"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.hybrid=true"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.matched=true"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "experiment.matched"));
-    expect(mdl_config_set(&config, "experiment.trunk_epochs=1"), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.control_tokens=true"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.trunk_epochs=1"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.control_tokens=true"), MDL_OK);
     expect(run(&table), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "experiment.independent"));
 }
@@ -271,7 +271,7 @@ static void use_trunk(void)
                                        "experiment.tta_images=0",
                                        "train.epochs=1"};
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
-        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+        expect(mdl_config_assign(&config, sets[i]), MDL_OK);
 }
 
 static const mdl_comparison *find_test(const mdl_table *in, const char *first, const char *second)
@@ -373,13 +373,13 @@ static void trunk_and_branches(void **state)
     for (size_t i = 0; i < table.n_rows; i++)
         assert_true(table.rows[i].top1 == again.rows[i].top1);
     /* Another restart: the children again, the trunk not. */
-    expect(mdl_config_set(&config, "experiment.child_lr=0.5"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.child_lr=0.5"), MDL_OK);
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("trunk: train the hybrid (finished before)"), 1);
     assert_int_equal(count_lines("child 1 of 2: train the hybrid (finished before)"), 0);
     assert_int_equal(count_lines("compute-matched run: train the hybrid (finished before)"), 1);
     /* Another trunk: all that comes from it, the others not. */
-    expect(mdl_config_set(&config, "experiment.trunk_final=0.5"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.trunk_final=0.5"), MDL_OK);
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("child 2 of 2: train the hybrid (finished before)"), 0);
     assert_int_equal(count_lines("independent seed 1 of 2: train the hybrid (finished before)"), 1);
@@ -439,7 +439,7 @@ static bool same_file(const char *first, const char *second)
 static void search_of_others_begins_again(void **state)
 {
     (void)state;
-    expect(mdl_config_set(&config, "experiment.baseline=false"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.baseline=false"), MDL_OK);
     expect(run(&table), MDL_OK);
     copy_file("C-hybrid/lineage.jsonl", "before");
     copy_file("B-seed2/final.safetensors", "B-seed1/final.safetensors");
@@ -485,8 +485,8 @@ static void other_methods_have_rows(void **state)
     char name[MDL_PATH_MAX], line[128];
     use_trunk();
     for (size_t i = 0; i < MDL_COUNT(without); i++)
-        expect(mdl_config_set(&config, without[i]), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.methods=ga, random,line,ties dare"), MDL_OK);
+        expect(mdl_config_assign(&config, without[i]), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.methods=ga, random,line,ties dare"), MDL_OK);
     expect(run(&table), MDL_OK);
     for (size_t i = 0; i < MDL_COUNT(titles); i++) {
         const mdl_row *row = find(&table, ids[i]);
@@ -533,13 +533,13 @@ static void other_methods_have_rows(void **state)
 
     /* A mistake is found before anything is done, and the table stays. */
     for (size_t i = 0; i < MDL_COUNT(refused); i++) {
-        expect(mdl_config_set(&config, refused[i][0]), MDL_OK);
+        expect(mdl_config_assign(&config, refused[i][0]), MDL_OK);
         expect(run(&again), MDL_CONFIG);
         assert_non_null(strstr(mdl_error_detail(), refused[i][1]));
         assert_true(exists("table.json"));
     }
     /* A run that does not come to its end leaves no table of another. */
-    expect(mdl_config_set(&config, "experiment.methods=ga"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.methods=ga"), MDL_OK);
     take_away("test.json");
     expect(mdl_path(name, sizeof(name), folder, "test.json"), MDL_OK);
     expect(mdl_make_folders(name), MDL_OK); /* which cannot be read as a file */
@@ -558,7 +558,7 @@ static void repeats_are_paired(void **state)
                                        "experiment.control_tokens=false",
                                        "experiment.interpolation_points=0"};
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
-        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+        expect(mdl_config_assign(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
     const mdl_row *fused = find(&table, "hybrid.m2n2");
     const mdl_row *parent = find(&table, "hybrid.best-parent");
@@ -602,23 +602,23 @@ static void from_scratch(void **state)
                                        "merge.final=accuracy",
                                        "data.validation_fraction=0"};
     for (size_t i = 0; i < MDL_COUNT(sets); i++)
-        expect(mdl_config_set(&config, sets[i]), MDL_OK);
+        expect(mdl_config_assign(&config, sets[i]), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(table.n_rows, 9);
     assert_int_equal(table.n_comparisons, 8);
     assert_string_equal(table.rows[0].id, "method.m2n2");
     assert_string_equal(table.rows[4].id, "method.ga");
     assert_true(table.rows[4].published == 0.68);
-    expect(mdl_config_set(&config, "run.threads=3"), MDL_OK); /* the runs share out otherwise */
+    expect(mdl_config_assign(&config, "run.threads=3"), MDL_OK); /* the runs share out otherwise */
     expect(run(&again), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 18);
     assert_true(table.rows[4].top1 == again.rows[4].top1);
 
     /* From specialists: two for each pair, no method that needs mutation, the average beside. */
-    expect(mdl_config_set(&config, "merge.from_scratch=0"), MDL_OK);
-    expect(mdl_config_set(&config, "merge.mutation=0"), MDL_OK);
-    expect(mdl_config_set(&config, "experiment.specialists=true"), MDL_OK);
-    expect(mdl_config_set(&config, "train.epochs=2"), MDL_OK);
+    expect(mdl_config_assign(&config, "merge.from_scratch=0"), MDL_OK);
+    expect(mdl_config_assign(&config, "merge.mutation=0"), MDL_OK);
+    expect(mdl_config_assign(&config, "experiment.specialists=true"), MDL_OK);
+    expect(mdl_config_assign(&config, "train.epochs=2"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(table.n_rows, 8);
     assert_string_equal(table.rows[7].id, "method.average");

@@ -70,9 +70,9 @@ static void nothing_is_trained_before(void **state)
         assert_int_equal(mdl_path(folder, sizeof(folder), scratch, "case-%zu", i), MDL_OK);
         mdl_experiment_job job = {.config = &config, .out = folder, .events = &events};
         mdl_table table;
-        assert_int_equal(mdl_config_set(&config, "experiment.trunk_epochs=1"), MDL_OK);
+        assert_int_equal(mdl_config_assign(&config, "experiment.trunk_epochs=1"), MDL_OK);
         for (size_t k = 0; k < MDL_COUNT(refusals[i].set) && refusals[i].set[k] != NULL; k++)
-            if (mdl_config_set(&config, refusals[i].set[k]) != MDL_OK)
+            if (mdl_config_assign(&config, refusals[i].set[k]) != MDL_OK)
                 fail_msg("%s", mdl_error_detail());
         assert_int_equal(mdl_experiment_run(&job, &table), MDL_CONFIG);
         if (strstr(mdl_error_detail(), refusals[i].said) == NULL)

@@ -13,7 +13,7 @@ static inline void first_open(size_t limit, mdl_data **images, mdl_device **devi
     snprintf(config.source, sizeof(config.source), "digits");
     config.size = MDL_SIZE_NATIVE;
     config.limit = limit;
-    FUZZ_MUST(mdl_data_open(&config, images));
+    FUZZ_MUST(mdl_data_read(&config, images));
     FUZZ_MUST(mdl_device_open("reference", 1, MDL_F32, device));
 }
 

@@ -22,7 +22,7 @@ static void match(const char *first, const char *second)
     char *again = NULL;
     snprintf(config.source, sizeof(config.source), "synthetic:20");
     config.image_size = 1;
-    FUZZ_MUST(mdl_data_open(&config, &data));
+    FUZZ_MUST(mdl_data_read(&config, &data));
     if (fuzz_worked(mdl_data_match_classes(data, first, "first"))) {
         FUZZ_MUST(mdl_classes_text(data, &again));
         FUZZ_MUST(mdl_classes_agree(first, "first", again, "again"));

@@ -23,7 +23,7 @@ static void open_all(void)
     job = (mdl_experiment_job){.config = &runner.config, .out = fuzz_folder()};
     runner.job = &job;
     FUZZ_MUST(mdl_device_open("reference", 1, MDL_F32, &runner.device));
-    FUZZ_MUST(mdl_data_open(&runner.config.data, &runner.data));
+    FUZZ_MUST(mdl_data_read(&runner.config.data, &runner.data));
     atexit(close_all);
 }
 

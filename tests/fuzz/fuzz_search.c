@@ -54,7 +54,7 @@ static void configure(void)
                           .resume = true};
 }
 
-/* As mdl_evolve makes it, without what only judging needs. */
+/* As mdl_search_run makes it, without what only judging needs. */
 static void make_search(void)
 {
     mdl__search *s = &search;

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, line, length);
         text[length] = '\0'; /* as of the command line: a NUL ends it */
         name_key(text, sizeof(text));
-        accepted = fuzz_worked(mdl_config_set(&config, text)) || accepted;
+        accepted = fuzz_worked(mdl_config_assign(&config, text)) || accepted;
     }
     if (accepted)
         config_round_trip(&config);

@@ -111,7 +111,7 @@ static inline void train_parents(const mdl_model_config *model)
                              .seed = i,
                              .out = out,
                              .config_text = ""};
-        must(mdl_train(&job, &result));
+        must(mdl_train_run(&job, &result));
         snprintf(parents[i], sizeof(parents[i]), "%s/final.safetensors", out);
         memcpy(train.init, parents[0], sizeof(parents[0]));
     }

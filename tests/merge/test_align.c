@@ -381,7 +381,7 @@ static void ends_of_the_hybrids_line(void **state)
     }
     job.parents = parents;
     job.n_parents = 2;
-    must(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 2, &line));
+    must(mdl_interpolate_run(&job, MDL_ALIGN_WEIGHTS, 2, &line));
     assert_true(line.align.moved > 0);
     for (size_t i = 0; i < 2; i++) {
         printf("loss %.9g, aligned %.9g\n", line.line[0].loss[i], line.line[2].loss[i]);
@@ -404,7 +404,7 @@ static void activations_of_a_trained_network(void **state)
                               .out = folder};
     mdl_align_result result;
     char path[MDL_PATH_MAX];
-    must(mdl_train(&training, &trained));
+    must(mdl_train_run(&training, &trained));
     make_path(path, folder, "final.safetensors");
     create_model();
     must(mdl__merge_context_load(&context, path, &a));
@@ -439,14 +439,14 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
                                   .device = device,
                                   .seed = seed + i,
                                   .out = sub};
-        must(mdl_train(&training, &trained));
+        must(mdl_train_run(&training, &trained));
         make_path(path[i], sub, "final.safetensors");
     }
     job.parents = parents;
     job.n_parents = 2;
     for (int method = 0; method < 2; method++) {
         mdl_interpolation *p = &line[method];
-        must(mdl_interpolate(&job, (mdl_align_method)method, 5, p));
+        must(mdl_interpolate_run(&job, (mdl_align_method)method, 5, p));
         assert_true(p->points == 5 && p->t[0] == 0 && p->t[2] == 0.5 && p->t[4] == 1);
         assert_int_equal(p->images, data->count[MDL_SPLIT_VALIDATION]);
         const mdl_interpolation_line *plain = &p->line[0], *aligned = &p->line[2];
@@ -461,9 +461,9 @@ static void aligned_seeds_have_a_lower_barrier(void **state)
         assert_memory_equal(p->line[1].loss, plain->loss, sizeof(plain->loss));
     }
     job.n_parents = 1;
-    assert_int_equal(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 5, &line[0]), MDL_INVALID);
+    assert_int_equal(mdl_interpolate_run(&job, MDL_ALIGN_WEIGHTS, 5, &line[0]), MDL_INVALID);
     job.n_parents = 2;
-    assert_int_equal(mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, 1, &line[0]), MDL_CONFIG);
+    assert_int_equal(mdl_interpolate_run(&job, MDL_ALIGN_WEIGHTS, 1, &line[0]), MDL_CONFIG);
 }
 
 int main(void)

@@ -18,14 +18,14 @@ static void search_resumes(const mdl_model_config *model, const mdl_merge_config
     char path[MDL_PATH_MAX];
     scratch_remove(whole);
     scratch_remove(parts);
-    must(mdl_evolve(&job, &result));
+    must(mdl_search_run(&job, &result));
     assert_int_equal(result.evaluations, merge->evaluations);
     job.out = parts;
     job.resume = true;
     for (size_t part = 0; part < 2; part++) {
         calls = 0;
         stop_at = 2;
-        assert_int_equal(mdl_evolve(&job, &resumed), MDL_CANCELLED);
+        assert_int_equal(mdl_search_run(&job, &resumed), MDL_CANCELLED);
         mdl_clear_stop();
         make_path(path, parts, "lineage.jsonl");
         FILE *lineage = fopen(path, "ab");
@@ -34,9 +34,9 @@ static void search_resumes(const mdl_model_config *model, const mdl_merge_config
         fclose(lineage);
     }
     stop_at = 0;
-    must(mdl_evolve(&job, &resumed));
+    must(mdl_search_run(&job, &resumed));
     same_search();
-    must(mdl_evolve(&job, &resumed)); /* finished: the same end again */
+    must(mdl_search_run(&job, &resumed)); /* finished: the same end again */
     same_search();
     assert_true(resumed.fitness_top1 == result.fitness_top1);
     assert_true(resumed.is_average == result.is_average);
@@ -114,13 +114,13 @@ static void workers_change_nothing(void **state)
         merge.workers = 1;
         merge.abandon = false;
         job.out = whole;
-        must(mdl_evolve(&job, &result));
+        must(mdl_search_run(&job, &result));
         assert_int_equal(result.workers, 1);
         assert_int_equal(last_abandoned, 0);
         job.out = parts;
         for (merge.workers = 1; merge.workers <= 3; merge.workers++) {
             merge.abandon = true;
-            must(mdl_evolve(&job, &result));
+            must(mdl_search_run(&job, &result));
             same_search();
         }
         print_message("strategy %zu: %zu of 150 abandoned\n", i / 2, last_abandoned);
@@ -171,7 +171,7 @@ static void search_improves(void **state)
     merge.evaluations = 1500;
     merge.mutation = 0.05;
     mdl_merge_job job = job_of(&model, &merge, whole);
-    must(mdl_evolve(&job, &result));
+    must(mdl_search_run(&job, &result));
     print_message("top1 %.3f on the training images\n", result.fitness_top1);
     assert_true(result.fitness_top1 > 0.25); /* guessing: 0.1 */
     make_path(path, whole, "lineage.jsonl");
@@ -194,7 +194,7 @@ static void no_allocation_for_a_child(void **state)
     mdl_merge_job job = job_of(&model, &merge, "");
     mdl_merge_result result;
     starve_from = 5;
-    must(mdl_evolve(&job, &result)); /* without `out` nothing is written */
+    must(mdl_search_run(&job, &result)); /* without `out` nothing is written */
     assert_int_equal(scratch_count(folder), 0);
 }
 
@@ -206,24 +206,24 @@ static void search_refuses(void **state)
     mdl_merge_result result;
     mdl_merge_job job = job_of(&model, &merge, whole);
     merge.archive = 1;
-    assert_int_equal(mdl_evolve(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_search_run(&job, &result), MDL_CONFIG);
     merge.archive = 6;
     merge.from_scratch = 0;
     job.n_parents = 0;
-    assert_int_equal(mdl_evolve(&job, &result), MDL_INVALID);
+    assert_int_equal(mdl_search_run(&job, &result), MDL_INVALID);
     job.n_parents = 1;
     snprintf(parents[0], sizeof(parents[0]), "%s/none.safetensors", folder);
-    assert_int_equal(mdl_evolve(&job, &result), MDL_NOT_FOUND);
+    assert_int_equal(mdl_search_run(&job, &result), MDL_NOT_FOUND);
     merge.from_scratch = 2;
     merge.evaluations = 4;
-    must(mdl_evolve(&job, &result));
+    must(mdl_search_run(&job, &result));
     merge.alpha = 0.5;
     job.resume = true;
-    assert_int_equal(mdl_evolve(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_search_run(&job, &result), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "merge.alpha 1"));
     merge.alpha = 1;
     merge.evaluations = 9; /* more of the same is no other search */
-    must(mdl_evolve(&job, &result));
+    must(mdl_search_run(&job, &result));
     assert_int_equal(result.evaluations, 9);
 }
 

@@ -44,7 +44,7 @@ static void on_progress(void *user, const mdl_merge_progress *p)
 static void run_search(void *user)
 {
     search *s = user;
-    s->status = mdl_evolve(&s->job, &s->result);
+    s->status = mdl_search_run(&s->job, &s->result);
     snprintf(s->said, sizeof(s->said), "%s", mdl_error_detail());
     on_progress(s, NULL);
 }
@@ -109,10 +109,10 @@ static void training_waits_for_nobody(void **state)
                          .config_text = ""};
     (void)state;
     must(mdl_lock_take(job.out, &lock));
-    assert_int_equal(mdl_train(&job, &result), MDL_IO);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_IO);
     assert_int_equal(scratch_count(job.out), 1); /* the lock alone */
     job.lock = lock;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     mdl_lock_release(lock);
     /* A shorter one keeps nothing of it. */
     char path[MDL_PATH_MAX];
@@ -122,7 +122,7 @@ static void training_waits_for_nobody(void **state)
     must(mdl_file_write(path, "", 0));
     job.lock = NULL;
     train.epochs = 1;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_true(mdl_file_exists(path)); /* it is no run's */
     make_path(path, job.out, "epoch-4711.safetensors");
     assert_false(mdl_file_exists(path));

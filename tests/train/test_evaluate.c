@@ -218,7 +218,7 @@ static void open_double(void)
     config.normalize = MDL_NORMALIZE_DATASET; /* sixteenths would be exact in float, too */
     config.crop_padding = 0;
     mdl_data_close(data);
-    must(mdl_data_open(&config, &data));
+    must(mdl_data_read(&config, &data));
     mdl_device_close(device);
     must(mdl_device_open("reference", 1, MDL_F64, &device));
 }
@@ -265,7 +265,7 @@ static double first_loss(const mdl_model_config *model)
     mdl_train_job job = {
         .model = model, .train = &train, .data = data, .device = device, .seed = 5, .out = ""};
     mdl_train_result result;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     return result.last.train_loss;
 }
 
@@ -363,15 +363,15 @@ static void recalibrates(void **state)
     float *values = weights.buffers->host;
     for (size_t i = 0; i < weights.buffers->bytes / sizeof(*values); i++)
         values[i] = 1e6F; /* what was there before does not matter */
-    must(mdl_recalibrate(&model, data, device, 16, 0, &weights));
-    must(mdl_recalibrate(&model, data, device, 16, 0, &other));
+    must(mdl_recalibrate_once(&model, data, device, 16, 0, &weights));
+    must(mdl_recalibrate_once(&model, data, device, 16, 0, &other));
     assert_true(difference() == 0);
     must(mdl_evaluator_run(evaluators[0], &weights, &scores[0]));
     assert_true(isfinite(scores[0].loss) && scores[0].loss < 10);
 
-    must(mdl_recalibrate(&model, data, device, 16, 16, &other)); /* one batch only */
+    must(mdl_recalibrate_once(&model, data, device, 16, 16, &other)); /* one batch only */
     assert_true(difference() > 0);
-    must(mdl_recalibrate(&model, data, device, 16, 1, &weights)); /* `limit` is rounded up */
+    must(mdl_recalibrate_once(&model, data, device, 16, 1, &weights)); /* `limit` is rounded up */
     assert_true(difference() == 0);
 
     /* The stem sees the same images in one batch or in many, so its mean is the same. */
@@ -379,8 +379,8 @@ static void recalibrates(void **state)
     size_t divisor = 2;
     while (count % divisor != 0)
         divisor++;
-    must(mdl_recalibrate(&model, data, device, count, 0, &other));
-    must(mdl_recalibrate(&model, data, device, divisor, 0, &weights));
+    must(mdl_recalibrate_once(&model, data, device, count, 0, &other));
+    must(mdl_recalibrate_once(&model, data, device, divisor, 0, &weights));
     const float *one = other.buffers->host, *many = weights.buffers->host;
     assert_int_equal(stem->role, MDL_ROLE_MEAN);
     for (size_t i = stem->offset; i < stem->offset + stem->count; i++)
@@ -401,7 +401,7 @@ static void recalibrates_in_double(void **state)
         evaluators[0] = NULL;
         must(mdl_device_open("reference", 1, wide != 0 ? MDL_F64 : MDL_F32, &device));
         evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
-        must(mdl_recalibrate(&model, data, device, 45, 0, &weights));
+        must(mdl_recalibrate_once(&model, data, device, 45, 0, &weights));
         const mdl_param *stem = mdl_graph_buffer_at(mdl_evaluator_graph(evaluators[0]), 0);
         assert_in_range(stem->count, 1, MDL_COUNT(single));
         for (size_t i = 0; i < stem->count; i++) {
@@ -420,7 +420,7 @@ static void nothing_to_recalibrate(void **state)
     (void)state;
     mdl_model_config model = small_model(MDL_MODEL_MLP, data);
     evaluate(0, &model, (mdl_evaluator_options){.split = MDL_SPLIT_VALIDATION});
-    must(mdl_recalibrate(&model, data, device, 16, 0, &weights));
+    must(mdl_recalibrate_once(&model, data, device, 16, 0, &weights));
 }
 
 static void latency(void **state)

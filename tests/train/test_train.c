@@ -182,21 +182,21 @@ static void resumes(const variant *v)
     mdl_train_config train = variant_training(v);
     mdl_train_result result, resumed;
     mdl_train_job job = job_of(&model, &train, whole, false);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_true(steps_seen == result.steps && result.steps > 14);
     job = job_of(&model, &train, parts, true); /* nothing is there yet: starts anew */
     for (size_t part = 0; part < 2; part++) {
         steps_seen = 0;
         stop_at = part == 0 ? 5 : 9;
-        assert_int_equal(mdl_train(&job, &resumed), MDL_CANCELLED);
+        assert_int_equal(mdl_train_run(&job, &resumed), MDL_CANCELLED);
         mdl_clear_stop();
     }
     stop_at = 0;
-    must(mdl_train(&job, &resumed));
+    must(mdl_train_run(&job, &resumed));
     assert_int_equal(resumed.steps, result.steps);
     assert_true(resumed.last.train_loss == result.last.train_loss);
     assert_same_runs(v->ema > 0);
-    must(mdl_train(&job, &resumed)); /* a finished run has nothing left to do */
+    must(mdl_train_run(&job, &resumed)); /* a finished run has nothing left to do */
     assert_int_equal(resumed.steps, result.steps);
     assert_same_runs(v->ema > 0);
 }
@@ -231,7 +231,7 @@ static void learns(void **state)
         train.optim.weight_decay = 0;
         train.optim.lr = train.optim.kind == MDL_OPTIM_SGD ? 0.1 : 0.002;
         mdl_train_job job = job_of(&model, &train, "", false);
-        must(mdl_train(&job, &result));
+        must(mdl_train_run(&job, &result));
         print_message("%s: loss %.3f, train %.3f, held out %.3f\n", variants[i].name,
                       result.last.train_loss, result.last.train_top1, result.last.fitness_top1);
         assert_true(result.last.train_loss < variants[i].loss);
@@ -243,7 +243,7 @@ static void learns(void **state)
     mdl_train_result result;
     train.optim.lr = 0.1;
     mdl_train_job job = job_of(&model, &train, whole, false);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     read_metrics(whole, text, sizeof(text));
     for (size_t i = 0; i < MDL_COUNT(fields); i++)
         assert_non_null(strstr(text, fields[i]));
@@ -257,10 +257,10 @@ static void learns(void **state)
     /* Starting from what was learnt; --out may be the same folder. */
     snprintf(train.init, sizeof(train.init), "%s/final.safetensors", whole);
     train.max_steps = 1;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_true(last_loss < 2.0 && result.steps == 1); /* 2.3 where it starts anew */
     snprintf(train.init, sizeof(train.init), "%s/none.safetensors", folder);
-    assert_int_equal(mdl_train(&job, &result), MDL_NOT_FOUND);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_NOT_FOUND);
 }
 
 /* max_steps ends a run in mid-epoch; raised, the run goes on as if it had not. */
@@ -272,16 +272,16 @@ static void max_steps(void **state)
     mdl_train_result result;
     mdl_train_job job = job_of(&model, &train, whole, false);
     char text[4096];
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     train.max_steps = 17;
     job = job_of(&model, &train, parts, true);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_int_equal(result.steps, 17);
     assert_int_equal(result.last.epoch, 2);
     read_metrics(parts, text, sizeof(text));
     assert_non_null(strstr(text, "\"epoch\": 2, \"step\": 17"));
     train.max_steps = 0;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_same_runs(true);
 }
 
@@ -298,9 +298,9 @@ static void threads_are_reproducible(void **state)
         device = NULL;
         must(mdl_device_open("cpu", threads, MDL_F32, &device));
         mdl_train_job job = job_of(&model, &train, whole, false);
-        must(mdl_train(&job, &result));
+        must(mdl_train_run(&job, &result));
         job.out = parts;
-        must(mdl_train(&job, &result));
+        must(mdl_train_run(&job, &result));
         assert_same_runs(true);
     }
     /* Saved with two threads, resumed with one: allowed, and said. */
@@ -309,7 +309,7 @@ static void threads_are_reproducible(void **state)
     must(mdl_device_open("cpu", 1, MDL_F32, &device));
     mdl_train_result result;
     mdl_train_job job = job_of(&model, &train, whole, true);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_non_null(strstr(messages, "saved with backend cpu, 2 threads"));
 }
 
@@ -338,7 +338,7 @@ static void no_allocation_in_the_loop(void **state)
         job.events = &failing;
         train.max_steps = 10;
         steps_seen = 0;
-        must(mdl_train(&job, &result));
+        must(mdl_train_run(&job, &result));
         assert_int_equal(steps_seen, 10);
     }
 }
@@ -366,7 +366,7 @@ static int be_killed(const char *out, const char *step)
     mdl_train_config train = variant_training(&variants[0]);
     mdl_train_job job = job_of(&model, &train, out, true);
     job.events = &dying;
-    mdl_status status = mdl_train(&job, &result);
+    mdl_status status = mdl_train_run(&job, &result);
     mdl_data_close(data);
     mdl_device_close(device);
     return status == MDL_OK ? 0 : 1;
@@ -379,7 +379,7 @@ static void survives_kill(void **state)
     mdl_train_config train = variant_training(&variants[0]);
     mdl_train_result result;
     mdl_train_job job = job_of(&model, &train, whole, false);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     static const char *const when[] = {"3", "11", "1", "13"};
     for (size_t i = 0; i < MDL_COUNT(when); i++) {
         pid_t child = fork();
@@ -393,7 +393,7 @@ static void survives_kill(void **state)
     }
     job.out = parts;
     job.resume = true;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_same_runs(false);
 }
 
@@ -412,14 +412,14 @@ static void nan_stops(void **state)
     train.schedule = (mdl_schedule_config){MDL_SCHEDULE_STEP, .every = 1, .factor = 1e30};
     train.clip = 0;
     train.max_steps = 12;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_int_equal(result.last.epoch, 1);
     train.max_steps = 0;
     mdl_state *before = NULL, *after = NULL;
     make_path(path, whole, "resume.state");
     must(mdl_state_read(path, &before));
     job.resume = true;
-    assert_int_equal(mdl_train(&job, &result), MDL_NUMERIC);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_NUMERIC);
     assert_non_null(strstr(mdl_error_detail(), "step 14 (epoch 2)"));
     must(mdl_state_read(path, &after));
     size_t a, b;
@@ -445,7 +445,7 @@ static void folder_cannot_be_written(void **state)
     must(mdl_file_write(path, "x", 1));
     snprintf(path, sizeof(path), "%s/file/out", folder);
     mdl_train_job job = job_of(&model, &train, path, false);
-    assert_int_equal(mdl_train(&job, &result), MDL_IO);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_IO);
     assert_int_equal(steps_seen, 0); /* found before the work */
 }
 
@@ -457,10 +457,10 @@ static void disk_is_full(void **state)
     mdl_train_config train = variant_training(&variants[0]);
     mdl_train_result result;
     mdl_train_job job = job_of(&model, &train, whole, false);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     job.out = parts;
     train.max_steps = 13;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     train.max_steps = 0;
     job.resume = true;
     struct rlimit old, small;
@@ -469,11 +469,11 @@ static void disk_is_full(void **state)
     small.rlim_cur = 5000;
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    mdl_status status = mdl_train(&job, &result);
+    mdl_status status = mdl_train_run(&job, &result);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     signal(SIGXFSZ, SIG_DFL);
     assert_int_equal(status, MDL_IO);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_same_runs(false);
 }
 
@@ -486,25 +486,25 @@ static void other_configuration_is_refused(void **state)
     mdl_train_job job = job_of(&model, &train, whole, false);
     char path[MDL_PATH_MAX];
     train.max_steps = 3;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     job.resume = true;
     train.optim.lr = 0.02;
-    assert_int_equal(mdl_train(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "resume.state was saved with \"optim.lr 0.01"));
     train.optim.lr = 0.01;
     model.hidden = 33;
-    assert_int_equal(mdl_train(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_CONFIG);
     assert_non_null(strstr(mdl_error_detail(), "model.hidden 32"));
     model.hidden = 32;
     make_path(path, whole, "resume.state");
     must(mdl_file_write(path, "MDLSTAT1 and nothing", 20));
-    assert_int_equal(mdl_train(&job, &result), MDL_FORMAT);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_FORMAT);
     train.batch = 1000;
     job.resume = false;
-    assert_int_equal(mdl_train(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_CONFIG);
     train.batch = 16;
     train.accumulate = 3;
-    assert_int_equal(mdl_train(&job, &result), MDL_CONFIG);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_CONFIG);
 }
 
 /* ---- memory limit --------------------------------------------------------------------------- */
@@ -536,11 +536,11 @@ static void memory_limit(void **state)
     train.precision = MDL_PRECISION_FLOAT32;
 
     mdl_train_job job = job_of(&model, &train, whole, false);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_int_equal(result.planned_bytes, full.total);
     job.out = parts;
     job.memory_limit = recompute.total;
-    must(mdl_train(&job, &result)); /* the same numbers from less memory */
+    must(mdl_train_run(&job, &result)); /* the same numbers from less memory */
     assert_int_equal(result.planned_bytes, recompute.total);
     assert_same_runs(true);
 
@@ -548,20 +548,20 @@ static void memory_limit(void **state)
     messages[0] = 0;
     job.memory_limit = halved.total;
     job.out = whole;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_non_null(strstr(messages, "micro-batches of 8"));
     job.out = parts;
     steps_seen = 0;
     stop_at = 3;
-    assert_int_equal(mdl_train(&job, &result), MDL_CANCELLED);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_CANCELLED);
     mdl_clear_stop();
     job.memory_limit = 0;
     job.resume = true;
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     assert_same_runs(true);
     job.memory_limit = least.total - 1;
     job.resume = false;
-    assert_int_equal(mdl_train(&job, &result), MDL_MEMORY_LIMIT);
+    assert_int_equal(mdl_train_run(&job, &result), MDL_MEMORY_LIMIT);
     assert_non_null(strstr(mdl_error_detail(), "at least"));
 }
 
@@ -580,7 +580,7 @@ static void stepwise_epochs_are_whole(void **state)
     train.batch = 8;
     train.optim.lr = 1e-9; /* nothing is learned, so that no image halts early */
     assert_int_equal(images % train.batch, 0);
-    must(mdl_train(&job, &result));
+    must(mdl_train_run(&job, &result));
     /* The first batch is drawn before the first step, and each lasts so many steps. */
     assert_int_equal(result.steps, v.n_sup * (train.epochs * images / train.batch - 1));
 }

@@ -26,7 +26,7 @@ static mdl_status interpolate(mdl__lab *lab, const mdl__arm *arm, const char *be
     mdl_merge_job job = mdl__merge_job(lab, arm, ends, 2);
     MDL_TRY(MDL_NEW(1, "interpolation", &result));
     mdl_status status =
-        mdl_interpolate(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
+        mdl_interpolate_run(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
     if (status == MDL_OK) {
         json_t *line = mdl__interpolation_json(result, pair[0]->name, pair[1]->name);
         mdl_json_set(&line, "arm", mdl_json_pack("s", arm->name));

@@ -38,7 +38,7 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bo
     job.resume = resume;
     job.begins_again = true;
     if (step->method == NULL) {
-        MDL_TRY(mdl_evolve(&job, &result));
+        MDL_TRY(mdl_search_run(&job, &result));
     } else {
         mdl_method_options options = mdl_method_defaults(step->method);
         if (step->arm->trunk != NULL) {

@@ -54,7 +54,7 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record, boo
         .memory_limit = t->config.run.memory_limit,
         .events = lab->job->events != NULL ? lab->job->events->train : NULL,
     };
-    mdl_status status = mdl_train(&job, &result);
+    mdl_status status = mdl_train_run(&job, &result);
     mdl_free(text);
     if (status == MDL_OK)
         note(record, t, &result);
