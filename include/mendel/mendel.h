@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Version of the library, "major.minor.patch".  Static. */
-const char *mdl_version(void);
+MDL_API const char *mdl_version(void);
 
 /* A checkpoint with its network, planned for one batch size. */
 typedef struct mdl_predictor mdl_predictor;
@@ -35,24 +35,24 @@ typedef struct mdl_predictor mdl_predictor;
  * On success *out is the caller's, to be closed; on failure it is NULL.
  * Errors: MDL_IO, MDL_FORMAT, MDL_SHAPE, MDL_CONFIG (no metadata), MDL_NOT_FOUND (backend),
  * MDL_NUMERIC (weights that are not finite), MDL_NO_MEMORY. */
-mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
-                              size_t batch, mdl_predictor **out) MDL_MUST_CHECK;
-void mdl_predictor_close(mdl_predictor *predictor); /* NULL is allowed */
+MDL_API mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
+                                      size_t batch, mdl_predictor **out) MDL_MUST_CHECK;
+MDL_API void mdl_predictor_close(mdl_predictor *predictor); /* NULL is allowed */
 
 /* Shape of an input image and number of classes. */
 typedef struct mdl_predictor_shape {
     size_t height, width, channels;
     size_t classes;
 } mdl_predictor_shape;
-mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor);
+MDL_API mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor);
 
 /* Logits of images.
  *   pixels  [count, height, width, channels] bytes, values as in the training data (0..255; the
  *           digits' 0..16); normalised here as in training
  *   logits  [count, classes], written
  * Errors: MDL_DEVICE. */
-mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
-                             float *logits) MDL_MUST_CHECK;
+MDL_API mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
+                                     float *logits) MDL_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -34,17 +34,19 @@ typedef enum mdl_status {
 #if defined(__GNUC__)
 #define MDL_MUST_CHECK   __attribute__((warn_unused_result))
 #define MDL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define MDL_API          __attribute__((visibility("default"))) /* what the shared library exports */
 #else
 #define MDL_MUST_CHECK
+#define MDL_API
 #define MDL_PRINTF(f, a)
 #endif
 
 /* What a status means, in words.  Never NULL; the text is static. */
-const char *mdl_status_text(mdl_status status);
+MDL_API const char *mdl_status_text(mdl_status status);
 
 /* The detail of this thread's last failure, "" if there was none.  Valid until this thread's next
  * failure; belongs to the library. */
-const char *mdl_error_detail(void);
+MDL_API const char *mdl_error_detail(void);
 
 #ifdef __cplusplus
 }
