@@ -292,12 +292,11 @@ double mdl_energy_spent(mdl_energy *meter);
 
 /* The address of `symbol` in a shared library, which stays loaded until the process ends. */
 mdl_status mdl_library_symbol(const char *path, const char *symbol, void **out) MDL_MUST_CHECK;
-/* Where a module of ours lies: in $MENDEL_BACKENDS, or else beside the program or where it was
- * installed; MDL_NOT_FOUND where it is in neither. */
+/* Where a module of ours lies: in $MENDEL_BACKENDS, or else beside the file that this code is in
+ * (program or shared library), or from there where an installation has it, so that one that was
+ * moved as a whole finds its own, or at last where it was to be installed; else MDL_NOT_FOUND. */
 mdl_status mdl_module_path(const char *module, char path[MDL_PATH_MAX]) MDL_MUST_CHECK;
 mdl_status mdl_module_symbol(const char *module, const char *symbol, void **out) MDL_MUST_CHECK;
-/* The folder of the running program; fails where the system does not tell. */
-mdl_status mdl_program_folder(char *folder, size_t size) MDL_MUST_CHECK;
 #define MDL_LIBRARY_SUFFIX ".so" /* of a module, with GCC and Clang on all systems so far */
 
 /* ---- other programs ------------------------------------------------------------------------- */

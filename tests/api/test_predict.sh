@@ -1,13 +1,13 @@
 #!/bin/sh
-# The README's C program is tests/api/predict.c, and it predicts.  usage: test_predict.sh mendel predict
+# The README's C program is examples/predict.c, and it predicts.  usage: test_predict.sh mendel predict
 # source-root
 set -eu
 mendel=$1 predict=$2 root=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$root/README.md" >"$scratch/readme.c"
-tail -n +2 "$root/tests/api/predict.c" | diff "$scratch/readme.c" - ||
-    { echo "README.md and tests/api/predict.c differ"; exit 1; }
+tail -n +2 "$root/examples/predict.c" | diff "$scratch/readme.c" - ||
+    { echo "README.md and examples/predict.c differ"; exit 1; }
 
 "$mendel" train --data digits --set model.kind=mlp --set data.size=native --set train.epochs=2 \
     --set train.batch=32 --threads 1 --out "$scratch/run" >"$scratch/log" 2>&1 ||

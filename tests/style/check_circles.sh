@@ -2,11 +2,10 @@
 # The files of a room use each other in one direction: no file calls what calls it, over whatever
 # detour.  Held for the rooms that decide and say things, from the symbols of their objects.
 # usage: check_circles.sh BUILD-FOLDER
-objects=$1/libmendel.a.p
 found=0
 for room in experiment report config runs; do
     scratch=$(mktemp -d) || exit 1
-    for object in "$objects"/src_"$room"_*.o; do
+    for object in "$1"/libmendel.*.p/src_"$room"_*.o; do
         [ -e "$object" ] || continue
         found=1
         name=$(basename "$object" .c.o)
@@ -24,5 +23,5 @@ for room in experiment report config runs; do
     fi
     rm -rf "$scratch"
 done
-[ $found -eq 1 ] || { echo "no objects in $objects"; exit 1; }
+[ $found -eq 1 ] || { echo "no objects in $1"; exit 1; }
 exit ${failed:-0}

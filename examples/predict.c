@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     while (status == MDL_OK && fread(pixels, 1, size, stdin) == size) {
         status = mdl_predictor_run(predictor, pixels, 1, logits);
         for (size_t c = 0; c < shape.classes; c++)
-            printf("%g%c", (double)logits[c], c + 1 < shape.classes ? ' ' : '\n');
+            printf("%.9g%c", (double)logits[c], c + 1 < shape.classes ? ' ' : '\n');
     }
     mdl_predictor_close(predictor);
     return status != MDL_OK;
