@@ -188,11 +188,14 @@ FILE *mdl_stream_open(void);
 mdl_status mdl_stream_read(FILE *file, size_t limit, char **out, size_t *size) MDL_MUST_CHECK;
 mdl_status mdl_stream_take(FILE *file, size_t limit, char **out, size_t *size) MDL_MUST_CHECK;
 
+#define MDL_PATH_MAX 4096
 bool mdl_file_exists(const char *path);
 mdl_status mdl_file_size(const char *path, uint64_t *bytes) MDL_MUST_CHECK;
 /* Whether both paths lead to one file, which exists. */
 bool mdl_same_file(const char *first, const char *second);
 mdl_status mdl_make_folders(const char *path) MDL_MUST_CHECK; /* like mkdir -p */
+/* The folder of a file, "." where its path has no slash.  Returns `folder`. */
+const char *mdl_folder_of(const char *path, char folder[MDL_PATH_MAX]);
 /* Open a folder to look at its names; close it with closedir.  *out is NULL where there is no such
  * folder, which is no failure; one that cannot be looked at is. */
 mdl_status mdl_folder_open(const char *path, DIR **out) MDL_MUST_CHECK;
@@ -200,7 +203,6 @@ mdl_status mdl_remove_file(const char *path) MDL_MUST_CHECK; /* no error where i
 /* "<folder>/<formatted name>" into a buffer; fails where it does not fit. */
 mdl_status mdl_path(char *buffer, size_t size, const char *folder, const char *format, ...)
     MDL_PRINTF(4, 5) MDL_MUST_CHECK;
-#define MDL_PATH_MAX 4096
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 

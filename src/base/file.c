@@ -269,11 +269,7 @@ mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...)
 static mdl_status flush_folder(const char *path)
 {
     char folder[MDL_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-    memcpy(folder, length > 0 ? path : ".", mdl_max_size(length, 1));
-    folder[mdl_max_size(length, 1)] = '\0';
-    int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    int fd = open(mdl_folder_of(path, folder), O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == EACCES)
         return MDL_OK; /* one may write to folders that one may not read */
     if (fd < 0)

@@ -31,6 +31,18 @@ mdl_status mdl_make_folders(const char *path)
     return make_folder(part);
 }
 
+const char *mdl_folder_of(const char *path, char folder[MDL_PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        snprintf(folder, MDL_PATH_MAX, ".");
+    else if (slash == path)
+        snprintf(folder, MDL_PATH_MAX, "/");
+    else
+        snprintf(folder, MDL_PATH_MAX, "%.*s", (int)(slash - path), path);
+    return folder;
+}
+
 mdl_status mdl_folder_open(const char *path, DIR **out)
 {
     *out = opendir(path);

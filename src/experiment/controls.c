@@ -15,12 +15,12 @@ static mdl_status count_parameters(const mdl_model_config *model, double *out)
     return status;
 }
 
-/* The baseline with a hidden layer so wide that it has as many parameters as the hybrid. */
+/* The plain model with a hidden layer so wide that it has as many parameters as the hybrid. */
 static mdl_status use_mlp_head(mdl_model_config *model)
 {
     double wanted, one, two;
     MDL_TRY(count_parameters(model, &wanted));
-    model->kind = MDL_MODEL_EFFICIENTNET_LITE0;
+    model->kind = mdl_model_def_of(model->kind)->plain;
     model->head_hidden = 1;
     MDL_TRY(count_parameters(model, &one));
     model->head_hidden = 2;

@@ -1,4 +1,4 @@
-/* The models of an experiment: one table says of each kind how many there are, how it is made, and
+/* The models of an experiment: one table says of each kind what it is made of, by which method, and
  * what it is compared with.  A comparator of the table is a row here, a row of mdl_row_kind, and a
  * sentence of the report. */
 #include <ctype.h>
@@ -7,96 +7,45 @@
 
 #include "experiment/lab.h"
 
-/* ---- how many there are --------------------------------------------------------------------- */
+#define ROLE(name) (1u << MDL__ROLE_##name)
+#define PARENTS    (ROLE(SEED) | ROLE(CHILD))
 
-static size_t one(const mdl__arm *arm)
+/* An average of one is a copy with statistics estimated like those of the merged, so that they
+ * differ in their weights only. */
+const mdl__kind mdl__kinds[MDL_ROW_KINDS] = {
+    [MDL_ROW_MEAN] = {.of = MDL__OF_ARM},
+    [MDL_ROW_SEED] = {.of = MDL__OF_ONE, .roles = PARENTS},
+    [MDL_ROW_M2N2] = {.of = MDL__OF_ALL},
+    [MDL_ROW_BEST_PARENT] = {.of = MDL__OF_BEST, .method = "average", .beside_winner = true},
+    [MDL_ROW_AVERAGE] = {.of = MDL__OF_ALL, .method = "average", .beside_winner = true},
+    [MDL_ROW_SOUP] = {.of = MDL__OF_ALL, .method = "greedy"},
+    [MDL_ROW_SLERP] = {.of = MDL__OF_TWO, .method = "slerp"},
+    [MDL_ROW_ENSEMBLE] = {.of = MDL__OF_LOGITS, .beside_winner = true},
+    [MDL_ROW_PARENT] = {.of = MDL__OF_ONE,
+                        .roles = ROLE(CHILD),
+                        .method = "average",
+                        .beside_winner = true},
+    [MDL_ROW_TRUNK] = {.of = MDL__OF_ONE, .roles = ROLE(TRUNK)},
+    [MDL_ROW_MATCHED] = {.of = MDL__OF_ONE,
+                         .roles = ROLE(MATCHED),
+                         .method = "average",
+                         .beside_winner = true},
+    [MDL_ROW_INDEPENDENT] = {.of = MDL__OF_ONE, .roles = ROLE(INDEPENDENT)},
+    [MDL_ROW_INDEPENDENT_AVERAGE] = {.of = MDL__OF_INDEPENDENT, .method = "average"},
+    [MDL_ROW_INDEPENDENT_ALIGNED] = {.of = MDL__OF_INDEPENDENT, .method = "average"},
+    [MDL_ROW_CONTROL] = {.of = MDL__OF_ONE, .roles = ROLE(CONTROL), .beside_seed = true},
+    [MDL_ROW_METHOD] = {.of = MDL__OF_METHOD, .beside_winner = true},
+};
+
+mdl__of mdl__entry_of(const mdl__entry *entry)
 {
-    (void)arm;
-    return 1;
+    mdl__of of = mdl__kinds[entry->row.kind].of;
+    if (of != MDL__OF_METHOD)
+        return of;
+    return (entry->method->flags & MDL_METHOD_PAIR) != 0 ? MDL__OF_TWO : MDL__OF_ALL;
 }
 
-static size_t one_merged(const mdl__arm *arm)
-{
-    return arm->merges;
-}
-
-static size_t one_of_two(const mdl__arm *arm)
-{
-    return arm->merges && arm->n_parents >= 2;
-}
-
-static size_t one_ensemble(const mdl__arm *arm)
-{
-    return arm->n_parents >= 2;
-}
-
-static size_t parents(const mdl__arm *arm)
-{
-    return arm->n_parents;
-}
-
-static size_t children(const mdl__arm *arm)
-{
-    return arm->trunk != NULL ? arm->n_parents : 0;
-}
-
-size_t mdl__count_role(const mdl__arm *arm, mdl__role role)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < arm->n_trainings; i++)
-        count += arm->trainings[i].role == role;
-    return count;
-}
-
-static size_t trunks(const mdl__arm *arm)
-{
-    return mdl__count_role(arm, MDL__ROLE_TRUNK);
-}
-
-static size_t matched(const mdl__arm *arm)
-{
-    return mdl__count_role(arm, MDL__ROLE_MATCHED);
-}
-
-static size_t independent(const mdl__arm *arm)
-{
-    return mdl__count_role(arm, MDL__ROLE_INDEPENDENT);
-}
-
-static size_t one_independent_average(const mdl__arm *arm)
-{
-    return independent(arm) >= 2;
-}
-
-static size_t controls(const mdl__arm *arm)
-{
-    return mdl__count_role(arm, MDL__ROLE_CONTROL);
-}
-
-const mdl_method *mdl__next_method(const mdl__arm *arm, const char **list)
-{
-    const mdl_circumstances circumstances = {.parents = arm->n_parents,
-                                             .trunk = arm->trunk != NULL,
-                                             .mutation = arm->config.merge.mutation > 0};
-    char name[64];
-    while (mdl_next_name(list, name, sizeof(name))) {
-        const mdl_method *method = mdl_method_find(name);
-        if (method != NULL && mdl_method_fits(method, &circumstances, NULL))
-            return method;
-    }
-    return NULL;
-}
-
-static size_t methods(const mdl__arm *arm)
-{
-    const char *list = arm->config.experiment.methods;
-    size_t count = 0;
-    while (arm->merges && mdl__next_method(arm, &list) != NULL)
-        count++;
-    return count;
-}
-
-/* ---- what each is --------------------------------------------------------------------------- */
+/* ---- trainings, checkpoints ----------------------------------------------------------------- */
 
 const mdl__training *mdl__find_role(const mdl__arm *arm, mdl__role role, size_t index)
 {
@@ -107,53 +56,59 @@ const mdl__training *mdl__find_role(const mdl__arm *arm, mdl__role role, size_t 
     return NULL;
 }
 
-/* A control is called by what it changes, trunk and matched run by their kind alone. */
-static void use_training(mdl__entry *entry, const mdl__training *training)
+size_t mdl__count_role(const mdl__arm *arm, mdl__role role)
 {
-    bool alone = training->role == MDL__ROLE_TRUNK || training->role == MDL__ROLE_MATCHED;
-    const char *what = training->what[0] != '\0' ? training->what : training->name;
-    entry->training = training;
-    entry->row.epochs = training->config.train.epochs;
-    snprintf(entry->row.what, sizeof(entry->row.what), "%s", alone ? "" : what);
+    size_t count = 0;
+    while (mdl__find_role(arm, role, count) != NULL)
+        count++;
+    return count;
 }
 
-static void describe_parent(const mdl__arm *arm, mdl__entry *entry)
+const mdl__entry *mdl__entry_candidate(const mdl__arm *arm, const mdl__entry *entry)
 {
-    use_training(entry, &arm->parents[entry->index]);
+    const mdl__training *t = entry->training;
+    if (mdl__entry_of(entry) == MDL__OF_BEST)
+        return &arm->candidates[arm->best];
+    return t != NULL && (PARENTS >> t->role & 1) != 0 ? &arm->candidates[t->best] : NULL;
 }
 
-static void describe_trunk(const mdl__arm *arm, mdl__entry *entry)
+size_t mdl__source_count(const mdl__arm *arm, const mdl__entry *entry)
 {
-    use_training(entry, arm->trunk);
+    switch (mdl__entry_of(entry)) {
+    case MDL__OF_ARM:
+    case MDL__OF_LOGITS:
+        return arm->n_parents;
+    case MDL__OF_ALL:
+        return arm->n_candidates;
+    case MDL__OF_TWO:
+        return 2;
+    case MDL__OF_INDEPENDENT:
+        return mdl__count_role(arm, MDL__ROLE_INDEPENDENT);
+    default:
+        return 1;
+    }
 }
 
-static void describe_matched(const mdl__arm *arm, mdl__entry *entry)
+mdl_status mdl__source_path(const mdl__arm *arm, const mdl__entry *entry, size_t index,
+                            char path[MDL_PATH_MAX])
 {
-    use_training(entry, mdl__find_role(arm, MDL__ROLE_MATCHED, entry->index));
+    mdl__of of = mdl__entry_of(entry);
+    const mdl__training *t = entry->training;
+    const mdl__entry *candidate = mdl__entry_candidate(arm, entry);
+    if (of == MDL__OF_INDEPENDENT)
+        t = mdl__find_role(arm, MDL__ROLE_INDEPENDENT, index);
+    else if (of == MDL__OF_ALL)
+        candidate = &arm->candidates[index];
+    else if (of == MDL__OF_TWO)
+        candidate = &arm->candidates[arm->parents[index].best];
+    if (candidate == NULL)
+        return mdl_path(path, MDL_PATH_MAX, t->folder, "%s", t->file);
+    memcpy(path, candidate->path, MDL_PATH_MAX);
+    return MDL_OK;
 }
 
-static void describe_independent(const mdl__arm *arm, mdl__entry *entry)
-{
-    use_training(entry, mdl__find_role(arm, MDL__ROLE_INDEPENDENT, entry->index));
-}
-
-static void describe_control(const mdl__arm *arm, mdl__entry *entry)
-{
-    use_training(entry, mdl__find_role(arm, MDL__ROLE_CONTROL, entry->index));
-}
-
-static void describe_method(const mdl__arm *arm, mdl__entry *entry)
-{
-    const char *list = arm->config.experiment.methods;
-    const mdl_method *method = mdl__next_method(arm, &list);
-    for (size_t i = 0; i < entry->index; i++)
-        method = mdl__next_method(arm, &list);
-    snprintf(entry->row.what, sizeof(entry->row.what), "%s", method->name);
-}
-
-/* ---- how it is made ------------------------------------------------------------------------- */
-
-mdl_merge_job mdl__merge_job(mdl__lab *lab, const mdl__arm *arm, const char *const *from, size_t n)
+mdl_merge_job mdl__merge_job(const mdl__lab *lab, const mdl__arm *arm, const char *const *from,
+                             size_t n)
 {
     const mdl_experiment_events *events = lab->job->events;
     return (mdl_merge_job){
@@ -162,8 +117,8 @@ mdl_merge_job mdl__merge_job(mdl__lab *lab, const mdl__arm *arm, const char *con
         .data = lab->data,
         .device = lab->device,
         .seed = arm->config.run.seed,
-        .parents = from != NULL ? from : arm->paths,
-        .n_parents = from != NULL ? n : arm->n_candidates,
+        .parents = from,
+        .n_parents = n,
         .out = arm->folder,
         .config_text = arm->config_text,
         .memory_limit = arm->config.run.memory_limit,
@@ -172,146 +127,7 @@ mdl_merge_job mdl__merge_job(mdl__lab *lab, const mdl__arm *arm, const char *con
     };
 }
 
-void mdl__first_two(const mdl__arm *arm, const char *pair[2])
-{
-    for (size_t i = 0; i < 2; i++)
-        pair[i] = arm->candidates[arm->parents[i].best].path;
-}
-
-/* An average of one: the same weights, with statistics estimated like those of the merged, so that
- * they differ in their weights only. */
-static mdl_status recalibrate(mdl__lab *lab, mdl__arm *arm, const char *from, const char *path)
-{
-    mdl_merge_job job = mdl__merge_job(lab, arm, &from, 1);
-    return mdl_merge_average(&job, path);
-}
-
-static mdl_status make_best_parent(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                                   const char *path)
-{
-    (void)entry;
-    return recalibrate(lab, arm, arm->candidates[arm->best].path, path);
-}
-
-static mdl_status make_parent(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                              const char *path)
-{
-    return recalibrate(lab, arm, arm->candidates[entry->training->best].path, path);
-}
-
-static mdl_status make_matched(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                               const char *path)
-{
-    char from[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(from, sizeof(from), entry->training->folder, "%s", entry->training->file));
-    return recalibrate(lab, arm, from, path);
-}
-
-static mdl_status make_average(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                               const char *path)
-{
-    mdl_merge_job job = mdl__merge_job(lab, arm, NULL, 0);
-    (void)entry;
-    return mdl_merge_average(&job, path);
-}
-
-static mdl_status make_soup(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry, const char *path)
-{
-    mdl_merge_job job = mdl__merge_job(lab, arm, NULL, 0);
-    (void)entry;
-    return mdl_merge_greedy_soup(&job, path, NULL);
-}
-
-static mdl_status make_slerp(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                             const char *path)
-{
-    const char *pair[2];
-    (void)entry;
-    mdl__first_two(arm, pair);
-    mdl_merge_job job = mdl__merge_job(lab, arm, pair, 2);
-    return mdl_merge_slerp(&job, 0.5, path);
-}
-
-/* The independent seeds averaged, as they are, or aligned to the first by their weights before. */
-static mdl_status average_independent(mdl__lab *lab, mdl__arm *arm, bool aligned, const char *path)
-{
-    size_t n = independent(arm);
-    char(*files)[MDL_PATH_MAX];
-    const char **from = NULL;
-    mdl_status status = MDL_NEW(n, "paths of seeds", &files);
-    if (status == MDL_OK)
-        status = MDL_NEW(n, "seeds to average", &from);
-    for (size_t i = 0; i < n && status == MDL_OK; i++) {
-        const mdl__training *t = mdl__find_role(arm, MDL__ROLE_INDEPENDENT, i);
-        from[i] = files[i];
-        status = mdl_path(files[i], sizeof(files[i]), t->folder, "%s", t->file);
-    }
-    for (size_t i = 1; aligned && i < n && status == MDL_OK; i++) {
-        const char *pair[2] = {from[0], from[i]};
-        mdl_merge_job job = mdl__merge_job(lab, arm, pair, 2);
-        mdl_align_result result;
-        char out[MDL_PATH_MAX];
-        status =
-            mdl_path(out, sizeof(out), arm->folder, "independent-%zu-aligned.safetensors", i + 1);
-        if (status == MDL_OK)
-            status = mdl_align_run(&job, MDL_ALIGN_WEIGHTS, out, &result);
-        if (status == MDL_OK)
-            memcpy(files[i], out, sizeof(out));
-    }
-    if (status == MDL_OK) {
-        mdl_merge_job job = mdl__merge_job(lab, arm, from, n);
-        status = mdl_merge_average(&job, path);
-    }
-    mdl_free((void *)from);
-    mdl_free(files);
-    return status;
-}
-
-static mdl_status make_independent_average(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry,
-                                           const char *path)
-{
-    return average_independent(lab, arm, entry->row.kind == MDL_ROW_INDEPENDENT_ALIGNED, path);
-}
-
-/* ---- the table of kinds --------------------------------------------------------------------- */
-
-const mdl__kind mdl__kinds[MDL_ROW_KINDS] = {
-    {.kind = MDL_ROW_MEAN, .count = one},
-    {.kind = MDL_ROW_SEED, .count = parents, .describe = describe_parent},
-    {.kind = MDL_ROW_M2N2, .count = one_merged},
-    {.kind = MDL_ROW_BEST_PARENT, .count = one, .make = make_best_parent, .beside_winner = true},
-    {.kind = MDL_ROW_AVERAGE, .count = one_merged, .make = make_average, .beside_winner = true},
-    {.kind = MDL_ROW_SOUP, .count = one_merged, .make = make_soup},
-    {.kind = MDL_ROW_SLERP, .count = one_of_two, .make = make_slerp},
-    {.kind = MDL_ROW_ENSEMBLE, .count = one_ensemble, .beside_winner = true},
-    {.kind = MDL_ROW_PARENT,
-     .count = children,
-     .describe = describe_parent,
-     .make = make_parent,
-     .beside_winner = true},
-    {.kind = MDL_ROW_TRUNK, .count = trunks, .describe = describe_trunk, .as_trained = true},
-    {.kind = MDL_ROW_MATCHED,
-     .count = matched,
-     .describe = describe_matched,
-     .make = make_matched,
-     .beside_winner = true},
-    {.kind = MDL_ROW_INDEPENDENT,
-     .count = independent,
-     .describe = describe_independent,
-     .as_trained = true},
-    {.kind = MDL_ROW_INDEPENDENT_AVERAGE,
-     .count = one_independent_average,
-     .make = make_independent_average},
-    {.kind = MDL_ROW_INDEPENDENT_ALIGNED,
-     .count = one_independent_average,
-     .make = make_independent_average},
-    {.kind = MDL_ROW_CONTROL,
-     .count = controls,
-     .describe = describe_control,
-     .as_trained = true,
-     .beside_seed = true},
-    {.kind = MDL_ROW_METHOD, .count = methods, .describe = describe_method, .beside_winner = true},
-};
+/* ---- the entries of an arm ------------------------------------------------------------------ */
 
 /* "child 1" -> "child-1" */
 static void slug(const char *name, char *out, size_t size)
@@ -330,33 +146,94 @@ void mdl__entry_leaf(const mdl__entry *entry, char *out, size_t size)
         snprintf(out, size, "%s", mdl_row_kind_name(entry->row.kind));
 }
 
-static void name_entry(const mdl__arm *arm, mdl__entry *entry)
+/* Which one of its kind it is: a control is called by what it changes, trunk and matched run by
+ * their kind alone. */
+static const char *what_of(const mdl__training *t, const mdl_method *method)
+{
+    if (t == NULL)
+        return method != NULL ? method->name : "";
+    if (t->role == MDL__ROLE_TRUNK || t->role == MDL__ROLE_MATCHED)
+        return "";
+    return t->what[0] != '\0' ? t->what : t->name;
+}
+
+static mdl_status add(mdl__arm *arm, mdl_row_kind kind, const mdl__training *t,
+                      const mdl_method *method)
 {
     char what[MDL_ROW_NAME];
-    slug(entry->row.what, what, sizeof(what));
-    snprintf(entry->row.arm, sizeof(entry->row.arm), "%s", arm->name);
-    snprintf(entry->row.id, sizeof(entry->row.id), "%s.%s%s%.40s", arm->name,
-             mdl_row_kind_name(entry->row.kind), what[0] != '\0' ? "." : "", what);
+    MDL_TRY(mdl_grow(arm->n_entries, arm->n_entries + 1, sizeof(*arm->entries),
+                     "models of the table", (void **)&arm->entries));
+    mdl__entry *entry = &arm->entries[arm->n_entries++];
+    mdl_row *row = &entry->row;
+    *entry = (mdl__entry){.training = t, .method = method};
+    *row = (mdl_row){.kind = kind, .published = (double)NAN};
+    row->epochs = t != NULL ? t->config.train.epochs : 0;
+    if (t != NULL || mdl__kinds[kind].of == MDL__OF_METHOD)
+        snprintf(row->what, sizeof(row->what), "%s", what_of(t, method));
+    slug(row->what, what, sizeof(what));
+    snprintf(row->arm, sizeof(row->arm), "%s", arm->name);
+    snprintf(row->id, sizeof(row->id), "%s.%s%s%.40s", arm->name, mdl_row_kind_name(kind),
+             what[0] != '\0' ? "." : "", what);
+    return MDL_OK;
+}
+
+static mdl_status add_trainings(mdl__arm *arm, mdl_row_kind kind, const mdl_method *method)
+{
+    for (size_t i = 0; i < arm->n_trainings; i++) {
+        const mdl__training *t = &arm->trainings[i];
+        if ((mdl__kinds[kind].roles >> t->role & 1) != 0)
+            MDL_TRY(add(arm, kind, t, method));
+    }
+    return MDL_OK;
+}
+
+/* Those of experiment.methods that can be run in this arm. */
+static mdl_status add_methods(mdl__arm *arm, mdl_row_kind kind)
+{
+    const mdl_circumstances circumstances = {.parents = arm->n_parents,
+                                             .trunk = arm->trunk != NULL,
+                                             .mutation = arm->config.merge.mutation > 0};
+    const char *list = arm->config.experiment.methods, *reason;
+    char name[64];
+    while (arm->merges && mdl_next_name(&list, name, sizeof(name))) {
+        const mdl_method *method;
+        MDL_TRY(mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method));
+        if (mdl_method_fits(method, &circumstances, &reason))
+            MDL_TRY(add(arm, kind, NULL, method));
+        else
+            mdl_log(MDL_LOG_WARN, "C, %s: %s %s; left out", arm->name, name, reason);
+    }
+    return MDL_OK;
+}
+
+/* Whether there is one of a kind that is not of single trainings or methods. */
+static bool is_there(const mdl__arm *arm, mdl__of of)
+{
+    switch (of) {
+    case MDL__OF_LOGITS:
+        return arm->n_parents >= 2;
+    case MDL__OF_ALL:
+        return arm->merges;
+    case MDL__OF_TWO:
+        return arm->merges && arm->n_parents >= 2;
+    case MDL__OF_INDEPENDENT:
+        return mdl__count_role(arm, MDL__ROLE_INDEPENDENT) >= 2;
+    default:
+        return true;
+    }
 }
 
 mdl_status mdl__entries_create(mdl__arm *arm)
 {
-    size_t total = 0;
-    for (size_t k = 0; k < MDL_ROW_KINDS; k++)
-        total += mdl__kinds[k].count(arm);
-    MDL_TRY(MDL_NEW(total, "models of the table", &arm->entries));
-    for (size_t k = 0; k < MDL_ROW_KINDS; k++) {
+    for (mdl_row_kind k = 0; k < MDL_ROW_KINDS; k++) {
         const mdl__kind *kind = &mdl__kinds[k];
-        size_t count = kind->count(arm);
-        for (size_t i = 0; i < count; i++) {
-            mdl__entry *entry = &arm->entries[arm->n_entries++];
-            entry->index = i;
-            entry->row.kind = kind->kind;
-            entry->row.published = (double)NAN;
-            if (kind->describe != NULL)
-                kind->describe(arm, entry);
-            name_entry(arm, entry);
-        }
+        const mdl_method *method = kind->method != NULL ? mdl_method_find(kind->method) : NULL;
+        if (kind->of == MDL__OF_ONE)
+            MDL_TRY(add_trainings(arm, k, method));
+        else if (kind->of == MDL__OF_METHOD)
+            MDL_TRY(add_methods(arm, k));
+        else if (is_there(arm, kind->of))
+            MDL_TRY(add(arm, k, NULL, method));
     }
     return MDL_OK;
 }
@@ -376,7 +253,6 @@ void mdl__arm_free(mdl__arm *arm)
         mdl_free(arm->entries[i].correct);
     mdl_free(arm->entries);
     mdl_free(arm->candidates);
-    mdl_free((void *)arm->paths);
     mdl_free(arm->trainings);
     mdl_free(arm->config_text);
     memset(arm, 0, sizeof(*arm));

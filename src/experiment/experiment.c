@@ -10,7 +10,7 @@ mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
     if (job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));
     mdl_status status = job->config->experiment.repeats > 1 ? mdl__run_repeats(job, table)
-                                                            : mdl__run_one(job, 0, 1, table);
+                                                            : mdl__run_one(job, 0, 1, 0, table);
     mdl_lock_release(lock);
     return status;
 }

@@ -12,8 +12,9 @@
 typedef struct mdl_experiment_stage { /* what is done now */
     const char *text;                 /* "A, seed 1 of 2: train the baseline" */
     size_t step, steps;               /* which step of how many, from 1 */
-    /* How much computing is over, is in this step, and is planned in all: images through the
-     * network, about.  A step that was finished before has work 0. */
+    /* How much computing is over, is in this step, and is planned in all, of this repeat and those
+     * after it: images through the network, forward, about.  What an earlier start finished does
+     * not count. */
     double done, work, planned;
 } mdl_experiment_stage;
 

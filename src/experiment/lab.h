@@ -35,9 +35,9 @@ typedef struct mdl__training {
 
 typedef struct mdl__entry {        /* a model: a candidate for merging, or a row of the table */
     mdl_row row;                   /* its id, kind and facts; numbers as they come */
-    size_t index;                  /* among those of its kind in its arm */
     char path[MDL_PATH_MAX];       /* its checkpoint; "": a mean or an ensemble */
     const mdl__training *training; /* the one that it comes from; NULL: it is made of several */
+    const mdl_method *method;      /* that makes it; NULL: the configured search, or nothing does */
     double validation_top1, validation_loss;
     double seconds; /* spent to make it, beside the trainings */
     float *correct; /* [images of the test split] 1 or 0; owned; NULL: not evaluated */
@@ -55,10 +55,9 @@ typedef struct mdl__arm { /* the baseline or the hybrid */
     mdl__training *parents; /* [n_parents] */
     size_t n_parents;
     mdl__entry *candidates; /* checkpoints of the parents; owned */
-    size_t n_candidates;
-    size_t best;         /* of the candidates on the validation split */
-    const char **paths;  /* of the candidates; owned */
-    mdl__entry *entries; /* owned */
+    size_t n_candidates;    /* that are to come, then those that are there */
+    size_t best;            /* of the candidates on the validation split */
+    mdl__entry *entries;    /* owned */
     size_t n_entries;
     char folder[MDL_PATH_MAX]; /* of what is merged: C-hybrid */
     char *config_text;         /* what its checkpoints say of themselves; owned */
@@ -77,8 +76,9 @@ typedef struct mdl__lab {
     struct mdl__step *steps; /* the plan; owned */
     size_t n_steps;
     size_t begun;             /* steps of the plan that were begun */
-    double work, planned;     /* of the steps that are over, and of all (mdl_experiment_stage) */
+    double work, planned;     /* done here, and to be done when it began (mdl_experiment_stage) */
     size_t repeat, repeats;   /* which of how many experiments it is, from 0 */
+    size_t later;             /* repeats after this one that are not finished */
     struct mdl__paper *paper; /* of the paper's experiment (paper.c); else NULL */
 } mdl__lab;
 
@@ -102,6 +102,7 @@ mdl_status mdl__record_finish(mdl__record *record) MDL_MUST_CHECK; /* with the r
  * list that is there. */
 void mdl__record_set(mdl__record *record, const char *key, json_t *value);
 void mdl__record_append(mdl__record *record, const char *key, json_t *value);
+void mdl__record_search(mdl__record *record, const mdl_merge_result *result);
 double mdl__json_number(const json_t *object, const char *key);        /* NAN where there is none */
 double mdl__record_number(const mdl__record *record, const char *key); /* likewise */
 /* A whole number; 0 where it is none. */
@@ -110,20 +111,31 @@ bool mdl__record_flag(const mdl__record *record, const char *key);
 
 /* ---- entries (entry.c): which models an experiment has --------------------------------------- */
 
+/* What a model of the table is, or is made of.  How many of a kind there are, which checkpoints it
+ * takes and what it cost follow from it. */
+typedef enum mdl__of {
+    MDL__OF_ARM,         /* the mean over the arm's seeds or children */
+    MDL__OF_LOGITS,      /* those of all seeds or children, averaged */
+    MDL__OF_BEST,        /* the best candidate */
+    MDL__OF_ALL,         /* all candidates */
+    MDL__OF_TWO,         /* the first two parents */
+    MDL__OF_ONE,         /* a training of one of `roles` */
+    MDL__OF_INDEPENDENT, /* all independent seeds beside a trunk */
+    MDL__OF_METHOD       /* all candidates or the first two parents, as the method says */
+} mdl__of;
+
 typedef struct mdl__kind { /* a row of the table of kinds */
-    mdl_row_kind kind;
-    /* How many of it an arm has, and what is known of number `index` before any work. */
-    size_t (*count)(const mdl__arm *arm);
-    void (*describe)(const mdl__arm *arm, mdl__entry *entry);
-    /* Makes its checkpoint at `path`, which is C-<arm>/<id of the entry>.safetensors; NULL: it is
-     * a checkpoint of its training, or a search makes it, or it is none. */
-    mdl_status (*make)(mdl__lab *lab, mdl__arm *arm, const mdl__entry *entry, const char *path);
-    bool as_trained;    /* the file of its training is its checkpoint */
+    mdl__of of;
+    unsigned roles;     /* OF_ONE: bits by mdl__role */
+    const char *method; /* the formula that makes its checkpoint, which is C-<arm>/<leaf of the
+                           entry>.safetensors; NULL: it is one already, or a search makes it */
     bool beside_winner; /* the winner of M2N2 is tested against it on the same images */
     bool beside_seed;   /* the first independent seed is tested against it */
 } mdl__kind;
 
 extern const mdl__kind mdl__kinds[MDL_ROW_KINDS];
+/* What an entry is made of; never OF_METHOD. */
+mdl__of mdl__entry_of(const mdl__entry *entry);
 /* All entries of an arm whose trainings are planned. */
 mdl_status mdl__entries_create(mdl__arm *arm) MDL_MUST_CHECK;
 /* The first of a kind, or NULL. */
@@ -134,12 +146,14 @@ size_t mdl__count_role(const mdl__arm *arm, mdl__role role);
 const mdl__training *mdl__find_role(const mdl__arm *arm, mdl__role role, size_t index);
 /* The name of the file that is made for an entry, without its folder: "child-1". */
 void mdl__entry_leaf(const mdl__entry *entry, char *out, size_t size);
-/* Of a search or a merge of `n` parents of an arm (NULL: all candidates). */
-mdl_merge_job mdl__merge_job(mdl__lab *lab, const mdl__arm *arm, const char *const *parents,
+/* The candidate that an entry is, or is a copy of; NULL: it is none. */
+const mdl__entry *mdl__entry_candidate(const mdl__arm *arm, const mdl__entry *entry);
+/* How many checkpoints an entry is made of, and number `index` of them. */
+size_t mdl__source_count(const mdl__arm *arm, const mdl__entry *entry);
+mdl_status mdl__source_path(const mdl__arm *arm, const mdl__entry *entry, size_t index,
+                            char path[MDL_PATH_MAX]) MDL_MUST_CHECK;
+/* Of a search or a merge of `n` checkpoints in an arm. */
+mdl_merge_job mdl__merge_job(const mdl__lab *lab, const mdl__arm *arm, const char *const *from,
                              size_t n);
-/* Paths of the checkpoints that stand for the first two parents. */
-void mdl__first_two(const mdl__arm *arm, const char *pair[2]);
-/* Whether experiment.methods has a method that can be run in this arm; the rest of the list. */
-const mdl_method *mdl__next_method(const mdl__arm *arm, const char **list);
 
 #endif

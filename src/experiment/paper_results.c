@@ -117,5 +117,6 @@ mdl_status mdl__paper_results(const mdl__paper *paper, mdl_table *table)
     }
     for (size_t m = 1; m < paper->n_methods; m++)
         MDL_TRY(mdl_table_compare_pairs(table, table->rows[0].id, table->rows[m].id));
+    MDL_TRY(mdl_table_conclude(table));
     return add_order(table);
 }

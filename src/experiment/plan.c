@@ -12,8 +12,9 @@ static mdl_status add(mdl__lab *lab, const mdl__step *step)
 {
     MDL_TRY(mdl_grow(lab->n_steps, lab->n_steps + 1, sizeof(*lab->steps), "steps of the plan",
                      (void **)&lab->steps));
-    lab->steps[lab->n_steps++] = *step;
-    lab->planned += step->work;
+    mdl__step *added = &lab->steps[lab->n_steps++];
+    *added = *step;
+    added->work = step->kind->computes(lab, step);
     return MDL_OK;
 }
 
@@ -127,7 +128,8 @@ static mdl_status add_others(const mdl__lab *lab, mdl__arm *arm)
                              (unsigned long long)(seed + i)));
         snprintf(t->label, sizeof(t->label), "independent seed %zu of %zu", i + 1, e->independent);
     }
-    return arm->config.model.kind == MDL_MODEL_HYBRID ? add_controls(lab, arm, seed) : MDL_OK;
+    bool recursive = mdl_model_def_of(arm->config.model.kind)->recursive;
+    return recursive ? add_controls(lab, arm, seed) : MDL_OK;
 }
 
 /* ---- an arm --------------------------------------------------------------------------------- */
@@ -156,25 +158,13 @@ static size_t count_candidates(const mdl__arm *arm)
     return each * arm->n_parents;
 }
 
-/* Whether the searches of an arm can run; a method that does not fit is left out, with a word. */
 static mdl_status check_searches(const mdl__arm *arm)
 {
-    size_t candidates = count_candidates(arm);
-    const mdl_circumstances circumstances = {.parents = arm->n_parents,
-                                             .trunk = arm->trunk != NULL,
-                                             .mutation = arm->config.merge.mutation > 0};
-    const char *list = arm->config.experiment.methods, *reason;
-    char name[64];
-    MDL_TRY(mdl__check_search(&arm->config, NULL, candidates));
-    while (mdl_next_name(&list, name, sizeof(name))) {
-        const mdl_method *method;
-        MDL_TRY(mdl_method_choose(name, MDL_METHOD_TO_COMPARE, &method));
-        if (!mdl_method_fits(method, &circumstances, &reason)) {
-            mdl_log(MDL_LOG_WARN, "C, %s: %s %s; left out", arm->name, name, reason);
-            continue;
-        }
-        bool pair = (method->flags & MDL_METHOD_PAIR) != 0;
-        MDL_TRY(mdl__check_search(&arm->config, method, pair ? 2 : candidates));
+    MDL_TRY(mdl__check_search(&arm->config, NULL, arm->n_candidates));
+    for (size_t i = 0; i < arm->n_entries; i++) {
+        const mdl__entry *entry = &arm->entries[i];
+        if (entry->row.kind == MDL_ROW_METHOD)
+            MDL_TRY(mdl__check_search(&arm->config, entry->method, mdl__source_count(arm, entry)));
     }
     return MDL_OK;
 }
@@ -187,18 +177,16 @@ static mdl_status plan_arm(mdl__lab *lab, mdl__arm *arm)
     MDL_TRY(e->trunk_epochs > 0 ? add_children(lab, arm) : add_seeds(lab, arm));
     if (arm->is_main)
         MDL_TRY(add_others(lab, arm));
-    size_t candidates = count_candidates(arm);
-    MDL_TRY(MDL_NEW(candidates, "candidates", &arm->candidates));
-    MDL_TRY(MDL_NEW(candidates, "paths of candidates", &arm->paths));
+    arm->n_candidates = count_candidates(arm);
+    MDL_TRY(MDL_NEW(arm->n_candidates, "candidates", &arm->candidates));
     MDL_TRY(mdl_path(arm->folder, sizeof(arm->folder), lab->job->out, "C-%s", arm->name));
     MDL_TRY(mdl_config_model_text(&arm->config, &arm->config_text));
-    if (arm->merges && candidates < 2) {
+    if (arm->merges && arm->n_candidates < 2) {
         mdl_log(MDL_LOG_WARN, "C, %s: one checkpoint alone cannot be merged", arm->name);
         arm->merges = false;
     }
-    if (arm->merges)
-        MDL_TRY(check_searches(arm));
-    return mdl__entries_create(arm);
+    MDL_TRY(mdl__entries_create(arm));
+    return arm->merges ? check_searches(arm) : MDL_OK;
 }
 
 static mdl_status add_arm(mdl__lab *lab, char letter, const char *name, mdl_model_kind kind,
@@ -227,14 +215,9 @@ static bool is_first(mdl__role role)
 
 static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool first)
 {
-    double images = (double)lab->data->count[MDL_SPLIT_TRAIN];
     for (size_t i = 0; i < arm->n_trainings; i++) {
         mdl__training *t = &arm->trainings[i];
-        /* Forward and backward cost about three times as much as forward alone. */
-        mdl__step step = {.kind = &mdl__step_train,
-                          .arm = arm,
-                          .training = t,
-                          .work = 3 * images * (double)t->config.train.epochs};
+        mdl__step step = {.kind = &mdl__step_train, .arm = arm, .training = t};
         if (is_first(t->role) != first)
             continue;
         MDL_TRY(mdl__step_name(&step, t->folder, "step.json", "final.safetensors",
@@ -246,10 +229,9 @@ static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool first)
 
 static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
 {
-    double images = (double)lab->data->count[MDL_SPLIT_VALIDATION];
     for (size_t i = 0; i < arm->n_trainings; i++) {
         mdl__training *t = &arm->trainings[i];
-        mdl__step step = {.kind = &mdl__step_choose, .arm = arm, .training = t, .work = 2 * images};
+        mdl__step step = {.kind = &mdl__step_choose, .arm = arm, .training = t};
         if (is_first(t->role) || !(t->config.train.ema > 0))
             continue;
         MDL_TRY(mdl__step_name(&step, t->folder, "choice.json", NULL,
@@ -259,18 +241,11 @@ static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
     return MDL_OK;
 }
 
-static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry,
-                              const mdl_method *method)
+static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
 {
-    const mdl_merge_config *merge = &arm->config.merge;
-    size_t children =
-        merge->evaluations > 0 ? merge->evaluations : merge->generations * merge->batch;
+    const mdl_method *method = entry->method;
     char folder[MDL_PATH_MAX];
-    mdl__step step = {.kind = &mdl__step_search,
-                      .arm = arm,
-                      .entry = entry,
-                      .method = method,
-                      .work = (double)(children * lab->data->count[MDL_SPLIT_VALIDATION])};
+    mdl__step step = {.kind = &mdl__step_search, .arm = arm, .entry = entry};
     if (method == NULL) {
         MDL_TRY(mdl__step_name(&step, arm->folder, "search.json", "merged.safetensors",
                                "C, %s: M2N2", arm->name));
@@ -285,10 +260,7 @@ static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry,
 static mdl_status plan_merge(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
 {
     char leaf[MDL_ROW_NAME], record[MDL_ROW_NAME + 16], product[MDL_ROW_NAME + 16];
-    mdl__step step = {.kind = &mdl__step_merge,
-                      .arm = arm,
-                      .entry = entry,
-                      .work = (double)lab->data->count[MDL_SPLIT_TRAIN]};
+    mdl__step step = {.kind = &mdl__step_merge, .arm = arm, .entry = entry};
     mdl__entry_leaf(entry, leaf, sizeof(leaf));
     snprintf(record, sizeof(record), "%s.json", leaf);
     snprintf(product, sizeof(product), "%s.safetensors", leaf);
@@ -297,19 +269,16 @@ static mdl_status plan_merge(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
 }
 
 /* The search of M2N2 first, the models that are merged without one, other methods last: as the
- * entries stand. */
+ * entries stand.  Where nothing is merged the best parent stays as it is. */
 static mdl_status plan_merges(mdl__lab *lab, mdl__arm *arm)
 {
-    const char *list = arm->config.experiment.methods;
     for (size_t i = 0; i < arm->n_entries; i++) {
         mdl__entry *entry = &arm->entries[i];
         mdl_row_kind kind = entry->row.kind;
-        if (kind == MDL_ROW_METHOD)
-            MDL_TRY(plan_search(lab, arm, entry, mdl__next_method(arm, &list)));
-        else if (kind == MDL_ROW_M2N2)
-            MDL_TRY(plan_search(lab, arm, entry, NULL));
-        else if (mdl__kinds[kind].make != NULL && (arm->merges || kind != MDL_ROW_BEST_PARENT))
-            MDL_TRY(plan_merge(lab, arm, entry)); /* else the best parent stays as it is */
+        if (kind == MDL_ROW_METHOD || kind == MDL_ROW_M2N2)
+            MDL_TRY(plan_search(lab, arm, entry));
+        else if (entry->method != NULL && (arm->merges || kind != MDL_ROW_BEST_PARENT))
+            MDL_TRY(plan_merge(lab, arm, entry));
     }
     return MDL_OK;
 }
@@ -317,10 +286,7 @@ static mdl_status plan_merges(mdl__lab *lab, mdl__arm *arm)
 static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
 {
     char record[32];
-    mdl__step score = {
-        .kind = &mdl__step_score,
-        .arm = arm,
-        .work = (double)(count_candidates(arm) * lab->data->count[MDL_SPLIT_VALIDATION])};
+    mdl__step score = {.kind = &mdl__step_score, .arm = arm};
     snprintf(record, sizeof(record), "C-%s-parents.json", arm->name);
     MDL_TRY(mdl__step_name(&score, lab->job->out, record, NULL,
                            "C, %s: the candidates on the validation split", arm->name));
@@ -331,34 +297,37 @@ static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
 
 static mdl_status plan_end(mdl__lab *lab)
 {
-    const mdl_experiment_config *e = &lab->config.experiment;
     const char *out = lab->job->out;
-    size_t validation = lab->data->count[MDL_SPLIT_VALIDATION], models = 0;
-    size_t images = lab->data->count[MDL_SPLIT_TEST];
     mdl__arm *arm = &lab->arms[lab->n_arms - 1];
-    for (size_t a = 0; a < lab->n_arms; a++)
-        models += lab->arms[a].n_entries;
-    mdl__step lines = {.kind = &mdl__step_interpolate,
-                       .arm = arm,
-                       .work = (double)(4 * e->path_points * validation)};
-    mdl__step test = {.kind = &mdl__step_test, .work = (double)(models * images)};
-    mdl__step assess = {.kind = &mdl__step_assess,
-                        .work = (double)(3 * (images + 95 * e->corrupt_images))};
+    mdl__step lines = {.kind = &mdl__step_interpolate, .arm = arm};
+    mdl__step test = {.kind = &mdl__step_test};
+    mdl__step assess = {.kind = &mdl__step_assess};
     MDL_TRY(mdl__step_name(&lines, out, "interpolation.json", NULL,
                            "C, %s: the lines between trainings", arm->name));
     MDL_TRY(mdl__step_name(&test, out, "test.json", NULL, "test split: all models on %zu images",
-                           images));
+                           lab->data->count[MDL_SPLIT_TEST]));
     MDL_TRY(mdl__step_name(&assess, out, "evaluation.json", NULL,
                            "a closer look at the winner, the best parent and the average"));
-    if (e->path_points >= 2)
+    if (lab->config.experiment.path_points >= 2)
         MDL_TRY(add(lab, &lines));
     MDL_TRY(add(lab, &test));
     return add(lab, &assess);
 }
 
+/* ---- the plan ------------------------------------------------------------------------------- */
+
+static mdl_model_kind recursive_kind(void)
+{
+    mdl_model_kind kind = 0;
+    while (!mdl_model_def_of(kind)->recursive)
+        kind++;
+    return kind;
+}
+
 mdl_status mdl__plan(mdl__lab *lab)
 {
     const mdl_experiment_config *e = &lab->config.experiment;
+    mdl_model_kind hybrid = recursive_kind(), baseline = mdl_model_def_of(hybrid)->plain;
     if (!e->baseline && !e->hybrid)
         return mdl_fail(MDL_CONFIG, "experiment: nothing to do, experiment.baseline and "
                                     "experiment.hybrid are both false");
@@ -366,15 +335,19 @@ mdl_status mdl__plan(mdl__lab *lab)
         return mdl_fail(MDL_CONFIG, "experiment: expected a validation split and test images; set "
                                     "data.validation_fraction to more than 0");
     if (e->baseline)
-        MDL_TRY(add_arm(lab, 'A', "baseline", MDL_MODEL_EFFICIENTNET_LITE0, e->merge_baseline,
-                        !e->hybrid));
+        MDL_TRY(add_arm(lab, 'A', "baseline", baseline, e->merge_baseline, !e->hybrid));
     if (e->hybrid)
-        MDL_TRY(add_arm(lab, 'B', "hybrid", MDL_MODEL_HYBRID, true, true));
+        MDL_TRY(add_arm(lab, 'B', "hybrid", hybrid, true, true));
     for (size_t a = 0; a < lab->n_arms; a++)
         MDL_TRY(plan_trainings(lab, &lab->arms[a], true));
     for (size_t a = 0; a < lab->n_arms; a++)
         MDL_TRY(plan_trainings(lab, &lab->arms[a], false));
     for (size_t a = lab->n_arms; a-- > 0;)
         MDL_TRY(plan_arm_steps(lab, &lab->arms[a]));
-    return plan_end(lab);
+    MDL_TRY(plan_end(lab));
+    for (size_t i = 0; i < lab->n_steps; i++) {
+        lab->planned += (double)lab->later * lab->steps[i].work;
+        MDL_TRY(mdl__step_foresee(lab, &lab->steps[i]));
+    }
+    return MDL_OK;
 }

@@ -67,6 +67,15 @@ void mdl__record_append(mdl__record *record, const char *key, json_t *value)
     mdl__record_set(record, key, list);
 }
 
+void mdl__record_search(mdl__record *record, const mdl_merge_result *result)
+{
+    mdl__record_set(record, "evaluations", mdl_json_pack("I", (json_int_t)result->evaluations));
+    mdl__record_set(record, "is_average", mdl_json_pack("b", result->is_average));
+    mdl__record_set(record, "fitness_top1", mdl_json_pack("f", result->fitness_top1));
+    mdl__record_set(record, "fitness_loss", mdl_json_pack("f", result->fitness_loss));
+    mdl__record_set(record, "seconds", mdl_json_pack("f", result->seconds));
+}
+
 double mdl__json_number(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);

@@ -20,17 +20,36 @@ static mdl_status prepare_all(void *job)
     return mdl__prepare_folder(job, &begun);
 }
 
+static mdl_status folder_of(const mdl_experiment_job *job, size_t number, char *folder)
+{
+    return mdl_path(folder, MDL_PATH_MAX, job->out, "repeat-%zu", number + 1);
+}
+
+/* A repeat that is finished has a table. */
+static mdl_status count_unfinished(const mdl_experiment_job *job, size_t first, size_t *count)
+{
+    *count = 0;
+    for (size_t i = first; i < job->config->experiment.repeats; i++) {
+        char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
+        MDL_TRY(folder_of(job, i, folder));
+        MDL_TRY(mdl_path(path, sizeof(path), folder, "table.json"));
+        *count += !mdl_file_exists(path);
+    }
+    return MDL_OK;
+}
+
 static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_table *table)
 {
     mdl_config *config;
     char folder[MDL_PATH_MAX];
     mdl_lock *lock = NULL;
-    size_t repeats = job->config->experiment.repeats;
+    size_t repeats = job->config->experiment.repeats, later;
     mdl_experiment_job all = *job, one = *job;
     one.out = folder;
     one.prepare = number == 0 ? prepare_all : NULL;
     one.prepare_user = &all;
-    MDL_TRY(mdl_path(folder, sizeof(folder), job->out, "repeat-%zu", number + 1));
+    MDL_TRY(folder_of(job, number, folder));
+    MDL_TRY(count_unfinished(job, number + 1, &later));
     MDL_TRY(MDL_NEW(1, "configuration", &config));
     *config = *job->config;
     config->experiment.repeats = 1;
@@ -38,7 +57,7 @@ static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_t
     one.config = config;
     mdl_status status = mdl_lock_take(folder, &lock);
     if (status == MDL_OK)
-        status = mdl__run_one(&one, number, repeats, table);
+        status = mdl__run_one(&one, number, repeats, later, table);
     mdl_lock_release(lock);
     mdl_free(config);
     return status == MDL_OK ? MDL_OK

@@ -24,10 +24,9 @@ static double seconds_of_parents(const mdl__arm *arm)
 static double seconds_of_independent(const mdl__arm *arm)
 {
     double sum = 0;
-    for (size_t i = 0; i < arm->n_trainings; i++) {
-        if (arm->trainings[i].role == MDL__ROLE_INDEPENDENT)
-            sum += arm->trainings[i].seconds;
-    }
+    const mdl__training *t;
+    for (size_t i = 0; (t = mdl__find_role(arm, MDL__ROLE_INDEPENDENT, i)) != NULL; i++)
+        sum += t->seconds;
     return sum;
 }
 
@@ -38,8 +37,7 @@ static double seconds_of(const mdl__arm *arm, const mdl__entry *entry)
     bool child = t != NULL && t->role == MDL__ROLE_CHILD;
     if (t != NULL)
         return t->seconds + (child ? arm->trunk->seconds : 0) + entry->seconds;
-    if (entry->row.kind == MDL_ROW_INDEPENDENT_AVERAGE ||
-        entry->row.kind == MDL_ROW_INDEPENDENT_ALIGNED)
+    if (mdl__entry_of(entry) == MDL__OF_INDEPENDENT)
         return seconds_of_independent(arm) + entry->seconds;
     return seconds_of_parents(arm) + entry->seconds;
 }
@@ -64,29 +62,11 @@ static void fill_mean(const mdl__arm *arm, mdl_row *row)
         row->train_seconds /= n;
 }
 
-static size_t count_models(const mdl__arm *arm, mdl_row_kind kind, size_t known)
-{
-    switch (kind) {
-    case MDL_ROW_BEST_PARENT:
-    case MDL_ROW_AVERAGE:
-    case MDL_ROW_SOUP:
-        return arm->n_candidates;
-    case MDL_ROW_SLERP:
-        return 2;
-    case MDL_ROW_ENSEMBLE:
-        return arm->n_parents;
-    case MDL_ROW_INDEPENDENT_AVERAGE:
-    case MDL_ROW_INDEPENDENT_ALIGNED:
-        return mdl__count_role(arm, MDL__ROLE_INDEPENDENT);
-    default:
-        return known;
-    }
-}
-
 static void fill_row(const mdl__arm *arm, const mdl__entry *entry, mdl_row *row)
 {
     const mdl__training *t = entry->training != NULL ? entry->training : &arm->parents[0];
-    size_t networks = row->kind == MDL_ROW_ENSEMBLE ? arm->n_parents : 1;
+    mdl__of of = mdl__entry_of(entry);
+    size_t networks = of == MDL__OF_LOGITS ? arm->n_parents : 1;
     double n = (double)networks;
     bool measured = row->kind != MDL_ROW_CONTROL; /* another network than the arm's */
     *row = entry->row;
@@ -95,17 +75,16 @@ static void fill_row(const mdl__arm *arm, const mdl__entry *entry, mdl_row *row)
     row->latency = measured ? arm->latency.median * n : 0;
     row->latency_p95 = measured ? arm->latency.p95 * n : 0;
     row->train_seconds = seconds_of(arm, entry);
-    row->models = count_models(arm, row->kind, row->models);
-    row->shares_trunk = arm->trunk != NULL &&
-                        (entry->training == NULL ? row->kind != MDL_ROW_INDEPENDENT_AVERAGE &&
-                                                       row->kind != MDL_ROW_INDEPENDENT_ALIGNED
-                                                 : t->role == MDL__ROLE_CHILD);
-    if (row->kind == MDL_ROW_SLERP) {
-        for (size_t i = 0; i < 2; i++)
-            memcpy(row->from[i], arm->candidates[arm->parents[i].best].row.from[0],
-                   sizeof(row->from[i]));
-    }
-    if (row->kind == MDL_ROW_MEAN)
+    if (of == MDL__OF_BEST) /* the best of so many */
+        row->models = arm->n_candidates;
+    else if (of != MDL__OF_ONE)
+        row->models = mdl__source_count(arm, entry);
+    row->shares_trunk = arm->trunk != NULL && of != MDL__OF_INDEPENDENT &&
+                        (entry->training == NULL || t->role == MDL__ROLE_CHILD);
+    for (size_t i = 0; of == MDL__OF_TWO && i < 2; i++)
+        memcpy(row->from[i], arm->candidates[arm->parents[i].best].row.from[0],
+               sizeof(row->from[i]));
+    if (of == MDL__OF_ARM)
         fill_mean(arm, row);
 }
 

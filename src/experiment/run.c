@@ -56,7 +56,7 @@ static mdl_status run(mdl__lab *lab, mdl_table *table)
     return mdl__write_table(lab->job, table);
 }
 
-mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats,
+mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats, size_t later,
                         mdl_table *table)
 {
     mdl__lab *lab;
@@ -66,6 +66,7 @@ mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t rep
     lab->config = *job->config;
     lab->repeat = repeat;
     lab->repeats = repeats;
+    lab->later = later;
     mdl_status status = run(lab, table);
     for (size_t a = 0; a < lab->n_arms; a++)
         mdl__arm_free(&lab->arms[a]);

@@ -10,8 +10,9 @@
 mdl_status mdl__has_begun(const char *folder, bool *begun) MDL_MUST_CHECK;
 /* made.json: version, machine and data; `begun`: a step was begun in the folder before. */
 mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
-/* One experiment with repeat number `repeat` of `repeats`; what was in *table is not looked at. */
-mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats,
+/* One experiment with repeat number `repeat` of `repeats`, after which `later` are not finished;
+ * what was in *table is not looked at. */
+mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats, size_t later,
                         mdl_table *table) MDL_MUST_CHECK;
 /* The data was read: from here on the folder changes.  A table whose steps are about to change may
  * not stand beside them.  `begun`: there are steps in it, which stay. */

@@ -14,9 +14,9 @@ static void tell_stage(const mdl__lab *lab, const char *text, double work)
         .text = lab->repeats > 1 ? repeat : text,
         .step = lab->repeat * lab->n_steps + lab->begun,
         .steps = lab->repeats * lab->n_steps,
-        .done = (double)lab->repeat * lab->planned + lab->work,
+        .done = lab->work,
         .work = work,
-        .planned = (double)lab->repeats * lab->planned,
+        .planned = lab->planned,
     };
     if (events != NULL && events->stage != NULL)
         events->stage(events->user, &stage);
@@ -70,62 +70,90 @@ static mdl_status open_record(const mdl__lab *lab, mdl__step *step, mdl__record 
     return status;
 }
 
-/* The folder of the record, where the step also writes what it makes. */
-static mdl_status make_folder(const mdl__record *record)
-{
-    char folder[MDL_PATH_MAX];
-    snprintf(folder, sizeof(folder), "%s", record->path);
-    *strrchr(folder, '/') = '\0';
-    return mdl_make_folders(folder);
-}
-
-static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
-{
-    bool resume = record->begun;
-    if (mdl_stop_requested())
-        return mdl__cancelled();
-    MDL_TRY(make_folder(record));
-    MDL_TRY(mdl__record_begin(record));
-    MDL_TRY(step->kind->work(lab, step, record, resume));
-    return mdl__record_finish(record);
-}
-
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
     return step->kind->take != NULL ? step->kind->take(lab, step, record) : MDL_OK;
 }
 
-/* Do it where it is not done, and take its results; a damaged record is made again. */
-static mdl_status work_and_take(mdl__lab *lab, mdl__step *step, mdl__record *record)
+/* Open its record and take the results of a finished step.  A damaged one is not finished: its
+ * detail says why. */
+static mdl_status look(mdl__lab *lab, mdl__step *step, mdl__record *record, bool *damaged)
 {
-    if (record->done) {
-        mdl_status status = take(lab, step, record);
-        if (status != MDL_FORMAT)
-            return status;
+    *damaged = false;
+    MDL_TRY(open_record(lab, step, record));
+    if (!record->done)
+        return MDL_OK;
+    mdl_status status = take(lab, step, record);
+    *damaged = status == MDL_FORMAT;
+    if (*damaged)
+        record->done = record->begun = false;
+    return *damaged ? MDL_OK : status;
+}
+
+static bool is_wanted(const mdl__step *step)
+{
+    return step->kind->wanted == NULL || step->kind->wanted(step);
+}
+
+mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
+{
+    mdl__record record = {.json = NULL};
+    bool damaged;
+    mdl_status status = MDL_OK;
+    if (is_wanted(step))
+        status = look(lab, step, &record, &damaged);
+    if (record.done)
+        step->work = 0;
+    lab->planned += step->work;
+    mdl__record_close(&record);
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
+}
+
+static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
+{
+    bool resume = record->begun;
+    char folder[MDL_PATH_MAX];
+    if (mdl_stop_requested())
+        return mdl__cancelled();
+    MDL_TRY(mdl_make_folders(mdl_folder_of(record->path, folder)));
+    MDL_TRY(mdl__record_begin(record));
+    MDL_TRY(step->kind->work(lab, step, record, resume));
+    MDL_TRY(mdl__record_finish(record));
+    return take(lab, step, record);
+}
+
+static mdl_status look_and_work(mdl__lab *lab, mdl__step *step, mdl__record *record)
+{
+    char text[sizeof(step->text) + 32];
+    bool damaged;
+    MDL_TRY(look(lab, step, record, &damaged));
+    if (damaged)
         mdl_log(MDL_LOG_WARN, "%s is damaged (%s); the step is done again", record->path,
                 mdl_error_detail());
-        record->done = record->begun = false;
+    if (!record->done && step->work == 0 && step->kind->computes != NULL) { /* not foreseen */
+        step->work = step->kind->computes(lab, step);
+        lab->planned += step->work;
     }
-    MDL_TRY(work(lab, step, record));
-    return take(lab, step, record);
+    snprintf(text, sizeof(text), "%s%s", step->text, record->done ? " (finished before)" : "");
+    tell_stage(lab, text, record->done ? 0 : step->work);
+    return record->done ? MDL_OK : work(lab, step, record);
 }
 
 mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step)
 {
     mdl__record record = {.json = NULL};
-    char text[sizeof(step->text) + 32];
+    mdl_status status = MDL_OK;
     lab->begun++;
-    if (step->kind->wanted != NULL && !step->kind->wanted(step))
-        return MDL_OK;
-    mdl_status status = open_record(lab, step, &record);
-    if (status == MDL_OK) {
-        snprintf(text, sizeof(text), "%s%s", step->text, record.done ? " (finished before)" : "");
-        tell_stage(lab, text, record.done ? 0 : step->work);
-        status = work_and_take(lab, step, &record);
-    }
+    if (is_wanted(step))
+        status = look_and_work(lab, step, &record);
     mdl__record_close(&record);
     lab->work += step->work;
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
+}
+
+double mdl__images(const mdl__lab *lab, mdl_split split)
+{
+    return (double)lab->data->count[split];
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
@@ -184,10 +212,10 @@ static void depend_on_keys(mdl_string *out, const mdl_config *config, const char
 
 void mdl__depend_on_training(mdl_string *out, const mdl_config *config)
 {
-    bool hybrid = config->model.kind == MDL_MODEL_HYBRID;
+    bool recursive = mdl_model_def_of(config->model.kind)->recursive;
     depend_on_keys(out, config,
-                   hybrid ? "data, run, model, trm, train, optim, schedule"
-                          : "data, run, model, train, optim, schedule");
+                   recursive ? "data, run, model, trm, train, optim, schedule"
+                             : "data, run, model, train, optim, schedule");
 }
 
 void mdl__depend_on_merge(mdl_string *out, const mdl_config *config)

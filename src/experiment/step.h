@@ -18,6 +18,9 @@ typedef struct mdl__step_kind {
     /* Take its results from the record, of today or of an earlier start.  MDL_FORMAT: it is
      * damaged; then the step is done again.  NULL: its files are all of it. */
     mdl_status (*take)(mdl__lab *lab, mdl__step *step, const mdl__record *record);
+    /* About how much it computes: images through the network, forward.  Forward and backward count
+     * for three. */
+    double (*computes)(const mdl__lab *lab, const mdl__step *step);
     bool anew; /* where its product was taken away it begins from the start, else it resumes */
 } mdl__step_kind;
 
@@ -29,9 +32,8 @@ struct mdl__step {
     mdl__arm *arm;              /* NULL: it is of the whole experiment */
     mdl__training *training;    /* what is trained, or chosen from */
     mdl__entry *entry;          /* what is made */
-    const mdl_method *method;   /* of a search; NULL: the configured one */
     size_t number;              /* of a pair or a run of the paper's experiment */
-    double work;                /* about how much it computes: images through the network */
+    double work;                /* about how much it computes; 0: it was finished before */
     char hash[65];              /* of the text that it depends on; "": it was not wanted */
 };
 
@@ -42,11 +44,16 @@ extern const mdl__step_kind mdl__step_train, mdl__step_choose, mdl__step_score, 
 mdl_status mdl__step_name(mdl__step *step, const char *folder, const char *record,
                           const char *product, const char *format, ...)
     MDL_PRINTF(5, 6) MDL_MUST_CHECK;
+/* Whether a step was finished by an earlier start, as far as that can be told before those before
+ * it are done; its work counts as planned where it was not. */
+mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
 /* Do a step, unless it was done before. */
 mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
 /* "text" to the one who watches. */
 void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
 mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */
+/* How many images a split has. */
+double mdl__images(const mdl__lab *lab, mdl_split split);
 
 /* Evaluate checkpoints of one network on a split. */
 typedef struct mdl__checkpoints {

@@ -55,18 +55,9 @@ mdl_status mdl_table_add_row(mdl_table *table, const mdl_row *row)
 
 static mdl_status add(mdl_table *table, const mdl_comparison *comparison)
 {
-    size_t n = table->n_comparisons + 1;
-    double *p;
-    MDL_TRY(mdl_grow(table->n_comparisons, n, sizeof(*table->comparisons),
+    MDL_TRY(mdl_grow(table->n_comparisons, table->n_comparisons + 1, sizeof(*table->comparisons),
                      "comparisons of the table", (void **)&table->comparisons));
     table->comparisons[table->n_comparisons++] = *comparison;
-    MDL_TRY(MDL_NEW(2 * n, "p-values", &p));
-    for (size_t i = 0; i < n; i++)
-        p[i] = table->comparisons[i].p;
-    mdl_stat_holm(p, n, p + n);
-    for (size_t i = 0; i < n; i++)
-        table->comparisons[i].p_holm = p[n + i];
-    mdl_free(p);
     return MDL_OK;
 }
 
@@ -75,6 +66,7 @@ static mdl_comparison begin(const char *first, const char *second, mdl_test_kind
     mdl_comparison c = {.test = test,
                         .low = (double)NAN,
                         .high = (double)NAN,
+                        .p_holm = (double)NAN,
                         .t = (double)NAN,
                         .df = (double)NAN,
                         .sign_flip_p = (double)NAN};
@@ -159,9 +151,25 @@ mdl_status mdl_table_add_finding(mdl_table *table, const mdl_finding *finding)
     return MDL_OK;
 }
 
+/* Holm's correction over all tests. */
+static mdl_status correct(mdl_table *table)
+{
+    size_t n = table->n_comparisons;
+    double *p;
+    MDL_TRY(MDL_NEW(2 * n + 1, "p-values", &p));
+    for (size_t i = 0; i < n; i++)
+        p[i] = table->comparisons[i].p;
+    mdl_stat_holm(p, n, p + n);
+    for (size_t i = 0; i < n; i++)
+        table->comparisons[i].p_holm = p[n + i];
+    mdl_free(p);
+    return MDL_OK;
+}
+
 mdl_status mdl_table_conclude(mdl_table *table)
 {
     const mdl_row *parent = NULL;
+    MDL_TRY(correct(table));
     for (size_t i = 0; i < table->n_rows; i++) {
         const mdl_row *row = &table->rows[i];
         mdl_finding finding = {.code = MDL_FINDING_AVERAGE_FELL};

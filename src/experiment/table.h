@@ -151,8 +151,8 @@ const mdl_row *mdl_table_find(const mdl_table *table, const char *id);
  * interval. */
 mdl_status mdl_table_add_row(mdl_table *table, const mdl_row *row) MDL_MUST_CHECK;
 /* Tests of two rows on the same images (correct: 1 or 0 for each), of two recipes (each_top1 of
- * independent seeds), and of pairs (each_top1 in the same order on both sides), added to the table;
- * p_holm of all tests changes with each. */
+ * independent seeds), and of pairs (each_top1 in the same order on both sides), added to the table.
+ */
 mdl_status mdl_table_compare_models(mdl_table *table, const char *first, const char *second,
                                     const float *first_correct, const float *second_correct,
                                     size_t images) MDL_MUST_CHECK;
@@ -161,7 +161,8 @@ mdl_status mdl_table_compare_seeds(mdl_table *table, const char *first,
 mdl_status mdl_table_compare_pairs(mdl_table *table, const char *first,
                                    const char *second) MDL_MUST_CHECK;
 mdl_status mdl_table_add_finding(mdl_table *table, const mdl_finding *finding) MDL_MUST_CHECK;
-/* Findings that follow from the rows: averages that fell far below the best parent. */
+/* When all rows and tests are there: p_holm of the tests, and findings that follow from the rows,
+ * averages that fell far below the best parent. */
 mdl_status mdl_table_conclude(mdl_table *table) MDL_MUST_CHECK;
 
 /* The text of table.json and of table.csv.  Free *text with mdl_free. */

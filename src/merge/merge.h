@@ -114,6 +114,9 @@ typedef struct mdl_merge_result {
 
 /* What can be said of a search before it begins: job's merge, and how many parents it has. */
 mdl_status mdl_merge_check(const mdl_merge_job *job) MDL_MUST_CHECK;
+/* About how much it computes, from job's merge, data and number of parents: images through the
+ * network, forward. */
+double mdl_search_work(const mdl_merge_job *job);
 /* Run the search to its end; MDL_CANCELLED after saving on a stop request. */
 mdl_status mdl_search_run(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
 

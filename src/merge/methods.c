@@ -250,6 +250,11 @@ mdl_status mdl_method_choose(const char *name, mdl_method_use use, const mdl_met
         warn_of_former(*out, name);
         return MDL_OK;
     }
+    if (found != NULL && (found->flags & MDL_METHOD_BASELINE) != 0 && use == MDL_METHOD_TO_COMPARE)
+        return mdl_fail(MDL_CONFIG,
+                        "leave %s out: a table has the row of this method without being asked for "
+                        "it, wherever models are merged",
+                        name);
     for (size_t i = 0; i < mdl_method_count; i++) {
         size_t used = strlen(names);
         if (mdl_method_serves(&mdl_methods[i], use))

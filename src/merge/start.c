@@ -74,18 +74,41 @@ static mdl_status pair_averages(mdl__search *s, mdl_weights *second)
     return MDL_OK;
 }
 
-/* Pairwise averages, where they do not cost more than they may, then that of all. */
+/* Pairwise averages join where they do not cost more than they may. */
+static bool pairs_join(size_t parents, uint64_t total)
+{
+    return parents * (parents - 1) / 2 <= mdl_max_size(1, (size_t)total / 2);
+}
+
+/* Pairwise averages, then that of all. */
 static mdl_status averages(mdl__search *s, mdl_weights *second)
 {
     size_t n = s->job->n_parents;
     if (n < 2)
         return MDL_OK;
-    if (n * (n - 1) / 2 <= mdl_max_size(1, (size_t)s->total / 2))
+    if (pairs_join(n, s->total))
         MDL_TRY(pair_averages(s, second));
     if (n == 2) /* it is the pair's */
         return MDL_OK;
     MDL_TRY(mdl_weights_copy(&s->genomes[s->spare[0]], &s->average));
     return admit_start(s, "average of all parents");
+}
+
+double mdl_search_work(const mdl_merge_job *job)
+{
+    const mdl_merge_config *c = job->merge;
+    const size_t *images = job->data->count;
+    size_t children = c->evaluations > 0 ? c->evaluations : c->generations * c->batch;
+    size_t n = job->n_parents, models = c->from_scratch > 0 ? c->from_scratch : n;
+    size_t judged =
+        images[c->fitness == MDL_FITNESS_TRAIN ? MDL_SPLIT_TRAIN : MDL_SPLIT_VALIDATION];
+    size_t each = judged, train = images[MDL_SPLIT_TRAIN];
+    if (c->from_scratch == 0 && c->start_averages && n >= 2)
+        models += (pairs_join(n, children) ? n * (n - 1) / 2 : 0) + (n > 2);
+    if (c->batch_norm == MDL_MERGE_BN_RECALIBRATE)
+        each += mdl_min_size(MDL__STATISTICS_IMAGES, train);
+    /* At the end the winner and the average get new statistics and are judged once more. */
+    return (double)(models + children) * (double)each + 2 * (double)(train + judged);
 }
 
 /* Without a member there is nobody to draw parents from. */

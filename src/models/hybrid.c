@@ -53,6 +53,7 @@ const mdl_model_def mdl__model_hybrid = {
     .name = "hybrid",
     .what = "the same backbone with a recursive head, the Nano-TRM",
     .recursive = true,
+    .plain = MDL_MODEL_EFFICIENTNET_LITE0,
     .statistics = true,
     .set_defaults = set_defaults,
     .check = check,

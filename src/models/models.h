@@ -62,8 +62,9 @@ struct mdl_builder;
 typedef struct mdl_model_def { /* what there is to know of a model */
     const char *name;          /* as in model.kind */
     const char *what;          /* half a sentence: what it is */
-    bool recursive;  /* its head is a TRM: it has supervision steps, may halt, may carry state */
-    bool statistics; /* it has BatchNorm, and so running statistics beside its parameters */
+    bool recursive; /* its head is a TRM: it has supervision steps, may halt, may carry state */
+    mdl_model_kind plain; /* recursive: the same with a classifier in the head's place */
+    bool statistics;      /* it has BatchNorm, and so running statistics beside its parameters */
     /* Give its own keys their defaults; NULL: another row has given them. */
     void (*set_defaults)(mdl_model_config *config);
     /* Whether its own keys make sense, those of image and classes aside. */

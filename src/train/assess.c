@@ -247,13 +247,20 @@ static mdl_status augment(assessor *a)
 
 /* ---- steps, latency ------------------------------------------------------------------------- */
 
+/* More supervision steps than were trained, to see whether they help; 0: the model has none. */
+static size_t steps_of(const mdl_model_config *model)
+{
+    if (!mdl_model_def_of(model->kind)->recursive)
+        return 0;
+    return mdl_min_size(mdl_max_size(2 * model->trm.n_sup, 4), MDL_MAX_SUPERVISION);
+}
+
 static mdl_status recurse(assessor *a)
 {
-    const mdl_model_config *model = a->job->model;
+    size_t steps = steps_of(a->job->model);
     mdl_scores scores = {0};
-    if (!mdl_model_def_of(model->kind)->recursive)
+    if (steps == 0)
         return MDL_OK;
-    size_t steps = mdl_min_size(mdl_max_size(2 * model->trm.n_sup, 4), MDL_MAX_SUPERVISION);
     MDL_TRY(notify(a, "accuracy by supervision step"));
     mdl_status status = run_on(a, a->job->data, a->job->split, steps, false, &scores);
     a->out->n_steps = scores.n_steps;
@@ -262,13 +269,14 @@ static mdl_status recurse(assessor *a)
     return status;
 }
 
+static const size_t latency_batch[MDL_LATENCY_BATCHES] = {1, 64};
+
 static mdl_status time_it(assessor *a)
 {
-    static const size_t batch[MDL_LATENCY_BATCHES] = {1, 64};
     for (size_t i = 0; i < MDL_LATENCY_BATCHES; i++) {
         MDL_TRY(notify(a, "latency"));
-        MDL_TRY(mdl_measure_latency(a->job->model, a->job->weights, a->job->device, batch[i],
-                                    a->job->latency_runs, &a->out->latency[i]));
+        MDL_TRY(mdl_measure_latency(a->job->model, a->job->weights, a->job->device,
+                                    latency_batch[i], a->job->latency_runs, &a->out->latency[i]));
     }
     return MDL_OK;
 }
@@ -277,10 +285,9 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
 {
     assessor a = {.job = job, .out = out};
     memset(out, 0, sizeof(*out));
-    bool recursive = mdl_model_def_of(job->model->kind)->recursive;
     a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_VALIDATION] > 0) : 0) +
               (job->robustness ? 1 + MDL_CORRUPTIONS * MDL_SEVERITIES : 0) +
-              (job->tta ? VIEWS : 0) + (job->steps && recursive ? 1 : 0) +
+              (job->tta ? VIEWS : 0) + (job->steps && steps_of(job->model) > 0) +
               (job->latency ? MDL_LATENCY_BATCHES : 0);
     if (job->calibration)
         MDL_TRY(calibrate(&a));
@@ -291,4 +298,26 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
     if (job->steps)
         MDL_TRY(recurse(&a));
     return job->latency ? time_it(&a) : MDL_OK;
+}
+
+static size_t of_split(const mdl_assess_job *job, size_t limit)
+{
+    size_t all = job->data->count[job->split];
+    return limit > 0 ? mdl_min_size(limit, all) : all;
+}
+
+double mdl_assess_work(const mdl_assess_job *job)
+{
+    size_t images = 0;
+    if (job->calibration)
+        images += of_split(job, 0) + job->data->count[MDL_SPLIT_VALIDATION];
+    if (job->robustness)
+        images += (1 + MDL_CORRUPTIONS * MDL_SEVERITIES) * of_split(job, job->corrupt_images);
+    if (job->tta)
+        images += VIEWS * of_split(job, job->tta_images);
+    if (job->steps) /* as many passes as they are times the trained ones */
+        images += of_split(job, 0) * steps_of(job->model) / mdl_max_size(1, job->model->trm.n_sup);
+    for (size_t i = 0; job->latency && i < MDL_LATENCY_BATCHES; i++)
+        images += latency_batch[i] * job->latency_runs;
+    return (double)images;
 }

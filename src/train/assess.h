@@ -74,5 +74,8 @@ typedef struct mdl_assessment {
     mdl_latency latency[MDL_LATENCY_BATCHES];
 } mdl_assessment;
 mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_CHECK;
+/* About how much it computes, from what is wanted, model and data: images through the network,
+ * forward. */
+double mdl_assess_work(const mdl_assess_job *job);
 
 #endif

@@ -297,6 +297,9 @@ static void folders_are_made(void **state)
     assert_int_equal(mdl_make_folders(deep), MDL_OK); /* again is no error */
     assert_int_equal(mdl_make_folders("/"), MDL_OK);
     assert_int_equal(mdl_make_folders(""), MDL_INVALID);
+    assert_string_equal(mdl_folder_of("a/b/c", deep), "a/b");
+    assert_string_equal(mdl_folder_of("/c", deep), "/");
+    assert_string_equal(mdl_folder_of("c", deep), ".");
     assert_int_equal(mdl_file_write(path, "x", 1), MDL_OK);
     assert_int_equal(mdl_make_folders(path), MDL_IO);
     assert_int_equal(mdl_path(deep, sizeof(deep), path, "below"), MDL_OK);

@@ -19,6 +19,8 @@ static mdl_config config;
 static mdl_table table, again;
 static char stages[16384]; /* what was told, a line each */
 static size_t stop_after;  /* ask to stop at the stage of this number; 0: never */
+static double left;        /* what the first step said is left to compute, with itself */
+static double left_last;   /* the same of the last step */
 
 static int setup(void **state)
 {
@@ -59,6 +61,8 @@ static void note_stage(void *user, const mdl_experiment_stage *stage)
 {
     size_t *count = user, used = strlen(stages);
     assert_true(stage->step <= stage->steps && stage->done + stage->work <= stage->planned);
+    left_last = stage->planned - stage->done;
+    left = *count == 0 ? left_last : left;
     snprintf(stages + used, sizeof(stages) - used, "%s\n", stage->text);
     if (++*count == stop_after)
         mdl_request_stop();
@@ -170,17 +174,21 @@ static void changes_run_again(void **state)
     (void)state;
     expect(mdl_config_assign(&config, "experiment.baseline=false"), MDL_OK);
     expect(run(&table), MDL_OK);
+    double whole = left, trainings = 2 * (3.0 * 2 * 90); /* seeds of two epochs of 90 images */
+    assert_true(whole > trainings && left_last > 0);
     assert_int_equal(count_lines("(finished before)"), 0);
     assert_int_equal(table.n_comparisons, 3);
     /* Threads and latency are no reason to train; the search does not depend on them either. */
     expect(mdl_config_assign(&config, "run.threads=2"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("(finished before)"), 2 + 6 + 2);
+    assert_true(left == 0 && left_last == 0);
     /* Another search, on the same trainings. */
     expect(mdl_config_assign(&config, "merge.evaluations=6"), MDL_OK);
     expect(run(&table), MDL_OK);
     assert_int_equal(count_lines("train the hybrid (finished before)"), 2);
-    assert_int_equal(count_lines("(finished before)"), 2 + 1); /* and the candidates' scores */
+    assert_int_equal(count_lines("(finished before)"), 2 + 1);  /* and the candidates' scores */
+    assert_true(left > 0 && left < whole + 2 * 30 - trainings); /* two children more */
     assert_int_equal(count_done("test split"), 1);
     /* Another training: everything. */
     expect(mdl_config_assign(&config, "optim.lr=0.02"), MDL_OK);

@@ -40,6 +40,7 @@ static const refusal refusals[] = {
     {{"experiment.methods=ga,random, ga"}, "experiment.methods: ga is there twice"},
     {{"experiment.methods=ties,ties"}, "experiment.methods: ties is there twice"},
     {{"experiment.methods=guess"}, "no method 'guess'"},
+    {{"experiment.methods=ga,slerp"}, "experiment.methods: leave slerp out"},
     {{"experiment.control_tokens=true", "trm.mix=attention", "trm.dim=48",
       "experiment.independent=1", "experiment.trunk_epochs=1"},
      "the control \"grid tokens\" of the experiment: trm.dim: with trm.mix attention"},

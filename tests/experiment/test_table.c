@@ -99,6 +99,9 @@ static void models_on_the_same_images(void **state)
     expect(mdl_table_compare_models(&table, "good", "other", right[0], right[1], IMAGES), MDL_OK);
     expect(mdl_table_compare_models(&table, "bad", "good", right[2], right[0], IMAGES), MDL_OK);
     expect(mdl_table_compare_models(&table, "good", "itself", right[0], right[0], IMAGES), MDL_OK);
+    for (size_t i = 0; i < 4; i++) /* until the table is closed */
+        assert_true(isnan(table.comparisons[i].p_holm));
+    expect(mdl_table_conclude(&table), MDL_OK);
     const mdl_comparison *c = table.comparisons;
     assert_int_equal(c[0].only_first, 100);
     assert_int_equal(c[0].only_second, 0);
@@ -125,6 +128,7 @@ static void recipes_over_seeds(void **state)
     assert_true(c->n[0] == 2 && c->n[1] == 2 && fabs(c->t - sqrt(2.0)) < 1e-9);
     add_row("one", MDL_ROW_MEAN, 0.9, MDL_EACH_SEED, 1);
     expect(mdl_table_compare_seeds(&table, "one", "baseline.mean"), MDL_OK);
+    expect(mdl_table_conclude(&table), MDL_OK);
     assert_int_equal(table.comparisons[1].outcome, MDL_OUTCOME_NONE);
     assert_true(isnan(table.comparisons[1].p) && isnan(table.comparisons[1].p_holm));
     add_row("far", MDL_ROW_MEAN, 0.9, MDL_EACH_SEED, 2);

@@ -90,6 +90,7 @@ static void methods(void **state)
     assert_int_equal(mdl_method_choose("ties", MDL_METHOD_TO_EVOLVE, &method), MDL_CONFIG);
     assert_int_equal(mdl_method_choose("ties", MDL_METHOD_TO_COMPARE, &method), MDL_OK);
     assert_int_equal(mdl_method_choose("average", MDL_METHOD_TO_COMPARE, &method), MDL_CONFIG);
+    assert_non_null(strstr(mdl_error_detail(), "leave average out"));
     assert_int_equal(mdl_method_choose("m2n2", MDL_METHOD_TO_MERGE, &method), MDL_CONFIG);
     /* A former name still works. */
     assert_int_equal(mdl_method_choose("no-split", MDL_METHOD_TO_EVOLVE, &method), MDL_OK);

@@ -125,6 +125,10 @@ static void looks_closely(void **state)
         assert_true(isnan(l->median) ? isnan(l->p95) : l->median > 0 && l->p95 >= l->median);
     }
     assert_true(first.fitted == 60 && first.scaled.temperature > 0);
+    /* Both splits; clean and 75 corruptions; ten views; all steps; passes of 1 and of 64 images. */
+    size_t steps = 60 * first.n_steps / model.trm.n_sup;
+    assert_true(mdl_assess_work(&job) ==
+                (double)(60 + 60 + 76 * 20 + 10 * 60 + steps + 3 * (1 + 64)));
     mdl_request_stop();
     assert_int_equal(mdl_assess(&job, &first), MDL_CANCELLED);
     mdl_clear_stop();

@@ -13,21 +13,26 @@ static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string
     return MDL_OK;
 }
 
+static const mdl_row_kind kinds[] = {MDL_ROW_M2N2, MDL_ROW_BEST_PARENT, MDL_ROW_AVERAGE};
+
+typedef struct watched { /* all looks of the step, told as one */
+    const mdl__lab *lab;
+    size_t looks, done;
+} watched;
+
 static void progress(void *user, const char *what, size_t done, size_t total)
 {
-    const mdl_experiment_events *events = ((const mdl__lab *)user)->job->events;
+    const watched *w = user;
+    const mdl_experiment_events *events = w->lab->job->events;
     if (events != NULL && events->assess != NULL)
-        events->assess(events->user, what, done, total);
+        events->assess(events->user, what, w->done * total + done, w->looks * total);
 }
 
-static mdl_status assess(mdl__lab *lab, const mdl__arm *arm, const mdl__entry *entry,
-                         mdl__checkpoints *c, mdl__record *record)
+static mdl_assess_job job_of(const mdl__lab *lab, const mdl__arm *arm)
 {
     const mdl_experiment_config *e = &lab->config.experiment;
-    mdl_assessment *out;
-    mdl_assess_job job = {
+    return (mdl_assess_job){
         .model = &arm->config.model,
-        .weights = &c->weights,
         .data = lab->data,
         .device = lab->device,
         .split = MDL_SPLIT_TEST,
@@ -41,9 +46,29 @@ static mdl_status assess(mdl__lab *lab, const mdl__arm *arm, const mdl__entry *e
         .seed = lab->config.run.seed,
         .latency_runs = e->latency_runs,
         .progress = progress,
-        .user = lab,
     };
-    mdl__tell(lab, "a closer look at %s", entry->row.id);
+}
+
+static double computes(const mdl__lab *lab, const mdl__step *step)
+{
+    double work = 0;
+    (void)step;
+    for (size_t a = 0; a < lab->n_arms; a++) {
+        mdl_assess_job job = job_of(lab, &lab->arms[a]);
+        for (size_t i = 0; i < MDL_COUNT(kinds); i++)
+            work += mdl__entry_find(&lab->arms[a], kinds[i]) != NULL ? mdl_assess_work(&job) : 0;
+    }
+    return work;
+}
+
+static mdl_status assess(watched *w, const mdl__arm *arm, const mdl__entry *entry,
+                         mdl__checkpoints *c, mdl__record *record)
+{
+    mdl_assessment *out;
+    mdl_assess_job job = job_of(w->lab, arm);
+    job.weights = &c->weights;
+    job.user = w;
+    mdl__tell(w->lab, "a closer look at %s", entry->row.id);
     MDL_TRY(mdl__checkpoints_load(c, entry->path));
     MDL_TRY(MDL_NEW(1, "assessment", &out));
     mdl_status status = mdl_assess(&job, out);
@@ -67,19 +92,21 @@ static bool is_done(const mdl__record *record, const char *id)
     return false;
 }
 
-static mdl_status assess_arm(mdl__lab *lab, const mdl__arm *arm, mdl__record *record)
+static mdl_status assess_arm(watched *w, const mdl__arm *arm, mdl__record *record)
 {
-    static const mdl_row_kind kinds[] = {MDL_ROW_M2N2, MDL_ROW_BEST_PARENT, MDL_ROW_AVERAGE};
     mdl__checkpoints c;
-    MDL_TRY(mdl__checkpoints_open(lab, &arm->config.model, MDL_SPLIT_TEST, false, &c));
+    MDL_TRY(mdl__checkpoints_open(w->lab, &arm->config.model, MDL_SPLIT_TEST, false, &c));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < MDL_COUNT(kinds) && status == MDL_OK; i++) {
         const mdl__entry *entry = mdl__entry_find(arm, kinds[i]);
-        if (entry == NULL || entry->path[0] == '\0' || is_done(record, entry->row.id))
+        if (entry == NULL || entry->path[0] == '\0')
             continue;
-        status = assess(lab, arm, entry, &c, record);
-        if (status == MDL_OK)
-            status = mdl__record_begin(record); /* so far */
+        if (!is_done(record, entry->row.id)) {
+            status = assess(w, arm, entry, &c, record);
+            if (status == MDL_OK)
+                status = mdl__record_begin(record); /* so far */
+        }
+        w->done++;
     }
     mdl__checkpoints_close(&c);
     return status;
@@ -87,15 +114,20 @@ static mdl_status assess_arm(mdl__lab *lab, const mdl__arm *arm, mdl__record *re
 
 static mdl_status assess_all(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
 {
+    watched w = {.lab = lab};
     (void)step;
+    for (size_t a = 0; a < lab->n_arms; a++)
+        for (size_t i = 0; i < MDL_COUNT(kinds); i++)
+            w.looks += mdl__entry_find(&lab->arms[a], kinds[i]) != NULL;
     if (!resume || !json_is_array(json_object_get(record->json, "models")))
         mdl__record_set(record, "models", mdl_json_pack("[]"));
     for (size_t a = lab->n_arms; a-- > 0;)
-        MDL_TRY(assess_arm(lab, &lab->arms[a], record));
+        MDL_TRY(assess_arm(&w, &lab->arms[a], record));
     return MDL_OK;
 }
 
 const mdl__step_kind mdl__step_assess = {
+    .computes = computes,
     .depends = depends,
     .work = assess_all,
 };

@@ -52,7 +52,18 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool
                                   : MDL_OK;
 }
 
+/* Between each pair there are four lines, two of them with new statistics. */
+static double computes(const mdl__lab *lab, const mdl__step *step)
+{
+    const mdl__arm *arm = step->arm;
+    double pairs = (arm->n_parents > 1) + (mdl__count_role(arm, MDL__ROLE_INDEPENDENT) > 1);
+    double point =
+        4 * mdl__images(lab, MDL_SPLIT_VALIDATION) + 2 * mdl__images(lab, MDL_SPLIT_TRAIN);
+    return pairs * point * (double)arm->config.experiment.path_points;
+}
+
 const mdl__step_kind mdl__step_interpolate = {
+    .computes = computes,
     .depends = depends,
     .work = work,
 };

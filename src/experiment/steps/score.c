@@ -21,7 +21,6 @@ static mdl_status add(mdl__arm *arm, const mdl__training *t, bool ema, size_t ep
         MDL_TRY(mdl_path(candidate->path, sizeof(candidate->path), t->folder, "%s.safetensors",
                          ema ? "ema" : "final"));
     }
-    arm->paths[arm->n_candidates] = candidate->path;
     arm->n_candidates += mdl_file_exists(candidate->path);
     return MDL_OK;
 }
@@ -111,7 +110,13 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
     return MDL_OK;
 }
 
+static double computes(const mdl__lab *lab, const mdl__step *step)
+{
+    return (double)step->arm->n_candidates * mdl__images(lab, MDL_SPLIT_VALIDATION);
+}
+
 const mdl__step_kind mdl__step_score = {
+    .computes = computes,
     .depends = depends,
     .work = score,
     .take = take,

@@ -20,27 +20,40 @@ static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string
     return MDL_OK;
 }
 
-/* ---- which checkpoint is an entry's ---------------------------------------------------------- */
+/* A mean has no network, and an ensemble those of its members. */
+static bool has_network(const mdl__entry *entry)
+{
+    mdl__of of = mdl__entry_of(entry);
+    return of != MDL__OF_ARM && of != MDL__OF_LOGITS;
+}
 
-/* Those that no step made: checkpoints of trainings, and the best parent where nothing is merged.
+static double computes(const mdl__lab *lab, const mdl__step *step)
+{
+    double work = 0;
+    (void)step;
+    for (size_t a = 0; a < lab->n_arms; a++) {
+        const mdl__arm *arm = &lab->arms[a];
+        work += (double)arm->config.experiment.latency_runs;
+        for (size_t i = 0; i < arm->n_entries; i++)
+            work += has_network(&arm->entries[i]) ? mdl__images(lab, MDL_SPLIT_TEST) : 0;
+    }
+    return work;
+}
+
+/* Checkpoints that no step made: those of trainings, and the best parent where nothing is merged.
  */
 static mdl_status find_checkpoint(const mdl__arm *arm, mdl__entry *entry)
 {
-    const mdl__training *t = entry->training;
-    const mdl__entry *candidate = NULL;
-    if (entry->row.kind == MDL_ROW_BEST_PARENT)
-        candidate = &arm->candidates[arm->best];
-    else if (entry->row.kind == MDL_ROW_SEED || entry->row.kind == MDL_ROW_PARENT)
-        candidate = &arm->candidates[t->best];
+    const mdl__entry *candidate = mdl__entry_candidate(arm, entry);
+    bool best = mdl__entry_of(entry) == MDL__OF_BEST;
+    bool as_trained = mdl__entry_of(entry) == MDL__OF_ONE && entry->method == NULL;
     if (candidate != NULL) {
         memcpy(entry->row.from[0], candidate->row.from[0], sizeof(entry->row.from[0]));
         entry->row.ema = candidate->row.ema;
     }
-    if (entry->path[0] == '\0' && candidate != NULL && entry->row.kind != MDL_ROW_PARENT)
-        return mdl_path(entry->path, sizeof(entry->path), "", "%s", candidate->path);
-    if (mdl__kinds[entry->row.kind].as_trained)
-        return mdl_path(entry->path, sizeof(entry->path), t->folder, "%s", t->file);
-    return MDL_OK;
+    return as_trained || (best && entry->path[0] == '\0')
+               ? mdl__source_path(arm, entry, 0, entry->path)
+               : MDL_OK;
 }
 
 /* ---- evaluating ------------------------------------------------------------------------------ */
@@ -219,6 +232,7 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 const mdl__step_kind mdl__step_test = {
+    .computes = computes,
     .depends = depends,
     .work = test,
     .take = take,

@@ -1,4 +1,5 @@
 /* Steps: a training, and the choice between its last weights and their EMA. */
+#include <math.h>
 #include <string.h>
 
 #include "experiment/step.h"
@@ -72,7 +73,19 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
     return MDL_OK;
 }
 
+static double computes(const mdl__lab *lab, const mdl__step *step)
+{
+    const mdl_train_config *train = &step->training->config.train;
+    size_t epochs = train->epochs, every = train->evaluate_every;
+    size_t evaluations = every > 0 ? (epochs + every - 1) / every : 1;
+    double images = (double)epochs * mdl__images(lab, MDL_SPLIT_TRAIN);
+    if (train->max_steps > 0)
+        images = fmin(images, (double)train->max_steps * (double)train->batch);
+    return 3 * images + (double)evaluations * mdl__images(lab, MDL_SPLIT_VALIDATION);
+}
+
 const mdl__step_kind mdl__step_train = {
+    .computes = computes,
     .depends = depends,
     .work = train,
     .take = take,
@@ -129,7 +142,14 @@ static mdl_status take_choice(mdl__lab *lab, mdl__step *step, const mdl__record 
     return mdl_fail(MDL_FORMAT, "expected final.safetensors or ema.safetensors as \"file\"");
 }
 
+static double choice_computes(const mdl__lab *lab, const mdl__step *step)
+{
+    (void)step;
+    return MDL_COUNT(leaves) * mdl__images(lab, MDL_SPLIT_VALIDATION);
+}
+
 const mdl__step_kind mdl__step_choose = {
+    .computes = choice_computes,
     .depends = choice_depends,
     .work = choose,
     .take = take_choice,
