@@ -10,24 +10,8 @@ enum { WIDTH = 400 }; /* of all charts, so that text has one size, which a telep
 
 /* ---- collecting ----------------------------------------------------------------------------- */
 
-mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
-                               const char *format, ...)
-{
-    if (chart->n_series == MDL__SERIES_MOST)
-        return &chart->series[MDL__SERIES_MOST - 1];
-    mdl__series *series = &chart->series[chart->n_series++];
-    *series = (mdl__series){.mark = mark, .colour = colour, .style = style};
-    va_list args;
-    va_start(args, format);
-    vsnprintf(series->name, sizeof(series->name), format, args);
-    va_end(args);
-    for (char *c = series->name; *c != '\0'; c++) /* which parts the heads of a table */
-        *c = *c == '|' ? '/' : *c;
-    return series;
-}
-
 mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, const char *y,
-                          size_t n)
+                          size_t n, unsigned look)
 {
     mdl__chart *chart = NULL;
     if (page->status == MDL_OK)
@@ -37,21 +21,42 @@ mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, con
     chart->title = title;
     chart->x = x;
     chart->y = y;
+    chart->look = look;
     chart->line = (double)NAN;
     chart->n_categories = n;
-    chart->wide = n > 0;
-    chart->height = n > 0 ? 70 + 22 * n : 0;
-    if (n > 0)
-        page->status = MDL_NEW(n, "categories", &chart->categories);
+    page->status = MDL_NEW(n + 1, "categories", &chart->categories);
     if (page->status == MDL_OK)
         return chart;
     mdl_free(chart);
     return NULL;
 }
 
+void mdl__chart_category(mdl__chart *chart, size_t i, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (chart != NULL)
+        vsnprintf(chart->categories[i], sizeof(chart->categories[i]), format, args);
+    va_end(args);
+}
+
+mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
+                               const char *format, ...)
+{
+    if (chart == NULL || chart->n_series == MDL__SERIES_MOST)
+        return NULL;
+    mdl__series *series = &chart->series[chart->n_series++];
+    *series = (mdl__series){.mark = mark, .colour = colour, .style = style};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(series->name, sizeof(series->name), format, args);
+    va_end(args);
+    return series;
+}
+
 void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point)
 {
-    if (!isfinite(point.x) || !isfinite(point.y) || page->status != MDL_OK ||
+    if (series == NULL || page->status != MDL_OK || !isfinite(point.x) || !isfinite(point.y) ||
         series->n == MDL__POINTS_MOST)
         return;
     if (series->n == series->room) {
@@ -72,17 +77,14 @@ void mdl__chart_add(mdl__page *page, mdl__series *series, double x, double y)
 
 /* ---- gnuplot's script ----------------------------------------------------------------------- */
 
-/* In single quotes gnuplot knows no escapes and runs no commands; `twice` is what it would take for
- * a format where the text names a tic. */
-static void put_quoted(FILE *out, const char *text, char twice)
+/* In single quotes gnuplot knows no escapes and runs no commands; where the text names a tic it
+ * would take % for a format. */
+static void put_quoted(mdl_string *out, const char *text, bool is_tic)
 {
-    fputc('\'', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '\'' || *text == twice)
-            fputc(*text, out);
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
-    }
-    fputc('\'', out);
+    static const char *const rules[] = {"%%%", "'''", NULL};
+    mdl_string_add(out, "'");
+    mdl__escape(out, text, is_tic ? rules : rules + 1);
+    mdl_string_add(out, "'");
 }
 
 enum { NAME_PIXELS = 8, TIC_PIXELS = 50 }; /* of a letter, of a number and its distance */
@@ -109,7 +111,7 @@ static double round_step(double range, double most)
 }
 
 /* x from end to end of the points and a little more, not to the next round number. */
-static void put_x_range(FILE *out, const mdl__chart *chart)
+static void put_x_range(mdl_string *out, const mdl__chart *chart)
 {
     double low = (double)INFINITY, high = (double)-INFINITY;
     for (size_t i = 0; i < chart->n_series; i++)
@@ -119,71 +121,73 @@ static void put_x_range(FILE *out, const mdl__chart *chart)
             low = fmin(low, bar ? p->low : p->x);
             high = fmax(high, bar ? p->high : p->x);
         }
-    if (chart->from_zero || (chart->n_series > 0 && chart->series[0].mark == MDL__BARS))
+    if ((chart->look & MDL__FROM_ZERO) ||
+        (chart->n_series > 0 && chart->series[0].mark == MDL__BARS))
         low = 0;
     if (chart->n_categories > 0) { /* long names leave little room for numbers */
         if (high > low)
-            fprintf(out, "set xtics %g\n", round_step(high - low, most_tics(chart)));
+            mdl_string_add(out, "set xtics %g\n", round_step(high - low, most_tics(chart)));
         return;
     }
     double room = high > low ? 0.04 * (high - low) : fmax(0.5, 0.04 * fabs(high));
-    fprintf(out, "set xrange [%.15g:%.15g]\n", chart->from_zero ? 0 : low - room, high + room);
-    if (chart->whole_x && high - low <= 12)
-        fputs("set xtics 1\n", out);
+    mdl_string_add(out, "set xrange [%.15g:%.15g]\n",
+                   (chart->look & MDL__FROM_ZERO) ? 0 : low - room, high + room);
+    if ((chart->look & MDL__WHOLE_X) && high - low <= 12)
+        mdl_string_add(out, "set xtics 1\n");
 }
 
-static void put_axes(FILE *out, const mdl__chart *chart)
+static void put_axes(mdl_string *out, const mdl__chart *chart)
 {
-    size_t height = chart->height > 0 ? chart->height : 280;
-    fprintf(out, "set terminal svg size %d,%zu font 'sans-serif,13' noenhanced\n", WIDTH, height);
-    fputs("set encoding utf8\nunset key\nset pointintervalbox 0\nset border 3 lc rgb '#010102'\n"
-          "set tics nomirror scale 0.6 textcolor rgb '#010101'\n"
-          "set grid xtics ytics lt 1 lc rgb '#010103' lw 0.6\nset offsets 0,0,graph 0.04,graph "
-          "0.04\n",
-          out);
+    size_t n = chart->n_categories;
+    size_t height = n > 0 ? 70 + 22 * n : chart->look & MDL__SQUARE ? 360 : 280;
+    mdl_string_add(out,
+                   "set terminal svg size %d,%zu font 'sans-serif,13' noenhanced\n"
+                   "set encoding utf8\nunset key\nset pointintervalbox 0\n"
+                   "set border 3 lc rgb '#010102'\n"
+                   "set tics nomirror scale 0.6 textcolor rgb '#010101'\n"
+                   "set grid xtics ytics lt 1 lc rgb '#010103' lw 0.6\n"
+                   "set offsets 0,0,graph 0.04,graph 0.04\nset xlabel ",
+                   WIDTH, height);
+    put_quoted(out, chart->x, false);
+    mdl_string_add(out, " textcolor rgb '#010101'\n");
     if (isfinite(chart->line))
-        fprintf(out,
-                "set arrow from first %g, graph 0 to first %g, graph 1 nohead lc rgb '#010102' dt "
-                "3 lw 1.5\n",
-                chart->line, chart->line);
-    fputs("set xlabel ", out);
-    put_quoted(out, chart->x, '\'');
-    fputs(" textcolor rgb '#010101'\n", out);
-    if (chart->n_categories > 0) {
+        mdl_string_add(out,
+                       "set arrow from first %g, graph 0 to first %g, graph 1 nohead lc rgb "
+                       "'#010102' dt 3 lw 1.5\n",
+                       chart->line, chart->line);
+    if (chart->look & MDL__SQUARE)
+        mdl_string_add(out, "set xrange [-2:102]\nset yrange [-2:102]\nset xtics 20\n"
+                            "set ytics 20\nset offsets 0,0,0,0\nset size square\n");
+    else
         put_x_range(out, chart);
-        fprintf(out,
-                "set tmargin 1\nunset offsets\nset border 1 lc rgb '#010102'\n"
-                "set yrange [%g:-0.6]\nset ytics (",
-                (double)chart->n_categories - 0.4);
-        for (size_t i = 0; i < chart->n_categories; i++) {
-            put_quoted(out, chart->categories[i], '%');
-            fprintf(out, " %zu%s", i, i + 1 < chart->n_categories ? ", " : ")\n");
+    if (n > 0) {
+        mdl_string_add(out,
+                       "set tmargin 1\nunset offsets\nset border 1 lc rgb '#010102'\n"
+                       "set yrange [%g:-0.6]\nset ytics (",
+                       (double)n - 0.4);
+        for (size_t i = 0; i < n; i++) {
+            put_quoted(out, chart->categories[i], true);
+            mdl_string_add(out, " %zu%s", i, i + 1 < n ? ", " : ")\n");
         }
         return;
     }
-    if (chart->unit)
-        fputs("set xrange [-2:102]\nset yrange [-2:102]\nset xtics 20\nset ytics 20\n"
-              "set offsets 0,0,0,0\nset size square\n",
-              out);
-    else
-        put_x_range(out, chart);
     if (chart->high > chart->low)
-        fprintf(out, "set yrange [%.15g:%.15g]\nset offsets 0,0,0,0\n", chart->low, chart->high);
-    fputs("set ylabel ", out);
-    put_quoted(out, chart->y, '\'');
-    fputs(" textcolor rgb '#010101'\n", out);
+        mdl_string_add(out, "set yrange [%.15g:%.15g]\nset offsets 0,0,0,0\n", chart->low,
+                       chart->high);
+    mdl_string_add(out, "set ylabel ");
+    put_quoted(out, chart->y, false);
+    mdl_string_add(out, " textcolor rgb '#010101'\n");
 }
 
-static void put_data(FILE *out, const mdl__series *series, size_t number)
+static void put_data(mdl_string *out, const mdl__series *series, size_t number)
 {
-    fprintf(out, "$s%zu << END\n", number);
+    mdl_string_add(out, "$s%zu << END\n", number);
     for (size_t i = 0; i < series->n; i++) {
         const mdl__point *p = &series->points[i];
-        double value = p->x;
-        fprintf(out, "%.9g %.9g %.9g %.9g\n", p->x, p->y, isfinite(p->low) ? p->low : value,
-                isfinite(p->high) ? p->high : value);
+        mdl_string_add(out, "%.9g %.9g %.9g %.9g\n", p->x, p->y, isfinite(p->low) ? p->low : p->x,
+                       isfinite(p->high) ? p->high : p->x);
     }
-    fputs("END\n", out);
+    mdl_string_add(out, "END\n");
 }
 
 static bool has_intervals(const mdl__series *series)
@@ -194,39 +198,35 @@ static bool has_intervals(const mdl__series *series)
     return false;
 }
 
-static void put_plot(FILE *out, const mdl__chart *chart)
+static void put_plot(mdl_string *out, const mdl__chart *chart)
 {
     static const int points[] = {7, 5, 9, 13, 6, 4, 8};
     const char *comma = "plot ";
-    if (chart->diagonal) {
-        fputs("plot x lc rgb '#010102' dt 3 lw 1", out);
+    if (chart->look & MDL__SQUARE) {
+        mdl_string_add(out, "plot x lc rgb '#010102' dt 3 lw 1");
         comma = ", ";
     }
     for (size_t i = 0; i < chart->n_series; i++) {
         const mdl__series *s = &chart->series[i];
         int point = points[(size_t)s->style % MDL_COUNT(points)];
+        bool intervals = has_intervals(s);
         if (s->n == 0)
             continue;
-        fprintf(out, "%s$s%zu ", comma, i);
+        mdl_string_add(out, "%s$s%zu using ", comma, i);
         comma = ", ";
         if (s->mark == MDL__BARS)
-            fprintf(out, "using (0):2:1:(0) with vectors nohead lw 9 lc rgb '#0102%02d'",
-                    s->colour);
-        else if (s->mark == MDL__DOTS && !has_intervals(s))
-            fprintf(out, "using 1:2 with points lc rgb '#0102%02d' lw 1.5 pt %d ps %s", s->colour,
-                    point, s->silent ? "0.45" : "0.75");
-        else if (s->mark == MDL__DOTS && chart->n_categories > 0)
-            fprintf(out, "using 1:2:3:4 with xerrorbars lc rgb '#0102%02d' lw 1.5 pt %d ps 0.75",
-                    s->colour, point);
+            mdl_string_add(out, "(0):2:1:(0) with vectors nohead lw 9 lc rgb '#0102%02d'",
+                           s->colour);
         else if (s->mark == MDL__DOTS)
-            fprintf(out, "using 1:2:3:4 with yerrorbars lc rgb '#0102%02d' lw 1.5 pt %d ps 0.75",
-                    s->colour, point);
+            mdl_string_add(out, "%s lc rgb '#0102%02d' lw 1.5 pt %d ps %s",
+                           intervals ? "1:2:3:4 with xerrorbars" : "1:2 with points", s->colour,
+                           point, s->silent ? "0.45" : "0.75");
         else
-            fprintf(out, "using 1:2 with %s lc rgb '#0102%02d' lw 2 dt %d pt %d ps %s",
-                    s->n > 30 ? "lines" : "linespoints", s->colour, s->style % 4 + 1, point,
-                    s->n == 1 ? "0.8" : "0.5");
+            mdl_string_add(out, "1:2 with %s lc rgb '#0102%02d' lw 2 dt %d pt %d ps %s",
+                           s->n > 30 ? "lines" : "linespoints", s->colour, s->style % 4 + 1, point,
+                           s->n == 1 ? "0.8" : "0.5");
     }
-    fputs("\n", out);
+    mdl_string_add(out, "\n");
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
@@ -280,40 +280,33 @@ static size_t list_places(const mdl__chart *chart, double *places)
 
 static void put_numbers(mdl__page *page, const mdl__chart *chart)
 {
-    mdl_string heads = {0};
     double *places = NULL;
-    size_t n = 0;
+    size_t n = 1;
     bool named = chart->n_categories > 0;
     for (size_t i = 0; i < chart->n_series; i++)
         n += chart->series[i].n;
     if (page->status == MDL_OK)
-        page->status = MDL_NEW(n + 1, "numbers", &places);
-    mdl_string_add(&heads, "%s", named ? "" : chart->x);
+        page->status = MDL_NEW(n, "numbers", &places);
+    if (places == NULL)
+        return;
+    mdl__put(page, "<details><summary>The numbers</summary>\n", "", "");
+    mdl__table(page, named ? "" : chart->x);
     for (size_t i = 0; i < chart->n_series; i++)
         if (has_numbers(chart, &chart->series[i]))
-            mdl_string_add(&heads, "|%s", chart->series[i].name);
-    if (heads.status != MDL_OK && page->status == MDL_OK)
-        page->status = heads.status;
-    if (page->status == MDL_OK) {
-        n = list_places(chart, places);
-        fputs("<details><summary>The numbers</summary>\n", page->html);
-        mdl__table(page, heads.data);
-        for (size_t i = 0; i < n; i++) {
-            mdl__row(page, NULL);
-            if (named)
-                mdl__cell(
-                    page, "%s",
-                    chart->categories[mdl_min_size((size_t)places[i], chart->n_categories - 1)]);
-            else
-                mdl__cell(page, "%.6g", places[i]);
-            for (size_t s = 0; s < chart->n_series; s++)
-                if (has_numbers(chart, &chart->series[s]))
-                    put_value(page, chart, &chart->series[s], places[i]);
-        }
-        mdl__table_end(page);
-        fputs("</details>\n", page->html);
+            mdl__head(page, "%s", chart->series[i].name);
+    n = list_places(chart, places);
+    for (size_t i = 0; i < n; i++) {
+        mdl__row(page, NULL);
+        if (named)
+            mdl__cell(page, "%s", chart->categories[(size_t)places[i]]);
+        else
+            mdl__cell(page, "%.6g", places[i]);
+        for (size_t s = 0; s < chart->n_series; s++)
+            if (has_numbers(chart, &chart->series[s]))
+                put_value(page, chart, &chart->series[s], places[i]);
     }
-    mdl_free(heads.data);
+    mdl__table_end(page);
+    mdl__put(page, "</details>\n", "", "");
     mdl_free(places);
 }
 
@@ -322,24 +315,18 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
 static void draw(mdl__page *page, const mdl__chart *chart, const char *caption)
 {
     static const char *const gnuplot[] = {"gnuplot", "-d", "-", NULL};
-    char *script = NULL;
-    size_t size = 0;
-    FILE *out = mdl__text_open(page);
-    if (out == NULL)
-        return;
-    put_axes(out, chart);
+    mdl_string script = {0};
+    put_axes(&script, chart);
     for (size_t i = 0; i < chart->n_series; i++)
-        put_data(out, &chart->series[i], i);
-    put_plot(out, chart);
-    mdl__text_take(page, out, &script, &size);
-    mdl__picture_draw(page, gnuplot, "gnuplot-nox", script, size, chart->title,
-                      chart->wide ? "wide" : "half");
-    fputs("<div class=\"words\">", page->html);
-    mdl__picture_legend(page->html, chart);
+        put_data(&script, &chart->series[i], i);
+    put_plot(&script, chart);
+    mdl__picture_draw(page, gnuplot, "gnuplot-nox", &script, chart->title,
+                      chart->look & MDL__WIDE ? "wide" : "half");
+    mdl__put(page, "<div class=\"words\">", "", "");
+    mdl__picture_legend(&page->html, chart);
     mdl__picture_caption(page, caption);
     put_numbers(page, chart);
-    fputs("</div></figure>\n", page->html);
-    mdl_free(script);
+    mdl__put(page, "</div></figure>\n", "", "");
 }
 
 void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...)
@@ -364,28 +351,30 @@ void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...
 
 /* ---- graphs --------------------------------------------------------------------------------- */
 
-const char mdl__graph_head[] =
-    "digraph {\nbgcolor=transparent; nodesep=0.25; ranksep=0.4;\n"
-    "node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11, "
-    "fontcolor=\"#010101\", color=\"#010102\", margin=\"0.12,0.06\"];\n"
-    "edge [color=\"#010102\", fontname=\"sans-serif\", fontsize=10, "
-    "fontcolor=\"#010101\", arrowsize=0.6];\n";
-
-void mdl__put_label(FILE *dot, const char *text)
+void mdl__put_label(mdl_string *dot, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            fputc('\\', dot);
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, dot);
-    }
+    static const char *const rules[] = {"\"\\\"", "\\\\\\", NULL};
+    mdl__escape(dot, text, rules);
 }
 
-void mdl__graph_draw(mdl__page *page, const char *title, const char *dot, const char *caption)
+void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *caption)
 {
     static const char *const graphviz[] = {"dot", "-Tsvg", NULL};
-    if (page->status != MDL_OK || page->without_pictures)
-        return;
-    mdl__picture_draw(page, graphviz, "graphviz", dot, strlen(dot), title, "wide graph");
-    mdl__picture_caption(page, caption);
-    fputs("</figure>\n", page->html);
+    mdl_string whole = {0};
+    mdl_string_add(&whole,
+                   "digraph {\nbgcolor=transparent; nodesep=0.25; ranksep=0.4;\n"
+                   "node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11, "
+                   "fontcolor=\"#010101\", color=\"#010102\", margin=\"0.12,0.06\"];\n"
+                   "edge [color=\"#010102\", fontname=\"sans-serif\", fontsize=10, "
+                   "fontcolor=\"#010101\", arrowsize=0.6];\n%s}\n",
+                   dot->data != NULL ? dot->data : "");
+    if (page->status == MDL_OK)
+        page->status = dot->status;
+    mdl_free(dot->data);
+    if (page->status == MDL_OK && !page->without_pictures) {
+        mdl__picture_draw(page, graphviz, "graphviz", &whole, title, "wide graph");
+        mdl__picture_caption(page, caption);
+        mdl__put(page, "</figure>\n", "", "");
+    }
+    mdl_free(whole.data);
 }

@@ -16,8 +16,7 @@ typedef struct mdl__point {
 
 typedef struct mdl__series {
     char name[96];
-    bool silent;        /* not in the legend, because another of its kind is */
-    const char *legend; /* its name there; NULL: name */
+    bool silent; /* not in the legend, because another of its kind is */
     mdl__mark mark;
     int colour; /* 1 .. 7 */
     int style;  /* dashes and points, from 0 */
@@ -25,26 +24,30 @@ typedef struct mdl__series {
     size_t n, room;
 } mdl__series;
 
+enum {                     /* how a chart looks; bits */
+       MDL__WIDE = 1,      /* its words stand beside it where there is room */
+       MDL__SQUARE = 2,    /* both axes are 0 to 100, with y = x between them */
+       MDL__WHOLE_X = 4,   /* x counts something */
+       MDL__FROM_ZERO = 8, /* x begins at 0 */
+};
+
 typedef struct mdl__chart {
     const char *title, *x, *y; /* axes, with units */
-    bool wide;                 /* its words stand beside it where there is room */
-    size_t height;             /* in pixels of 400 wide; 0: 280 */
-    bool diagonal;             /* draw y = x */
-    bool unit;                 /* both axes 0 to 100 */
-    bool whole_x;              /* x counts something */
-    bool from_zero;            /* x begins at 0 */
-    double line;               /* draw a line upwards at this x; NAN: none */
-    double low, high;          /* of y, where high > low; else as the points are */
-    char (*categories)[96];    /* down the left side in place of y; x is then the value */
+    unsigned look;
+    double line;      /* draw a line upwards at this x; NAN: none */
+    double low, high; /* of y, where high > low; else as the points are */
+    char (*categories)[96];
     size_t n_categories;
     mdl__series series[MDL__SERIES_MOST];
     size_t n_series;
 } mdl__chart;
 
-/* A chart with lines for `n` categories, which are to be freed by mdl__chart_draw; NULL: failed. */
+/* A chart, with lines for `n` categories down its left side in place of y, where there are any; x
+ * is then the value.  NULL, where it could not be made, is taken by all of these. */
 mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, const char *y,
-                          size_t n);
-/* A new series, or the last one where there are too many (then nothing is added to it). */
+                          size_t n, unsigned look);
+void mdl__chart_category(mdl__chart *chart, size_t i, const char *format, ...) MDL_PRINTF(3, 4);
+/* A new series; NULL, to which nothing is added, where there are too many. */
 mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
                                const char *format, ...) MDL_PRINTF(5, 6);
 /* A point; y is the number of the category where there are any.  What is not finite is left out. */
@@ -52,11 +55,10 @@ void mdl__chart_add(mdl__page *page, mdl__series *series, double x, double y);
 void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point);
 /* Draw it with its legend, caption and numbers where it has points, and free it. */
 void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...) MDL_PRINTF(3, 4);
-/* Graphviz: `dot` is a whole graph, its colours #010101 (text), #010102, #010201 .. 7. */
-void mdl__graph_draw(mdl__page *page, const char *title, const char *dot, const char *caption);
+/* Graphviz: what stands between the brackets of a graph, its colours #010101 (text), #010102,
+ * #010201 .. 7; taken. */
+void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *caption);
 /* For a string of Graphviz: no escapes of its own, no HTML. */
-void mdl__put_label(FILE *dot, const char *text);
-/* What every graph of ours begins with. */
-extern const char mdl__graph_head[];
+void mdl__put_label(mdl_string *dot, const char *text);
 
 #endif

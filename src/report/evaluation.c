@@ -7,16 +7,12 @@
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-static const mdl_row *row_of(const mdl__folder *f, const mdl__look *look)
+static const char *name_of(const mdl__folder *f, json_t *look, char out[MDL__NAME])
 {
-    return f->has_table ? mdl_table_find(&f->table, look->row) : NULL;
-}
-
-static const char *name_of(const mdl__folder *f, const mdl__look *look, char out[MDL__NAME])
-{
-    if (look->row[0] != '\0')
-        return mdl__say_id(&f->table, look->row, out);
-    snprintf(out, MDL__NAME, "%s", look->file != NULL ? look->file : "a model");
+    const char *row = mdl__text(look, "id"), *file = mdl__text(look, "file");
+    if (row[0] != '\0')
+        return mdl__say_id(&f->table, row, out);
+    snprintf(out, MDL__NAME, "%s", file[0] != '\0' ? file : "a model");
     return out;
 }
 
@@ -32,17 +28,61 @@ static int style_of(mdl_row_kind kind)
     return 1;
 }
 
-/* Colour by arm, style by kind, so that a model looks the same in every picture. */
+/* A number that is not less, or a list that is not empty. */
+static bool has(json_t *look, const char *path, double least)
+{
+    return mdl__real(look, path) >= least || mdl__length(look, path) > 0;
+}
+
+/* Colour by arm, style by kind, so that a model looks the same in every picture; NULL where the
+ * look has nothing at `path`. */
 static mdl__series *series_of(mdl__chart *chart, mdl__mark mark, const mdl__folder *f,
-                              size_t number)
+                              size_t number, const char *path)
 {
     char name[MDL__NAME];
-    const mdl__look *look = &f->looks.data[number];
-    const mdl_row *row = row_of(f, look);
-    bool baseline = row != NULL && strcmp(row->arm, "baseline") == 0;
-    int colour = baseline ? 2 : row != NULL ? 1 : 1 + (int)(number % 7);
-    return mdl__chart_series(chart, mark, colour, row != NULL ? style_of(row->kind) : (int)number,
-                             "%.90s", name_of(f, look, name));
+    json_t *look = json_array_get(f->looks, number);
+    const mdl_row *row = mdl_table_find(&f->table, mdl__text(look, "id"));
+    int colour = row != NULL ? mdl__colour_of(row) : 1 + (int)(number % 7);
+    int style = row != NULL ? style_of(row->kind) : (int)number;
+    if (!has(look, path, 0))
+        return NULL;
+    return mdl__chart_series(chart, mark, colour, style, "%.90s", name_of(f, look, name));
+}
+
+typedef struct column {
+    const char *head, *key, *format, *path;
+    double scale;
+    void (*put)(mdl__page *page, json_t *look, const struct column *c); /* NULL: a fact */
+} column;
+
+/* A row for each model that has `needs`; the last of them, NULL where there is none. */
+static json_t *put_models(mdl__page *page, const mdl__folder *f, const char *needs, double least,
+                          const char *head, const column *columns, size_t n)
+{
+    char name[MDL__NAME];
+    json_t *last = NULL;
+    for (size_t i = 0; i < json_array_size(f->looks); i++) {
+        json_t *look = json_array_get(f->looks, i);
+        if (!has(look, needs, least))
+            continue;
+        if (last == NULL) {
+            mdl__table(page, head);
+            for (size_t c = 0; c < n; c++)
+                mdl__head(page, "%s", columns[c].head);
+        }
+        last = look;
+        mdl__row(page, mdl__text(look, "id"));
+        mdl__cell(page, "%s", name_of(f, look, name));
+        for (const column *c = columns; c < columns + n; c++) {
+            if (c->put != NULL)
+                c->put(page, look, c);
+            else
+                mdl__fact(page, c->key, c->format, mdl__real(look, c->path), c->scale);
+        }
+    }
+    if (last != NULL)
+        mdl__table_end(page);
+    return last;
 }
 
 /* ---- time and energy ------------------------------------------------------------------------ */
@@ -51,19 +91,16 @@ static void draw_speed(mdl__page *page, const mdl__folder *f)
 {
     char name[MDL__NAME];
     const mdl_table *t = &f->table;
-    mdl__chart *chart = mdl__chart_of(page, "Accuracy against inference time",
-                                      "median time of one image, ms", "test accuracy, %", 0);
-    if (chart == NULL)
-        return;
-    chart->from_zero = chart->wide = true;
+    mdl__chart *chart =
+        mdl__chart_of(page, "Accuracy against inference time", "median time of one image, ms",
+                      "test accuracy, %", 0, MDL__FROM_ZERO | MDL__WIDE);
     for (size_t i = 0; i < t->n_rows; i++) {
         const mdl_row *row = &t->rows[i];
         int style = style_of(row->kind);
         if (style == 1 || !(row->latency > 0))
             continue;
-        mdl__series *series =
-            mdl__chart_series(chart, MDL__DOTS, strcmp(row->arm, "baseline") == 0 ? 2 : 1, style,
-                              "%.90s", mdl__say_name(row, true, name));
+        mdl__series *series = mdl__chart_series(chart, MDL__DOTS, mdl__colour_of(row), style,
+                                                "%.90s", mdl__say_name(row, true, name));
         mdl__chart_add(page, series, 1e3 * row->latency, 100 * row->top1);
     }
     mdl__chart_draw(page, chart,
@@ -74,29 +111,28 @@ static void draw_speed(mdl__page *page, const mdl__folder *f)
                     t->images);
 }
 
-/* Two cells; true where one was not measured. */
-static bool put_passes(mdl__page *page, const mdl__passes *p, int decimals)
+static bool is_busy(json_t *look, const column *c)
 {
-    const double seconds[] = {p->median, p->p95};
-    bool busy = false;
-    for (size_t i = 0; i < MDL_COUNT(seconds); i++) {
-        char text[64];
-        bool not_measured = p->runs > 0 && isnan(seconds[i]);
-        busy = busy || not_measured;
-        mdl__cell(page, "%s",
-                  not_measured  ? "busy"
-                  : p->runs > 0 ? mdl__say_latency(seconds[i], decimals, text)
-                                : "");
-    }
-    return busy;
+    json_t *passes = mdl__at(look, c->path);
+    return mdl__count(passes, "runs") > 0 && isnan(mdl__real(passes, c->key));
+}
+
+/* A time of "latency.<batch>". */
+static void put_time(mdl__page *page, json_t *look, const column *c)
+{
+    char text[64] = "";
+    json_t *passes = mdl__at(look, c->path);
+    if (mdl__count(passes, "runs") > 0)
+        mdl__say_latency(mdl__real(passes, c->key), (int)c->scale, text);
+    mdl__cell(page, "%s", text);
 }
 
 static void put_energy(mdl__page *page, const mdl__folder *f)
 {
     double joules = 0, epochs = 0;
-    for (size_t i = 0; i < f->trainings.n; i++) {
-        joules += f->trainings.data[i].joules;
-        epochs += (double)f->trainings.data[i].lines;
+    for (size_t i = 0; i < f->n_trainings; i++) {
+        joules += f->trainings[i].joules;
+        epochs += (double)f->trainings[i].lines;
     }
     if (epochs > 0 && isfinite(joules))
         mdl__page_text(page,
@@ -110,25 +146,19 @@ static void put_energy(mdl__page *page, const mdl__folder *f)
 
 void mdl__put_speed(mdl__page *page, const mdl__folder *f)
 {
-    char name[MDL__NAME];
-    bool any = false, busy = false;
+    static const column columns[] = {
+        {"1 image, median ms", "median_s", NULL, "latency.1", 3, put_time},
+        {"1 image, 95th percentile", "p95_s", NULL, "latency.1", 3, put_time},
+        {"64 images, median ms", "median_s", NULL, "latency.64", 2, put_time},
+        {"64 images, 95th percentile", "p95_s", NULL, "latency.64", 2, put_time},
+        {"J an image (of 64)", "joules", "%.3g", "latency.64.joules_per_image", 1, NULL},
+    };
+    bool busy = false;
     draw_speed(page, f);
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        if (look->latency.one.runs + look->latency.many.runs == 0)
-            continue;
-        if (!any)
-            mdl__table(page, "model|1 image, median ms|1 image, 95th percentile|64 images, median "
-                             "ms|64 images, 95th percentile|J an image (of 64)");
-        any = true;
-        mdl__row(page, look->row);
-        mdl__cell(page, "%s", name_of(f, look, name));
-        busy = put_passes(page, &look->latency.one, 3) || busy;
-        busy = put_passes(page, &look->latency.many, 2) || busy;
-        mdl__fact(page, "joules", "%.3g", look->latency.many.joules, 1);
-    }
-    if (any)
-        mdl__table_end(page);
+    put_models(page, f, "latency.1.runs", 1, "model", columns, MDL_COUNT(columns));
+    for (size_t i = 0; i < json_array_size(f->looks); i++)
+        for (size_t c = 0; c < 4; c++)
+            busy = busy || is_busy(json_array_get(f->looks, i), &columns[c]);
     if (busy)
         mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
     put_energy(page, f);
@@ -140,24 +170,22 @@ void mdl__put_recursion(mdl__page *page, const mdl__folder *f)
 {
     size_t trained = 0;
     char remark[128] = "";
-    mdl__chart *chart = mdl__chart_of(page, "Accuracy by recursion",
-                                      "supervision steps at evaluation", "test accuracy, %", 0);
-    if (chart == NULL)
-        return;
-    chart->whole_x = chart->wide = true;
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        if (look->steps.top1.n == 0)
-            continue;
-        trained = look->steps.trained;
-        mdl__series *series = series_of(chart, MDL__LINE, f, i);
-        for (size_t k = 0; k < look->steps.top1.n; k++)
-            mdl__chart_add(page, series, (double)(k + 1), 100 * look->steps.top1.data[k]);
-    }
-    if (trained > 0) {
-        chart->line = (double)trained;
+    for (size_t i = 0; i < json_array_size(f->looks); i++)
+        if (mdl__length(json_array_get(f->looks, i), "steps.top1") > 0)
+            trained = mdl__count(json_array_get(f->looks, i), "steps.trained");
+    if (trained > 0)
         snprintf(remark, sizeof(remark),
                  " It was trained with %zu (dotted line); later steps are extrapolation.", trained);
+    mdl__chart *chart =
+        mdl__chart_of(page, "Accuracy by recursion", "supervision steps at evaluation",
+                      "test accuracy, %", 0, MDL__WHOLE_X | MDL__WIDE);
+    if (chart != NULL && trained > 0)
+        chart->line = (double)trained;
+    for (size_t i = 0; i < json_array_size(f->looks); i++) {
+        json_t *top1 = mdl__at(json_array_get(f->looks, i), "steps.top1");
+        mdl__series *series = series_of(chart, MDL__LINE, f, i, "steps.top1");
+        for (size_t k = 0; k < json_array_size(top1); k++)
+            mdl__chart_add(page, series, (double)(k + 1), 100 * mdl__element(top1, k));
     }
     mdl__chart_draw(page, chart,
                     "Accuracy on the test images after each supervision step of the recursive "
@@ -169,138 +197,118 @@ void mdl__put_recursion(mdl__page *page, const mdl__folder *f)
 
 enum { FEWEST = 5 }; /* images in a bin that is drawn: of fewer the share says nothing */
 
-static void draw_bins(mdl__page *page, const mdl__folder *f, bool scaled, const char *caption)
+static void draw_bins(mdl__page *page, const mdl__folder *f, const char *title, const char *path,
+                      const char *caption)
 {
-    mdl__chart *chart =
-        mdl__chart_of(page, scaled ? "Reliability with a temperature" : "Reliability as it is",
-                      "confidence, %", "accuracy, %", 0);
-    if (chart == NULL)
-        return;
-    chart->diagonal = chart->unit = true;
-    chart->height = 360;
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        const mdl__calibration *c = scaled ? &look->calibration.scaled : &look->calibration.plain;
-        mdl__series *series = c->bins.n > 0 ? series_of(chart, MDL__LINE, f, i) : NULL;
-        for (size_t b = 0; b < c->bins.n; b++)
-            if (c->bins.data[b].count >= FEWEST)
-                mdl__chart_add(page, series, 100 * c->bins.data[b].confidence,
-                               100 * c->bins.data[b].accuracy);
+    mdl__chart *chart = mdl__chart_of(page, title, "confidence, %", "accuracy, %", 0, MDL__SQUARE);
+    for (size_t i = 0; i < json_array_size(f->looks); i++) {
+        json_t *bins = mdl__at(json_array_get(f->looks, i), path);
+        mdl__series *series = series_of(chart, MDL__LINE, f, i, path);
+        for (size_t b = 0; b < json_array_size(bins); b++) {
+            json_t *bin = json_array_get(bins, b);
+            if (mdl__count(bin, "count") >= FEWEST)
+                mdl__chart_add(page, series, 100 * mdl__real(bin, "confidence"),
+                               100 * mdl__real(bin, "accuracy"));
+        }
     }
     mdl__chart_draw(page, chart, "%s", caption);
 }
 
-static void put_temperature(mdl__page *page, double temperature)
+static void put_temperature(mdl__page *page, json_t *look, const column *c)
 {
-    const char *remark = "";
-    if (isfinite(temperature) &&
-        (temperature <= 1.01 * MDL_TEMPERATURE_LEAST || temperature >= 0.99 * MDL_TEMPERATURE_MOST))
-        remark = "\nat the bound of the fit";
+    double temperature = mdl__real(look, c->path);
+    bool bound =
+        temperature <= 1.01 * MDL_TEMPERATURE_LEAST || temperature >= 0.99 * MDL_TEMPERATURE_MOST;
     if (isfinite(temperature))
-        mdl__cell(page, "%.3f%s", temperature, remark);
+        mdl__cell(page, "%.3f%s", temperature, bound ? "\nat the bound of the fit" : "");
     else
         mdl__cell(page, "%s", "");
 }
 
 void mdl__put_calibration(mdl__page *page, const mdl__folder *f)
 {
-    char name[MDL__NAME];
-    const mdl__look *any = NULL;
-    for (size_t i = 0; i < f->looks.n && any == NULL; i++)
-        any = isfinite(f->looks.data[i].calibration.plain.ece) ? &f->looks.data[i] : NULL;
-    if (any == NULL)
-        return;
+    static const column columns[] = {
+        {"log-likelihood, nats", "likelihood", "%.4f", "calibration.plain.loss", -1, NULL},
+        {"ECE %", "ece", "%.2f", "calibration.plain.ece", 100, NULL},
+        {"Brier", "brier", "%.4f", "calibration.plain.brier", 1, NULL},
+        {"temperature", NULL, NULL, "calibration.scaled.temperature", 1, put_temperature},
+        {"then log-likelihood", "likelihood_scaled", "%.4f", "calibration.scaled.loss", -1, NULL},
+        {"then ECE %", "ece_scaled", "%.2f", "calibration.scaled.ece", 100, NULL},
+        {"then Brier", "brier_scaled", "%.4f", "calibration.scaled.brier", 1, NULL},
+    };
     mdl__page_figures(page, true);
-    draw_bins(page, f, false,
+    draw_bins(page, f, "Reliability as it is", "calibration.plain.bins",
               "How often an answer is right (upwards) when the model gives it this probability (to "
               "the right), in 15 bins of equal width; bins of fewer than 5 images are not drawn. "
               "On the diagonal confidence is deserved; below it the model is too sure.");
-    draw_bins(page, f, true,
+    draw_bins(page, f, "Reliability with a temperature", "calibration.scaled.bins",
               "The same after dividing the logits by one number, fitted on the validation images, "
               "never on the test images.");
     mdl__page_figures(page, false);
-    mdl__table(page, "model|log-likelihood, nats|ECE %|Brier|temperature|then log-likelihood|then "
-                     "ECE %|then Brier");
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        const mdl__calibration *plain = &look->calibration.plain,
-                               *scaled = &look->calibration.scaled;
-        if (!isfinite(plain->ece))
-            continue;
-        mdl__row(page, look->row);
-        mdl__cell(page, "%s", name_of(f, look, name));
-        mdl__fact(page, "likelihood", "%.4f", plain->loss, -1);
-        mdl__fact(page, "ece", "%.2f", plain->ece, 100);
-        mdl__fact(page, "brier", "%.4f", plain->brier, 1);
-        put_temperature(page, scaled->temperature);
-        mdl__fact(page, "likelihood_scaled", "%.4f", scaled->loss, -1);
-        mdl__fact(page, "ece_scaled", "%.2f", scaled->ece, 100);
-        mdl__fact(page, "brier_scaled", "%.4f", scaled->brier, 1);
-    }
-    mdl__table_end(page);
-    mdl__page_text(page,
-                   "On %zu images; the temperature was fitted on %zu validation images. ECE: "
-                   "expected calibration error over 15 bins of equal width. Brier: summed over the "
-                   "classes, 0 to 2. Then: after dividing the logits by the temperature. "
-                   "Log-likelihood is the mean for an image; nearer to 0 is better.",
-                   any->calibration.images, any->calibration.fitted);
+    json_t *any =
+        put_models(page, f, "calibration.plain.ece", 0, "model", columns, MDL_COUNT(columns));
+    if (any != NULL)
+        mdl__page_text(
+            page,
+            "On %zu images; the temperature was fitted on %zu validation images. ECE: expected "
+            "calibration error over 15 bins of equal width. Brier: summed over the classes, 0 to "
+            "2. Then: after dividing the logits by the temperature. Log-likelihood is the mean for "
+            "an image; nearer to 0 is better.",
+            mdl__count(any, "calibration.images"),
+            mdl__count(any, "calibration.validation_images|held_out_images"));
 }
 
 /* ---- corruptions ---------------------------------------------------------------------------- */
 
-static void put_groups(mdl__page *page, const mdl__folder *f)
+static void put_group(mdl__page *page, json_t *look, const column *c)
 {
-    static const char *const groups[] = {"noise", "blur", "weather", "digital"};
-    char name[MDL__NAME];
-    mdl__table(page, "model, top-1 %|clean|noise|blur|weather|digital|mean of all");
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        if (look->robustness.kinds.n == 0)
-            continue;
-        mdl__row(page, look->row);
-        mdl__cell(page, "%s", name_of(f, look, name));
-        mdl__fact(page, "clean", "%.2f", look->robustness.clean, 100);
-        for (size_t g = 0; g < MDL_COUNT(groups); g++) {
-            double sum = 0, n = 0;
-            for (size_t k = 0; k < look->robustness.kinds.n; k++) {
-                const mdl__corruption *c = &look->robustness.kinds.data[k];
-                for (size_t s = 0; s < c->top1.n && strcmp(c->group, groups[g]) == 0; s++, n++)
-                    sum += c->top1.data[s];
-            }
-            mdl__fact(page, groups[g], "%.2f", sum / n, 100);
-        }
-        mdl__fact(page, "mean", "%.2f", look->robustness.mean, 100);
+    json_t *kinds = mdl__at(look, "robustness.kinds");
+    double sum = 0, n = 0;
+    for (size_t k = 0; k < json_array_size(kinds); k++) {
+        json_t *kind = json_array_get(kinds, k), *top1 = mdl__at(kind, "top1");
+        bool ours = strcmp(mdl__text(kind, "group"), c->key) == 0;
+        for (size_t s = 0; ours && s < json_array_size(top1); s++, n++)
+            sum += mdl__element(top1, s);
     }
-    mdl__table_end(page);
+    mdl__fact(page, c->key, c->format, sum / n, c->scale);
 }
 
 /* One look's points in both charts. */
-static void add_corruptions(mdl__page *page, const mdl__look *look, mdl__chart *names,
-                            mdl__series *by_kind, mdl__series *by_severity)
+static void add_corruptions(mdl__page *page, json_t *look, mdl__chart *names, mdl__series *by_kind,
+                            mdl__series *by_severity)
 {
-    double sums[MDL__SEVERITIES] = {0};
-    size_t n = look->robustness.kinds.n;
-    for (size_t k = 0; k < n && k < names->n_categories; k++) {
-        const mdl__corruption *c = &look->robustness.kinds.data[k];
+    json_t *kinds = mdl__at(look, "robustness.kinds");
+    double sums[MDL__SEVERITIES] = {0}, n = (double)json_array_size(kinds);
+    for (size_t k = 0; k < json_array_size(kinds); k++) {
+        json_t *kind = json_array_get(kinds, k), *top1 = mdl__at(kind, "top1");
         double sum = 0;
-        for (size_t s = 0; s < c->top1.n; s++) {
-            sum += c->top1.data[s];
-            sums[s] += c->top1.data[s];
+        for (size_t s = 0; s < json_array_size(top1); s++) {
+            sum += mdl__element(top1, s);
+            sums[s] += mdl__element(top1, s);
         }
-        snprintf(names->categories[k], sizeof(names->categories[k]), "%.90s", c->name);
-        mdl__chart_add(page, by_kind, 100 * sum / (double)c->top1.n, (double)k);
+        mdl__chart_category(names, k, "%.90s", mdl__text(kind, "name"));
+        mdl__chart_add(page, by_kind, 100 * sum / (double)json_array_size(top1), (double)k);
     }
-    mdl__chart_add(page, by_severity, 0, 100 * look->robustness.clean);
+    mdl__chart_add(page, by_severity, 0, 100 * mdl__real(look, "robustness.clean"));
     for (size_t s = 0; s < MDL__SEVERITIES; s++)
-        mdl__chart_add(page, by_severity, (double)(s + 1), 100 * sums[s] / (double)n);
+        mdl__chart_add(page, by_severity, (double)(s + 1), 100 * sums[s] / n);
 }
 
 void mdl__put_robustness(mdl__page *page, const mdl__folder *f)
 {
+    static const column columns[] = {
+        {"clean", "clean", "%.2f", "robustness.clean", 100, NULL},
+        {"noise", "noise", "%.2f", NULL, 100, put_group},
+        {"blur", "blur", "%.2f", NULL, 100, put_group},
+        {"weather", "weather", "%.2f", NULL, 100, put_group},
+        {"digital", "digital", "%.2f", NULL, 100, put_group},
+        {"mean of all", "mean", "%.2f", "robustness.mean", 100, NULL},
+    };
     size_t kinds = 0, images = 0;
-    for (size_t i = 0; i < f->looks.n; i++) {
-        kinds = mdl_max_size(kinds, f->looks.data[i].robustness.kinds.n);
-        images = mdl_max_size(images, f->looks.data[i].robustness.images);
+    for (size_t i = 0; i < json_array_size(f->looks); i++) {
+        json_t *look = json_array_get(f->looks, i);
+        kinds = mdl_max_size(kinds, mdl__length(look, "robustness.kinds"));
+        images = mdl_max_size(images, mdl__count(look, "robustness.images"));
     }
     if (kinds == 0)
         return;
@@ -309,17 +317,13 @@ void mdl__put_robustness(mdl__page *page, const mdl__folder *f)
                    "from formulas while evaluating, seeded. They are procedural and not "
                    "comparable with published tables.");
     mdl__chart *by_kind = mdl__chart_of(page, "Accuracy by corruption",
-                                        "accuracy, mean over five severities, %", NULL, kinds);
+                                        "accuracy, mean over five severities, %", NULL, kinds, 0);
     mdl__chart *by_severity = mdl__chart_of(page, "Accuracy by severity", "severity (0: clean)",
-                                            "accuracy, mean over all kinds, %", 0);
-    for (size_t i = 0; i < f->looks.n && by_kind != NULL && by_severity != NULL; i++)
-        if (f->looks.data[i].robustness.kinds.n > 0)
-            add_corruptions(page, &f->looks.data[i], by_kind, series_of(by_kind, MDL__DOTS, f, i),
-                            series_of(by_severity, MDL__LINE, f, i));
-    if (by_kind != NULL)
-        by_kind->wide = false;
-    if (by_severity != NULL)
-        by_severity->whole_x = true;
+                                            "accuracy, mean over all kinds, %", 0, MDL__WHOLE_X);
+    for (size_t i = 0; i < json_array_size(f->looks); i++)
+        add_corruptions(page, json_array_get(f->looks, i), by_kind,
+                        series_of(by_kind, MDL__DOTS, f, i, "robustness.kinds"),
+                        series_of(by_severity, MDL__LINE, f, i, "robustness.kinds"));
     mdl__page_figures(page, true);
     mdl__chart_draw(page, by_kind,
                     "Further right is better. The same %zu test images for every model and every "
@@ -328,33 +332,25 @@ void mdl__put_robustness(mdl__page *page, const mdl__folder *f)
     mdl__chart_draw(page, by_severity,
                     "Mean over the corruptions at each severity, on the same %zu images.", images);
     mdl__page_figures(page, false);
-    put_groups(page, f);
+    put_models(page, f, "robustness.kinds", 0, "model, top-1 %", columns, MDL_COUNT(columns));
 }
 
 void mdl__put_augmentation(mdl__page *page, const mdl__folder *f)
 {
-    char name[MDL__NAME];
-    size_t images = 0;
-    for (size_t i = 0; i < f->looks.n; i++) {
-        const mdl__look *look = &f->looks.data[i];
-        if (look->tta.images == 0)
-            continue;
-        if (images == 0)
-            mdl__table(page, "model, top-1 %|as it is|flip|shifts|both");
-        images = look->tta.images;
-        mdl__row(page, look->row);
-        mdl__cell(page, "%s", name_of(f, look, name));
-        mdl__fact(page, "plain", "%.2f", look->tta.plain, 100);
-        mdl__fact(page, "flip", "%.2f", look->tta.flip, 100);
-        mdl__fact(page, "shifts", "%.2f", look->tta.shifts, 100);
-        mdl__fact(page, "both", "%.2f", look->tta.both, 100);
-    }
-    if (images == 0)
-        return;
-    mdl__table_end(page);
-    mdl__page_text(page,
-                   "Mean probabilities of 2, 5 and 10 views of each of %zu test images: mirrored, "
-                   "moved by a sixteenth to each side, both. These figures stand apart: no other "
-                   "table here uses them, and nothing was chosen by them.",
-                   images);
+    static const column columns[] = {
+        {"as it is", "plain", "%.2f", "tta.plain", 100, NULL},
+        {"flip", "flip", "%.2f", "tta.flip", 100, NULL},
+        {"shifts", "shifts", "%.2f", "tta.shifts", 100, NULL},
+        {"both", "both", "%.2f", "tta.both", 100, NULL},
+    };
+    json_t *any =
+        put_models(page, f, "tta.images", 1, "model, top-1 %", columns, MDL_COUNT(columns));
+    if (any != NULL)
+        mdl__page_text(
+            page,
+            "Mean probabilities of 2, 5 and 10 views of each of %zu test images: mirrored, moved "
+            "by "
+            "a sixteenth to each side, both. These figures stand apart: no other table here uses "
+            "them, and nothing was chosen by them.",
+            mdl__count(any, "tta.images"));
 }

@@ -7,69 +7,73 @@
 static const char *const words[] = {"plain", "recalibrated", "aligned", "aligned and recalibrated"};
 enum { DRAWN_MOST = 8 };
 
-static size_t way_of(const mdl__way *way)
+static size_t way_of(const json_t *way)
 {
-    return (way->aligned ? 2u : 0u) + (way->recalibrated ? 1u : 0u);
+    return (mdl__flag(way, "aligned") ? 2u : 0u) + (mdl__flag(way, "recalibrated") ? 1u : 0u);
 }
 
 /* The same scale for all lines of the page, so that a shallow valley does not look like a deep one.
  */
-static void find_scale(const mdl__folder *f, double *low, double *high)
+static void find_scale(json_t *lines, double *low, double *high)
 {
     double least = 1, most = 0;
-    for (size_t p = 0; p < f->lines.n; p++)
-        for (size_t w = 0; w < f->lines.data[p].ways.n; w++) {
-            const mdl__way *way = &f->lines.data[p].ways.data[w];
-            for (size_t k = 0; k < way->top1.n; k++) {
-                least = fmin(least, way->top1.data[k]);
-                most = fmax(most, way->top1.data[k]);
+    for (size_t p = 0; p < json_array_size(lines); p++) {
+        json_t *ways = mdl__at(json_array_get(lines, p), "lines");
+        for (size_t w = 0; w < json_array_size(ways); w++) {
+            json_t *top1 = mdl__at(json_array_get(ways, w), "top1");
+            for (size_t k = 0; k < json_array_size(top1); k++) {
+                least = fmin(least, mdl__element(top1, k));
+                most = fmax(most, mdl__element(top1, k));
             }
         }
+    }
     *low = 10 * floor(10 * least);
     *high = 10 * ceil(10 * most);
 }
 
-static void draw_line(mdl__page *page, const mdl__folder *f, const mdl__line *line)
+static void draw_line(mdl__page *page, json_t *lines, json_t *line)
 {
     char title[160];
-    snprintf(title, sizeof(title), "%.64s: between %s", line->arm,
-             strcmp(line->between, "independent") == 0 ? "independent seeds"
-                                                       : "two children of one trunk");
+    json_t *t = mdl__at(line, "t"), *ways = mdl__at(line, "lines");
+    snprintf(title, sizeof(title), "%.64s: between %s", mdl__text(line, "arm"),
+             strcmp(mdl__text(line, "between"), "independent") == 0 ? "independent seeds"
+                                                                    : "two children of one trunk");
     mdl__chart *chart =
-        mdl__chart_of(page, title, "share of the second parent", "validation accuracy, %", 0);
-    if (chart == NULL)
-        return;
-    find_scale(f, &chart->low, &chart->high);
-    for (size_t w = 0; w < line->ways.n; w++) {
-        const mdl__way *way = &line->ways.data[w];
+        mdl__chart_of(page, title, "share of the second parent", "validation accuracy, %", 0, 0);
+    if (chart != NULL)
+        find_scale(lines, &chart->low, &chart->high);
+    for (size_t w = 0; w < json_array_size(ways); w++) {
+        json_t *way = json_array_get(ways, w), *top1 = mdl__at(way, "top1");
         int number = (int)way_of(way);
         mdl__series *series =
             mdl__chart_series(chart, MDL__LINE, number + 1, number, "%s", words[number]);
-        for (size_t k = 0; k < line->t.n && k < way->top1.n; k++)
-            mdl__chart_add(page, series, line->t.data[k], 100 * way->top1.data[k]);
+        for (size_t k = 0; k < json_array_size(t) && k < json_array_size(top1); k++)
+            mdl__chart_add(page, series, mdl__element(t, k), 100 * mdl__element(top1, k));
     }
     mdl__chart_draw(
         page, chart,
         "Accuracy on %zu validation images at %zu points of the line from %.90s (left) to %.90s "
         "(right). A valley in the middle is a barrier: there the average of the two is worse than "
         "both. All lines have one scale.",
-        line->images, line->t.n, line->first, line->second);
+        mdl__count(line, "images"), json_array_size(t), mdl__text(line, "first"),
+        mdl__text(line, "second"));
 }
 
-static void put_barriers(mdl__page *page, const mdl__folder *f)
+static void put_barriers(mdl__page *page, json_t *lines)
 {
-    mdl__table(page, "barrier of the loss, nats|plain|recalibrated|aligned|aligned and "
-                     "recalibrated");
-    for (size_t p = 0; p < f->lines.n; p++) {
-        const mdl__line *line = &f->lines.data[p];
+    mdl__table(page, "barrier of the loss, nats");
+    for (size_t number = 0; number < MDL_COUNT(words); number++)
+        mdl__head(page, "%s", words[number]);
+    for (size_t p = 0; p < json_array_size(lines); p++) {
+        json_t *line = json_array_get(lines, p), *ways = mdl__at(line, "lines");
         mdl__row(page, NULL);
-        mdl__cell(page, "%.80s to %.80s\n%.40s, %.40s", line->first, line->second, line->arm,
-                  line->between);
+        mdl__cell(page, "%.80s to %.80s\n%.40s, %.40s", mdl__text(line, "first"),
+                  mdl__text(line, "second"), mdl__text(line, "arm"), mdl__text(line, "between"));
         for (size_t number = 0; number < MDL_COUNT(words); number++) {
             double barrier = (double)NAN;
-            for (size_t w = 0; w < line->ways.n; w++)
-                if (way_of(&line->ways.data[w]) == number)
-                    barrier = line->ways.data[w].barrier;
+            for (size_t w = 0; w < json_array_size(ways); w++)
+                if (way_of(json_array_get(ways, w)) == number)
+                    barrier = mdl__real(json_array_get(ways, w), "barrier");
             mdl__fact(page, "barrier", "%.3f", barrier, 1);
         }
     }
@@ -82,11 +86,12 @@ static void put_barriers(mdl__page *page, const mdl__folder *f)
 
 void mdl__put_interpolation(mdl__page *page, const mdl__folder *f)
 {
-    if (f->lines.n == 0)
+    json_t *lines = mdl__at(f->interpolation, "interpolations|paths");
+    if (json_array_size(lines) == 0)
         return;
     mdl__page_figures(page, true);
-    for (size_t i = 0; i < f->lines.n && i < DRAWN_MOST; i++)
-        draw_line(page, f, &f->lines.data[i]);
+    for (size_t i = 0; i < json_array_size(lines) && i < DRAWN_MOST; i++)
+        draw_line(page, lines, json_array_get(lines, i));
     mdl__page_figures(page, false);
-    put_barriers(page, f);
+    put_barriers(page, lines);
 }

@@ -1,63 +1,86 @@
 /* Reading a folder into the structs of load.h. */
 #include <string.h>
 
-#include "report/formats.h"
+#include "report/load.h"
 
 enum {
     SOURCES_MOST = 1 << 17, /* of the models that a search began with */
     DRAWN_MOST = 4          /* searches of which the sources are read */
 };
 
-/* ---- trainings ------------------------------------------------------------------------------ */
+/* ---- lines ---------------------------------------------------------------------------------- */
 
-/* Where there are too many epochs, every second is left out, again and again. */
-static void add_epoch(mdl__training *t, const mdl__epoch *e, size_t *every)
-{
-    if (t->lines++ % *every != 0)
-        return;
-    if (t->curve.n == MDL__CURVE_MOST) {
-        for (size_t i = 0; i < MDL__CURVE_MOST / 2; i++)
-            t->curve.data[i] = t->curve.data[2 * i];
-        t->curve.n /= 2;
-        *every *= 2;
-    }
-    t->curve.data[t->curve.n++] = *e;
-}
+typedef mdl_status put_line(void *user, json_t *line);
 
-static mdl_status read_curve(mdl__folder *f, mdl__training *t)
+/* Give each line that has `word` to `put`, NULL where it is none of this form. */
+static mdl_status each_line(const mdl__folder *f, const char *folder, const char *leaf,
+                            const char *form, const char *word, put_line *put, void *user)
 {
     char path[MDL_PATH_MAX], *text = NULL;
-    size_t size = 0, every = 1;
-    MDL_TRY(mdl__path_of(f, t->folder, "metrics.jsonl", path));
+    size_t size = 0, length;
+    MDL_TRY(mdl__path_of(f, folder, leaf, path));
     if (!mdl_file_exists(path))
         return MDL_OK;
-    MDL_TRY(mdl__pool_take(&f->pool, MDL__CURVE_MOST, sizeof(mdl__epoch), (void **)&t->curve.data));
-    mdl_status status = mdl_file_read(path, (size_t)1 << 26, &text, &size);
-    for (const char *at = text; status == MDL_OK && *at != '\0';) {
-        size_t length = strcspn(at, "\n");
-        mdl__epoch e;
-        status = mdl__read_line(&f->pool, at, length, mdl__epoch_fields, &e);
-        if (status == MDL_OK && length > 0) {
-            t->joules += e.joules;
-            add_epoch(t, &e, &every);
-        }
-        at += length + (at[length] == '\n');
+    mdl_status status = mdl_file_read(path, (size_t)1 << 28, &text, &size);
+    for (const char *at = text; status == MDL_OK && (at = strstr(at, word)) != NULL && *at != '\0';
+         at += length + (at[length] == '\n')) {
+        json_t *line = NULL;
+        while (at > text && at[-1] != '\n')
+            at--;
+        length = strcspn(at, "\n");
+        if (length == 0)
+            continue;
+        status = mdl_json_read(at, length, 0, &line);
+        if (status == MDL_OK)
+            status = mdl__check(path, line, form);
+        if (status == MDL_OK || status == MDL_FORMAT)
+            status = put(user, status == MDL_OK ? line : NULL);
+        json_decref(line);
     }
     mdl_free(text);
     return status;
 }
 
+/* ---- trainings ------------------------------------------------------------------------------ */
+
+/* Where there are too many epochs, every second is left out, again and again. */
+static mdl_status add_epoch(void *user, json_t *line)
+{
+    mdl__training *t = user;
+    t->joules += mdl__real(line, "joules");
+    if (t->lines++ % t->every != 0)
+        return MDL_OK;
+    if (t->n == MDL__CURVE_MOST) {
+        for (size_t i = 0; i < MDL__CURVE_MOST / 2; i++)
+            t->curve[i] = t->curve[2 * i];
+        t->n /= 2;
+        t->every *= 2;
+    }
+    t->curve[t->n++] =
+        (mdl__epoch){mdl__real(line, "epoch"), mdl__real(line, "validation_top1|fitness_top1"),
+                     mdl__real(line, "train_loss")};
+    return MDL_OK;
+}
+
+/* Room for some more. */
+static mdl_status grow_trainings(mdl__folder *f, size_t more)
+{
+    return mdl_grow(f->n_trainings, f->n_trainings + more, sizeof(*f->trainings), "trainings",
+                    (void **)&f->trainings);
+}
+
 static mdl_status read_training(mdl__folder *f, const char *folder, size_t repeat)
 {
-    bool there;
-    mdl__training *t = &f->trainings.data[f->trainings.n];
     const char *leaf = strrchr(folder, '/');
-    MDL_TRY(mdl__read_into(f, folder, "step.json", mdl__training_fields, t, &there));
-    MDL_TRY(mdl__copy(f, folder, &t->folder));
-    t->repeat = repeat;
+    mdl__training *t = &f->trainings[f->n_trainings];
+    *t = (mdl__training){.repeat = repeat, .every = 1};
     t->hybrid = (leaf != NULL ? leaf[1] : folder[0]) == 'B';
-    MDL_TRY(read_curve(f, t));
-    f->trainings.n += there || t->lines > 0;
+    MDL_TRY(mdl__copy(f, folder, &t->folder));
+    MDL_TRY(mdl__take(f, MDL__CURVE_MOST, sizeof(*t->curve), (void **)&t->curve));
+    MDL_TRY(mdl__read_json(f, folder, "step.json", "training", &t->step));
+    f->n_trainings++;
+    MDL_TRY(each_line(f, folder, "metrics.jsonl", "epoch", "", add_epoch, t));
+    f->n_trainings -= t->step == NULL && t->lines == 0;
     return MDL_OK;
 }
 
@@ -68,9 +91,7 @@ static mdl_status read_trainings(mdl__folder *f, const char *below, size_t repea
     for (size_t a = 0; a < MDL_COUNT(arms); a++) {
         mdl__names folders;
         MDL_TRY(mdl__list_files(f, below, arms[a], "", NULL, &folders));
-        size_t n = f->trainings.n;
-        MDL_TRY(mdl_grow(n, n + folders.n, sizeof(*f->trainings.data), "trainings",
-                         (void **)&f->trainings.data));
+        MDL_TRY(grow_trainings(f, folders.n));
         for (size_t i = 0; i < folders.n; i++)
             MDL_TRY(read_training(f, folders.data[i], repeat));
     }
@@ -79,58 +100,41 @@ static mdl_status read_trainings(mdl__folder *f, const char *below, size_t repea
 
 /* ---- searches ------------------------------------------------------------------------------- */
 
-/* Lines of lineage.jsonl that say what a model was made of; the others are too many. */
-static mdl_status read_sources(mdl__folder *f, mdl__search *s)
+static mdl_status add_source(void *user, json_t *line)
 {
-    char path[MDL_PATH_MAX], *text = NULL;
-    size_t size = 0, room = 0;
-    const char *word = NULL;
-    MDL_TRY(mdl__path_of(f, s->folder, "lineage.jsonl", path));
-    if (!mdl_file_exists(path))
-        return MDL_OK;
-    mdl__source *sources = NULL;
-    mdl_status status = mdl_file_read(path, MDL__FILE_LIMIT, &text, &size);
-    for (const char *at = text; status == MDL_OK && *at != '\0' && s->sources.n < SOURCES_MOST;) {
-        size_t length = strcspn(at, "\n");
-        if (word == NULL || word < at) /* looked for once for all lines up to it */
-            word = strstr(at, "\"source\"");
-        if (word == NULL) /* none from here on */
-            break;
-        if (word < at + length && s->sources.n == room) {
-            size_t more = mdl_max_size(64, 2 * room);
-            status = mdl_grow(room, more, sizeof(*sources), "sources", (void **)&sources);
-            room = more;
-        }
-        if (status == MDL_OK && word < at + length)
-            status =
-                mdl__read_line(&f->pool, at, length, mdl__source_fields, &sources[s->sources.n++]);
-        at += length + (at[length] == '\n');
-    }
-    if (status == MDL_OK && sources != NULL)
+    json_t **sources = user;
+    if (line != NULL && json_array_size(*sources) < SOURCES_MOST)
+        mdl_json_append(sources, json_incref(line));
+    return mdl__whole(*sources);
+}
+
+/* Of some of them with what the models were made of that they began with. */
+static mdl_status read_search(mdl__folder *f, const char *folder)
+{
+    json_t *search, *sources = mdl_json_pack("[]");
+    mdl_status status = mdl__read_json(f, folder, "winner.json", "winner", &search);
+    if (status == MDL_OK && search != NULL && json_array_size(f->searches) < DRAWN_MOST)
         status =
-            mdl__pool_take(&f->pool, s->sources.n, sizeof(*sources), (void **)&s->sources.data);
-    if (status == MDL_OK && sources != NULL)
-        memcpy(s->sources.data, sources, s->sources.n * sizeof(*sources));
-    mdl_free(sources);
-    mdl_free(text);
-    return status;
+            each_line(f, folder, "lineage.jsonl", "source", "\"source\"", add_source, &sources);
+    if (status != MDL_OK || search == NULL) {
+        json_decref(search);
+        json_decref(sources);
+        return status;
+    }
+    mdl_json_set(&search, "folder", mdl_json_pack("s", folder));
+    mdl_json_set(&search, "sources", sources);
+    mdl_json_append(&f->searches, search);
+    return mdl__whole(f->searches);
 }
 
 static mdl_status read_searches(mdl__folder *f)
 {
     mdl__names folders;
+    f->searches = mdl_json_pack("[]");
     MDL_TRY(mdl__list_files(f, "", "", "", "winner.json", &folders));
-    MDL_TRY(mdl__pool_take(&f->pool, folders.n + 1, sizeof(*f->searches.data),
-                           (void **)&f->searches.data));
-    for (size_t i = 0; i <= folders.n; i++) {
-        mdl__search *s = &f->searches.data[f->searches.n];
-        bool there;
-        MDL_TRY(mdl__copy(f, i == 0 ? "" : folders.data[i - 1], &s->folder));
-        MDL_TRY(mdl__read_into(f, s->folder, "winner.json", mdl__search_fields, s, &there));
-        if (there && f->searches.n < DRAWN_MOST)
-            MDL_TRY(read_sources(f, s));
-        f->searches.n += there;
-    }
+    MDL_TRY(read_search(f, ""));
+    for (size_t i = 0; i < folders.n; i++)
+        MDL_TRY(read_search(f, folders.data[i]));
     return MDL_OK;
 }
 
@@ -139,12 +143,12 @@ static mdl_status read_searches(mdl__folder *f)
 static mdl_status read_repeats(mdl__folder *f, mdl__names *folders)
 {
     MDL_TRY(mdl__list_files(f, "", "repeat-", "", "config.yaml", folders));
-    MDL_TRY(mdl__pool_take(&f->pool, folders->n, sizeof(mdl_table), (void **)&f->repeats.data));
+    MDL_TRY(mdl__take(f, folders->n, sizeof(mdl_table), (void **)&f->repeats));
     for (size_t i = 0; i < folders->n; i++) {
         char path[MDL_PATH_MAX];
         MDL_TRY(mdl__path_of(f, folders->data[i], "", path));
-        f->repeats.n = i + 1;
-        mdl_status status = mdl_table_read(path, &f->repeats.data[i]);
+        f->n_repeats = i + 1;
+        mdl_status status = mdl_table_read(path, &f->repeats[i]);
         if (status != MDL_OK && status != MDL_NOT_FOUND)
             return status;
         MDL_TRY(read_trainings(f, folders->data[i], i + 1));
@@ -166,9 +170,11 @@ static mdl_status find_merged(mdl__folder *f, const char *first_repeat)
             snprintf(name, sizeof(name), "%s%s%s", first_repeat, first_repeat[0] != '\0' ? "/" : "",
                      names[i]);
     }
-    for (size_t i = 0; i < f->searches.n && name[0] == '\0'; i++)
-        if (strncmp(f->searches.data[i].folder, "m2n2-", 5) == 0)
-            snprintf(name, sizeof(name), "%s/merged.safetensors", f->searches.data[i].folder);
+    for (size_t i = 0; i < json_array_size(f->searches) && name[0] == '\0'; i++) {
+        const char *folder = mdl__text(json_array_get(f->searches, i), "folder");
+        if (strncmp(folder, "m2n2-", 5) == 0)
+            snprintf(name, sizeof(name), "%s/merged.safetensors", folder);
+    }
     MDL_TRY(mdl__path_of(f, "", name, path));
     if (name[0] == '\0' || !mdl_file_exists(path))
         return MDL_OK;
@@ -176,7 +182,10 @@ static mdl_status find_merged(mdl__folder *f, const char *first_repeat)
     mdl_status status = mdl_sha256_hex(bytes, size, f->merged_hash);
     mdl_free(bytes);
     MDL_TRY(status);
-    return mdl__copy(f, name, &f->merged);
+    char *merged;
+    MDL_TRY(mdl__copy(f, name, &merged));
+    f->merged = merged;
+    return MDL_OK;
 }
 
 static mdl_status read_config(mdl__folder *f)
@@ -200,7 +209,6 @@ static mdl_status read_config(mdl__folder *f)
 static mdl_status read_experiment(mdl__folder *f)
 {
     mdl__names repeats;
-    bool there;
     char path[MDL_PATH_MAX];
     mdl_status status = mdl_table_read(f->path, &f->table);
     if (status != MDL_OK && status != MDL_NOT_FOUND)
@@ -209,12 +217,12 @@ static mdl_status read_experiment(mdl__folder *f)
     MDL_TRY(read_trainings(f, "", 0));
     MDL_TRY(read_repeats(f, &repeats));
     const char *first = repeats.n > 0 ? repeats.data[0] : "";
-    MDL_TRY(mdl__read_into(f, "", "interpolation.json", mdl__interpolation_fields, f, &there));
-    if (!there) /* as earlier versions called it */
-        MDL_TRY(mdl__read_into(f, "", "paths.json", mdl__interpolation_fields, f, &there));
-    MDL_TRY(mdl__read_into(f, "", "made.json", mdl__made_fields, f, &there));
-    if (!there && repeats.n > 0)
-        MDL_TRY(mdl__read_into(f, first, "made.json", mdl__made_fields, f, &there));
+    MDL_TRY(mdl__read_json(f, "", "interpolation.json", "interpolation", &f->interpolation));
+    if (f->interpolation == NULL) /* as earlier versions called it */
+        MDL_TRY(mdl__read_json(f, "", "paths.json", "interpolation", &f->interpolation));
+    MDL_TRY(mdl__read_json(f, "", "made.json", "made", &f->made));
+    if (f->made == NULL && repeats.n > 0)
+        MDL_TRY(mdl__read_json(f, first, "made.json", "made", &f->made));
     MDL_TRY(mdl__path_of(f, first, "tuning.json", path));
     f->tuned = mdl_file_exists(path);
     return find_merged(f, first);
@@ -235,19 +243,8 @@ mdl_status mdl__folder_read(const char *path, mdl__folder *f)
     if ((f->content & ~(unsigned)MDL__EVALUATION) == 0 && f->config_text != NULL)
         f->content |= MDL__EXPERIMENT;
     if ((f->content & MDL__TRAINING) != 0 && (f->content & MDL__EXPERIMENT) == 0) {
-        MDL_TRY(
-            mdl_grow(0, 1, sizeof(*f->trainings.data), "trainings", (void **)&f->trainings.data));
+        MDL_TRY(grow_trainings(f, 1));
         MDL_TRY(read_training(f, "", 0));
     }
     return read_experiment(f);
-}
-
-void mdl__folder_free(mdl__folder *f)
-{
-    mdl_table_free(&f->table);
-    for (size_t i = 0; i < f->repeats.n; i++)
-        mdl_table_free(&f->repeats.data[i]);
-    mdl_free(f->trainings.data);
-    mdl_free(f->config_text);
-    mdl__pool_free(&f->pool);
 }

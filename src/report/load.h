@@ -4,139 +4,30 @@
 #define MDL_REPORT_LOAD_H
 
 #include "experiment/experiment.h"
-#include "report/fields.h"
+#include "report/values.h"
 
-enum { MDL__CURVE_MOST = 2048, MDL__BINS = 15, MDL__SEVERITIES = 5 };
-#define MDL__LIST(type)                                                                            \
-    struct {                                                                                       \
-        type *data;                                                                                \
-        size_t n;                                                                                  \
-    }
-
-/* ---- evaluation.json, or what `mendel eval --json` printed ---------------------------------- */
-
-typedef struct mdl__bin {
-    size_t count;
-    double confidence, accuracy;
-} mdl__bin;
-
-typedef struct mdl__calibration {
-    double temperature, ece, brier, loss; /* NAN where it was not measured */
-    MDL__LIST(mdl__bin) bins;
-} mdl__calibration;
-
-typedef struct mdl__corruption {
-    char *name, *group;
-    MDL__LIST(double) top1; /* at each severity */
-} mdl__corruption;
-
-typedef struct mdl__passes { /* of one batch size */
-    double median, p95, joules;
-    size_t runs; /* 0: not measured */
-} mdl__passes;
-
-typedef struct mdl__look { /* a closer look at one model */
-    char *row;             /* id in the table, "" for a file of `mendel eval` */
-    char *checkpoint, *data, *split, *file;
-    size_t images;
-    double top1, low, high, loss;
-    struct {
-        size_t images, fitted;
-        mdl__calibration plain, scaled;
-    } calibration;
-    struct {
-        size_t images;
-        double clean, mean;
-        MDL__LIST(mdl__corruption) kinds;
-    } robustness;
-    struct {
-        size_t images;
-        double plain, flip, shifts, both;
-    } tta;
-    struct {
-        size_t trained;
-        MDL__LIST(double) top1;
-    } steps;
-    struct {
-        mdl__passes one, many;
-    } latency;
-} mdl__look;
-
-/* ---- the lines between parents -------------------------------------------------------------- */
-
-typedef struct mdl__way { /* one way to walk the line */
-    bool aligned, recalibrated;
-    MDL__LIST(double) top1;
-    double barrier;
-} mdl__way;
-
-typedef struct mdl__line {
-    char *arm, *between, *first, *second;
-    size_t images;
-    MDL__LIST(double) t;
-    MDL__LIST(mdl__way) ways;
-} mdl__line;
-
-/* ---- searches ------------------------------------------------------------------------------- */
-
-typedef struct mdl__member { /* of the archive, or an ancestor of its best */
-    double id, top1, owns, ratio;
-    char *right;               /* a digit for each image */
-    MDL__LIST(double) parents; /* none or two */
-} mdl__member;
-
-typedef struct mdl__source { /* what a model of the beginning was made of */
-    double id;
-    char *source;
-} mdl__source;
-
-typedef struct mdl__search {
-    char *folder; /* "" where it is the whole folder */
-    double winner;
-    bool is_average;
-    char *split;
-    size_t images;
-    MDL__LIST(mdl__member) members;
-    MDL__LIST(mdl__member) ancestors;
-    MDL__LIST(mdl__source) sources; /* by id; of the searches that are drawn */
-} mdl__search;
-
-/* ---- trainings ------------------------------------------------------------------------------ */
+enum { MDL__CURVE_MOST = 2048, MDL__CLASSES_MOST = 1000, MDL__SEVERITIES = 5 };
 
 typedef struct mdl__epoch {
-    double epoch, top1, loss, joules;
+    double epoch, top1, loss;
 } mdl__epoch;
 
 typedef struct mdl__training {
-    char *folder; /* "" where it is the whole folder; "repeat-2/B-child1" */
-    char *role, *name, *depends;
-    size_t repeat;  /* of which, from 1; 0: there are none */
-    bool hybrid;    /* its arm */
-    bool done;      /* its record says so */
-    double seconds; /* NAN until it is done */
-    size_t seed, epochs, steps;
-    MDL__LIST(mdl__epoch) curve; /* thinned out to MDL__CURVE_MOST */
-    size_t lines;                /* of the curve before */
-    double joules;               /* NAN: not known for all epochs */
+    char *folder;      /* "" where it is the whole folder; "repeat-2/B-child1" */
+    json_t *step;      /* step.json; NULL: there is none */
+    size_t repeat;     /* of which, from 1; 0: there are none */
+    bool hybrid;       /* its arm */
+    mdl__epoch *curve; /* thinned out to MDL__CURVE_MOST */
+    size_t n, lines;   /* of the curve, and before it was thinned out */
+    size_t every;      /* of the lines is one of the curve */
+    double joules;     /* NAN: not known for all epochs */
 } mdl__training;
 
-/* ---- who made it ---------------------------------------------------------------------------- */
-
-typedef struct mdl__maker {
-    char *version, *revision, *compiler, *backend, *device;
-    size_t threads;
-    bool tuned;
-    struct {
-        char *source, *sha256;
-        size_t train, validation, test;
-    } data;
-} mdl__maker;
-
 typedef struct mdl__predictions { /* a CSV of `mendel eval --predictions` */
-    char *file;
+    const char *file;
     size_t classes, images;
-    size_t *count; /* [classes][classes]: of each class, called each class */
-    char **name;   /* of each class, its number where it has none */
+    size_t (*count)[MDL__CLASSES_MOST]; /* of each class, called each class */
+    char *name[MDL__CLASSES_MOST];      /* of each class; NULL: it has a number only */
 } mdl__predictions;
 
 /* What there is; bits. */
@@ -147,28 +38,54 @@ typedef enum mdl__content {
     MDL__EVALUATION = 8
 } mdl__content;
 
+/* JSON is that of the files; values.c has their forms. */
 typedef struct mdl__folder {
     const char *path;
     unsigned content;
     bool has_table;
     mdl_table table;
-    mdl_config config; /* the default where there is none that can be read */
-    char *config_text; /* NULL: there is none */
-    MDL__LIST(mdl__look) looks;
-    MDL__LIST(mdl__line) lines;
-    MDL__LIST(mdl__search) searches;
-    MDL__LIST(mdl__training) trainings;
-    MDL__LIST(mdl__maker) makers;
-    MDL__LIST(mdl__predictions) predictions;
-    MDL__LIST(mdl_table) repeats; /* their tables, empty where one is not finished */
-    bool tuned;                   /* tuning.json lies there */
-    char *merged;                 /* the first model that the experiment is about; "": none yet */
-    char merged_hash[65];         /* its SHA-256 */
-    mdl__pool pool;
+    mdl_config config;            /* the default where there is none that can be read */
+    char *config_text;            /* NULL: there is none */
+    json_t *made, *interpolation; /* made.json, interpolation.json; NULL: there is none */
+    json_t *looks;    /* closer looks at models; of files of `mendel eval` with their "file" */
+    json_t *searches; /* each winner.json, with its "folder" and "sources" */
+    mdl__training *trainings;
+    mdl__predictions *predictions;
+    mdl_table *repeats; /* their tables, empty where one is not finished */
+    size_t n_trainings, n_predictions, n_repeats;
+    bool tuned;           /* tuning.json lies there */
+    const char *merged;   /* the first model that the experiment is about; "": none yet */
+    char merged_hash[65]; /* its SHA-256 */
+    struct mdl__block *memory;
 } mdl__folder;
 
 /* Fails where a file is damaged, or where there is nothing to report; free it in any case. */
 mdl_status mdl__folder_read(const char *path, mdl__folder *out) MDL_MUST_CHECK;
 void mdl__folder_free(mdl__folder *folder);
+
+/* Zeroed memory that lives as long as the folder. */
+mdl_status mdl__take(mdl__folder *f, size_t count, size_t size, void **out) MDL_MUST_CHECK;
+mdl_status mdl__copy(mdl__folder *f, const char *text, char **out) MDL_MUST_CHECK;
+/* What `mendel eval` wrote, and evaluation.json. */
+mdl_status mdl__read_evaluations(mdl__folder *f) MDL_MUST_CHECK;
+
+/* Fails where a JSON that was made is NULL. */
+mdl_status mdl__whole(const json_t *json) MDL_MUST_CHECK;
+
+/* Names of files, in the folder's memory. */
+typedef struct mdl__names {
+    char **data;
+    size_t n;
+} mdl__names;
+/* Entries of FOLDER/below that begin and end so and, where `file` is no NULL, hold that file; each
+ * with `below` before it, as people count. */
+mdl_status mdl__list_files(mdl__folder *f, const char *below, const char *begin, const char *end,
+                           const char *file, mdl__names *out) MDL_MUST_CHECK;
+/* "folder/leaf" below the whole folder, or "leaf" where it is the whole one; MDL_PATH_MAX bytes. */
+mdl_status mdl__path_of(const mdl__folder *f, const char *folder, const char *leaf,
+                        char *out) MDL_MUST_CHECK;
+/* A file of this form, a new reference; NULL: there is none. */
+mdl_status mdl__read_json(mdl__folder *f, const char *folder, const char *leaf, const char *form,
+                          json_t **out) MDL_MUST_CHECK;
 
 #endif

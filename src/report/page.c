@@ -5,48 +5,32 @@
 
 #include "report/page.h"
 
-FILE *mdl__text_open(mdl__page *page)
-{
-    size_t size;
-    char *text;
-    FILE *file = page->status == MDL_OK ? mdl_stream_open() : NULL;
-    if (file == NULL && page->status == MDL_OK)
-        page->status = mdl_stream_take(file, SIZE_MAX, &text, &size); /* says why */
-    return file;
-}
+/* ---- texts ---------------------------------------------------------------------------------- */
 
-void mdl__text_take(mdl__page *page, FILE *file, char **text, size_t *size)
-{
-    *text = NULL;
-    if (page->status == MDL_OK)
-        page->status = mdl_stream_take(file, SIZE_MAX, text, size);
-    else if (file != NULL)
-        fclose(file);
-}
+static const char *const html_rules[] = {"&&amp;", "<&lt;", ">&gt;", "\"&quot;",
+                                         "'&#39;", "\n\n",  NULL};
 
-void mdl__put_html(FILE *out, const char *text)
+static void escape(mdl_string *out, const char *text, size_t length, const char *const *rules)
 {
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\'':
-            fputs("&#39;", out);
-            break;
-        default: /* control characters are no HTML */
-            fputc((unsigned char)*text < 0x20 && *text != '\n' ? ' ' : *text, out);
-        }
+    for (size_t i = 0; i < length; i++) {
+        size_t rule = 0;
+        while (rules[rule] != NULL && rules[rule][0] != text[i])
+            rule++;
+        if (rules[rule] != NULL)
+            mdl_string_add(out, "%s", rules[rule] + 1);
+        else
+            mdl_string_add(out, "%c", (unsigned char)text[i] < 0x20 ? ' ' : text[i]);
     }
+}
+
+void mdl__escape(mdl_string *out, const char *text, const char *const *rules)
+{
+    escape(out, text, strlen(text), rules);
+}
+
+void mdl__put_html(mdl_string *out, const char *text)
+{
+    mdl__escape(out, text, html_rules);
 }
 
 static bool is_word(char c)
@@ -56,17 +40,35 @@ static bool is_word(char c)
 
 /* Only where it would mean something, so that the text stays readable as it is: "p < 0.05" begins
  * no HTML, and the _ of a file's name no emphasis. */
-void mdl__put_markdown(FILE *out, const char *text)
+static void escape_markdown(mdl_string *out, const char *text, size_t length)
 {
-    for (char before = ' '; *text != '\0'; before = *text++) {
-        bool special = strchr("\\`*[]|#", *text) != NULL ||
-                       (*text == '_' && !(is_word(before) && is_word(text[1]))) ||
-                       (*text == '<' && strchr(" 0123456789", text[1]) == NULL);
-        if (special)
-            fputc('\\', out);
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i], next = i + 1 < length ? text[i + 1] : '\0';
+        bool special = strchr("\\`*[]|#", c) != NULL ||
+                       (c == '_' && !(i > 0 && is_word(text[i - 1]) && is_word(next))) ||
+                       (c == '<' && strchr(" 0123456789", next) == NULL);
+        mdl_string_add(out, "%s%c", special ? "\\" : "", (unsigned char)c < 0x20 ? ' ' : c);
     }
 }
+
+/* mdl__put of the text before the first `end`; what is behind that. */
+static const char *put_part(mdl__page *page, const char *html, const char *markdown,
+                            const char *text, char end)
+{
+    size_t length = strcspn(text, (const char[]){end, '\0'});
+    mdl_string_add(&page->html, "%s", html);
+    mdl_string_add(&page->markdown, "%s", markdown);
+    escape(&page->html, text, length, html_rules);
+    escape_markdown(&page->markdown, text, length);
+    return text + length + (text[length] != '\0');
+}
+
+void mdl__put(mdl__page *page, const char *html, const char *markdown, const char *text)
+{
+    put_part(page, html, markdown, text, '\0');
+}
+
+/* ---- sections ------------------------------------------------------------------------------- */
 
 void mdl__page_section(mdl__page *page, const char *id, const char *title)
 {
@@ -78,12 +80,9 @@ void mdl__page_open(mdl__page *page)
 {
     if (page->title == NULL)
         return;
-    fprintf(page->html, "</section>\n<section id=\"%s\">\n<h2>", page->id);
-    mdl__put_html(page->html, page->title);
-    fputs("</h2>\n", page->html);
-    fputs("\n## ", page->markdown);
-    mdl__put_markdown(page->markdown, page->title);
-    fputs("\n\n", page->markdown);
+    mdl_string_add(&page->html, "</section>\n<section id=\"%s\">\n", page->id);
+    mdl__put(page, "<h2>", "\n## ", page->title);
+    mdl__put(page, "</h2>\n", "\n\n", "");
     page->title = NULL;
 }
 
@@ -95,61 +94,44 @@ void mdl__page_text(mdl__page *page, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     mdl__page_open(page);
-    fputs("<p>", page->html);
-    mdl__put_html(page->html, text);
-    fputs("</p>\n", page->html);
-    mdl__put_markdown(page->markdown, text);
-    fputs("\n\n", page->markdown);
+    mdl__put(page, "<p>", "", text);
+    mdl__put(page, "</p>\n", "\n\n", "");
 }
 
 void mdl__page_list(mdl__page *page, const char *lines)
 {
-    char line[4096];
     mdl__page_open(page);
-    fputs("<ul>\n", page->html);
-    while (*lines != '\0') {
-        size_t length = strcspn(lines, "\n");
-        snprintf(line, sizeof(line), "%.*s", (int)mdl_min_size(length, sizeof(line) - 1), lines);
-        lines += length + (lines[length] == '\n');
-        if (length == 0)
-            continue;
-        fputs("<li>", page->html);
-        mdl__put_html(page->html, line);
-        fputs("</li>\n", page->html);
-        fputs("- ", page->markdown);
-        mdl__put_markdown(page->markdown, line);
-        fputs("\n", page->markdown);
+    mdl__put(page, "<ul>\n", "", "");
+    while (*(lines += strspn(lines, "\n")) != '\0') {
+        lines = put_part(page, "<li>", "- ", lines, '\n');
+        mdl__put(page, "</li>\n", "\n", "");
     }
-    fputs("</ul>\n", page->html);
-    fputs("\n", page->markdown);
+    mdl__put(page, "</ul>\n", "\n", "");
 }
 
 void mdl__page_code(mdl__page *page, const char *title, const char *text)
 {
     mdl__page_open(page);
     if (title != NULL) {
-        fputs("<details><summary>", page->html);
-        mdl__put_html(page->html, title);
-        fputs("</summary>\n", page->html);
-        mdl__put_markdown(page->markdown, title);
-        fputs(":\n\n", page->markdown);
+        mdl__put(page, "<details><summary>", "", title);
+        mdl__put(page, "</summary>\n", ":\n\n", "");
     }
-    fputs("<pre><code>", page->html);
-    mdl__put_html(page->html, text);
-    fprintf(page->html, "</code></pre>%s\n", title != NULL ? "</details>" : "");
+    mdl_string_add(&page->html, "<pre><code>");
+    mdl__put_html(&page->html, text);
+    mdl_string_add(&page->html, "</code></pre>%s\n", title != NULL ? "</details>" : "");
     /* Indented, not fenced: no line of the text can end it. */
     for (const char *at = text; *at != '\0';) {
         size_t length = strcspn(at, "\n");
-        fprintf(page->markdown, "    %.*s\n", (int)length, at);
+        mdl_string_add(&page->markdown, "    %.*s\n", (int)length, at);
         at += length + (at[length] == '\n');
     }
-    fputs("\n", page->markdown);
+    mdl_string_add(&page->markdown, "\n");
 }
 
 void mdl__page_figures(mdl__page *page, bool begin)
 {
     if (!begin && page->beside == MDL__BESIDE)
-        fputs("</div>\n", page->html);
+        mdl__put(page, "</div>\n", "", "");
     page->beside = begin ? MDL__WANTED : MDL__ALONE;
 }
 
@@ -158,92 +140,82 @@ void mdl__page_figure(mdl__page *page)
     mdl__page_open(page);
     page->figures++;
     if (page->beside == MDL__WANTED) {
-        fputs("<div class=\"figures\">\n", page->html);
+        mdl__put(page, "<div class=\"figures\">\n", "", "");
         page->beside = MDL__BESIDE;
     }
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static void put_both(mdl__page *page, const char *text)
+static const char *put_head(mdl__page *page, const char *head, char end)
 {
-    mdl__put_html(page->html, text);
-    mdl__put_markdown(page->markdown, text);
+    head = put_part(page, "<th scope=\"col\">", page->columns++ == 0 ? "| " : " | ", head, end);
+    mdl__put(page, "</th>", "", "");
+    return head;
+}
+
+void mdl__head(mdl__page *page, const char *format, ...)
+{
+    char head[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(head, sizeof(head), format, args);
+    va_end(args);
+    put_head(page, head, '\0');
 }
 
 void mdl__table(mdl__page *page, const char *heads)
 {
-    char head[256];
-    size_t columns = 0;
     mdl__page_open(page);
-    fputs("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>", page->html);
-    for (const char *at = heads; *at != '\0' || columns == 0; columns++) {
-        size_t length = strcspn(at, "|");
-        snprintf(head, sizeof(head), "%.*s", (int)mdl_min_size(length, sizeof(head) - 1), at);
-        fputs("<th scope=\"col\">", page->html);
-        fputs(columns == 0 ? "| " : " | ", page->markdown);
-        put_both(page, head);
-        fputs("</th>", page->html);
-        at += length + (at[length] == '|');
-    }
-    fputs(" |\n|", page->markdown);
-    for (size_t c = 0; c < columns; c++)
-        fputs(c == 0 ? " --- |" : " ---: |", page->markdown);
-    fputs("</tr></thead>\n<tbody>", page->html);
-    page->in_row = page->in_cell = false;
+    mdl__put(page, "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>", "", "");
+    page->columns = 0;
+    page->in_head = true;
+    do
+        heads = put_head(page, heads, '|');
+    while (*heads != '\0');
 }
 
 static void end_row(mdl__page *page)
 {
-    fputs(page->in_row ? "</tr>\n" : "\n", page->html);
-    fputs(page->in_row ? " |\n" : "\n", page->markdown);
-    page->in_row = false;
+    mdl__put(page, page->in_head ? "</tr></thead>\n<tbody>\n" : "</tr>\n", " |\n", "");
+    for (size_t c = 0; page->in_head && c < page->columns; c++)
+        mdl__put(page, "", c == 0 ? "| --- |" : " ---: |", "");
+    if (page->in_head)
+        mdl__put(page, "", "\n", "");
+    page->in_head = false;
 }
 
 void mdl__row(mdl__page *page, const char *id)
 {
     end_row(page);
-    fputs("<tr", page->html);
-    if (id != NULL) {
-        fputs(" data-row=\"", page->html);
-        mdl__put_html(page->html, id);
-        fputs("\"", page->html);
-    }
-    fputs(">", page->html);
-    page->in_row = true;
+    mdl_string_add(&page->html, "<tr%s", id != NULL ? " data-row=\"" : "");
+    mdl__put_html(&page->html, id != NULL ? id : "");
+    mdl_string_add(&page->html, "%s>", id != NULL ? "\"" : "");
     page->in_cell = false;
 }
 
-void mdl__table_group(mdl__page *page, const char *title, size_t columns)
+void mdl__table_group(mdl__page *page, const char *title)
 {
     mdl__row(page, NULL);
-    fprintf(page->html, "<th class=\"group\" colspan=\"%zu\" scope=\"colgroup\">", columns);
-    fputs("| **", page->markdown);
-    put_both(page, title);
-    fputs("</th>", page->html);
-    fputs("**", page->markdown);
-    for (size_t c = 1; c < columns; c++)
-        fputs(" |", page->markdown);
+    mdl_string_add(&page->html, "<th class=\"group\" colspan=\"%zu\" scope=\"colgroup\">",
+                   page->columns);
+    mdl__put(page, "", "| **", title);
+    mdl__put(page, "</th>", "**", "");
+    for (size_t c = 1; c < page->columns; c++)
+        mdl__put(page, "", " |", "");
 }
 
 /* The first cell of a row is its name. */
 static void put_cell(mdl__page *page, const char *attributes, const char *text)
 {
-    char first[1024];
-    const char *tag = page->in_cell ? "td" : "th", *remark = strchr(text, '\n');
-    snprintf(first, sizeof(first), "%.*s",
-             (int)mdl_min_size(strcspn(text, "\n"), sizeof(first) - 1), text);
-    fprintf(page->html, "<%s%s%s>", tag, page->in_cell ? "" : " scope=\"row\"", attributes);
-    fputs(page->in_cell ? " | " : "| ", page->markdown);
-    put_both(page, first);
-    if (remark != NULL && remark[1] != '\0') {
-        fputs("<br><small>", page->html);
-        fputs(" (", page->markdown);
-        put_both(page, remark + 1);
-        fputs("</small>", page->html);
-        fputs(")", page->markdown);
+    const char *tag = page->in_cell ? "td" : "th";
+    mdl_string_add(&page->html, "<%s%s%s>", tag, page->in_cell ? "" : " scope=\"row\"", attributes);
+    text = put_part(page, "", page->in_cell ? " | " : "| ", text, '\n');
+    if (*text != '\0') {
+        mdl__put(page, "<br><small>", " (", text);
+        mdl__put(page, "</small>", ")", "");
     }
-    fprintf(page->html, "</%s>", tag);
+    mdl_string_add(&page->html, "</%s>", tag);
     page->in_cell = true;
 }
 
@@ -282,6 +254,5 @@ void mdl__shade(mdl__page *page, size_t count, size_t all)
 void mdl__table_end(mdl__page *page)
 {
     end_row(page);
-    fputs("</tbody></table></div>\n", page->html);
-    fputs("\n", page->markdown);
+    mdl__put(page, "</tbody></table></div>\n", "\n", "");
 }

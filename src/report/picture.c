@@ -6,13 +6,13 @@
 
 enum { SVG_LIMIT = 1 << 26 }; /* bytes of a picture */
 
-static void put_colour(FILE *out, int kind, int number)
+static void put_colour(mdl_string *out, int kind, int number)
 {
     static const char *const inks[] = {"ink", "ink", "axis", "grid"};
     if (kind == 1 && number >= 1 && number <= 3)
-        fprintf(out, "var(--%s)", inks[number]);
+        mdl_string_add(out, "var(--%s)", inks[number]);
     else
-        fprintf(out, "var(--c%d)", number);
+        mdl_string_add(out, "var(--c%d)", number);
 }
 
 /* rgb(  1,   2,   3) or #010203 at `at`: how many characters it has, 0 where it is none of ours. */
@@ -47,7 +47,7 @@ static size_t left_out(const char *at)
 }
 
 /* The picture from its <svg on, with our colours, and names that no other picture has. */
-static void put_svg(FILE *out, const char *svg, size_t figure, const char *label)
+static void put_svg(mdl_string *out, const char *svg, size_t figure, const char *label)
 {
     static const char *const names[] = {" id='", " id=\"", "href='#", "href=\"#", "url(#"};
     static const char *const inks[][2] = {{"color=\"black\"", "ink"},
@@ -57,22 +57,24 @@ static void put_svg(FILE *out, const char *svg, size_t figure, const char *label
     const char *at = strstr(svg, "<svg");
     if (at == NULL)
         return;
-    fputs("<svg role=\"img\" aria-label=\"", out);
+    mdl_string_add(out, "<svg role=\"img\" aria-label=\"");
     mdl__put_html(out, label);
-    fputs("\"", out);
+    mdl_string_add(out, "\"");
     for (at += 4; *at != '\0';) {
         int kind = 0, number = 0;
         size_t n = left_out(at);
         for (size_t i = 0; n == 0 && i < MDL_COUNT(names); i++)
             if ((n = begins(at, names[i])) > 0)
-                fprintf(out, "%sf%zu-", names[i], figure);
+                mdl_string_add(out, "%sf%zu-", names[i], figure);
         for (size_t i = 0; n == 0 && i < MDL_COUNT(inks); i++)
             if ((n = begins(at, inks[i][0])) > 0)
-                fprintf(out, "color=\"var(--%s)\"", inks[i][1]);
+                mdl_string_add(out, "color=\"var(--%s)\"", inks[i][1]);
         if (n == 0 && (*at == 'r' || *at == '#') && (n = our_colour(at, &kind, &number)) > 0)
             put_colour(out, kind, number);
-        if (n == 0)
-            fputc(*at++, out);
+        if (n == 0) { /* nothing of ours begins before the next of these */
+            n = 1 + strcspn(at + 1, "< hucr#");
+            mdl_string_add(out, "%.*s", (int)n, at);
+        }
         at += n;
     }
 }
@@ -86,57 +88,58 @@ static bool is_picture(const char *text)
 }
 
 void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *package,
-                       const char *script, size_t size, const char *title, const char *class)
+                       mdl_string *script, const char *title, const char *class)
 {
-    char *svg = NULL;
-    size_t svg_size = 0;
+    char *svg = NULL, *text = NULL;
+    size_t size = script->length;
     mdl__page_figure(page);
-    mdl_status status = page->status; /* after a failure no page is written: not one more run */
-    if (status == MDL_OK)
-        status = mdl_tool_run(argv, script, size, SVG_LIMIT, &svg, &svg_size);
+    mdl_status status = mdl_string_take(script, &text);
+    if (page->status == MDL_OK && status == MDL_OK) /* else no page is written: not one more run */
+        status = mdl_tool_run(argv, text, size, SVG_LIMIT, &svg, &size);
     if (status == MDL_NOT_FOUND)
         status = mdl_fail(status,
                           "%s, which draws the report, is not installed; on Debian and "
                           "Ubuntu: apt-get install %s",
                           argv[0], package);
-    if (status == MDL_OK && !is_picture(svg))
+    if (svg != NULL && status == MDL_OK && !is_picture(svg))
         status = mdl_fail(MDL_FORMAT, "%s drew no picture, but said: %.200s", argv[0], svg);
-    page->status = status;
-    fprintf(page->html, "<figure class=\"%s\">\n<h3>", class);
-    mdl__put_html(page->html, title);
-    fputs("</h3>\n<div class=\"plot\">", page->html);
-    if (status == MDL_OK)
-        put_svg(page->html, svg, page->figures, title);
-    fputs("</div>\n", page->html);
-    fputs("**", page->markdown);
-    mdl__put_markdown(page->markdown, title);
-    fputs("**\n\n", page->markdown);
+    if (page->status == MDL_OK)
+        page->status = status;
+    mdl_string_add(&page->html, "<figure class=\"%s\">\n", class);
+    mdl__put(page, "<h3>", "**", title);
+    mdl__put(page, "</h3>\n<div class=\"plot\">", "**\n\n", "");
+    if (svg != NULL)
+        put_svg(&page->html, svg, page->figures, title);
+    mdl__put(page, "</div>\n", "", "");
     mdl_free(svg);
+    mdl_free(text);
 }
 
 /* ---- legend and caption --------------------------------------------------------------------- */
 
 /* Points as gnuplot draws them: circle, square, triangle, rhombus; then the same hollow. */
-static void put_key(FILE *out, const mdl__series *s)
+static void put_key(mdl_string *out, const mdl__series *s)
 {
     static const char *const dashes[] = {"", "8 4", "2 3", "9 3 2 3"};
     static const char *const shapes[] = {"M14 2a3.5 3.5 0 1 0 .01 0", "M10.5 2h7v7h-7z",
                                          "M14 1.500l4 7h-8z",
                                          "M14 1l4.500 4.500-4.500 4.500-4.500-4.500z"};
+    char fill[16] = "paper";
     size_t shape = (size_t)s->style % 7;
-    fprintf(out, "<svg class=\"key\" viewBox=\"0 0 28 11\" aria-hidden=\"true\">");
+    if (shape < 4)
+        snprintf(fill, sizeof(fill), "c%d", s->colour);
+    mdl_string_add(out, "<svg class=\"key\" viewBox=\"0 0 28 11\" aria-hidden=\"true\">");
     if (s->mark == MDL__BARS)
-        fprintf(out, "<path d=\"M2 5.500h24\" stroke=\"var(--c%d)\" stroke-width=\"8\"/>",
-                s->colour);
+        mdl_string_add(out, "<path d=\"M2 5.500h24\" stroke=\"var(--c%d)\" stroke-width=\"8\"/>",
+                       s->colour);
     else
-        fprintf(out,
-                "<path d=\"M1 5.500h26\" stroke=\"var(--c%d)\" stroke-width=\"2\" "
-                "stroke-dasharray=\"%s\" fill=\"none\"/><path d=\"%s\" fill=\"var(--%s%s)\" "
-                "stroke=\"var(--c%d)\" stroke-width=\"1.500\"/>",
-                s->colour, s->mark == MDL__LINE ? dashes[s->style % 4] : "", shapes[shape % 4],
-                shape < 4 ? "c" : "paper",
-                shape < 4 ? (const char[]){(char)('0' + s->colour), 0} : "", s->colour);
-    fputs("</svg>", out);
+        mdl_string_add(out,
+                       "<path d=\"M1 5.500h26\" stroke=\"var(--c%d)\" stroke-width=\"2\" "
+                       "stroke-dasharray=\"%s\" fill=\"none\"/><path d=\"%s\" "
+                       "fill=\"var(--%s)\" stroke=\"var(--c%d)\" stroke-width=\"1.500\"/>",
+                       s->colour, s->mark == MDL__LINE ? dashes[s->style % 4] : "",
+                       shapes[shape % 4], fill, s->colour);
+    mdl_string_add(out, "</svg>");
 }
 
 static bool same_points(const mdl__series *a, const mdl__series *b)
@@ -149,38 +152,33 @@ static bool same_points(const mdl__series *a, const mdl__series *b)
     return true;
 }
 
-void mdl__picture_legend(FILE *out, const mdl__chart *chart)
+void mdl__picture_legend(mdl_string *out, const mdl__chart *chart)
 {
     size_t shown = 0;
     for (size_t i = 0; i < chart->n_series; i++)
         shown += chart->series[i].n > 0 && !chart->series[i].silent;
     if (shown < 2)
         return;
-    fputs("<ul class=\"legend\">", out);
+    mdl_string_add(out, "<ul class=\"legend\">");
     for (size_t i = 0; i < chart->n_series; i++) {
-        if (chart->series[i].n == 0 || chart->series[i].silent)
+        const mdl__series *s = &chart->series[i];
+        size_t hidden = 0; /* the first of the same points, which it hides */
+        if (s->n == 0 || s->silent)
             continue;
-        fputs("<li>", out);
-        put_key(out, &chart->series[i]);
-        mdl__put_html(out, chart->series[i].legend != NULL ? chart->series[i].legend
-                                                           : chart->series[i].name);
-        for (size_t k = 0; k < i; k++)
-            if (same_points(&chart->series[i], &chart->series[k])) { /* it hides that one */
-                fputs(" (the same as ", out);
-                mdl__put_html(out, chart->series[k].name);
-                fputs(")", out);
-                break;
-            }
-        fputs("</li>", out);
+        while (!same_points(s, &chart->series[hidden]))
+            hidden++;
+        mdl_string_add(out, "<li>");
+        put_key(out, s);
+        mdl__put_html(out, s->name);
+        mdl_string_add(out, hidden < i ? " (the same as " : "");
+        mdl__put_html(out, hidden < i ? chart->series[hidden].name : "");
+        mdl_string_add(out, hidden < i ? ")</li>" : "</li>");
     }
-    fputs("</ul>\n", out);
+    mdl_string_add(out, "</ul>\n");
 }
 
 void mdl__picture_caption(mdl__page *page, const char *caption)
 {
-    fputs("<figcaption>", page->html);
-    mdl__put_html(page->html, caption);
-    fputs("</figcaption>\n", page->html);
-    mdl__put_markdown(page->markdown, caption);
-    fputs("\n\n", page->markdown);
+    mdl__put(page, "<figcaption>", "", caption);
+    mdl__put(page, "</figcaption>\n", "\n\n", "");
 }

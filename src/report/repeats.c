@@ -15,35 +15,25 @@ static const struct {
              {MDL_ROW_MATCHED, 7, 4}};
 enum { KINDS = MDL_COUNT(kinds) };
 
-static const mdl_row *find(const mdl_table *t, mdl_row_kind kind, const char *arm)
-{
-    for (size_t i = 0; i < t->n_rows; i++)
-        if (t->rows[i].kind == kind && strcmp(t->rows[i].arm, arm) == 0)
-            return &t->rows[i];
-    return NULL;
-}
-
 static void put_arm(mdl__page *page, const mdl__folder *f, const char *arm)
 {
-    char title[96], name[MDL__NAME], head[512] = "repeat";
+    char title[96], name[MDL__NAME];
     const mdl_row *like[KINDS];
     snprintf(title, sizeof(title), "The %s, repeat by repeat", arm);
-    for (size_t k = 0; k < KINDS; k++) {
-        like[k] = find(&f->table, kinds[k].kind, arm);
-        if (like[k] != NULL)
-            mdl__append(head, sizeof(head), "|%s %%", mdl__say_name(like[k], false, name));
-    }
+    for (size_t k = 0; k < KINDS; k++)
+        like[k] = mdl__find_kind(&f->table, kinds[k].kind, arm);
     if (like[0] == NULL)
         return;
-    mdl__chart *chart = mdl__chart_of(page, title, "test accuracy, %", NULL, f->repeats.n);
-    for (size_t k = 0; k < KINDS && chart != NULL; k++) {
+    mdl__chart *chart =
+        mdl__chart_of(page, title, "test accuracy, %", NULL, f->n_repeats, MDL__WIDE);
+    for (size_t k = 0; k < KINDS; k++) {
         if (like[k] == NULL)
             continue;
         mdl__series *series = mdl__chart_series(chart, MDL__DOTS, kinds[k].colour, kinds[k].style,
                                                 "%s", mdl__say_name(like[k], false, name));
-        for (size_t r = 0; r < f->repeats.n; r++) {
-            const mdl_row *row = find(&f->repeats.data[r], kinds[k].kind, arm);
-            snprintf(chart->categories[r], sizeof(chart->categories[r]), "repeat %zu", r + 1);
+        for (size_t r = 0; r < f->n_repeats; r++) {
+            const mdl_row *row = mdl__find_kind(&f->repeats[r], kinds[k].kind, arm);
+            mdl__chart_category(chart, r, "repeat %zu", r + 1);
             if (row != NULL)
                 mdl__chart_add(page, series, 100 * row->top1, (double)r);
         }
@@ -52,16 +42,19 @@ static void put_arm(mdl__page *page, const mdl__folder *f, const char *arm)
                     "A line is one repeat: its own seeds, trunk and search, and the same test "
                     "images. Within a line the models share their training and are compared in "
                     "pairs; from line to line stands what the seed does.");
-    mdl__table(page, head);
-    for (size_t r = 0; r < f->repeats.n; r++) {
-        const mdl_row *winner = find(&f->repeats.data[r], MDL_ROW_M2N2, arm);
+    mdl__table(page, "repeat");
+    for (size_t k = 0; k < KINDS; k++)
+        if (like[k] != NULL)
+            mdl__head(page, "%s %%", mdl__say_name(like[k], false, name));
+    for (size_t r = 0; r < f->n_repeats; r++) {
+        const mdl_row *winner = mdl__find_kind(&f->repeats[r], MDL_ROW_M2N2, arm);
         mdl__row(page, NULL);
         mdl__cell(page, "repeat %zu%s", r + 1,
                   winner == NULL       ? "\nnot finished"
                   : winner->is_average ? "\nM2N2 kept the average"
                                        : "");
         for (size_t k = 0; k < KINDS; k++) {
-            const mdl_row *row = find(&f->repeats.data[r], kinds[k].kind, arm);
+            const mdl_row *row = mdl__find_kind(&f->repeats[r], kinds[k].kind, arm);
             if (like[k] != NULL)
                 mdl__fact(page, "top1", "%.2f", row != NULL ? row->top1 : (double)NAN, 100);
         }
@@ -71,7 +64,7 @@ static void put_arm(mdl__page *page, const mdl__folder *f, const char *arm)
 
 void mdl__put_repeats(mdl__page *page, const mdl__folder *f)
 {
-    if (f->repeats.n == 0)
+    if (f->n_repeats == 0)
         return;
     put_arm(page, f, "hybrid");
     put_arm(page, f, "baseline");

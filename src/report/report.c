@@ -6,7 +6,7 @@
 
 static const struct section {
     const char *id, *title;
-    mdl__put *put;
+    mdl__section *put;
     const char *missing; /* of an experiment's page, where it has nothing to put; NULL: no word */
 } sections[] = {
     {"answer", NULL, mdl__put_summary, NULL},
@@ -52,23 +52,21 @@ static void begin(mdl__page *page, const mdl__folder *f)
 {
     char title[MDL__NAME];
     say_title(f, title);
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-          "<meta name=\"color-scheme\" content=\"light dark\">\n"
-          "<link rel=\"icon\" href=\"data:,\">\n<title>",
-          page->html);
-    mdl__put_html(page->html, title);
-    fprintf(page->html,
-            "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
-            "class=\"by\">Mendel %s</p>\n<h1>",
-            mdl__style[0], mdl__style[1], mdl_build_version());
-    mdl__put_html(page->html, title);
-    fputs("</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
-          "answer</h2>\n",
-          page->html);
-    fputs("# ", page->markdown);
-    mdl__put_markdown(page->markdown, title);
-    fputs("\n\n", page->markdown);
+    mdl_string_add(&page->html,
+                   "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                   "<meta name=\"color-scheme\" content=\"light dark\">\n"
+                   "<link rel=\"icon\" href=\"data:,\">\n<title>");
+    mdl__put_html(&page->html, title);
+    mdl_string_add(&page->html,
+                   "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
+                   "class=\"by\">Mendel %s</p>\n",
+                   mdl__style[0], mdl__style[1], mdl_build_version());
+    mdl__put(page, "<h1>", "# ", title);
+    mdl__put(page,
+             "</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
+             "answer</h2>\n",
+             "\n\n", "");
 }
 
 static void fill(mdl__page *page, const mdl__folder *f)
@@ -80,68 +78,48 @@ static void fill(mdl__page *page, const mdl__folder *f)
         mdl__page_section(page, s->id, s->title);
         s->put(page, f);
         if (page->title != NULL && s->missing != NULL && (f->content & MDL__EXPERIMENT) != 0 &&
-            f->repeats.n == 0) /* a repeat's own page has it */
+            f->n_repeats == 0) /* a repeat's own page has it */
             mdl__append(missing, sizeof(missing), "%s\n", s->missing);
     }
     mdl__page_section(page, "missing", "What this folder does not have");
     if (missing[0] != '\0')
         mdl__page_list(page, missing);
-    fputs("</section>\n</main>\n</body>\n</html>\n", page->html);
+    mdl__put(page, "</section>\n</main>\n</body>\n</html>\n", "", "");
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-typedef struct texts { /* of both forms */
-    char *html, *markdown;
-    size_t html_size, markdown_size;
-    unsigned long failures; /* mdl_alloc_failures when the page was begun */
-} texts;
-
-static mdl_status open_page(mdl__page *page, texts *t)
-{
-    *t = (texts){.failures = mdl_alloc_failures()};
-    page->html = mdl__text_open(page);
-    page->markdown = mdl__text_open(page);
-    return page->status;
-}
-
-static mdl_status close_page(mdl__page *page, texts *t)
-{
-    mdl__text_take(page, page->html, &t->html, &t->html_size);
-    mdl__text_take(page, page->markdown, &t->markdown, &t->markdown_size);
-    if (page->status == MDL_OK && mdl_alloc_failures() != t->failures) /* a part is missing */
-        page->status = mdl_fail(MDL_NO_MEMORY, "the report: out of memory");
-    return page->status;
-}
-
+/* Write a text, which is taken, to `path`, or where that is NULL to FOLDER/leaf. */
 static mdl_status write_file(const char *folder, const char *path, const char *leaf,
-                             const char *text, size_t size)
+                             mdl_string *text)
 {
-    char otherwise[MDL_PATH_MAX];
-    if (path != NULL)
-        return mdl_file_write(path, text, size);
-    MDL_TRY(mdl_path(otherwise, sizeof(otherwise), folder, "%s", leaf));
-    return mdl_file_write(otherwise, text, size);
+    char otherwise[MDL_PATH_MAX], *data;
+    size_t size = text->length;
+    if (path == NULL)
+        MDL_TRY(mdl_path(otherwise, sizeof(otherwise), folder, "%s", leaf));
+    MDL_TRY(mdl_string_take(text, &data));
+    mdl_status status = mdl_file_write(path != NULL ? path : otherwise, data, size);
+    mdl_free(data);
+    return status;
 }
 
 mdl_status mdl_report_write(const mdl_report_job *job)
 {
-    mdl__page page = {.html = NULL};
+    mdl__page page = {.figures = 0};
     mdl__folder folder;
-    texts t;
     mdl_status status = mdl__folder_read(job->folder, &folder);
     if (status == MDL_OK) {
-        if (open_page(&page, &t) == MDL_OK)
-            fill(&page, &folder);
-        status = close_page(&page, &t);
-        if (status == MDL_OK)
-            status = write_file(job->folder, job->html, "report.html", t.html, t.html_size);
-        if (status == MDL_OK)
-            status =
-                write_file(job->folder, job->markdown, "report.md", t.markdown, t.markdown_size);
-        mdl_free(t.html);
-        mdl_free(t.markdown);
+        fill(&page, &folder);
+        status = page.status;
     }
+    if (status == MDL_OK && page.html.status == MDL_OK) /* else neither is written */
+        status = page.markdown.status;
+    if (status == MDL_OK)
+        status = write_file(job->folder, job->html, "report.html", &page.html);
+    if (status == MDL_OK)
+        status = write_file(job->folder, job->markdown, "report.md", &page.markdown);
+    mdl_free(page.html.data);
+    mdl_free(page.markdown.data);
     mdl__folder_free(&folder);
     return status;
 }
@@ -151,21 +129,19 @@ mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
     enum { WIDTH = 80 };
     mdl__page page = {.without_pictures = true};
     mdl__folder f = {.has_table = true, .table = *table, .content = MDL__EXPERIMENT};
-    texts t;
-    char *text;
-    MDL_TRY(mdl_report_terminal(table, WIDTH, true, &text));
-    mdl_status status = write_file(folder, NULL, "table.txt", text, strlen(text));
-    mdl_free(text);
-    MDL_TRY(status);
-    if (open_page(&page, &t) == MDL_OK) {
+    mdl_string text = {0};
+    MDL_TRY(mdl_report_terminal(table, WIDTH, true, &text.data));
+    text.length = strlen(text.data);
+    mdl_status status = write_file(folder, NULL, "table.txt", &text);
+    if (status == MDL_OK) {
         begin(&page, &f);
         mdl__put_summary(&page, &f);
         mdl__put_table(&page, table);
+        status = page.status;
     }
-    status = close_page(&page, &t);
     if (status == MDL_OK)
-        status = write_file(folder, NULL, "table.md", t.markdown, t.markdown_size);
-    mdl_free(t.html);
-    mdl_free(t.markdown);
+        status = write_file(folder, NULL, "table.md", &page.markdown);
+    mdl_free(page.html.data);
+    mdl_free(page.markdown.data);
     return status;
 }

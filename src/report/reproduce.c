@@ -8,33 +8,39 @@
 
 /* ---- what made it --------------------------------------------------------------------------- */
 
-static void put_data(mdl__page *page, const mdl__maker *m)
+static void put_data(mdl__page *page, json_t *data)
 {
     mdl__page_text(page,
                    "Data: %s; %zu images to train on, %zu for validation, %zu to test; hash of all "
                    "pixels and labels %s.",
-                   m->data.source, m->data.train, m->data.validation, m->data.test, m->data.sha256);
+                   mdl__text(data, "source"), mdl__count(data, "train"),
+                   mdl__count(data, "validation|held_out"), mdl__count(data, "test"),
+                   mdl__text(data, "sha256"));
 }
 
 static void put_makers(mdl__page *page, const mdl__folder *f)
 {
     const char *hash = "";
-    for (size_t i = 0; i < f->makers.n; i++) {
-        const mdl__maker *m = &f->makers.data[i];
-        if (m->version[0] == '\0') {
+    json_t *makers = mdl__at(f->made, "by");
+    for (size_t i = 0; i < json_array_size(makers); i++) {
+        json_t *m = json_array_get(makers, i);
+        const char *revision = mdl__text(m, "revision"), *device = mdl__text(m, "device");
+        const char *data = mdl__text(m, "data.sha256");
+        if (mdl__text(m, "version")[0] == '\0') {
             mdl__page_text(page, "Begun by a version that kept no record of itself.");
             continue;
         }
         mdl__page_text(page, "%s Mendel %s%s%s, built with %s; backend %s%s%s, threads: %zu, %s.",
-                       i == 0 ? "Made by" : "Then gone on with by", m->version,
-                       m->revision[0] != '\0' ? ", revision " : "", m->revision, m->compiler,
-                       m->backend, m->device[0] != '\0' ? " on " : "", m->device, m->threads,
-                       m->tuned ? "kernels as in tuning.json" : "kernels not tuned");
-        if (strcmp(hash, m->data.sha256) != 0)
-            put_data(page, m);
-        hash = m->data.sha256;
+                       i == 0 ? "Made by" : "Then gone on with by", mdl__text(m, "version"),
+                       revision[0] != '\0' ? ", revision " : "", revision, mdl__text(m, "compiler"),
+                       mdl__text(m, "backend"), device[0] != '\0' ? " on " : "", device,
+                       mdl__count(m, "threads"),
+                       mdl__flag(m, "tuned") ? "kernels as in tuning.json" : "kernels not tuned");
+        if (strcmp(hash, data) != 0)
+            put_data(page, mdl__at(m, "data"));
+        hash = data;
     }
-    if (f->makers.n == 0 && (f->content & MDL__EXPERIMENT) != 0)
+    if (json_array_size(makers) == 0 && (f->content & MDL__EXPERIMENT) != 0)
         mdl__page_text(page, "Which version, compiler and processor made this folder was not "
                              "recorded (made.json).");
     mdl__page_text(page,
@@ -49,12 +55,12 @@ static void put_makers(mdl__page *page, const mdl__folder *f)
 /* A word for the shell: quoted where it is not plain. */
 static void put_word(mdl_string *out, const char *text)
 {
+    static const char *const rules[] = {"''\\''", NULL};
     bool plain = text[0] != '\0' &&
                  strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                               "._-/:=,") == strlen(text);
     mdl_string_add(out, "%s", plain ? "" : "'");
-    for (; *text != '\0'; text++)
-        mdl_string_add(out, *text == '\'' && !plain ? "'\\''" : "%c", *text);
+    mdl__escape(out, text, rules);
     mdl_string_add(out, "%s", plain ? "" : "'");
 }
 
@@ -91,7 +97,7 @@ static void put_commands(mdl__page *page, const mdl__folder *f)
     }
     mdl__page_text(page, "Save the configuration below as config.yaml%s; it holds every seed%s.%s",
                    f->tuned ? ", and this folder's tuning.json beside it" : "",
-                   f->repeats.n > 0 ? " (each repeat's begins 100 after the last)" : "",
+                   f->n_repeats > 0 ? " (each repeat's begins 100 after the last)" : "",
                    fetched[0] != '\0' || colon == NULL || strncmp(name, "synthetic", 9) == 0
                        ? ""
                        : " The data must lie where --data says.");
@@ -107,21 +113,22 @@ static void put_commands(mdl__page *page, const mdl__folder *f)
 
 static void put_steps(mdl__page *page, const mdl__folder *f)
 {
-    if (f->trainings.n == 0 || (f->content & MDL__EXPERIMENT) == 0)
+    if (f->n_trainings == 0 || (f->content & MDL__EXPERIMENT) == 0)
         return;
     mdl__table(page, "training|seed|epochs|steps|seconds|hash of its inputs");
-    for (size_t i = 0; i < f->trainings.n; i++) {
-        const mdl__training *t = &f->trainings.data[i];
+    for (size_t i = 0; i < f->n_trainings; i++) {
+        const mdl__training *t = &f->trainings[i];
+        double seconds = mdl__real(t->step, "seconds");
         mdl__row(page, t->folder);
         mdl__cell(page, "%s", t->folder);
-        mdl__cell(page, "%zu", t->seed);
-        mdl__cell(page, "%zu", t->epochs);
-        mdl__cell(page, "%zu", t->steps);
-        if (isfinite(t->seconds))
-            mdl__fact(page, "seconds", "%.1f", t->seconds, 1);
+        mdl__cell(page, "%zu", mdl__count(t->step, "seed"));
+        mdl__cell(page, "%zu", mdl__count(t->step, "epochs"));
+        mdl__cell(page, "%zu", mdl__count(t->step, "steps"));
+        if (isfinite(seconds))
+            mdl__fact(page, "seconds", "%.1f", seconds, 1);
         else
             mdl__cell(page, "not finished");
-        mdl__cell(page, "%.12s", t->depends);
+        mdl__cell(page, "%.12s", mdl__text(t->step, "depends"));
     }
     mdl__table_end(page);
 }

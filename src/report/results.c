@@ -6,80 +6,45 @@
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-enum { COLUMNS = 8 };
-static const char *const heads[COLUMNS] = {"top-1 %",    "95 % interval", "published %",
-                                           "loss, nats", "parameters",    "multiply-adds",
-                                           "computing",  "latency, ms"};
-
-/* The number of a column, NAN where the row has none. */
-static double number_of(const mdl_row *row, size_t column)
+static bool has_column(const mdl_table *t, mdl__column column)
 {
-    const double numbers[COLUMNS] = {row->top1,
-                                     row->low,
-                                     row->published,
-                                     row->loss,
-                                     row->parameters > 0 ? (double)row->parameters : (double)NAN,
-                                     row->multiply_adds > 0 ? row->multiply_adds : (double)NAN,
-                                     row->train_seconds > 0 ? row->train_seconds : (double)NAN,
-                                     row->latency};
-    return numbers[column];
-}
-
-static bool has_column(const mdl_table *t, size_t column)
-{
+    char text[64];
     for (size_t i = 0; i < t->n_rows; i++)
-        if (isfinite(number_of(&t->rows[i], column)) && number_of(&t->rows[i], column) != 0)
+        if (mdl__say_cell(&t->rows[i], column, text)[0] != '\0')
             return true;
     return false;
 }
 
-static void put_cells(mdl__page *page, const mdl_row *row, const bool *any)
-{
-    char text[64];
-    mdl__fact(page, "top1", "%.2f", row->top1, 100);
-    if (isfinite(row->low))
-        mdl__cell(page, "%.2f to %.2f", 100 * row->low, 100 * row->high);
-    else
-        mdl__cell(page, "%s", "");
-    if (any[2])
-        mdl__fact(page, "published", "%.2f", row->published, 100);
-    if (any[3])
-        mdl__fact(page, "loss", "%.4f", row->loss, 1);
-    if (any[4])
-        mdl__cell(page, "%s", mdl__say_count((double)row->parameters, text));
-    if (any[5])
-        mdl__cell(page, "%s", mdl__say_count(row->multiply_adds, text));
-    if (any[6])
-        mdl__cell(page, "%s", mdl__say_duration(row->train_seconds, text));
-    if (any[7])
-        mdl__cell(page, "%s",
-                  isnan(row->latency) ? "busy" : mdl__say_latency(row->latency, 2, text));
-}
-
 static void put_rows(mdl__page *page, const mdl_table *t, const mdl_row *const *order)
 {
-    char group[MDL__NAME], last[MDL__NAME] = "", name[MDL__NAME], note[MDL__NOTE],
-                           head[256] = "model";
-    bool any[COLUMNS];
-    size_t columns = 1;
-    for (size_t c = 0; c < COLUMNS; c++) {
-        any[c] = c < 2 || has_column(t, c); /* else a column that nobody fills */
-        columns += any[c];
+    char group[MDL__NAME], last[MDL__NAME] = "", name[MDL__NAME], note[MDL__NOTE], text[64];
+    bool any[MDL__COLUMNS], busy = false;
+    mdl__table(page, "model");
+    for (mdl__column c = 0; c < MDL__COLUMNS; c++) {
+        any[c] = c == MDL__TOP1 || c == MDL__INTERVAL || has_column(t, c);
         if (any[c])
-            mdl__append(head, sizeof(head), "|%s", heads[c]);
+            mdl__head(page, "%s", mdl__columns[c].head);
     }
-    mdl__table(page, head);
     for (size_t i = 0; i < t->n_rows; i++) {
         mdl__say_group(order[i], group);
         if (strcmp(group, last) != 0)
-            mdl__table_group(page, group, columns);
+            mdl__table_group(page, group);
         memcpy(last, group, sizeof(last));
         mdl__row(page, order[i]->id);
         mdl__say_note(t, order[i], note);
         mdl__cell(page, "%s\n%s", mdl__say_name(order[i], false, name), note);
-        put_cells(page, order[i], any);
+        for (mdl__column c = 0; c < MDL__COLUMNS; c++) {
+            const mdl__column_def *def = &mdl__columns[c];
+            if (any[c] && def->format != NULL)
+                mdl__fact(page, def->key, def->format, mdl__number_of(order[i], c), def->scale);
+            else if (any[c])
+                mdl__cell(page, "%s", mdl__say_cell(order[i], c, text));
+        }
+        busy = busy || isnan(order[i]->latency);
     }
     mdl__table_end(page);
+    if (busy)
+        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
 }
 
 /* What the intervals are: of single models, of means, or both. */
@@ -127,7 +92,7 @@ static size_t keep_near(const mdl_row **order, size_t n, char *left_out, size_t 
     return near;
 }
 
-static int colour_of(const mdl_row *row)
+int mdl__colour_of(const mdl_row *row)
 {
     return strcmp(row->arm, "baseline") == 0 ? 2 : 1;
 }
@@ -136,24 +101,20 @@ static void draw_rows(mdl__page *page, const mdl_table *t, const mdl_row **order
 {
     char intervals[512], left_out[512], name[MDL__NAME];
     size_t n = keep_near(order, t->n_rows, left_out, sizeof(left_out));
-    mdl__chart *chart = mdl__chart_of(page, "Accuracy", "test accuracy, %", NULL, n);
-    if (chart == NULL)
-        return;
-    mdl__series *series[3], *each = mdl__chart_series(chart, MDL__DOTS, 7, 4, "each run");
-    for (int c = 1; c <= 2; c++)
-        series[c] = mdl__chart_series(chart, MDL__DOTS, c, c - 1, "%s",
-                                      t->kind == MDL_TABLE_PAPER ? "ours"
-                                      : c == 1                   ? "hybrid"
-                                                                 : "baseline");
+    bool paper = t->kind == MDL_TABLE_PAPER;
+    mdl__chart *chart = mdl__chart_of(page, "Accuracy", "test accuracy, %", NULL, n, MDL__WIDE);
+    mdl__series *each = mdl__chart_series(chart, MDL__DOTS, 7, 4, "each run");
+    mdl__series *series[] = {
+        mdl__chart_series(chart, MDL__DOTS, 1, 0, "%s", paper ? "ours" : "hybrid"),
+        mdl__chart_series(chart, MDL__DOTS, 2, 1, "%s", paper ? "ours" : "baseline")};
     mdl__series *published = mdl__chart_series(chart, MDL__DOTS, 4, 6, "published");
-    each->silent = true;
+    if (each != NULL)
+        each->silent = true;
     for (size_t i = 0; i < n; i++) {
         const mdl_row *row = order[i];
-        snprintf(chart->categories[i], sizeof(chart->categories[i]), "%.90s",
-                 row->kind == MDL_ROW_MEAN ? mdl__say_name(row, true, name)
-                                           : mdl__say_name(row, false, name));
+        mdl__chart_category(chart, i, "%.90s", mdl__say_name(row, row->kind == MDL_ROW_MEAN, name));
         mdl__chart_interval(
-            page, series[colour_of(row)],
+            page, series[mdl__colour_of(row) - 1],
             (mdl__point){100 * row->top1, (double)i, 100 * row->low, 100 * row->high});
         mdl__chart_add(page, published, 100 * row->published, (double)i);
         for (size_t k = 0; k < row->n_each && row->n_each > 1; k++)
@@ -176,14 +137,9 @@ static void put_results(mdl__page *page, const mdl_table *t)
     if (order == NULL)
         return;
     mdl__sort_rows(t, order);
-    memcpy((void *)(order + t->n_rows), (const void *)order, t->n_rows * sizeof(*order));
+    mdl__sort_rows(t, order + t->n_rows);
     draw_rows(page, t, order + t->n_rows);
     put_rows(page, t, order);
-    for (size_t i = 0; i < t->n_rows; i++)
-        if (isnan(t->rows[i].latency)) {
-            mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
-            break;
-        }
     mdl_free((void *)order);
 }
 
@@ -226,11 +182,12 @@ static void put_tests(mdl__page *page, const mdl_table *t)
                    t->n_comparisons);
 }
 
-/* Whose comparisons are drawn: the winners of the searches, and the first of the methods. */
-static bool is_first(const mdl_table *t, const mdl_row *row)
+/* What is drawn: comparisons of the winners of the searches, and of the first of the methods. */
+static bool is_drawn(const mdl_table *t, const mdl_comparison *c)
 {
-    return row != NULL &&
-           (row->kind == MDL_ROW_M2N2 || (t->kind == MDL_TABLE_PAPER && row == t->rows));
+    const mdl_row *first = mdl_table_find(t, c->first);
+    return first != NULL && mdl_table_find(t, c->second) != NULL &&
+           (first->kind == MDL_ROW_M2N2 || (t->kind == MDL_TABLE_PAPER && first == t->rows));
 }
 
 static void draw_tests(mdl__page *page, const mdl_table *t)
@@ -238,28 +195,25 @@ static void draw_tests(mdl__page *page, const mdl_table *t)
     char name[MDL__NAME];
     size_t n = 0;
     for (size_t i = 0; i < t->n_comparisons; i++)
-        n += is_first(t, mdl_table_find(t, t->comparisons[i].first));
-    mdl__chart *chart =
-        n > 0 ? mdl__chart_of(page, "What merging gains and loses", "difference, points", NULL, n)
-              : NULL;
-    if (chart == NULL)
-        return;
-    chart->line = 0;
-    mdl__series *series[3] = {
-        NULL,
+        n += is_drawn(t, &t->comparisons[i]);
+    mdl__chart *chart = mdl__chart_of(page, "What merging gains and loses", "difference, points",
+                                      NULL, n, MDL__WIDE);
+    mdl__series *series[] = {
         mdl__chart_series(chart, MDL__DOTS, 1, 0, "%s",
                           t->kind == MDL_TABLE_PAPER ? "M2N2" : "hybrid + M2N2"),
         mdl__chart_series(chart, MDL__DOTS, 2, 1, "baseline + M2N2")};
+    if (chart != NULL)
+        chart->line = 0;
     n = 0;
     for (size_t i = 0; i < t->n_comparisons; i++) {
         const mdl_comparison *c = &t->comparisons[i];
         const mdl_row *first = mdl_table_find(t, c->first), *second = mdl_table_find(t, c->second);
-        if (!is_first(t, first) || second == NULL)
+        if (!is_drawn(t, c))
             continue;
-        mdl__say_name(second, strcmp(first->arm, second->arm) != 0, name);
-        snprintf(chart->categories[n], sizeof(chart->categories[n]), "%.90s", name);
+        mdl__chart_category(chart, n, "%.90s",
+                            mdl__say_name(second, strcmp(first->arm, second->arm) != 0, name));
         mdl__chart_interval(
-            page, series[colour_of(first)],
+            page, series[mdl__colour_of(first) - 1],
             (mdl__point){100 * c->difference, (double)n++, 100 * c->low, 100 * c->high});
     }
     mdl__chart_draw(page, chart,

@@ -45,7 +45,7 @@ const char *mdl__say_count(double count, char out[32])
 
 const char *mdl__say_latency(double seconds, int decimals, char out[64])
 {
-    snprintf(out, 64, "%s", isnan(seconds) ? MDL_LATENCY_BUSY : "");
+    snprintf(out, 64, "%s", isnan(seconds) ? "busy" : "");
     if (seconds > 0)
         snprintf(out, 64, "%.*f", decimals, 1e3 * seconds);
     return out;
@@ -166,6 +166,53 @@ void mdl__sort_rows(const mdl_table *table, const mdl_row **order)
         order[i] = &table->rows[i];
     if (table->n_rows > 0)
         qsort((void *)order, table->n_rows, sizeof(*order), by_purpose);
+}
+
+const mdl_row *mdl__find_kind(const mdl_table *t, mdl_row_kind kind, const char *arm)
+{
+    for (size_t i = 0; i < t->n_rows; i++)
+        if (t->rows[i].kind == kind && strcmp(t->rows[i].arm, arm) == 0)
+            return &t->rows[i];
+    return NULL;
+}
+
+/* ---- columns -------------------------------------------------------------------------------- */
+
+const mdl__column_def mdl__columns[MDL__COLUMNS] = {
+    [MDL__TOP1] = {"top-1 %", "%.2f", "top1", 100, offsetof(mdl_row, top1)},
+    [MDL__INTERVAL] = {"95 % interval", NULL, NULL, 1, 0},
+    [MDL__PUBLISHED] = {"published %", "%.2f", "published", 100, offsetof(mdl_row, published)},
+    [MDL__LOSS] = {"loss, nats", "%.4f", "loss", 1, offsetof(mdl_row, loss)},
+    [MDL__PARAMETERS] = {"parameters", NULL, NULL, 1, 0},
+    [MDL__MULTIPLY_ADDS] = {"multiply-adds", NULL, NULL, 1, 0},
+    [MDL__COMPUTING] = {"computing", NULL, NULL, 1, 0},
+    [MDL__LATENCY] = {"latency, ms", NULL, NULL, 1, 0},
+};
+
+double mdl__number_of(const mdl_row *row, mdl__column column)
+{
+    double value;
+    memcpy(&value, (const char *)row + mdl__columns[column].offset, sizeof(value));
+    return value;
+}
+
+const char *mdl__say_cell(const mdl_row *row, mdl__column column, char out[64])
+{
+    const mdl__column_def *c = &mdl__columns[column];
+    out[0] = '\0';
+    if (c->format != NULL && isfinite(mdl__number_of(row, column)))
+        snprintf(out, 64, c->format, c->scale * mdl__number_of(row, column));
+    else if (column == MDL__INTERVAL && isfinite(row->low))
+        snprintf(out, 64, "%.2f to %.2f", 100 * row->low, 100 * row->high);
+    else if (column == MDL__PARAMETERS)
+        mdl__say_count((double)row->parameters, out);
+    else if (column == MDL__MULTIPLY_ADDS)
+        mdl__say_count(row->multiply_adds, out);
+    else if (column == MDL__COMPUTING)
+        mdl__say_duration(row->train_seconds, out);
+    else if (column == MDL__LATENCY)
+        mdl__say_latency(row->latency, 2, out);
+    return out;
 }
 
 /* ---- notes ---------------------------------------------------------------------------------- */

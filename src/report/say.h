@@ -21,6 +21,32 @@ void mdl__say_group(const mdl_row *row, char out[MDL__NAME]);
 /* The rows, by arm and purpose; `order` has room for all of them. */
 void mdl__sort_rows(const mdl_table *table, const mdl_row **order);
 
+/* The first row of a kind in an arm; NULL: there is none. */
+const mdl_row *mdl__find_kind(const mdl_table *table, mdl_row_kind kind, const char *arm);
+
+/* What a table of the rows tells of each, and how it is written: a number of the row by its offset,
+ * by the format after multiplication with `scale`; `format` NULL: in words. */
+typedef enum mdl__column {
+    MDL__TOP1,
+    MDL__INTERVAL,
+    MDL__PUBLISHED,
+    MDL__LOSS,
+    MDL__PARAMETERS,
+    MDL__MULTIPLY_ADDS,
+    MDL__COMPUTING,
+    MDL__LATENCY,
+    MDL__COLUMNS
+} mdl__column;
+typedef struct mdl__column_def {
+    const char *head, *format, *key;
+    double scale;
+    size_t offset;
+} mdl__column_def;
+extern const mdl__column_def mdl__columns[MDL__COLUMNS];
+double mdl__number_of(const mdl_row *row, mdl__column column);
+/* "" where it is not known. */
+const char *mdl__say_cell(const mdl_row *row, mdl__column column, char out[64]);
+
 /* "hybrid: uniform average", or without the arm, where that is said otherwise. */
 const char *mdl__say_name(const mdl_row *row, bool with_arm, char out[MDL__NAME]);
 /* The name of the row of an id; the id, where there is no such row. */
@@ -48,7 +74,7 @@ void mdl__say_compared(const mdl_table *table, char out[MDL__ANSWER]);
 
 /* Put formatted text behind the text that `out` has; what does not fit is cut. */
 void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 4);
-/* "3 m 12 s"; "31.4 M"; "5.10", or that the machine was busy; "" where it is not known. */
+/* "3 m 12 s"; "31.4 M"; "5.10", or "busy"; "" where it is not known. */
 const char *mdl__say_duration(double seconds, char out[32]);
 const char *mdl__say_count(double count, char out[32]);
 const char *mdl__say_latency(double seconds, int decimals, char out[64]);

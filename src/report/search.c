@@ -16,7 +16,7 @@ enum {
  * the folder's own name. */
 static void name_checkpoint(const mdl__folder *f, const char *path, char *out, size_t size)
 {
-    char folder[96] = "";
+    char folder[MDL__NAME] = "";
     const char *file = strrchr(path, '/'), *start = file;
     unsigned epoch = 0;
     if (file != NULL) {
@@ -26,9 +26,9 @@ static void name_checkpoint(const mdl__folder *f, const char *path, char *out, s
                  start);
     }
     file = file != NULL ? file + 1 : path;
-    for (size_t i = 0; i < f->trainings.n; i++)
-        if (folder[0] != '\0' && strcmp(f->trainings.data[i].folder, folder) == 0)
-            mdl__training_name(&f->trainings.data[i], folder, sizeof(folder));
+    for (size_t i = 0; i < f->n_trainings; i++)
+        if (folder[0] != '\0' && strcmp(f->trainings[i].folder, folder) == 0)
+            mdl__training_name(&f->trainings[i], folder);
     if (strncmp(file, "ema.", 4) == 0)
         snprintf(out, size, "%.60s EMA", folder);
     else if (sscanf(file, "epoch-%u.", &epoch) == 1)
@@ -39,128 +39,139 @@ static void name_checkpoint(const mdl__folder *f, const char *path, char *out, s
         snprintf(out, size, "%.90s", path);
 }
 
-static const char *source_of(const mdl__search *s, double id)
+/* The object of a list that has this id; NULL: there is none. */
+static json_t *find(json_t *list, double id)
 {
-    for (size_t i = 0; i < s->sources.n; i++)
-        if (s->sources.data[i].id == id)
-            return s->sources.data[i].source;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (mdl__real(json_array_get(list, i), "id") == id)
+            return json_array_get(list, i);
     return NULL;
 }
 
 /* Parents have their training's name, averages their parents', children of the search a number. */
-static void name_member(const mdl__folder *f, const mdl__search *s, double id, char *out,
-                        size_t size)
+static void name_member(const mdl__folder *f, json_t *search, double id, char out[MDL__NAME])
 {
-    const char *source = source_of(s, id);
+    json_t *sources = mdl__at(search, "sources"), *own = find(sources, id);
+    const char *source = mdl__text(own, "source");
     unsigned ids[2] = {0, 0};
-    char names[2][96] = {"?", "?"};
-    if (source == NULL) {
-        snprintf(out, size, "child %.0f", id);
+    char names[2][MDL__NAME] = {"?", "?"};
+    if (own == NULL) {
+        snprintf(out, MDL__NAME, "child %.0f", id);
     } else if (sscanf(source, "average of parents %u and %u", &ids[0], &ids[1]) == 2) {
         for (size_t i = 0; i < 2; i++)
-            if (source_of(s, ids[i]) != NULL)
-                name_checkpoint(f, source_of(s, ids[i]), names[i], sizeof(names[i]));
-        snprintf(out, size, "%.30s + %.30s", names[0], names[1]);
+            if (find(sources, ids[i]) != NULL)
+                name_checkpoint(f, mdl__text(find(sources, ids[i]), "source"), names[i], MDL__NAME);
+        snprintf(out, MDL__NAME, "%.30s + %.30s", names[0], names[1]);
     } else if (strstr(source, ".safetensors") != NULL) {
-        name_checkpoint(f, source, out, size);
+        name_checkpoint(f, source, out, MDL__NAME);
     } else {
-        snprintf(out, size, "%.90s", source);
+        snprintf(out, MDL__NAME, "%.90s", source);
     }
 }
 
-static const char *images_of(const mdl__search *s)
+static const char *images_of(json_t *search)
 {
-    return strcmp(s->split, "train") == 0 ? "training" : "validation";
+    return strcmp(mdl__text(search, "split"), "train") == 0 ? "training" : "validation";
 }
 
 /* ---- niches --------------------------------------------------------------------------------- */
 
-static int by_owned(const void *a, const void *b)
+static double owns(const json_t *member)
 {
-    double x = (*(const mdl__member *const *)a)->owns, y = (*(const mdl__member *const *)b)->owns;
-    x = x > 0 ? x : 0;
-    y = y > 0 ? y : 0;
-    return (x < y) - (x > y);
+    return fmax(mdl__real(member, "owns"), 0);
+}
+
+/* Images that some member owns, and how many members own any. */
+static double count_owned(json_t *members, size_t *owners)
+{
+    double owned = 0;
+    *owners = 0;
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        owned += owns(json_array_get(members, i));
+        *owners += owns(json_array_get(members, i)) > 0;
+    }
+    return owned;
 }
 
 /* Images that all members get right, and that none does; 0 where a member's answers are damaged. */
-static void count_agreement(const mdl__search *s, size_t *all, size_t *none)
+static void count_agreement(mdl__page *page, json_t *members, size_t images, size_t *all,
+                            size_t *none)
 {
+    size_t n = json_array_size(members), *right = NULL;
     *all = *none = 0;
-    for (size_t m = 0; m < s->members.n; m++)
-        if (strlen(s->members.data[m].right) != s->images)
+    for (size_t m = 0; m < n; m++)
+        if (strlen(mdl__text(json_array_get(members, m), "right")) != images)
             return;
-    for (size_t i = 0; i < s->images; i++) {
-        size_t right = 0;
-        for (size_t m = 0; m < s->members.n; m++)
-            right += s->members.data[m].right[i] == '1';
-        *all += right == s->members.n;
-        *none += right == 0;
+    if (page->status == MDL_OK)
+        page->status = MDL_NEW(images, "right answers", &right);
+    for (size_t m = 0; m < n && right != NULL; m++) {
+        const char *digits = mdl__text(json_array_get(members, m), "right");
+        for (size_t i = 0; i < images; i++)
+            right[i] += digits[i] == '1';
     }
+    for (size_t i = 0; i < images && right != NULL; i++) {
+        *all += right[i] == n;
+        *none += right[i] == 0;
+    }
+    mdl_free(right);
+}
+
+static int by_owned(const void *a, const void *b)
+{
+    double x = owns(*(json_t *const *)a), y = owns(*(json_t *const *)b);
+    return (x < y) - (x > y);
 }
 
 /* A bar for each of the first of the sorted members. */
-static void draw_sorted(mdl__page *page, const mdl__folder *f, const mdl__search *s,
-                        const mdl__member *const *sorted)
+static void draw_sorted(mdl__page *page, const mdl__folder *f, json_t *search, json_t **sorted)
 {
-    size_t shown = 0, all, none, n = mdl_min_size(s->members.n, BARS_MOST);
-    double owned = 0;
-    mdl__chart *chart =
-        mdl__chart_of(page, "Niches: which model owns which images", "images owned", NULL, n);
-    if (chart == NULL)
-        return;
+    json_t *members = mdl__at(search, "members");
+    const char *folder = mdl__text(search, "folder");
+    size_t all, none, owners, shown = 0, images = mdl__count(search, "images");
+    double best = mdl__real(search, "winner"), owned = count_owned(members, &owners);
+    for (size_t i = 0; i < json_array_size(members) && shown < BARS_MOST; i++)
+        if (owns(sorted[i]) > 0 || mdl__real(sorted[i], "id") == best)
+            sorted[shown++] = sorted[i];
+    mdl__chart *chart = mdl__chart_of(page, "Niches: which model owns which images", "images owned",
+                                      NULL, shown, MDL__WIDE);
     mdl__series *others = mdl__chart_series(chart, MDL__BARS, 1, 0, "members of the archive");
     mdl__series *winner = mdl__chart_series(chart, MDL__BARS, 2, 1, "the winner");
-    for (size_t i = 0; i < s->members.n; i++) {
-        const mdl__member *m = sorted[i];
-        bool wins = m->id == s->winner;
-        char name[96];
-        owned += m->owns > 0 ? m->owns : 0;
-        if (shown == n || (!(m->owns > 0) && !wins))
-            continue;
-        name_member(f, s, m->id, name, sizeof(name));
-        snprintf(chart->categories[shown], sizeof(chart->categories[0]), "%.60s%s (%.1f %%)", name,
-                 wins ? ", winner" : "", 100 * m->top1);
-        mdl__chart_add(page, wins ? winner : others, m->owns, (double)shown++);
+    for (size_t i = 0; i < shown; i++) {
+        char name[MDL__NAME];
+        bool wins = mdl__real(sorted[i], "id") == best;
+        name_member(f, search, mdl__real(sorted[i], "id"), name);
+        mdl__chart_category(chart, i, "%.60s%s (%.1f %%)", name, wins ? ", winner" : "",
+                            100 * mdl__real(sorted[i], "top1"));
+        mdl__chart_add(page, wins ? winner : others, mdl__real(sorted[i], "owns"), (double)i);
     }
-    chart->n_categories = shown;
-    chart->height = 70 + 22 * shown;
-    count_agreement(s, &all, &none);
+    count_agreement(page, members, images, &all, &none);
     mdl__chart_draw(
         page, chart,
         "%s%sOf the %zu %s images each is owned by the member that answers it best, of equal ones "
         "by the fittest: %.0f are owned, %.0f by nobody; %zu of %zu members are drawn. In brackets "
         "the member's accuracy on all of them; most are answered alike by many members, so that "
         "owning many says little. All members are right on %zu images, none on %zu.",
-        s->folder, s->folder[0] != '\0' ? ". " : "", s->images, images_of(s), owned,
-        (double)s->images - owned, shown, s->members.n, all, none);
+        folder, folder[0] != '\0' ? ". " : "", images, images_of(search), owned,
+        (double)images - owned, shown, json_array_size(members), all, none);
 }
 
-static void draw_niches(mdl__page *page, const mdl__folder *f, const mdl__search *s)
+static void draw_niches(mdl__page *page, const mdl__folder *f, json_t *search)
 {
-    const mdl__member **sorted = NULL;
-    size_t n = s->members.n;
-    if (n == 0 || s->images == 0 || page->status != MDL_OK)
+    json_t **sorted = NULL, *members = mdl__at(search, "members");
+    size_t n = json_array_size(members);
+    if (n == 0 || mdl__count(search, "images") == 0 || page->status != MDL_OK)
         return;
     page->status = MDL_NEW(n, "members", &sorted);
     if (sorted == NULL)
         return;
     for (size_t i = 0; i < n; i++)
-        sorted[i] = &s->members.data[i];
+        sorted[i] = json_array_get(members, i);
     qsort((void *)sorted, n, sizeof(*sorted), by_owned);
-    draw_sorted(page, f, s, sorted);
+    draw_sorted(page, f, search, sorted);
     mdl_free((void *)sorted);
 }
 
 /* ---- lineage -------------------------------------------------------------------------------- */
-
-static const mdl__member *find(const mdl__search *s, double id)
-{
-    for (size_t i = 0; i < s->ancestors.n; i++)
-        if (s->ancestors.data[i].id == id)
-            return &s->ancestors.data[i];
-    return NULL;
-}
 
 static bool is_drawn(const double *ids, size_t n, double id)
 {
@@ -171,83 +182,84 @@ static bool is_drawn(const double *ids, size_t n, double id)
 }
 
 /* The winner and those before it, nearest first, as many as can be drawn. */
-static size_t nearest(const mdl__search *s, double *ids)
+static size_t nearest(json_t *search, double *ids)
 {
     size_t n = 1;
-    ids[0] = s->winner;
+    ids[0] = mdl__real(search, "winner");
     for (size_t i = 0; i < n; i++) {
-        const mdl__member *m = find(s, ids[i]);
-        for (size_t k = 0; m != NULL && k < m->parents.n && n < NODES_MOST; k++)
-            if (!is_drawn(ids, n, m->parents.data[k]))
-                ids[n++] = m->parents.data[k];
+        json_t *parents = mdl__at(find(mdl__at(search, "ancestors"), ids[i]), "parents");
+        for (size_t k = 0; k < json_array_size(parents) && n < NODES_MOST; k++)
+            if (!is_drawn(ids, n, mdl__element(parents, k)))
+                ids[n++] = mdl__element(parents, k);
     }
     return n;
 }
 
 /* A member with the arrows of its parents; true where some of these are not drawn. */
-static bool put_node(FILE *dot, const mdl__folder *f, const mdl__search *s, const mdl__member *m,
+static bool put_node(mdl_string *dot, const mdl__folder *f, json_t *search, json_t *member,
                      const double *ids, size_t n)
 {
-    char name[96];
-    bool wins = m->id == s->winner, cut = false;
-    for (size_t i = 0; i < m->parents.n; i++) {
-        double from = m->parents.data[i];
+    char name[MDL__NAME];
+    json_t *parents = mdl__at(member, "parents");
+    double id = mdl__real(member, "id"), ratio = mdl__real(member, "ratio");
+    bool wins = id == mdl__real(search, "winner"), cut = false;
+    for (size_t i = 0; i < json_array_size(parents); i++) {
+        double from = mdl__element(parents, i);
         if (!is_drawn(ids, n, from)) {
             cut = true;
             continue;
         }
-        fprintf(dot, "\"%.0f\" -> \"%.0f\"", from, m->id);
-        if (isfinite(m->ratio)) /* SLERP(first, second, ratio) before the crossover point, 1 - ratio
-                                   behind it */
-            fprintf(dot, " [label=\" %.0f | %.0f %%\"]", 100 * (i == 0 ? 1 - m->ratio : m->ratio),
-                    100 * (i == 0 ? m->ratio : 1 - m->ratio));
-        fputs(";\n", dot);
+        mdl_string_add(dot, "\"%.0f\" -> \"%.0f\"", from, id);
+        if (isfinite(ratio)) /* SLERP(first, second, ratio) before the crossover point, 1 - ratio
+                                behind it */
+            mdl_string_add(dot, " [label=\" %.0f | %.0f %%\"]", 100 * (i == 0 ? 1 - ratio : ratio),
+                           100 * (i == 0 ? ratio : 1 - ratio));
+        mdl_string_add(dot, ";\n");
     }
-    name_member(f, s, m->id, name, sizeof(name));
-    fprintf(dot, "\"%.0f\" [label=\"", m->id);
+    name_member(f, search, id, name);
+    mdl_string_add(dot, "\"%.0f\" [label=\"", id);
     mdl__put_label(dot, name);
-    fprintf(dot, "\\n%.2f %%\", color=\"#0102%02d\", penwidth=%g%s];\n", 100 * m->top1,
-            wins               ? 2
-            : m->parents.n > 0 ? 3
-                               : 1,
-            wins ? 3.0 : 1.5, cut ? ", style=\"rounded,dashed\"" : "");
+    mdl_string_add(dot, "\\n%.2f %%\", color=\"#0102%02d\", penwidth=%g%s];\n",
+                   100 * mdl__real(member, "top1"),
+                   wins                           ? 2
+                   : json_array_size(parents) > 0 ? 3
+                                                  : 1,
+                   wins ? 3.0 : 1.5, cut ? ", style=\"rounded,dashed\"" : "");
     return cut;
 }
 
-static void draw_lineage(mdl__page *page, const mdl__folder *f, const mdl__search *s)
+static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
 {
-    size_t size = 0, start = 0, all = s->ancestors.n;
-    char *text = NULL, caption[1024];
+    json_t *ancestors = mdl__at(search, "ancestors");
+    const char *folder = mdl__text(search, "folder");
+    size_t start = 0, all = json_array_size(ancestors);
+    char caption[1024];
     double ids[NODES_MOST];
-    bool older = false;
-    FILE *dot = all > 0 ? mdl__text_open(page) : NULL;
-    if (dot == NULL)
+    bool older = false, is_average = mdl__flag(search, "is_average");
+    mdl_string dot = {0};
+    if (all == 0)
         return;
-    size_t n = nearest(s, ids);
-    fputs(mdl__graph_head, dot);
+    size_t n = nearest(search, ids);
     for (size_t i = 0; i < n; i++)
-        if (find(s, ids[i]) != NULL)
-            older = put_node(dot, f, s, find(s, ids[i]), ids, n) || older;
+        if (find(ancestors, ids[i]) != NULL)
+            older = put_node(&dot, f, search, find(ancestors, ids[i]), ids, n) || older;
     for (size_t i = 0; i < all; i++)
-        start += s->ancestors.data[i].parents.n == 0;
-    fputs("}\n", dot);
-    mdl__text_take(page, dot, &text, &size);
+        start += mdl__length(json_array_get(ancestors, i), "parents") == 0;
     snprintf(caption, sizeof(caption),
              "%s%sFrom what the search started with (blue) by merging (green) to the best (orange, "
              "thick); below each name its accuracy on the %zu %s images of the search. On an "
              "arrow: the parent's share before | behind the crossover point. It has %zu "
              "ancestors, %zu of them from the start.%s%s",
-             s->folder, s->folder[0] != '\0' ? ". " : "", s->images, images_of(s), all - 1,
-             all > 1 ? start : 0, older ? " Those before the dashed ones are not drawn." : "",
-             s->is_average
-                 ? " In the end the uniform average of all parents was kept in its place: "
-                   "its lead was below one standard error."
-                 : "");
+             folder, folder[0] != '\0' ? ". " : "", mdl__count(search, "images"), images_of(search),
+             all - 1, all > 1 ? start : 0,
+             older ? " Those before the dashed ones are not drawn." : "",
+             is_average ? " In the end the uniform average of all parents was kept in its place: "
+                          "its lead was below one standard error."
+                        : "");
     mdl__graph_draw(page,
-                    s->is_average ? "Lineage of the best member, which did not win"
-                                  : "Lineage of the winner",
-                    text, caption);
-    mdl_free(text);
+                    is_average ? "Lineage of the best member, which did not win"
+                               : "Lineage of the winner",
+                    &dot, caption);
 }
 
 /* ---- all searches --------------------------------------------------------------------------- */
@@ -257,23 +269,18 @@ static void put_runs(mdl__page *page, const mdl__folder *f)
 {
     mdl__table(page, "search|winner's accuracy in it, %|its ancestors|members that own images|"
                      "images owned|images");
-    for (size_t i = 0; i < f->searches.n; i++) {
-        const mdl__search *s = &f->searches.data[i];
-        size_t owners = 0;
-        double owned = 0, top1 = (double)NAN;
-        for (size_t m = 0; m < s->members.n; m++) {
-            double owns = s->members.data[m].owns;
-            owners += owns > 0;
-            owned += owns > 0 ? owns : 0;
-            top1 = s->members.data[m].id == s->winner ? s->members.data[m].top1 : top1;
-        }
-        mdl__row(page, s->folder);
-        mdl__cell(page, "%s", s->folder);
-        mdl__fact(page, "top1", "%.2f", top1, 100);
-        mdl__cell(page, "%zu", mdl_max_size(s->ancestors.n, 1) - 1);
-        mdl__cell(page, "%zu of %zu", owners, s->members.n);
+    for (size_t i = 0; i < json_array_size(f->searches); i++) {
+        json_t *search = json_array_get(f->searches, i), *members = mdl__at(search, "members");
+        size_t owners;
+        double owned = count_owned(members, &owners);
+        mdl__row(page, mdl__text(search, "folder"));
+        mdl__cell(page, "%s", mdl__text(search, "folder"));
+        mdl__fact(page, "top1", "%.2f",
+                  mdl__real(find(members, mdl__real(search, "winner")), "top1"), 100);
+        mdl__cell(page, "%zu", mdl_max_size(mdl__length(search, "ancestors"), 1) - 1);
+        mdl__cell(page, "%zu of %zu", owners, json_array_size(members));
         mdl__cell(page, "%.0f", owned);
-        mdl__cell(page, "%zu", s->images);
+        mdl__cell(page, "%zu", mdl__count(search, "images"));
     }
     mdl__table_end(page);
 }
@@ -281,14 +288,15 @@ static void put_runs(mdl__page *page, const mdl__folder *f)
 void mdl__put_search(mdl__page *page, const mdl__folder *f)
 {
     bool paper = f->table.kind == MDL_TABLE_PAPER;
-    for (size_t i = 0, drawn = 0; i < f->searches.n && drawn < (paper ? 1 : 4); i++) {
-        const mdl__search *s = &f->searches.data[i];
-        if (paper && strncmp(s->folder, "m2n2-", 5) != 0)
+    size_t drawn = 0, n = json_array_size(f->searches);
+    for (size_t i = 0; i < n && drawn < (paper ? 1 : 4); i++) {
+        json_t *search = json_array_get(f->searches, i);
+        if (paper && strncmp(mdl__text(search, "folder"), "m2n2-", 5) != 0)
             continue;
         drawn++;
-        draw_niches(page, f, s);
-        draw_lineage(page, f, s);
+        draw_niches(page, f, search);
+        draw_lineage(page, f, search);
     }
-    if (f->searches.n > 4 || (paper && f->searches.n > 1))
+    if (n > 4 || (paper && n > 1))
         put_runs(page, f);
 }

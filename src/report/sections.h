@@ -7,18 +7,18 @@
 #include "report/load.h"
 #include "report/say.h"
 
-typedef void mdl__put(mdl__page *page, const mdl__folder *folder);
+typedef void mdl__section(mdl__page *page, const mdl__folder *folder);
 
-mdl__put mdl__put_summary, mdl__put_compared, mdl__put_results, mdl__put_shown, mdl__put_repeats,
-    mdl__put_speed, mdl__put_training, mdl__put_search, mdl__put_interpolation, mdl__put_recursion,
-    mdl__put_calibration, mdl__put_robustness, mdl__put_augmentation, mdl__put_predictions,
-    mdl__put_reproduce;
+mdl__section mdl__put_summary, mdl__put_compared, mdl__put_results, mdl__put_shown,
+    mdl__put_repeats, mdl__put_speed, mdl__put_training, mdl__put_search, mdl__put_interpolation,
+    mdl__put_recursion, mdl__put_calibration, mdl__put_robustness, mdl__put_augmentation,
+    mdl__put_predictions, mdl__put_reproduce;
 
 /* The results of a table alone: with its sentences and tests, without pictures. */
 void mdl__put_table(mdl__page *page, const mdl_table *table);
 /* What a training is called: its own name, or its folder's; the repeat before it. */
-void mdl__training_name(const mdl__training *training, char *out, size_t size);
-/* The best epoch of a training by the validation split; NULL: none was evaluated. */
-const mdl__epoch *mdl__best_epoch(const mdl__training *training);
+void mdl__training_name(const mdl__training *training, char out[MDL__NAME]);
+/* The colour of an arm. */
+int mdl__colour_of(const mdl_row *row);
 
 #endif

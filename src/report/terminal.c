@@ -6,70 +6,51 @@
 #include "report/report.h"
 #include "report/say.h"
 
-enum { NARROWEST = 40, GAP = 2, CELL = 64 };
+enum { NARROWEST = 40, GAP = 2 };
 
-typedef struct column {
+static const struct {
+    mdl__column what;
     const char *head;
     size_t width; /* of the widest cell */
-} column;
-static const column columns[] = {{"top-1 %", 7},       {"95 % interval", 16}, {"loss", 7},
-                                 {"computing", 9},     {"ms/image", 8},       {"parameters", 10},
-                                 {"multiply-adds", 13}};
-enum { COLUMNS = MDL_COUNT(columns), INTERVAL = 1, LATENCY = 4 };
+} columns[] = {{MDL__TOP1, "top-1 %", 7},
+               {MDL__INTERVAL, "95 % interval", 16},
+               {MDL__LOSS, "loss", 7},
+               {MDL__COMPUTING, "computing", 9},
+               {MDL__LATENCY, "ms/image", 8},
+               {MDL__PARAMETERS, "parameters", 10},
+               {MDL__MULTIPLY_ADDS, "multiply-adds", 13}};
+enum { COLUMNS = MDL_COUNT(columns), LATENCY = 4 };
 
 /* ---- folding -------------------------------------------------------------------------------- */
 
-/* Text in lines of `width`: the first begins with `first`, the others with as many blanks. */
+/* Text in lines of `width`: the first of each of its own lines begins with `first`, the others with
+ * as many blanks. */
 static void fold(mdl_string *out, const char *first, const char *text, size_t width)
 {
-    size_t indent = strlen(first), at = indent;
-    mdl_string_add(out, "%s", first);
-    for (bool begins = true; *text != '\0'; begins = false) {
-        size_t word = strcspn(text, " ");
-        if (!begins && at + 1 + word > width) {
+    size_t indent = strlen(first), at = 0;
+    bool begins = true;
+    do {
+        size_t word = strcspn(text, " \n");
+        if (begins) {
+            mdl_string_add(out, "%s", first);
+            at = indent;
+        } else if (at + 1 + word > width) {
             mdl_string_add(out, "\n%*s", (int)indent, "");
             at = indent;
-        } else if (!begins) {
+        } else {
             mdl_string_add(out, " ");
             at++;
         }
         mdl_string_add(out, "%.*s", (int)word, text);
         at += word;
         text += word + strspn(text + word, " ");
-    }
-    mdl_string_add(out, "\n");
-}
-
-static void fold_lines(mdl_string *out, const char *first, const char *lines, size_t width)
-{
-    char line[MDL__ANSWER];
-    while (*lines != '\0') {
-        size_t length = strcspn(lines, "\n");
-        snprintf(line, sizeof(line), "%.*s", (int)mdl_min_size(length, sizeof(line) - 1), lines);
-        fold(out, first, line, width);
-        lines += length + (lines[length] == '\n');
-    }
+        begins = *text == '\n' || *text == '\0';
+        mdl_string_add(out, begins ? "\n" : "");
+        text += *text == '\n';
+    } while (*text != '\0');
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
-
-static void fill_cells(const mdl_row *row, char cells[COLUMNS][CELL])
-{
-    char text[CELL];
-    memset(cells, 0, COLUMNS * sizeof(cells[0]));
-    if (isfinite(row->top1))
-        snprintf(cells[0], CELL, "%.2f", 100 * row->top1);
-    if (isfinite(row->low))
-        snprintf(cells[INTERVAL], CELL, "%.2f to %.2f", 100 * row->low, 100 * row->high);
-    if (isfinite(row->loss))
-        snprintf(cells[2], CELL, "%.4f", row->loss);
-    mdl__say_duration(row->train_seconds, cells[3]);
-    snprintf(cells[LATENCY], CELL, "%s",
-             isnan(row->latency) ? "busy" : mdl__say_latency(row->latency, 2, text));
-    if (row->parameters > 0)
-        mdl__say_count((double)row->parameters, cells[5]);
-    mdl__say_count(row->multiply_adds, cells[6]);
-}
 
 typedef struct layout {
     size_t width, name, shown; /* of a line, of the names, columns */
@@ -89,23 +70,25 @@ static layout lay_out(const mdl_table *t, size_t width)
     return l;
 }
 
-static void add_cells(mdl_string *out, const layout *l, char cells[COLUMNS][CELL])
+/* The cells of a row; NULL: the heads. */
+static void add_cells(mdl_string *out, const layout *l, const mdl_row *row)
 {
+    char text[64];
     for (size_t c = 0; c < l->shown; c++)
-        mdl_string_add(out, "%*s", (int)(GAP + columns[c].width), cells[c]);
+        mdl_string_add(out, "%*s", (int)(GAP + columns[c].width),
+                       row != NULL ? mdl__say_cell(row, columns[c].what, text) : columns[c].head);
     mdl_string_add(out, "\n");
 }
 
 static void add_row(mdl_string *out, const layout *l, const mdl_table *t, const mdl_row *row)
 {
-    char cells[COLUMNS][CELL], name[MDL__NAME], note[MDL__NOTE];
-    fill_cells(row, cells);
+    char name[MDL__NAME], note[MDL__NOTE];
     mdl__say_name(row, false, name);
     if (strlen(name) + 2 > l->name)
         mdl_string_add(out, "  %s\n%*s", name, (int)l->name, "");
     else
         mdl_string_add(out, "  %-*s", (int)l->name - 2, name);
-    add_cells(out, l, cells);
+    add_cells(out, l, row);
     mdl__say_note(t, row, note);
     if (note[0] != '\0')
         fold(out, "      ", note, l->width);
@@ -114,12 +97,10 @@ static void add_row(mdl_string *out, const layout *l, const mdl_table *t, const 
 static void add_rows(mdl_string *out, const mdl_table *t, const mdl_row *const *order, size_t width)
 {
     layout l = lay_out(t, width);
-    char cells[COLUMNS][CELL], group[MDL__NAME], last[MDL__NAME] = "";
+    char group[MDL__NAME], last[MDL__NAME] = "";
     bool busy = false;
-    for (size_t c = 0; c < COLUMNS; c++)
-        snprintf(cells[c], CELL, "%s", columns[c].head);
     mdl_string_add(out, "%*s", (int)l.name, "");
-    add_cells(out, &l, cells);
+    add_cells(out, &l, NULL);
     for (size_t i = 0; i < t->n_rows; i++) {
         mdl__say_group(order[i], group);
         if (strcmp(group, last) != 0)
@@ -169,7 +150,8 @@ static void add_all(mdl_string *out, const mdl_table *t, const mdl_row *const *o
     snprintf(answer, sizeof(answer), "%s. %s", v.word, v.answer);
     fold(out, "  ", answer, width);
     mdl_string_add(out, "\n");
-    fold_lines(out, "- ", v.lines, width);
+    if (v.lines[0] != '\0')
+        fold(out, "- ", v.lines, width);
     mdl_string_add(out, "\n");
     add_rows(out, t, order, width);
     if (tests && t->n_comparisons > 0)

@@ -41,14 +41,6 @@ static const mdl_comparison *find_test(const mdl_table *t, const mdl_row *first,
     return NULL;
 }
 
-static const mdl_row *find_kind(const mdl_table *t, mdl_row_kind kind, const char *arm)
-{
-    for (size_t i = 0; i < t->n_rows; i++)
-        if (t->rows[i].kind == kind && strcmp(t->rows[i].arm, arm) == 0)
-            return &t->rows[i];
-    return NULL;
-}
-
 /* ---- the answer ----------------------------------------------------------------------------- */
 
 /* How the winner does against the parents beside the best one; whether it beats each. */
@@ -270,8 +262,8 @@ void mdl__say_verdict(const mdl_table *t, mdl__verdict *v)
                       ? "Does M2N2 make a better model than the other ways of merging?"
                       : "Is the model that M2N2 makes better than the models it was made from?";
     for (size_t i = 0; i < MDL_COUNT(arms) && main_test == NULL; i++)
-        main_test = find_test(t, find_kind(t, MDL_ROW_M2N2, arms[i]),
-                              find_kind(t, MDL_ROW_BEST_PARENT, arms[i]));
+        main_test = find_test(t, mdl__find_kind(t, MDL_ROW_M2N2, arms[i]),
+                              mdl__find_kind(t, MDL_ROW_BEST_PARENT, arms[i]));
     if (main_test != NULL)
         answer_parents(t, main_test, v);
     else if (t->kind == MDL_TABLE_PAPER && t->n_rows > 0)
