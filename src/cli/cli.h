@@ -40,7 +40,8 @@ bool cli_nobody_reads(void);
 typedef struct cli_option {
     const char *name;  /* "--config" */
     char letter;       /* 'o' for -o; 0: none */
-    const char *value; /* "FILE"; NULL: a flag */
+    const char *value; /* FILE, DIR, SPEC, KEY=VALUE, BACKEND, METHOD, choices as "a|b", or a word
+                          for something else; NULL: a flag */
     const char *help;
 } cli_option;
 
@@ -55,13 +56,19 @@ typedef struct cli_args { /* a parsed command line; texts are borrowed from argv
     bool own_config; /* --config was not typed: it is the folder's own */
 } cli_args;
 
+typedef struct cli_row { /* of the list that stands behind a command's text */
+    char mark;           /* which the text explains, or ' ' */
+    const char *name, *what;
+} cli_row;
+
 typedef struct cli_command {
     const char *name;
-    const char *summary;  /* one line */
-    const char *usage;    /* behind "mendel NAME " */
-    const char *text;     /* what it does, lines */
-    void (*more)(void);   /* prints lines that come from a table, behind the text; may be NULL */
-    const char *examples; /* lines */
+    const char *summary;                 /* one line */
+    const char *usage;                   /* behind "mendel NAME " */
+    const char *text;                    /* what it does, lines */
+    bool (*row)(size_t i, cli_row *row); /* of the list; false: there is none.  NULL: no list */
+    const char *words;                   /* what may stand first, "fetch|info"; NULL: files */
+    const char *examples;                /* lines */
     const cli_option *options;
     size_t n_options;
     bool takes_configuration; /* as an argument, without --config */
@@ -87,7 +94,7 @@ const char *cli_new_word(const char *in, const char *former);
         {"--set", 's', "KEY=VALUE", "set one key, any number of times; `mendel help keys`"},       \
         {"--data", 'd', "SPEC", MDL_SOURCE_SPECS}, CLI_DEVICE_OPTIONS
 #define CLI_DEVICE_OPTIONS                                                                         \
-    {"--backend", 'b', "NAME", "cpu, opencl or reference; `mendel devices` lists them"},           \
+    {"--backend", 'b', "BACKEND", "cpu, opencl or reference; `mendel devices` lists them"},        \
     {                                                                                              \
         "--threads", 't', "N", "threads (default: all processors)"                                 \
     }

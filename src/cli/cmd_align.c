@@ -95,7 +95,7 @@ static mdl_status run(const cli_args *args)
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
-    {"--method", 0, "NAME", "weights (default) or activations, which needs --data"},
+    {"--method", 0, "weights|activations", "default: weights; activations needs --data"},
     {"--out", 'o', "FILE", "checkpoint to write: B, renumbered"},
     CLI_REPLACE_OPTION,
     CLI_JSON_OPTION,

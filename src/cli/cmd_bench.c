@@ -214,8 +214,8 @@ static mdl_status run(const cli_args *args)
 }
 
 static const cli_option options[] = {
-    {"--only", 0, "WORK", "train or infer"},
-    {"--model", 0, "NAME", "baseline or hybrid"},
+    {"--only", 0, "train|infer", "which work (default: both)"},
+    {"--model", 0, "baseline|hybrid", "which model (default: both)"},
     {"--batch", 0, "N,..", "images in a step (default: 64); inference is also timed at 1"},
     {"--repeat", 0, "N", "timed steps, of which the median is taken (default: 7)"},
     {"--profile", 0, NULL, "launches, time of host and device, and bytes moved of a step"},

@@ -142,11 +142,13 @@ static mdl_status run(const cli_args *args)
     return mdl_fail(MDL_CONFIG, "expected fetch or info, got %.100s", verb);
 }
 
-static void list_sources(void)
+static bool source_row(size_t i, cli_row *row)
 {
-    for (size_t i = 0; i < mdl_source_count; i++)
-        printf("%c %-14s  %s\n", mdl_sources[i]->published != NULL ? '*' : ' ',
-               mdl_sources[i]->spec, mdl_sources[i]->what);
+    if (i >= mdl_source_count)
+        return false;
+    const mdl_source *source = mdl_sources[i];
+    *row = (cli_row){source->published != NULL ? '*' : ' ', source->spec, source->what};
+    return true;
 }
 
 static const cli_option options[] = {
@@ -165,7 +167,8 @@ const cli_command cli_cmd_data = {
     .usage = "fetch NAME [-o DIR] | info SPEC",
     .text = "fetch checks md5 and sha256, unpacks safely, and goes on with a broken download.  An\n"
             "address of https leads on to https only.  Sources; * can be downloaded:\n",
-    .more = list_sources,
+    .row = source_row,
+    .words = "fetch|info",
     .examples = "  mendel data fetch cifar10 -o data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
                 "  mendel data info digits\n"

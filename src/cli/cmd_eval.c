@@ -308,7 +308,7 @@ static mdl_status run(const cli_args *args)
 
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
-    {"--split", 0, "NAME", "train, validation or test (default: test)"},
+    {"--split", 0, "train|validation|test", "default: test"},
     {"--out", 'o', "FILE", "write the result as JSON"},
     {"--predictions", 'p', "FILE", "write index, label, predicted class and logits as CSV"},
     CLI_REPLACE_OPTION,

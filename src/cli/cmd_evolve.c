@@ -151,16 +151,16 @@ static mdl_status run(const cli_args *args)
     return status;
 }
 
-static void list_methods(void)
+static bool method_row(size_t i, cli_row *row)
 {
-    cli_print_methods(MDL_METHOD_TO_EVOLVE);
+    return cli_method_row(MDL_METHOD_TO_EVOLVE, i, row);
 }
 
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: so many children at a time as fit"},
-    {"--method", 0, "NAME", "a way of those above, by the keys of the configuration it changes"},
+    {"--method", 0, "METHOD", "a way of those above, by the keys of the configuration it changes"},
     CLI_RUN_OPTIONS,
     CLI_JSON_OPTION,
 };
@@ -176,7 +176,7 @@ const cli_command cli_cmd_evolve = {
             "and\n"
             "resume.state.  Without --method the search is what the merge.* keys say: M2N2 unless\n"
             "they are changed.  Methods:\n",
-    .more = list_methods,
+    .row = method_row,
     .examples =
         "  mendel evolve runs/a/epoch-*.safetensors runs/a/ema.safetensors --data cifar10:data\n"
         "  mendel evolve --config configs/digits-m2n2.yaml\n"

@@ -36,8 +36,9 @@ void cli_print_help(const cli_command *command)
     cli_print_wrapped(command->usage, (size_t)column, 11);
     printf("\n");
     cli_print_paragraphs(command->text);
-    if (command->more != NULL)
-        command->more();
+    cli_row row;
+    for (size_t i = 0; command->row != NULL && command->row(i, &row); i++)
+        cli_print_wrapped(row.what, (size_t)printf("%c %-18s  ", row.mark, row.name), 22);
     printf("\nOptions:\n");
     for (size_t i = 0; i < command->n_options; i++)
         print_option(command->options[i].letter, command->options[i].name,
@@ -48,12 +49,14 @@ void cli_print_help(const cli_command *command)
     print_exit_codes();
 }
 
-void cli_print_methods(mdl_method_use use)
+bool cli_method_row(mdl_method_use use, size_t i, cli_row *row)
 {
-    for (size_t i = 0; i < mdl_method_count; i++)
-        if (mdl_method_serves(&mdl_methods[i], use))
-            cli_print_wrapped(mdl_methods[i].what, (size_t)printf("  %-18s  ", mdl_methods[i].name),
-                              22);
+    for (size_t m = 0; m < mdl_method_count; m++)
+        if (mdl_method_serves(&mdl_methods[m], use) && i-- == 0) {
+            *row = (cli_row){' ', mdl_methods[m].name, mdl_methods[m].what};
+            return true;
+        }
+    return false;
 }
 
 static void print_key(const mdl_config *config, size_t index, bool all)
@@ -95,18 +98,21 @@ static void print_keys(void)
     }
 }
 
+const char cli_first_steps[] =
+    "  mendel train --set train.epochs=3          train on the built-in digits\n"
+    "  mendel experiment configs/quickstart.yaml  the whole comparison, small\n";
+
 static void print_overview(void)
 {
-    printf("mendel %s: trains small vision models and crosses them.\n\n"
+    printf("mendel %s: " CLI_SUMMARY ".\n\n"
            "Usage: mendel COMMAND [arguments]\n\nCommands:\n",
            mdl_build_version());
     for (size_t i = 0; i < cli_command_count; i++)
         cli_print_wrapped(cli_commands[i]->summary,
                           (size_t)printf("  %-12s ", cli_commands[i]->name), 15);
     printf("\n`mendel COMMAND --help` tells more, `mendel help keys` lists the keys.\n"
-           "\nFirst steps (no data needed):\n"
-           "  mendel train --set train.epochs=3          train on the built-in digits\n"
-           "  mendel experiment configs/quickstart.yaml  the whole comparison, small\n");
+           "\nFirst steps (no data needed):\n%s",
+           cli_first_steps);
     print_exit_codes();
 }
 
@@ -127,6 +133,11 @@ static bool print_section(const char *name)
 
 static mdl_status help(const cli_args *args)
 {
+    const char *page = cli_value(args, "--man"), *shell = cli_value(args, "--completion");
+    if (page != NULL || shell != NULL) {
+        MDL_TRY(cli_expect(args, 0, 0, "nothing else with --man or --completion"));
+        return page != NULL ? cli_print_manual(page) : cli_print_completion(shell);
+    }
     MDL_TRY(cli_expect(args, 0, 1, "a command, a key, or `keys`"));
     if (args->n_positional == 0) {
         print_overview();
@@ -156,14 +167,24 @@ static mdl_status help(const cli_args *args)
                     mdl_key_advice(topic, advice, sizeof(advice)));
 }
 
+static const cli_option options[] = {
+    {"--man", 0, "PAGE", "print a manual page: mendel, keys, or that of a command (man -l -)"},
+    {"--completion", 0, "bash|zsh|fish", "print what completes words in this shell"},
+};
+
 const cli_command cli_cmd_help = {
     .name = "help",
     .summary = "explain a command or a configuration key",
-    .usage = "[COMMAND | KEY | SECTION | keys]",
+    .usage = "[COMMAND | KEY | SECTION | keys] | --man PAGE | --completion SHELL",
     .text = "Without an argument it lists the commands.\n",
-    .examples = "  mendel help train\n"
-                "  mendel help keys\n"
-                "  mendel help optim.lr\n"
-                "  mendel help merge\n",
+    .examples =
+        "  mendel help train\n"
+        "  mendel help keys\n"
+        "  mendel help optim.lr\n"
+        "  mendel help merge\n"
+        "  mendel help --completion bash >~/.local/share/bash-completion/completions/mendel\n"
+        "  mendel help --man train | man -l -\n",
+    .options = options,
+    .n_options = MDL_COUNT(options),
     .run = help,
 };

@@ -101,7 +101,7 @@ static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
     {"--points", 0, "N", "on the line, both ends counted (default: 11)"},
-    {"--method", 0, "NAME", "of alignment: weights (default) or activations"},
+    {"--method", 0, "weights|activations", "of alignment (default: weights)"},
     {"--out", 'o', "FILE", "write the line as JSON"},
     CLI_REPLACE_OPTION,
     CLI_JSON_OPTION,

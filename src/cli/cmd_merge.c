@@ -132,14 +132,14 @@ static mdl_status run(const cli_args *args)
     return status;
 }
 
-static void list_methods(void)
+static bool method_row(size_t i, cli_row *row)
 {
-    cli_print_methods(MDL_METHOD_TO_MERGE);
+    return cli_method_row(MDL_METHOD_TO_MERGE, i, row);
 }
 
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
-    {"--method", 0, "NAME", "one of those listed above"},
+    {"--method", 0, "METHOD", "one of those listed above"},
     {"--ratio", 0, "T", "slerp: 0 is the first parent, 1 the second (default: 0.5)"},
     {"--trunk", 0, "FILE", "ties, dare: the checkpoint that the others were trained on from"},
     {"--density", 0, "D", "ties, dare: part of the changes that is kept (default: 0.2, 0.1)"},
@@ -156,7 +156,7 @@ const cli_command cli_cmd_merge = {
     .text = "With --data the BatchNorm statistics are re-estimated over the training images, "
             "without\n"
             "it they are interpolated.  The greedy soup and the ensemble need data.  Methods:\n",
-    .more = list_methods,
+    .row = method_row,
     .examples =
         "  mendel merge --method average runs/a/epoch-*.safetensors -o average.safetensors\n"
         "  mendel merge --method slerp a.safetensors b.safetensors --ratio 0.3 -o c.safetensors\n"

@@ -9,8 +9,15 @@
 CLI_COMMAND_LIST(X)
 #undef X
 
+#define CLI_SUMMARY "trains small vision models and merges them"
+extern const char cli_first_steps[]; /* examples of the whole program, lines */
+
 void cli_print_help(const cli_command *command);
-/* A line for each method that serves: its name, and what it does. */
-void cli_print_methods(mdl_method_use use);
+/* Row i of the methods that serve. */
+bool cli_method_row(mdl_method_use use, size_t i, cli_row *row);
+/* The manual page "mendel", "keys" or of a command, as roff; MDL_CONFIG where there is none. */
+mdl_status cli_print_manual(const char *page);
+/* The completion for "bash", "zsh" or "fish"; MDL_CONFIG for another. */
+mdl_status cli_print_completion(const char *shell);
 
 #endif

@@ -23,7 +23,9 @@ there=$dir/moved
 library=$there/$libdir/libmendel.so
 mendel=$there/bin/mendel
 
-for file in share/mendel/configs/quickstart.yaml share/doc/mendel/LICENSE share/doc/mendel/docs/formats.md \
+for file in share/mendel/configs/quickstart.yaml share/doc/mendel/LICENSE share/man/man1/mendel-train.1 \
+    share/man/man5/mendel-keys.5 share/bash-completion/completions/mendel \
+    share/zsh/site-functions/_mendel share/fish/vendor_completions.d/mendel.fish share/doc/mendel/docs/formats.md \
     include/mendel/status.h "$libdir/libmendel.so.0"; do
     [ -e "$there/$file" ] || fail "$file is not installed"
 done
