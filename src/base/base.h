@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "mendel/status.h"
 
 /* ---- status --------------------------------------------------------------------------------- */
@@ -123,26 +124,6 @@ typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
 /* The library never prints; the program that uses it may install a sink.  NULL: silence. */
 void mdl_log_set_sink(mdl_log_fn sink, void *user);
 void mdl_log(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
-
-/* ---- text ----------------------------------------------------------------------------------- */
-
-/* A file name is bytes; what is stored as JSON, CSV or YAML, or printed, is UTF-8.  Escaped, each
- * byte that is not part of valid UTF-8 is the four characters \xHH (upper-case hexadecimal), and a
- * backslash before an x is \x5C: so unescaping gives every byte back.  Other text stays as it is.
- */
-typedef enum mdl_text_form {
-    MDL_TEXT_UTF8,    /* control characters stay: for formats that escape them themselves (JSON) */
-    MDL_TEXT_VISIBLE, /* they become \xHH too: for terminals, CSV, pages */
-} mdl_text_form;
-/* Write `text` escaped, with a NUL behind it; `out` may be NULL where size is 0.  Returns the
- * length of the whole without the NUL, like snprintf.  Where that does not fit, out has as much of
- * the beginning as fits without cutting a character or an escape. */
-size_t mdl_text_escape(const char *text, mdl_text_form form, char *out, size_t size);
-/* The same in new memory: free *out with mdl_free. */
-mdl_status mdl_text_escaped(const char *text, mdl_text_form form, char **out) MDL_MUST_CHECK;
-/* Turn every \xHH of `text` back into its byte, in place; \x00 stays. */
-void mdl_text_unescape(char *text);
-bool mdl_text_is_utf8(const char *text);
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
@@ -378,22 +359,5 @@ typedef struct mdl_comm {
     mdl_status (*broadcast)(const struct mdl_comm *comm, void *data, size_t bytes, int root);
 } mdl_comm;
 const mdl_comm *mdl_comm_single(void);
-
-/* ---- a string that grows --- */
-
-/* A string that grows.  The first failure sticks and is returned by mdl_string_take. */
-typedef struct mdl_string {
-    char *data;
-    size_t length, capacity;
-    mdl_status status;
-} mdl_string;
-void mdl_string_add(mdl_string *text, const char *format, ...) MDL_PRINTF(2, 3);
-
-/* A value (borrowed) and a newline; `flags` are jansson's. */
-void mdl_string_add_json(mdl_string *text, const struct json_t *json, size_t flags);
-/* Hand over the string (free with mdl_free); NULL on failure. */
-mdl_status mdl_string_take(mdl_string *text, char **out) MDL_MUST_CHECK;
-/* The next name of a list that commas or blanks separate; false behind the last. */
-bool mdl_next_name(const char **list, char *name, size_t size);
 
 #endif

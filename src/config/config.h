@@ -106,10 +106,6 @@ mdl_key mdl_key_at(size_t index);
  * sentence that says what it is.  False where there is no such row, and for a key without a table.
  */
 bool mdl_key_row(size_t index, size_t i, const char **name, const char **what);
-/* Row i of the table that a key chooses from (model.kind: the models): its name, and half a
- * sentence that says what it is.  False where there is no such row, and for a key without a table.
- */
-bool mdl_key_row(size_t index, size_t i, const char **name, const char **what);
 /* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
 void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
 /* The number of a key by its name or its former one; mdl_key_count() where there is none. */
@@ -123,10 +119,5 @@ bool mdl_key_hint(const char *name, const char **key, const char **note);
 /* What to write in place of a key that is none, into text: "; write train.batch", "; did you mean
  * optim.lr?", or "" where nothing is known.  Returns text. */
 const char *mdl_key_advice(const char *name, char *text, size_t size);
-/* Whether `name` differs from `candidate` by so little that it may be meant; the number of edits
- * (a swap of neighbours counts as one), or SIZE_MAX where they are too many. */
-size_t mdl_near(const char *name, const char *candidate);
-/* A size in bytes: "1536", "400MB" (10^6), "2GiB" (2^30), "1.5 GiB". */
-mdl_status mdl_parse_bytes(const char *text, size_t *bytes) MDL_MUST_CHECK;
 
 #endif

@@ -8,27 +8,20 @@
 #define BIG       9007199254740992.0 /* 2^53: sizes beyond it are typing errors */
 #define CKPT      MDL__KEY_IN_CHECKPOINT
 
+#define KEY(name, type, flags, at, min, max, choices, help, former, former_choices)                \
+    {                                                                                              \
+        name, MDL__KEY_##type, flags, at, min, max, choices, help, former, former_choices          \
+    }
 #define SIZE(name, flags, field, min, max, help)                                                   \
-    {                                                                                              \
-        name, MDL__KEY_SIZE, flags, AT(field), min, max, NULL, help, NULL, NULL                    \
-    }
+    KEY(name, SIZE, flags, AT(field), min, max, NULL, help, NULL, NULL)
 #define REAL(name, flags, field, min, max, help)                                                   \
-    {                                                                                              \
-        name, MDL__KEY_REAL, flags, AT(field), min, max, NULL, help, NULL, NULL                    \
-    }
+    KEY(name, REAL, flags, AT(field), min, max, NULL, help, NULL, NULL)
 #define FLAG(name, flags, field, help)                                                             \
-    {                                                                                              \
-        name, MDL__KEY_FLAG, flags, AT(field), 0, 0, "false|true", help, NULL, NULL                \
-    }
+    KEY(name, FLAG, flags, AT(field), 0, 0, "false|true", help, NULL, NULL)
 #define CHOICE(name, flags, field, choices, help)                                                  \
-    {                                                                                              \
-        name, MDL__KEY_CHOICE, flags, AT(field), 0, 0, choices, help, NULL, NULL                   \
-    }
+    KEY(name, CHOICE, flags, AT(field), 0, 0, choices, help, NULL, NULL)
 #define TEXT(name, flags, field, help)                                                             \
-    {                                                                                              \
-        name, MDL__KEY_TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help,    \
-            NULL, NULL                                                                             \
-    }
+    KEY(name, TEXT, flags, AT(field), 0, sizeof(((mdl_config *)0)->field), NULL, help, NULL, NULL)
 
 /* "niches|map_elites|...": each has a bar before it, and the first bar is skipped. */
 #define X(NAME, name) "|" #name
@@ -75,7 +68,7 @@ const mdl__key mdl__keys[] = {
     SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
     {"data.validation_fraction", MDL__KEY_REAL, CKPT, AT(data.validation_fraction), 0, 0.9, NULL, "part of the training images that is the validation split, which chooses epochs and merges", "data.fitness_fraction", NULL},
     {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of the draw of the validation split", NULL, NULL},
-    {"data.augment", MDL__KEY_AUGMENT, 0, 0, 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL, NULL},
+    {"data.augment", MDL__KEY_AUGMENT, 0, AT(data), 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL, NULL},
     SIZE("data.crop_padding", 0, data.crop_padding, 0, 256, "crop: padding before a random crop; 0: none"),
     {"data.crop_fill", MDL__KEY_FLAG, 0, AT(data.crop_reflect), 0, 0, "zero|reflect", "crop: what the padding holds", NULL, NULL},
     CHOICE("data.flip", 0, data.flip, "none|random|alternating", "flip: left and right, at random or every other epoch"),
@@ -206,39 +199,12 @@ size_t mdl_key_count(void)
     return mdl__key_total;
 }
 
-/* "a|b" with empty places left out, as "a | b". */
-static void spread_choices(const char *choices, char *out, size_t size)
-{
-    size_t used = 0;
-    for (const char *at = choices; *at != '\0' && used < size;) {
-        size_t word = strcspn(at, "|");
-        if (word > 0)
-            used += (size_t)snprintf(out + used, size - used, "%s%.*s", used > 0 ? " | " : "",
-                                     (int)word, at);
-        at += word + (at[word] == '|');
-    }
-}
-
 mdl_key mdl_key_at(size_t index)
 {
-    static const char *const types[] = {
-        [MDL__KEY_SIZE] = "integer",
-        [MDL__KEY_U64] = "integer",
-        [MDL__KEY_REAL] = "number",
-        [MDL__KEY_TEXT] = "text",
-        [MDL__KEY_BYTES] = "size in bytes",
-        [MDL__KEY_STRIDES] = "list of seven integers",
-        [MDL__KEY_CHANNELS] = "list of one to four numbers",
-        [MDL__KEY_AUGMENT] = "none, or a list of crop, flip, cutout, normalize",
-        [MDL__KEY_CHOICE] = NULL,
-    };
     const mdl__key *key = &mdl__keys[index];
     mdl_key out = {
         .name = key->name, .help = key->help, .machine = (key->flags & MDL__KEY_MACHINE) != 0};
-    if (types[key->type] == NULL)
-        spread_choices(key->choices, out.type, sizeof(out.type));
-    else
-        snprintf(out.type, sizeof(out.type), "%s", types[key->type]);
+    mdl__key_type_text(key, out.type, sizeof(out.type));
     return out;
 }
 
@@ -279,38 +245,6 @@ size_t mdl_key_find(const char *name)
            (mdl__keys[i].former == NULL || strcmp(mdl__keys[i].former, name) != 0))
         i++;
     return i;
-}
-
-/* Edit distance with swaps of neighbours ("optimal string alignment"), three rows at a time. */
-static size_t edits(const char *a, const char *b)
-{
-    enum { LONGEST = 64 };
-    size_t rows[3][LONGEST + 1], na = strlen(a), nb = strlen(b);
-    if (na > LONGEST || nb > LONGEST)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= nb; j++)
-        rows[0][j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        size_t *now = rows[i % 3], *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
-        now[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
-            best = mdl_min_size(best, mdl_min_size(last[j], now[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                best = mdl_min_size(best, before[j - 2] + 1);
-            now[j] = best;
-        }
-    }
-    return rows[na % 3][nb];
-}
-
-size_t mdl_near(const char *name, const char *candidate)
-{
-    size_t length = strlen(name), other = strlen(candidate), most = 1 + other / 3;
-    if (length > other + most || other > length + most) /* an edit adds or drops one letter */
-        return SIZE_MAX;
-    size_t distance = edits(name, candidate);
-    return distance <= most ? distance : SIZE_MAX;
 }
 
 static const char *last_part(const char *name)

@@ -42,22 +42,14 @@ static mdl_status unknown_key(const reader *r, const char *name, int line)
                     line, name, mdl_key_advice(name, advice, sizeof(advice)));
 }
 
-static mdl_status note_value(reader *r, size_t key, yaml_node_t *node, int line)
+/* Note the line of a key or a section in *first, and refuse a second one. */
+static mdl_status note_line(const reader *r, const char *name, const char *twice, int *first,
+                            int line)
 {
-    if (r->value[key] != NULL)
-        return mdl_fail(MDL_CONFIG, "%s:%d: %s: set twice, first in line %d", r->name, line,
-                        mdl__keys[key].name, r->line[key]);
-    r->value[key] = node;
-    r->line[key] = line;
-    return MDL_OK;
-}
-
-static mdl_status note_section(reader *r, const char *name, size_t section, int line)
-{
-    if (r->section[section] != 0)
-        return mdl_fail(MDL_CONFIG, "%s:%d: %s: this section is there twice, first in line %d",
-                        r->name, line, name, r->section[section]);
-    r->section[section] = line;
+    if (*first != 0)
+        return mdl_fail(MDL_CONFIG, "%s:%d: %s: %s, first in line %d", r->name, line, name, twice,
+                        *first);
+    *first = line;
     return MDL_OK;
 }
 
@@ -99,13 +91,14 @@ static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
         MDL_TRY(key_name(r, key, prefix, name));
         size_t index = mdl_key_find(name), section = find_section(name);
         if (index < mdl__key_total) {
-            MDL_TRY(note_value(r, index, value, line));
+            MDL_TRY(note_line(r, mdl__keys[index].name, "set twice", &r->line[index], line));
+            r->value[index] = value;
             r->former[index] = strcmp(name, mdl__keys[index].name) != 0;
             continue;
         }
         if (prefix[0] != '\0' || section == mdl__key_total)
             return unknown_key(r, name, line);
-        MDL_TRY(note_section(r, name, section, line));
+        MDL_TRY(note_line(r, name, "this section is there twice", &r->section[section], line));
         if (value->type == YAML_MAPPING_NODE) {
             snprintf(name + strlen(name), sizeof(name) - strlen(name), ".");
             MDL_TRY(collect(r, value, name));
@@ -116,6 +109,25 @@ static mdl_status collect(reader *r, yaml_node_t *mapping, const char *prefix)
     return MDL_OK;
 }
 
+/* The detail of a failure is that of the type. */
+static mdl_status read_key(size_t index, mdl__node node, mdl_config *config)
+{
+    const mdl__key *key = &mdl__keys[index];
+    const char *text = mdl__node_text(node);
+    if (node.node->type == YAML_SCALAR_NODE && strlen(text) != node.node->data.scalar.length &&
+        key->type != MDL__KEY_TEXT)
+        return mdl_fail(MDL_CONFIG, "the value has a NUL in it");
+    MDL_TRY(mdl__types[key->type].read(key, node, (char *)config + key->offset));
+    if (key->former_choices != NULL)
+        config->origin.former_word[index] |= mdl__choice_index(key->choices, text) < 0;
+    return MDL_OK;
+}
+
+static mdl__node node_of(const reader *r, size_t key)
+{
+    return (mdl__node){r->document, r->value[key]};
+}
+
 /* A key such as data.cutout may not switch on what data.augment in the same file leaves out. */
 static mdl_status check_augment(const reader *r, const mdl_config *config)
 {
@@ -124,14 +136,16 @@ static mdl_status check_augment(const reader *r, const mdl_config *config)
     if (r->value[augment] == NULL)
         return MDL_OK;
     mdl_config listed = *config;
-    MDL_TRY(mdl__key_read(&mdl__keys[augment], r->document, r->value[augment], &listed));
-    unsigned differ = mdl__augment_of(&listed) ^ mdl__augment_of(config);
+    MDL_TRY(read_key(augment, node_of(r, augment), &listed));
+    unsigned differ = mdl__augment_of(&listed.data) ^ mdl__augment_of(&config->data);
     for (size_t i = 0; i < MDL_COUNT(parameters); i++) {
+        char word[MDL__WORD];
+        mdl__choice_name(mdl__keys[augment].choices, (int)i, word);
         if ((differ & (1u << i)) != 0)
             return mdl_fail(MDL_CONFIG,
                             "%s:%d: data.augment and %s contradict each other: one switches %s on, "
                             "the other off",
-                            r->name, r->line[augment], parameters[i], mdl__augment_words[i]);
+                            r->name, r->line[augment], parameters[i], word);
     }
     return MDL_OK;
 }
@@ -142,7 +156,7 @@ static mdl_status apply(const reader *r, mdl_config *config)
     for (size_t i = 0; i < mdl__key_total; i++) {
         if (r->value[i] == NULL)
             continue;
-        mdl_status status = mdl__key_read(&mdl__keys[i], r->document, r->value[i], config);
+        mdl_status status = read_key(i, node_of(r, i), config);
         if (status != MDL_OK)
             return mdl_fail_context(status, "%s:%d: %s", r->name, r->line[i], mdl__keys[i].name);
         config->origin.line[i] = r->line[i];
@@ -204,15 +218,16 @@ static bool is_raw(const char *value)
             !mdl_text_is_utf8(value));
 }
 
-static mdl_status read_value(const mdl__key *key, const char *value, mdl_config *config)
+static mdl_status read_value(size_t index, const char *value, mdl_config *config)
 {
+    const mdl__key *key = &mdl__keys[index];
     yaml_document_t document;
     if (key->type == MDL__KEY_TEXT && is_raw(value))
-        return mdl__key_read_text(key, value, strlen(value), true, config);
+        return mdl__key_read_text(key, value, strlen(value), true, (char *)config + key->offset);
     MDL_TRY(mdl__yaml_load(value, strlen(value), "value", &document));
-    yaml_node_t *root = yaml_document_get_root_node(&document);
-    mdl_status status = root == NULL ? mdl_fail(MDL_CONFIG, "expected a value behind the =")
-                                     : mdl__key_read(key, &document, root, config);
+    mdl__node root = {&document, yaml_document_get_root_node(&document)};
+    mdl_status status = root.node == NULL ? mdl_fail(MDL_CONFIG, "expected a value behind the =")
+                                          : read_key(index, root, config);
     yaml_document_delete(&document);
     return status;
 }
@@ -232,7 +247,7 @@ mdl_status mdl_config_assign(mdl_config *config, const char *assignment)
         return mdl_fail(MDL_CONFIG, "--set %s: no such key%s (`mendel help keys` lists all)", name,
                         mdl_key_advice(name, advice, sizeof(advice)));
     }
-    mdl_status status = read_value(&mdl__keys[key], equals + 1, &changed);
+    mdl_status status = read_value(key, equals + 1, &changed);
     if (status != MDL_OK)
         return mdl_fail_context(status, "--set %s", name);
     *config = changed;
@@ -246,7 +261,8 @@ mdl_status mdl_config_set_text(mdl_config *config, const char *name, const char 
     size_t key = mdl_key_find(name);
     if (key == mdl__key_total || mdl__keys[key].type != MDL__KEY_TEXT)
         return mdl_fail(MDL_INVALID, "%s: no key for a text", name);
-    MDL_TRY(mdl__key_read_text(&mdl__keys[key], value, strlen(value), false, config));
+    MDL_TRY(mdl__key_read_text(&mdl__keys[key], value, strlen(value), false,
+                               (char *)config + mdl__keys[key].offset));
     config->origin.line[key] = MDL_ORIGIN_SET;
     return MDL_OK;
 }

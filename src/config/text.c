@@ -1,10 +1,19 @@
 /* The configuration as YAML text: all of it with a comment for each key, or the part that a
- * checkpoint carries. */
+ * checkpoint carries; single values; and which words of earlier versions it was given in. */
 #include <string.h>
 
 #include "config/config_internal.h"
 
 enum { COMMENT_COLUMN = 40 };
+
+/* Add the value of a key; `former`: a choice by the word that it had when records began. */
+static void add_value(mdl_string *out, const mdl_config *config, const mdl__key *key, bool former)
+{
+    mdl__key written = *key;
+    if (former && key->former_choices != NULL)
+        written.choices = key->former_choices;
+    mdl__types[key->type].add(out, &written, (const char *)config + key->offset);
+}
 
 mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__purpose why,
                             char **text)
@@ -25,7 +34,7 @@ mdl_status mdl__config_dump(const mdl_config *config, const bool *wanted, mdl__p
         }
         size_t begin = out.length;
         mdl_string_add(&out, "  %s: ", dot + 1);
-        mdl__add_key_value(&out, config, i, !comments);
+        add_value(&out, config, key, !comments);
         size_t width = out.length - begin;
         if (comments)
             mdl_string_add(&out, "%*s # %s",
@@ -47,44 +56,26 @@ static bool is_in(const mdl__key *key, const char *sections)
     return false;
 }
 
-static bool has_default(const mdl_config *config, const mdl_config *plain, size_t index)
-{
-    char is[5000], was[5000];
-    mdl_key_value(config, index, is, sizeof(is));
-    mdl_key_value(plain, index, was, sizeof(was));
-    return strcmp(is, was) == 0;
-}
-
-static bool is_wanted(const mdl_config *config, const mdl_config *plain, size_t index,
+static bool is_wanted(const mdl_config *config, const mdl_config *plain, const mdl__key *key,
                       mdl__purpose why, const char *sections)
 {
-    const mdl__key *key = &mdl__keys[index];
     if (why == MDL__FOR_FILE)
         return true;
     if (why == MDL__FOR_CHECKPOINT)
         return (key->flags & MDL__KEY_IN_CHECKPOINT) != 0;
     if ((key->flags & MDL__KEY_MACHINE) != 0 || !is_in(key, sections))
         return false;
-    return (key->flags & MDL__KEY_LATER) == 0 || !has_default(config, plain, index);
+    return (key->flags & MDL__KEY_LATER) == 0 || !mdl__key_same(key, config, plain);
 }
 
 static mdl_status choose_and_dump(const mdl_config *config, mdl__purpose why, const char *sections,
                                   char **text)
 {
-    bool *wanted = NULL;
-    mdl_config *plain = NULL;
-    mdl_status status = MDL_NEW(mdl__key_total, "keys", &wanted);
-    if (status == MDL_OK)
-        status = MDL_NEW(1, "configuration", &plain);
-    if (status == MDL_OK) {
-        *plain = mdl_config_default();
-        for (size_t i = 0; i < mdl__key_total; i++)
-            wanted[i] = is_wanted(config, plain, i, why, sections);
-        status = mdl__config_dump(config, wanted, why, text);
-    }
-    mdl_free(plain);
-    mdl_free(wanted);
-    return status;
+    const mdl_config plain = mdl_config_default();
+    bool wanted[MDL_MAX_KEYS];
+    for (size_t i = 0; i < mdl__key_total; i++)
+        wanted[i] = is_wanted(config, &plain, &mdl__keys[i], why, sections);
+    return mdl__config_dump(config, wanted, why, text);
 }
 
 mdl_status mdl_config_text(const mdl_config *config, char **text)
@@ -100,4 +91,37 @@ mdl_status mdl_config_model_text(const mdl_config *config, char **text)
 mdl_status mdl_config_depends(const mdl_config *config, const char *sections, char **text)
 {
     return choose_and_dump(config, MDL__FOR_DEPENDS, sections, text);
+}
+
+void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size)
+{
+    mdl_string text = {0};
+    char *value;
+    add_value(&text, config, &mdl__keys[index], false);
+    buffer[0] = '\0';
+    if (mdl_string_take(&text, &value) == MDL_OK)
+        snprintf(buffer, size, "%s", value);
+    mdl_free(value);
+}
+
+void mdl_config_tell_former(const mdl_config *config, void (*say)(void *user, const char *sentence),
+                            void *user)
+{
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        const mdl__key *key = &mdl__keys[i];
+        char sentence[256], was[MDL__WORD], is[MDL__WORD];
+        int choice;
+        if (config->origin.former_name[i]) {
+            snprintf(sentence, sizeof(sentence), "%s is now called %s", key->former, key->name);
+            say(user, sentence);
+        }
+        if (!config->origin.former_word[i])
+            continue;
+        memcpy(&choice, (const char *)config + key->offset, sizeof(choice));
+        mdl__choice_name(key->former_choices, choice, was);
+        mdl__choice_name(key->choices, choice, is);
+        snprintf(sentence, sizeof(sentence), "%s: %s is now called %s", key->name, was, is);
+        if (strcmp(was, is) != 0)
+            say(user, sentence);
+    }
 }

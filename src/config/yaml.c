@@ -1,6 +1,6 @@
 /* YAML text to a document, within limits.  libyaml takes time that grows with the square of the
  * depth, of the number of anchors and of the number of directives, so these are counted on its
- * events, which come one by one, before it makes a document. */
+ * events, which come one by one, before it makes a document.  And what its nodes say. */
 #include <string.h>
 
 #include "config/config_internal.h"
@@ -74,19 +74,18 @@ static mdl_status check_events(yaml_parser_t *parser, const char *name)
     return MDL_OK;
 }
 
-static mdl_status check_limits(const char *text, size_t size, const char *name)
+/* Look through the events of a text, or, where there is one, load it into *document. */
+static mdl_status parse(const char *text, size_t size, const char *name, yaml_document_t *document)
 {
     yaml_parser_t parser;
-    if (size > MDL__CONFIG_LIMIT)
-        return mdl_fail(MDL_CONFIG, "%s: a configuration of %zu bytes; expected at most %zu", name,
-                        size, MDL__CONFIG_LIMIT);
-    if (has_many_directives(text, size))
-        return mdl_fail(MDL_CONFIG, "%s: more than %d lines begin with %%, as directives do", name,
-                        DIRECTIVES_MOST);
+    mdl_status status = MDL_OK;
     if (!yaml_parser_initialize(&parser))
         return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    mdl_status status = check_events(&parser, name);
+    if (document == NULL)
+        status = check_events(&parser, name);
+    else if (!yaml_parser_load(&parser, document))
+        status = syntax_error(&parser, name);
     yaml_parser_delete(&parser);
     return status;
 }
@@ -94,12 +93,33 @@ static mdl_status check_limits(const char *text, size_t size, const char *name)
 mdl_status mdl__yaml_load(const char *text, size_t size, const char *name,
                           yaml_document_t *document)
 {
-    yaml_parser_t parser;
-    MDL_TRY(check_limits(text, size, name));
-    if (!yaml_parser_initialize(&parser))
-        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory while reading YAML", name);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    mdl_status status = yaml_parser_load(&parser, document) ? MDL_OK : syntax_error(&parser, name);
-    yaml_parser_delete(&parser);
-    return status;
+    if (size > MDL__CONFIG_LIMIT)
+        return mdl_fail(MDL_CONFIG, "%s: a configuration of %zu bytes; expected at most %zu", name,
+                        size, MDL__CONFIG_LIMIT);
+    if (has_many_directives(text, size))
+        return mdl_fail(MDL_CONFIG, "%s: more than %d lines begin with %%, as directives do", name,
+                        DIRECTIVES_MOST);
+    MDL_TRY(parse(text, size, name, NULL));
+    return parse(text, size, name, document);
+}
+
+/* ---- nodes ---------------------------------------------------------------------------------- */
+
+const char *mdl__node_text(mdl__node n)
+{
+    return n.node->type == YAML_SCALAR_NODE ? (const char *)n.node->data.scalar.value : "";
+}
+
+mdl_status mdl__unexpected(const char *expected, mdl__node n)
+{
+    const yaml_node_t *node = n.node;
+    bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    const char *quote = plain ? "" : "\"";
+    if (node->type != YAML_SCALAR_NODE)
+        return mdl_fail(MDL_CONFIG, "expected %s, got a %s", expected,
+                        node->type == YAML_SEQUENCE_NODE ? "list" : "mapping");
+    if (node->data.scalar.length == 0 && plain)
+        return mdl_fail(MDL_CONFIG, "expected %s, got nothing", expected);
+    return mdl_fail(MDL_CONFIG, "expected %s, got %s%s%.100s%s", expected, plain ? "" : "the text ",
+                    quote, mdl__node_text(n), quote);
 }

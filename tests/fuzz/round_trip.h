@@ -14,29 +14,6 @@ enum { ALL_KEYS_EVERY = 64 };
 static mdl_config round_trip_start; /* the defaults */
 static const mdl_config *round_trip_of;
 
-/* Where it is not known how to compare the values of a key, it is written. */
-static inline bool round_trip_changed(const mdl__key *key)
-{
-    const char *value = (const char *)round_trip_of + key->offset;
-    const char *standard = (const char *)&round_trip_start + key->offset;
-    switch (key->type) {
-    case MDL__KEY_SIZE:
-    case MDL__KEY_BYTES:
-        return memcmp(value, standard, sizeof(size_t)) != 0;
-    case MDL__KEY_U64:
-    case MDL__KEY_REAL:
-        return memcmp(value, standard, 8) != 0;
-    case MDL__KEY_TEXT:
-        return strcmp(value, standard) != 0;
-    case MDL__KEY_FLAG:
-        return memcmp(value, standard, sizeof(bool)) != 0;
-    case MDL__KEY_CHOICE:
-        return memcmp(value, standard, sizeof(int)) != 0;
-    default:
-        return true;
-    }
-}
-
 static inline void round_trip_same(const mdl_config *config, char *text,
                                    mdl_status (*write)(const mdl_config *, char **))
 {
@@ -55,7 +32,7 @@ static inline mdl_status round_trip_write(const mdl_config *config, char **text)
 {
     bool wanted[MDL_MAX_KEYS];
     for (size_t i = 0; i < mdl__key_total; i++)
-        wanted[i] = round_trip_changed(&mdl__keys[i]);
+        wanted[i] = !mdl__key_same(&mdl__keys[i], round_trip_of, &round_trip_start);
     return mdl__config_dump(config, wanted, MDL__FOR_CHECKPOINT, text);
 }
 
