@@ -1,0 +1,63 @@
+#!/bin/sh
+# The examples run: each as it is, with the program made small (tests/docs/house.sh); srun and
+# scontrol are stand-ins, and of the job of GitHub Actions the lines that run something are run.
+# usage: test_examples.sh mendel source-root
+set -u
+mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+root=$(cd "$2" && pwd)
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+. "$root/tests/docs/house.sh"
+enter_house "$scratch/house" "$root"
+PATH=$PWD/build:$PATH
+failures=0
+
+# works COMMAND...; its output is in out.
+works() {
+    "$@" >out 2>&1 </dev/null || {
+        echo "FAILED (exit $?): $*"
+        tail -n 5 out | sed 's/^/  /'
+        failures=$((failures + 1))
+    }
+}
+
+# there FILE...
+there() {
+    for file in "$@"; do
+        [ -s "$file" ] || { echo "FAILED: there is no $file"; failures=$((failures + 1)); }
+    done
+}
+
+works "$root/examples/train-folder.sh" photos runs/photos
+there runs/photos/final.safetensors runs/photos/predictions.csv runs/photos/report.html
+works "$root/examples/train-folder.sh" photos runs/photos # again: it is finished
+
+works mendel train --data folder:photos --set train.init=runs/photos/final.safetensors --seed 2 --out runs/branch
+works "$root/examples/merge-checkpoints.sh" folder:photos runs/photos/final.safetensors \
+    runs/branch/final.safetensors runs/merged
+there runs/merged/average.safetensors runs/merged/search/merged.safetensors
+
+# ---- Slurm ---------------------------------------------------------------------------------------
+
+printf '#!/bin/sh\nexec "$@"\n' >build/srun
+printf '#!/bin/sh\necho "scontrol $*"\n' >build/scontrol
+chmod +x build/srun build/scontrol
+works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm
+there runs/slurm/table.json runs/slurm/report.html
+printf '#!/bin/sh\nexit 130\n' >build/srun
+works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm
+grep -q 'scontrol requeue 7' out || { echo 'FAILED: a job that was stopped is not requeued'; failures=$((failures + 1)); }
+printf '#!/bin/sh\nexit 3\n' >build/srun
+SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm >out 2>&1
+[ $? -eq 3 ] || { echo 'FAILED: a job that failed does not fail'; failures=$((failures + 1)); }
+
+# ---- GitHub Actions ------------------------------------------------------------------------------
+
+export GITHUB_PATH="$scratch/path" GITHUB_STEP_SUMMARY="$scratch/summary"
+sed -n 's/^ *- run: //p' "$root/examples/github-actions.yml" | grep -v '^\./bootstrap' >"$scratch/steps"
+while read -r step <&3; do
+    works sh -c "$step"
+done 3<"$scratch/steps"
+there "$GITHUB_PATH" "$GITHUB_STEP_SUMMARY"
+
+[ "$failures" -eq 0 ]
