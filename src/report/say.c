@@ -61,38 +61,45 @@ const char *mdl__say_p(double p, char out[32])
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
+/* Words in braces are of the row's own facts: see say_fact. */
 static const struct {
     const char *name; /* NULL: what the row's own field says */
     mdl__purpose purpose;
-    const char *note; /* NULL: it is made of the row's facts */
+    const char *note;
 } kinds[MDL_ROW_KINDS] = {
-    [MDL_ROW_MEAN] = {"mean", MDL__TRAINED, NULL},
-    [MDL_ROW_SEED] = {NULL, MDL__TRAINED, NULL},
-    [MDL_ROW_M2N2] = {"M2N2", MDL__MERGED, NULL},
-    [MDL_ROW_BEST_PARENT] = {"best parent", MDL__COMPARED, NULL},
-    [MDL_ROW_AVERAGE] = {"uniform average", MDL__COMPARED, NULL},
+    [MDL_ROW_MEAN] = {"mean", MDL__TRAINED, "{mean}"},
+    [MDL_ROW_SEED] = {NULL, MDL__TRAINED, "{from}, as it was trained"},
+    [MDL_ROW_M2N2] = {"M2N2", MDL__MERGED,
+                      "{models} parent{s}{trunk}, {evaluations} evaluated children{kept}"},
+    [MDL_ROW_BEST_PARENT] = {"best parent", MDL__COMPARED,
+                             "{from}: the best of {models} on the validation split{again}"},
+    [MDL_ROW_AVERAGE] = {"uniform average", MDL__COMPARED,
+                         "of all {models} parents, with equal weights"},
     [MDL_ROW_SOUP] = {"greedy soup", MDL__COMPARED,
                       "an average that takes in one parent after another while it helps on the "
                       "validation split"},
-    [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED, NULL},
-    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED, NULL},
-    [MDL_ROW_PARENT] = {NULL, MDL__TRAINED, NULL},
-    [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED, NULL},
-    [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS, NULL},
-    [MDL_ROW_INDEPENDENT] = {NULL, MDL__CONTROLS, NULL},
-    [MDL_ROW_INDEPENDENT_AVERAGE] = {"independent average", MDL__CONTROLS, NULL},
+    [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED, "half-way between {from} and {second}"},
+    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED,
+                          "no merge: all {models} {members} run for each image"},
+    [MDL_ROW_PARENT] = {NULL, MDL__TRAINED, "{from}{again}"},
+    [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED, "{epochs} epoch{es}, its learning rate not yet down"},
+    [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS,
+                         "{epochs} epochs, as many as trunk and children{again}"},
+    [MDL_ROW_INDEPENDENT] = {NULL, MDL__CONTROLS, "one training of {epochs} epochs, of no trunk"},
+    [MDL_ROW_INDEPENDENT_AVERAGE] = {"independent average", MDL__CONTROLS,
+                                     "of {models} independent seeds: the negative control"},
     [MDL_ROW_INDEPENDENT_ALIGNED] = {"independent aligned average", MDL__CONTROLS,
                                      "the same, their channels aligned by weights before"},
-    [MDL_ROW_CONTROL] = {NULL, MDL__CONTROLS, NULL},
-    [MDL_ROW_METHOD] = {NULL, MDL__COMPARED, NULL},
+    [MDL_ROW_CONTROL] = {NULL, MDL__CONTROLS, "{control}one training of {epochs} epochs"},
+    [MDL_ROW_METHOD] = {NULL, MDL__COMPARED, "{method}{searched}{found}"},
 };
-static const struct {
+static const struct control {
     const char *what, *name, *note;
 } controls[] = {
-    {"mlp-head", "MLP head", "a plain MLP of the recursive head's size in its place"},
-    {"no-recursion", "no recursion", "the recursive head runs once"},
-    {"grid-tokens", "grid tokens", "the head sees each place of the last map"},
-    {"pooled-tokens", "pooled tokens", "the head sees the mean of the last map"},
+    {"mlp-head", "MLP head", "a plain MLP of the recursive head's size in its place; "},
+    {"no-recursion", "no recursion", "the recursive head runs once; "},
+    {"grid-tokens", "grid tokens", "the head sees each place of the last map; "},
+    {"pooled-tokens", "pooled tokens", "the head sees the mean of the last map; "},
 };
 
 mdl__purpose mdl__purpose_of(const mdl_row *row)
@@ -100,15 +107,26 @@ mdl__purpose mdl__purpose_of(const mdl_row *row)
     return kinds[row->kind].purpose;
 }
 
+/* NULL: it is none that is known. */
+static const struct control *control_of(const mdl_row *row)
+{
+    for (size_t i = 0; i < MDL_COUNT(controls); i++)
+        if (row->kind == MDL_ROW_CONTROL && strcmp(controls[i].what, row->what) == 0)
+            return &controls[i];
+    return NULL;
+}
+
+static const mdl_method *method_of(const mdl_row *row)
+{
+    return row->kind == MDL_ROW_METHOD ? mdl_method_find(row->what) : NULL;
+}
+
 static const char *name_of(const mdl_row *row)
 {
-    const mdl_method *method = mdl_method_find(row->what);
-    if (row->kind == MDL_ROW_METHOD)
-        return method != NULL ? method->title : row->what;
-    for (size_t i = 0; i < MDL_COUNT(controls) && row->kind == MDL_ROW_CONTROL; i++)
-        if (strcmp(controls[i].what, row->what) == 0)
-            return controls[i].name;
-    return kinds[row->kind].name != NULL ? kinds[row->kind].name : row->what;
+    return method_of(row) != NULL          ? method_of(row)->title
+           : control_of(row) != NULL       ? control_of(row)->name
+           : kinds[row->kind].name != NULL ? kinds[row->kind].name
+                                           : row->what;
 }
 
 const char *mdl__say_name(const mdl_row *row, bool with_arm, char out[MDL__NAME])
@@ -227,6 +245,8 @@ static void note_mean(const mdl_row *row, char *out)
     static const char *const each[] = {"models", "seeds", "children of one trunk", "repeats",
                                        "runs"};
     size_t n = row->n_each > 0 ? row->n_each : row->models;
+    if (row->each == MDL_EACH_REPEAT)
+        return;
     if (n == 1)
         mdl__append(out, MDL__NOTE, "one %s, as trained", row->shares_trunk ? "child" : "seed");
     else
@@ -237,92 +257,53 @@ static void note_mean(const mdl_row *row, char *out)
                     row->ema);
 }
 
-static void note_method(const mdl_row *row, char *out)
+/* What one of the words in braces stands for. */
+static void say_fact(const mdl_row *row, const char *word, char *out)
 {
-    const mdl_method *method = mdl_method_find(row->what);
-    if (method != NULL)
-        mdl__append(out, MDL__NOTE, "%s", method->what);
-    else
-        mdl__append(out, MDL__NOTE, "another way to merge");
-    if (row->evaluations > 0)
+    const struct {
+        const char *word, *text;
+        size_t count; /* where the text is NULL */
+    } facts[] = {
+        {"models", NULL, row->models},
+        {"epochs", NULL, row->epochs},
+        {"evaluations", NULL, row->evaluations},
+        {"s", plural(row->models), 0},
+        {"es", plural(row->epochs), 0},
+        {"from", row->from[0], 0},
+        {"second", row->from[1], 0},
+        {"trunk", row->shares_trunk ? " of one trunk" : "", 0},
+        {"members", row->shares_trunk ? "children" : "seeds", 0},
+        {"again", row->recalibrated ? "; BatchNorm recalibrated like the merged" : "", 0},
+        {"kept", row->is_average ? "; none was better than the uniform average, which stays" : "",
+         0},
+        {"found", row->is_average ? "; found nothing better than the uniform average" : "", 0},
+        {"control", control_of(row) != NULL ? control_of(row)->note : "", 0},
+        {"method", method_of(row) != NULL ? method_of(row)->what : "another way to merge", 0},
+    };
+    for (size_t i = 0; i < MDL_COUNT(facts); i++)
+        if (strcmp(facts[i].word, word) == 0 && facts[i].text != NULL)
+            mdl__append(out, MDL__NOTE, "%s", facts[i].text);
+        else if (strcmp(facts[i].word, word) == 0)
+            mdl__append(out, MDL__NOTE, "%zu", facts[i].count);
+    if (strcmp(word, "mean") == 0)
+        note_mean(row, out);
+    if (strcmp(word, "searched") == 0 && row->evaluations > 0)
         mdl__append(out, MDL__NOTE, "; %zu evaluations", row->evaluations);
-    if (row->is_average)
-        mdl__append(out, MDL__NOTE, "; found nothing better than the uniform average");
-}
-
-static void note_control(const mdl_row *row, char *out)
-{
-    for (size_t i = 0; i < MDL_COUNT(controls); i++)
-        if (strcmp(controls[i].what, row->what) == 0)
-            mdl__append(out, MDL__NOTE, "%s; ", controls[i].note);
-    mdl__append(out, MDL__NOTE, "one training of %zu epochs", row->epochs);
-}
-
-/* What the kind says of the row's own facts; `again` closes those that were recalibrated. */
-static void note_kind(const mdl_row *row, char *out)
-{
-    const char *of = row->shares_trunk ? " of one trunk" : "", *s = plural(row->models);
-    const char *again = row->recalibrated ? "; BatchNorm recalibrated like the merged" : "";
-    size_t n = row->models, size = MDL__NOTE;
-    switch (row->kind) {
-    case MDL_ROW_MEAN:
-        if (row->each != MDL_EACH_REPEAT)
-            note_mean(row, out);
-        break;
-    case MDL_ROW_M2N2:
-        mdl__append(
-            out, size, "%zu parent%s%s, %zu evaluated children%s", n, s, of, row->evaluations,
-            row->is_average ? "; none was better than the uniform average, which stays" : "");
-        break;
-    case MDL_ROW_BEST_PARENT:
-        mdl__append(out, size, "%s: the best of %zu on the validation split%s", row->from[0], n,
-                    again);
-        break;
-    case MDL_ROW_AVERAGE:
-        mdl__append(out, size, "of all %zu parents, with equal weights", n);
-        break;
-    case MDL_ROW_SLERP:
-        mdl__append(out, size, "half-way between %s and %s", row->from[0], row->from[1]);
-        break;
-    case MDL_ROW_ENSEMBLE:
-        mdl__append(out, size, "no merge: all %zu %s run for each image", n,
-                    row->shares_trunk ? "children" : "seeds");
-        break;
-    case MDL_ROW_SEED:
-        mdl__append(out, size, "%s, as it was trained", row->from[0]);
-        break;
-    case MDL_ROW_PARENT:
-        mdl__append(out, size, "%s%s", row->from[0], again);
-        break;
-    case MDL_ROW_TRUNK:
-        mdl__append(out, size, "%zu epoch%s, its learning rate not yet down", row->epochs,
-                    plural(row->epochs));
-        break;
-    case MDL_ROW_MATCHED:
-        mdl__append(out, size, "%zu epochs, as many as trunk and children%s", row->epochs, again);
-        break;
-    case MDL_ROW_INDEPENDENT_AVERAGE:
-        mdl__append(out, size, "of %zu independent seeds: the negative control", n);
-        break;
-    case MDL_ROW_METHOD:
-        note_method(row, out);
-        break;
-    case MDL_ROW_CONTROL:
-        note_control(row, out);
-        break;
-    case MDL_ROW_INDEPENDENT:
-        mdl__append(out, size, "one training of %zu epochs, of no trunk", row->epochs);
-        break;
-    default:
-        mdl__append(out, size, "%s", kinds[row->kind].note);
-        break;
-    }
 }
 
 void mdl__say_note(const mdl_table *table, const mdl_row *row, char out[MDL__NOTE])
 {
+    char word[16];
+    int used;
     out[0] = '\0';
-    note_kind(row, out);
+    for (const char *at = kinds[row->kind].note; *at != '\0'; at += used) {
+        if (sscanf(at, "{%15[a-z]}%n", word, &used) == 1) {
+            say_fact(row, word, out);
+        } else {
+            used = (int)strcspn(at, "{");
+            mdl__append(out, MDL__NOTE, "%.*s", used, at);
+        }
+    }
     if (table->kind != MDL_TABLE_EXPERIMENT && row->n_each > 0)
         mdl__append(out, MDL__NOTE, "%smean over %zu %s%s", out[0] != '\0' ? "; " : "", row->n_each,
                     table->kind == MDL_TABLE_PAPER ? "run" : "repeat", plural(row->n_each));
