@@ -53,6 +53,4 @@ void mdl__fact(mdl__page *page, const char *key, const char *format, double valu
 void mdl__shade(mdl__page *page, size_t count, size_t all);
 void mdl__table_end(mdl__page *page);
 
-extern const char *const mdl__style[2]; /* one after the other */
-
 #endif

@@ -4,6 +4,10 @@
 #include "report/report.h"
 #include "report/sections.h"
 
+/* style.css, as the build embeds it. */
+extern const unsigned char mdl__style_css[];
+extern const size_t mdl__style_css_size;
+
 static const struct section {
     const char *id, *title;
     mdl__section *put;
@@ -59,9 +63,9 @@ static void begin(mdl__page *page, const mdl__folder *f)
                    "<link rel=\"icon\" href=\"data:,\">\n<title>");
     mdl__put_html(&page->html, title);
     mdl_string_add(&page->html,
-                   "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
+                   "</title>\n<style>\n%.*s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
                    "class=\"by\">Mendel %s</p>\n",
-                   mdl__style[0], mdl__style[1], mdl_build_version());
+                   (int)mdl__style_css_size, (const char *)mdl__style_css, mdl_build_version());
     mdl__put(page, "<h1>", "# ", title);
     mdl__put(page,
              "</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
