@@ -1,5 +1,5 @@
 /* Names as text: a file name is bytes, and what is printed or stored must be UTF-8.  Escaping is
- * without loss.  The quoting of JSON, YAML and CSV is not here. */
+ * without loss.  The quoting of JSON, YAML and CSV is not here.  And times as text. */
 #include <string.h>
 
 #include "base/base.h"
@@ -107,4 +107,17 @@ void mdl_text_unescape(char *text)
         }
     }
     *out = '\0';
+}
+
+const char *mdl_duration(double seconds, char text[32])
+{
+    bool sane = seconds > 0 && seconds < 1e15;
+    unsigned long s = sane ? (unsigned long)(seconds + 0.5) : 0;
+    if (s < 60)
+        snprintf(text, 32, "%.1f s", sane ? seconds : 0);
+    else if (s < 3600)
+        snprintf(text, 32, "%lu m %02lu s", s / 60, s % 60);
+    else
+        snprintf(text, 32, "%lu h %02lu m", s / 3600, s / 60 % 60);
+    return text;
 }

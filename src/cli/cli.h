@@ -205,8 +205,6 @@ void cli_plan_part(cli_view *view, double part);
 /* Seconds until all steps are over, about; below 0: not known yet.  `settled`: what this step cost
  * so far says something. */
 double cli_plan_left(const cli_view *view, bool settled);
-/* "2:31" or "1:02:31". */
-const char *cli_duration(double seconds, char *text, size_t size);
 /* "18.3 MiB" */
 const char *cli_bytes(double bytes, char *text, size_t size);
 /* The current bar's view, so that a log line does not run into it. */

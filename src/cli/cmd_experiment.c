@@ -19,10 +19,10 @@ static void stage(void *user, const mdl_experiment_stage *s)
     if (first && left >= 0)
         cli_view_line(view,
                       "%zu steps; about %s in all, by the time that a training step takes here",
-                      s->steps, cli_duration(left, time, sizeof(time)));
+                      s->steps, mdl_duration(left, time));
     if (!first && left >= 0 && s->work > 0)
         cli_view_heading(view, "step %zu of %zu: %s (about %s left in all)", s->step, s->steps,
-                         s->text, cli_duration(left, time, sizeof(time)));
+                         s->text, mdl_duration(left, time));
     else
         cli_view_heading(view, "step %zu of %zu: %s", s->step, s->steps, s->text);
 }

@@ -71,7 +71,7 @@ static mdl_status report(training *t, const mdl_train_result *result)
             false);
     cli_view_line(&t->view, "%zu parameters were trained for %llu steps in %s, in %s of memory.",
                   result->parameters, (unsigned long long)result->steps,
-                  cli_duration(result->seconds, time, sizeof(time)),
+                  mdl_duration(result->seconds, time),
                   cli_bytes((double)result->planned_bytes, memory, sizeof(memory)));
     cli_quality quality = {.top1 = result->last.fitness_top1};
     if (!isnan(quality.top1))

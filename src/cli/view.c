@@ -146,16 +146,6 @@ static void draw(cli_view *view, const char *front, double part, const char *con
     flush(view);
 }
 
-const char *cli_duration(double seconds, char *text, size_t size)
-{
-    unsigned long s = seconds > 0 && seconds < 1e9 ? (unsigned long)(seconds + 0.5) : 0;
-    if (s >= 3600)
-        snprintf(text, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(text, size, "%lu:%02lu", s / 60, s % 60);
-    return text;
-}
-
 const char *cli_bytes(double bytes, char *text, size_t size)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -168,12 +158,12 @@ const char *cli_bytes(double bytes, char *text, size_t size)
 
 /* ---- training ------------------------------------------------------------------------------- */
 
-/* "2:31 left", of all steps where it is an experiment's and that is known. */
+/* "2 m 31 s left", of all steps where it is an experiment's and that is known. */
 static void time_left(const cli_view *view, bool settled, double here, char *text, size_t size)
 {
     char left[32];
     double all = view->work.steps > 0 ? cli_plan_left(view, settled) : -1;
-    snprintf(text, size, "%s left%s", cli_duration(all >= 0 ? all : here, left, sizeof(left)),
+    snprintf(text, size, "%s left%s", mdl_duration(all >= 0 ? all : here, left),
              view->work.steps == 0 ? ""
              : all >= 0            ? " in all"
                                    : " of this step");
@@ -210,7 +200,7 @@ static void train_epoch(void *user, const mdl_epoch_metrics *m)
                  m->fitness_loss, 100 * m->fitness_top1);
     cli_view_line(user, "epoch %3llu  loss %.4f  top-1 %5.2f %%%s  lr %.2e  %.0f images/s  %s",
                   (unsigned long long)m->epoch, m->train_loss, 100 * m->train_top1, validation,
-                  m->lr, m->images_per_second, cli_duration(m->seconds, time, sizeof(time)));
+                  m->lr, m->images_per_second, mdl_duration(m->seconds, time));
 }
 
 static void message(void *user, const char *text)

@@ -17,20 +17,6 @@ void mdl__append(char *out, size_t size, const char *format, ...)
     va_end(args);
 }
 
-const char *mdl__say_duration(double seconds, char out[32])
-{
-    unsigned long s = seconds > 0 && seconds < 1e15 ? (unsigned long)(seconds + 0.5) : 0;
-    if (!(seconds > 0))
-        snprintf(out, 32, "%s", "");
-    else if (seconds < 60)
-        snprintf(out, 32, "%.1f s", seconds);
-    else if (s < 3600)
-        snprintf(out, 32, "%lu m %02lu s", s / 60, s % 60);
-    else
-        snprintf(out, 32, "%lu h %02lu m", s / 3600, s / 60 % 60);
-    return out;
-}
-
 const char *mdl__say_count(double count, char out[32])
 {
     static const char *const units[] = {"", " k", " M", " G", " T"};
@@ -226,8 +212,8 @@ const char *mdl__say_cell(const mdl_row *row, mdl__column column, char out[64])
         mdl__say_count((double)row->parameters, out);
     else if (column == MDL__MULTIPLY_ADDS)
         mdl__say_count(row->multiply_adds, out);
-    else if (column == MDL__COMPUTING)
-        mdl__say_duration(row->train_seconds, out);
+    else if (column == MDL__COMPUTING && row->train_seconds > 0)
+        mdl_duration(row->train_seconds, out);
     else if (column == MDL__LATENCY)
         mdl__say_latency(row->latency, 2, out);
     return out;

@@ -74,8 +74,7 @@ void mdl__say_compared(const mdl_table *table, char out[MDL__ANSWER]);
 
 /* Put formatted text behind the text that `out` has; what does not fit is cut. */
 void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 4);
-/* "3 m 12 s"; "31.4 M"; "5.10", or "busy"; "" where it is not known. */
-const char *mdl__say_duration(double seconds, char out[32]);
+/* "31.4 M"; "5.10", or "busy"; "" where it is not known. */
 const char *mdl__say_count(double count, char out[32]);
 const char *mdl__say_latency(double seconds, int decimals, char out[64]);
 

@@ -1,4 +1,5 @@
 /* Names as text: escaping to UTF-8 and back, truncation, control characters. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,12 +128,27 @@ static void what_is_no_escape_stays(void **state)
     mdl_alloc_fail_at(0);
 }
 
+static void times_are_text(void **state)
+{
+    (void)state;
+    static const struct {
+        double seconds;
+        const char *text;
+    } times[] = {{(double)NAN, "0.0 s"},  {-1, "0.0 s"},        {1e300, "0.0 s"},
+                 {0.04, "0.0 s"},         {31.44, "31.4 s"},    {59.6, "1 m 00 s"},
+                 {192.4, "3 m 12 s"},     {3599.7, "1 h 00 m"}, {3725, "1 h 02 m"},
+                 {4049564, "1124 h 52 m"}};
+    char text[32];
+    for (size_t i = 0; i < MDL_COUNT(times); i++)
+        assert_string_equal(mdl_duration(times[i].seconds, text), times[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_escaped_and_come_back), cmocka_unit_test(utf8_is_known),
         cmocka_unit_test(every_name_comes_back),           cmocka_unit_test(no_escape_is_cut),
-        cmocka_unit_test(what_is_no_escape_stays),
+        cmocka_unit_test(what_is_no_escape_stays),         cmocka_unit_test(times_are_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,16 +284,12 @@ static void numbers(void **state)
     (void)state;
     static const struct {
         double value;
-        const char *duration, *count, *latency;
-    } cases[] = {{(double)NAN, "", "", "busy"},
-                 {0, "", "", ""},
-                 {31.44, "31.4 s", "31.44", "31440.00"},
-                 {192.4, "3 m 12 s", "192.4", "192400.00"},
-                 {3599.7, "1 h 00 m", "3.6 k", "3599700.00"},
-                 {4049564, "1124 h 52 m", "4.05 M", "4049564000.00"}};
+        const char *count, *latency;
+    } cases[] = {{(double)NAN, "", "busy"},       {0, "", ""},
+                 {31.44, "31.44", "31440.00"},    {192.4, "192.4", "192400.00"},
+                 {3599.7, "3.6 k", "3599700.00"}, {4049564, "4.05 M", "4049564000.00"}};
     char text[64];
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
-        assert_string_equal(mdl__say_duration(cases[i].value, text), cases[i].duration);
         assert_string_equal(mdl__say_count(cases[i].value, text), cases[i].count);
         assert_string_equal(mdl__say_latency(cases[i].value, 2, text), cases[i].latency);
     }
