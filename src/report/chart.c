@@ -59,14 +59,13 @@ void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point)
     if (series == NULL || page->status != MDL_OK || !isfinite(point.x) || !isfinite(point.y) ||
         series->n == MDL__POINTS_MOST)
         return;
-    if (series->n == series->room) {
-        size_t room = series->room == 0 ? 16 : 2 * series->room;
-        page->status = mdl_grow(series->room, room, sizeof(*series->points), "points",
+    if ((series->n & (series->n - 1)) == 0) /* full: there is room for a power of two */
+        page->status = mdl_grow(series->n, mdl_max_size(2 * series->n, 1), sizeof(point), "points",
                                 (void **)&series->points);
-        if (page->status != MDL_OK)
-            return;
-        series->room = room;
-    }
+    if (page->status != MDL_OK)
+        return;
+    if (!isfinite(point.low) || !isfinite(point.high))
+        point.low = point.high = point.x;
     series->points[series->n++] = point;
 }
 
@@ -116,13 +115,10 @@ static void put_x_range(mdl_string *out, const mdl__chart *chart)
     double low = (double)INFINITY, high = (double)-INFINITY;
     for (size_t i = 0; i < chart->n_series; i++)
         for (size_t k = 0; k < chart->series[i].n; k++) {
-            const mdl__point *p = &chart->series[i].points[k];
-            bool bar = chart->n_categories > 0 && isfinite(p->low) && isfinite(p->high);
-            low = fmin(low, bar ? p->low : p->x);
-            high = fmax(high, bar ? p->high : p->x);
+            low = fmin(low, chart->series[i].points[k].low);
+            high = fmax(high, chart->series[i].points[k].high);
         }
-    if ((chart->look & MDL__FROM_ZERO) ||
-        (chart->n_series > 0 && chart->series[0].mark == MDL__BARS))
+    if (chart->look & MDL__FROM_ZERO)
         low = 0;
     if (chart->n_categories > 0) { /* long names leave little room for numbers */
         if (high > low)
@@ -182,18 +178,15 @@ static void put_axes(mdl_string *out, const mdl__chart *chart)
 static void put_data(mdl_string *out, const mdl__series *series, size_t number)
 {
     mdl_string_add(out, "$s%zu << END\n", number);
-    for (size_t i = 0; i < series->n; i++) {
-        const mdl__point *p = &series->points[i];
-        mdl_string_add(out, "%.9g %.9g %.9g %.9g\n", p->x, p->y, isfinite(p->low) ? p->low : p->x,
-                       isfinite(p->high) ? p->high : p->x);
-    }
+    for (const mdl__point *p = series->points; p < series->points + series->n; p++)
+        mdl_string_add(out, "%.9g %.9g %.9g %.9g\n", p->x, p->y, p->low, p->high);
     mdl_string_add(out, "END\n");
 }
 
 static bool has_intervals(const mdl__series *series)
 {
     for (size_t i = 0; i < series->n; i++)
-        if (isfinite(series->points[i].low) && isfinite(series->points[i].high))
+        if (series->points[i].low < series->points[i].high)
             return true;
     return false;
 }
@@ -246,7 +239,7 @@ static void put_value(mdl__page *page, const mdl__chart *chart, const mdl__serie
         double value = named ? p->x : p->y;
         if ((named ? p->y : p->x) != x)
             continue;
-        if (isfinite(p->low) && isfinite(p->high) && p->low < p->high)
+        if (p->low < p->high)
             mdl__cell(page, "%.4g (%.4g to %.4g)", value, p->low, p->high);
         else
             mdl__cell(page, "%.4g", value);

@@ -11,7 +11,7 @@ enum {
 typedef enum mdl__mark { MDL__LINE, MDL__DOTS, MDL__BARS } mdl__mark;
 
 typedef struct mdl__point {
-    double x, y, low, high; /* low, high: of the value; NAN where there is no interval */
+    double x, y, low, high; /* low, high: of x; NAN, or x both, where there is no interval */
 } mdl__point;
 
 typedef struct mdl__series {
@@ -21,7 +21,7 @@ typedef struct mdl__series {
     int colour; /* 1 .. 7 */
     int style;  /* dashes and points, from 0 */
     mdl__point *points;
-    size_t n, room;
+    size_t n;
 } mdl__series;
 
 enum {                     /* how a chart looks; bits */

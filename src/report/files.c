@@ -105,6 +105,11 @@ mdl_status mdl__path_of(const mdl__folder *f, const char *folder, const char *le
                     leaf);
 }
 
+bool mdl__has(const mdl__folder *f, const char *folder, const char *leaf, char *out)
+{
+    return mdl__path_of(f, folder, leaf, out) == MDL_OK && mdl_file_exists(out);
+}
+
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 mdl_status mdl__read_json(mdl__folder *f, const char *folder, const char *leaf, const char *form,
@@ -112,8 +117,7 @@ mdl_status mdl__read_json(mdl__folder *f, const char *folder, const char *leaf, 
 {
     char path[MDL_PATH_MAX];
     *out = NULL;
-    MDL_TRY(mdl__path_of(f, folder, leaf, path));
-    if (!mdl_file_exists(path))
+    if (!mdl__has(f, folder, leaf, path))
         return MDL_OK;
     MDL_TRY(mdl_json_read_file(path, FILE_LIMIT, JSON_REJECT_DUPLICATES, out));
     mdl_status status = json_is_object(*out)

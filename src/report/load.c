@@ -18,8 +18,7 @@ static mdl_status each_line(const mdl__folder *f, const char *folder, const char
 {
     char path[MDL_PATH_MAX], *text = NULL;
     size_t size = 0, length;
-    MDL_TRY(mdl__path_of(f, folder, leaf, path));
-    if (!mdl_file_exists(path))
+    if (!mdl__has(f, folder, leaf, path))
         return MDL_OK;
     mdl_status status = mdl_file_read(path, (size_t)1 << 28, &text, &size);
     for (const char *at = text; status == MDL_OK && (at = strstr(at, word)) != NULL && *at != '\0';
@@ -62,16 +61,11 @@ static mdl_status add_epoch(void *user, json_t *line)
     return MDL_OK;
 }
 
-/* Room for some more. */
-static mdl_status grow_trainings(mdl__folder *f, size_t more)
-{
-    return mdl_grow(f->n_trainings, f->n_trainings + more, sizeof(*f->trainings), "trainings",
-                    (void **)&f->trainings);
-}
-
 static mdl_status read_training(mdl__folder *f, const char *folder, size_t repeat)
 {
     const char *leaf = strrchr(folder, '/');
+    MDL_TRY(mdl_grow(f->n_trainings, f->n_trainings + 1, sizeof(*f->trainings), "trainings",
+                     (void **)&f->trainings));
     mdl__training *t = &f->trainings[f->n_trainings];
     *t = (mdl__training){.repeat = repeat, .every = 1};
     t->hybrid = (leaf != NULL ? leaf[1] : folder[0]) == 'B';
@@ -91,7 +85,6 @@ static mdl_status read_trainings(mdl__folder *f, const char *below, size_t repea
     for (size_t a = 0; a < MDL_COUNT(arms); a++) {
         mdl__names folders;
         MDL_TRY(mdl__list_files(f, below, arms[a], "", NULL, &folders));
-        MDL_TRY(grow_trainings(f, folders.n));
         for (size_t i = 0; i < folders.n; i++)
             MDL_TRY(read_training(f, folders.data[i], repeat));
     }
@@ -161,31 +154,23 @@ static mdl_status find_merged(mdl__folder *f, const char *first_repeat)
 {
     static const char *const names[] = {"C-hybrid/merged.safetensors",
                                         "C-baseline/merged.safetensors", "merged.safetensors"};
-    char path[MDL_PATH_MAX], name[MDL_PATH_MAX] = "", *bytes;
+    char path[MDL_PATH_MAX], *bytes, *name = f->merged;
     size_t size;
-    f->merged = "";
-    for (size_t i = 0; i < MDL_COUNT(names) && name[0] == '\0'; i++) {
-        MDL_TRY(mdl__path_of(f, first_repeat, names[i], path));
-        if (mdl_file_exists(path))
-            snprintf(name, sizeof(name), "%s%s%s", first_repeat, first_repeat[0] != '\0' ? "/" : "",
+    for (size_t i = 0; i < MDL_COUNT(names) && name[0] == '\0'; i++)
+        if (mdl__has(f, first_repeat, names[i], path))
+            snprintf(name, MDL_PATH_MAX, "%s%s%s", first_repeat, first_repeat[0] != '\0' ? "/" : "",
                      names[i]);
-    }
     for (size_t i = 0; i < json_array_size(f->searches) && name[0] == '\0'; i++) {
         const char *folder = mdl__text(json_array_get(f->searches, i), "folder");
-        if (strncmp(folder, "m2n2-", 5) == 0)
-            snprintf(name, sizeof(name), "%s/merged.safetensors", folder);
+        if (strncmp(folder, "m2n2-", 5) == 0 && mdl__has(f, folder, names[2], path))
+            snprintf(name, MDL_PATH_MAX, "%s/%s", folder, names[2]);
     }
-    MDL_TRY(mdl__path_of(f, "", name, path));
-    if (name[0] == '\0' || !mdl_file_exists(path))
+    if (name[0] == '\0')
         return MDL_OK;
     MDL_TRY(mdl_file_read(path, 0, &bytes, &size));
     mdl_status status = mdl_sha256_hex(bytes, size, f->merged_hash);
     mdl_free(bytes);
-    MDL_TRY(status);
-    char *merged;
-    MDL_TRY(mdl__copy(f, name, &merged));
-    f->merged = merged;
-    return MDL_OK;
+    return status;
 }
 
 static mdl_status read_config(mdl__folder *f)
@@ -193,8 +178,7 @@ static mdl_status read_config(mdl__folder *f)
     char path[MDL_PATH_MAX];
     size_t size;
     f->config = mdl_config_default();
-    MDL_TRY(mdl__path_of(f, "", "config.yaml", path));
-    if (!mdl_file_exists(path))
+    if (!mdl__has(f, "", "config.yaml", path))
         return MDL_OK;
     MDL_TRY(mdl_run_kinds(f->path, &f->content));
     /* One of another version may have keys that are not known here: its text is still shown. */
@@ -223,14 +207,13 @@ static mdl_status read_experiment(mdl__folder *f)
     MDL_TRY(mdl__read_json(f, "", "made.json", "made", &f->made));
     if (f->made == NULL && repeats.n > 0)
         MDL_TRY(mdl__read_json(f, first, "made.json", "made", &f->made));
-    MDL_TRY(mdl__path_of(f, first, "tuning.json", path));
-    f->tuned = mdl_file_exists(path);
+    f->tuned = mdl__has(f, first, "tuning.json", path);
     return find_merged(f, first);
 }
 
 mdl_status mdl__folder_read(const char *path, mdl__folder *f)
 {
-    *f = (mdl__folder){.path = path, .merged = ""};
+    *f = (mdl__folder){.path = path};
     MDL_TRY(read_config(f));
     MDL_TRY(read_searches(f));
     MDL_TRY(mdl__read_evaluations(f));
@@ -242,9 +225,7 @@ mdl_status mdl__folder_read(const char *path, mdl__folder *f)
                         path);
     if ((f->content & ~(unsigned)MDL__EVALUATION) == 0 && f->config_text != NULL)
         f->content |= MDL__EXPERIMENT;
-    if ((f->content & MDL__TRAINING) != 0 && (f->content & MDL__EXPERIMENT) == 0) {
-        MDL_TRY(grow_trainings(f, 1));
+    if ((f->content & MDL__TRAINING) != 0 && (f->content & MDL__EXPERIMENT) == 0)
         MDL_TRY(read_training(f, "", 0));
-    }
     return read_experiment(f);
 }

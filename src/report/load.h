@@ -53,9 +53,9 @@ typedef struct mdl__folder {
     mdl__predictions *predictions;
     mdl_table *repeats; /* their tables, empty where one is not finished */
     size_t n_trainings, n_predictions, n_repeats;
-    bool tuned;           /* tuning.json lies there */
-    const char *merged;   /* the first model that the experiment is about; "": none yet */
-    char merged_hash[65]; /* its SHA-256 */
+    bool tuned;                /* tuning.json lies there */
+    char merged[MDL_PATH_MAX]; /* the first model that the experiment is about; "": none yet */
+    char merged_hash[65];      /* its SHA-256 */
     struct mdl__block *memory;
 } mdl__folder;
 
@@ -84,6 +84,8 @@ mdl_status mdl__list_files(mdl__folder *f, const char *below, const char *begin,
 /* "folder/leaf" below the whole folder, or "leaf" where it is the whole one; MDL_PATH_MAX bytes. */
 mdl_status mdl__path_of(const mdl__folder *f, const char *folder, const char *leaf,
                         char *out) MDL_MUST_CHECK;
+/* Whether that file is there. */
+bool mdl__has(const mdl__folder *f, const char *folder, const char *leaf, char *out);
 /* A file of this form, a new reference; NULL: there is none. */
 mdl_status mdl__read_json(mdl__folder *f, const char *folder, const char *leaf, const char *form,
                           json_t **out) MDL_MUST_CHECK;

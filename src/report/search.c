@@ -133,7 +133,7 @@ static void draw_sorted(mdl__page *page, const mdl__folder *f, json_t *search, j
         if (owns(sorted[i]) > 0 || mdl__real(sorted[i], "id") == best)
             sorted[shown++] = sorted[i];
     mdl__chart *chart = mdl__chart_of(page, "Niches: which model owns which images", "images owned",
-                                      NULL, shown, MDL__WIDE);
+                                      NULL, shown, MDL__WIDE | MDL__FROM_ZERO);
     mdl__series *others = mdl__chart_series(chart, MDL__BARS, 1, 0, "members of the archive");
     mdl__series *winner = mdl__chart_series(chart, MDL__BARS, 2, 1, "the winner");
     for (size_t i = 0; i < shown; i++) {
