@@ -31,6 +31,15 @@ static void add_test(const mdl_comparison *c, char *out, size_t size)
         mdl__append(out, size, ")");
 }
 
+/* " (+1.25 points, p = 0.03)". */
+static void add_points(const mdl_comparison *c, char *out, size_t size)
+{
+    mdl__append(out, size, " (%+.2f points", 100 * c->difference);
+    if (isfinite(c->p))
+        mdl__append(out, size, ", p = %.2g", c->p);
+    mdl__append(out, size, ")");
+}
+
 static const mdl_comparison *find_test(const mdl_table *t, const mdl_row *first,
                                        const mdl_row *second)
 {
@@ -54,10 +63,11 @@ static bool beats_each(const mdl_table *t, const mdl_row *winner, char *out, siz
             continue;
         others++;
         shown += c->outcome == MDL_OUTCOME_BETTER;
-        if (c->outcome != MDL_OUTCOME_BETTER)
-            mdl__append(open, sizeof(open), "%s%s (%+.2f points, p = %.2g)",
-                        open[0] != '\0' ? ", " : "", mdl__say_name(&t->rows[i], true, name),
-                        100 * c->difference, c->p);
+        if (c->outcome == MDL_OUTCOME_BETTER)
+            continue;
+        mdl__append(open, sizeof(open), "%s%s", open[0] != '\0' ? ", " : "",
+                    mdl__say_name(&t->rows[i], true, name));
+        add_points(c, open, sizeof(open));
     }
     if (others > 0 && shown == others)
         mdl__append(out, size, " It is shown to be better than each of the others, too.");
@@ -160,21 +170,17 @@ static void add_first(const mdl_table *t, size_t begin, const mdl_comparison *to
     size_t size = MDL__VERDICT, said = 0;
     mdl__say_id(t, id, first);
     for (size_t p = 0; p < MDL_COUNT(parts); p++) {
-        size_t n = 0;
-        for (size_t i = begin; i < t->n_comparisons; i++) {
-            const mdl_comparison *c = &t->comparisons[i];
+        bool begun = false;
+        for (const mdl_comparison *c = t->comparisons + begin;
+             c < t->comparisons + t->n_comparisons; c++) {
             if (c == told || c->outcome != parts[p].outcome || strcmp(c->first, id) != 0)
                 continue;
-            if (n == 0)
-                mdl__append(out, size, "%s%s%s", said == 0 ? first : "; it", said == 0 ? " " : " ",
-                            parts[p].words);
-            mdl__append(out, size, "%s %s", n == 0 ? "" : ",", mdl__say_id(t, c->second, name));
+            if (!begun)
+                mdl__append(out, size, "%s %s", said == 0 ? first : "; it", parts[p].words);
+            mdl__append(out, size, "%s %s", begun ? "," : "", mdl__say_id(t, c->second, name));
             if (c->outcome != MDL_OUTCOME_ALIKE)
-                mdl__append(out, size, " (%+.2f points%s", 100 * c->difference,
-                            isfinite(c->p) ? "" : ")");
-            if (c->outcome != MDL_OUTCOME_ALIKE && isfinite(c->p))
-                mdl__append(out, size, ", p = %.2g)", c->p);
-            n++;
+                add_points(c, out, size);
+            begun = true;
             said++;
         }
     }
@@ -202,10 +208,17 @@ static void add_finding(const mdl_table *t, const mdl_finding *f, char *out)
 {
     const mdl_row *row = mdl_table_find(t, f->row), *other = mdl_table_find(t, f->other);
     char name[MDL__NAME], beside[MDL__NAME];
-    switch (f->code) {
-    case MDL_FINDING_AVERAGE_FELL:
-        if (row == NULL || other == NULL)
-            break;
+    if (f->code == MDL_FINDING_SHARED_TRUNK)
+        mdl__append(out, MDL__VERDICT,
+                    "The parents of M2N2 share a trunk of %.0f epochs, which every one of them and "
+                    "the merged model contain.\n",
+                    f->value[0]);
+    if (f->code == MDL_FINDING_PUBLISHED_ORDER)
+        mdl__append(out, MDL__VERDICT,
+                    "Of %.0f pairs of methods that are more than 3 points apart in print, %.0f "
+                    "stand in the same order here.\n",
+                    f->value[1], f->value[0]);
+    if (f->code == MDL_FINDING_AVERAGE_FELL && row != NULL && other != NULL)
         mdl__append(out, MDL__VERDICT, "%s fell to %.1f %% (%s: %.1f %%): %s\n",
                     mdl__say_name(row, true, name), 100 * row->top1,
                     mdl__say_name(other, true, beside), 100 * other->top1,
@@ -215,22 +228,6 @@ static void add_finding(const mdl_table *t, const mdl_finding *f, char *out)
                         : "networks trained from different random weights do not average into a "
                           "good one. What M2N2 can gain here lies among checkpoints of one "
                           "training.");
-        break;
-    case MDL_FINDING_SHARED_TRUNK:
-        mdl__append(out, MDL__VERDICT,
-                    "The parents of M2N2 share a trunk of %.0f epochs, which every one of them and "
-                    "the merged model contain.\n",
-                    f->value[0]);
-        break;
-    case MDL_FINDING_PUBLISHED_ORDER:
-        mdl__append(out, MDL__VERDICT,
-                    "Of %.0f pairs of methods that are more than 3 points apart in print, %.0f "
-                    "stand in the same order here.\n",
-                    f->value[1], f->value[0]);
-        break;
-    case MDL_FINDINGS:
-        break;
-    }
 }
 
 static void add_remarks(const mdl_table *t, char *out)
