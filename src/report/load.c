@@ -183,7 +183,7 @@ static mdl_status read_config(mdl__folder *f)
     MDL_TRY(mdl_run_kinds(f->path, &f->content));
     /* One of another version may have keys that are not known here: its text is still shown. */
     mdl_status status = mdl_config_read_file(path, &f->config);
-    if (status == MDL_NO_MEMORY || status == MDL_CANCELLED)
+    if (status != MDL_OK && status != MDL_CONFIG)
         return status;
     if (status != MDL_OK)
         snprintf(f->config.data.source, sizeof(f->config.data.source), "SPEC");
