@@ -1,6 +1,6 @@
 /* The controls of the hybrid: the same training with one thing changed in the model, so that the
  * table tells what the recursion is worth. */
-#include "experiment/plan.h"
+#include "experiment/run.h"
 
 static mdl_status count_parameters(const mdl_model_config *model, double *out)
 {

@@ -42,14 +42,4 @@ typedef struct mdl_experiment_job {
 /* What was in *table before is not looked at; free it with mdl_table_free, also on failure. */
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 
-/* What was asked for of an assessment, as in evaluation.json; a new reference. */
-struct json_t;
-struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *assessment);
-
-/* A line between two checkpoints as JSON; docs/formats.md has the format.  Free *text with
- * mdl_free.
- */
-mdl_status mdl_path_text(const mdl_interpolation *path, const char *first, const char *second,
-                         char **text) MDL_MUST_CHECK;
-
 #endif

@@ -1,6 +1,6 @@
 /* Which trainings, models and steps a configuration asks for, as lists.  Independent seeds, a trunk
  * with its children, controls and other methods differ in their lists only. */
-#include "experiment/plan.h"
+#include "experiment/run.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -7,7 +7,6 @@
  * decide alone with so few.  (Wilcoxon's exact test has the same least p and sees less.) */
 #include <string.h>
 
-#include "experiment/results.h"
 #include "experiment/run.h"
 
 /* Seeds of a repeat begin so far from those of the last. */

@@ -1,6 +1,6 @@
 /* Rows and tests of the table, from the models that were evaluated.  Which are compared, the table
  * of kinds says. */
-#include "experiment/results.h"
+#include "experiment/run.h"
 
 #include <math.h>
 #include <string.h>

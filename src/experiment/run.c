@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-#include "experiment/plan.h"
-#include "experiment/results.h"
-
 /* Texts for people are the caller's to write (events->table), but they go with the table. */
 static const char *const table_files[] = {"table.txt", "table.md", "table.csv", "table.json"};
 

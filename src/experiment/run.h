@@ -1,8 +1,37 @@
-/* Private to the experiment: running a plan in a folder. */
+/* Private to the experiment: which trainings, models and steps a configuration asks for; running
+ * them in a folder; from models that were evaluated to rows and tests. */
 #ifndef MDL_RUN_H
 #define MDL_RUN_H
 
 #include "experiment/step.h"
+
+/* ---- the plan (plan.c, controls.c) ----------------------------------------------------------- */
+
+/* Plan the arms of an experiment whose data is open: fills arms and steps.  What cannot be done is
+ * found here, before any training: MDL_CONFIG. */
+mdl_status mdl__plan(mdl__lab *lab) MDL_MUST_CHECK;
+/* What would fail only after hours of training: whether the search of an arm, or `method` in its
+ * place, can run from so many parents (0: none are given). */
+mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method,
+                             size_t parents) MDL_MUST_CHECK;
+/* The controls of the hybrid (controls.c): their number, and *model, the hybrid's, made into that
+ * of number `index`, with its word and its name; 0: it is not asked for. */
+enum { MDL__CONTROLS = 3 };
+mdl_status mdl__control(const mdl_experiment_config *experiment, size_t index,
+                        mdl_model_config *model, const char **what, const char **name,
+                        bool *wanted) MDL_MUST_CHECK;
+
+/* ---- results (results.c) --------------------------------------------------------------------- */
+
+/* Fill an empty table from the arms. */
+mdl_status mdl__results(const mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
+/* The table over the tables of `n` repeats: means, and tests over pairs. */
+mdl_status mdl__results_over_repeats(const mdl_table *tables, size_t n,
+                                     mdl_table *table) MDL_MUST_CHECK;
+/* The word of a source: "cifar10" of "cifar10:data". */
+void mdl__data_word(const char *source, mdl_table *table);
+
+/* ---- running (run.c, repeats.c, paper.c) ----------------------------------------------------- */
 
 /* Whether a step of an experiment was begun in the folder.  What comes before the first step
  * (config.yaml, tuning.json, made.json) is written anew until then: a kill between those files

@@ -111,13 +111,12 @@ mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
 
 static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
-    bool resume = record->begun;
     char folder[MDL_PATH_MAX];
     if (mdl_stop_requested())
         return mdl__cancelled();
     MDL_TRY(mdl_make_folders(mdl_folder_of(record->path, folder)));
     MDL_TRY(mdl__record_begin(record));
-    MDL_TRY(step->kind->work(lab, step, record, resume));
+    MDL_TRY(step->kind->work(lab, step, record));
     MDL_TRY(mdl__record_finish(record));
     return take(lab, step, record);
 }

@@ -13,8 +13,8 @@ typedef struct mdl__step_kind {
     bool (*wanted)(const mdl__step *step);
     /* The text that its results depend on. */
     mdl_status (*depends)(const mdl__lab *lab, const mdl__step *step, mdl_string *out);
-    /* Do it; `resume`: one with the same text was begun before. */
-    mdl_status (*work)(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume);
+    /* Do it; where one with the same text was begun before, the record says so. */
+    mdl_status (*work)(mdl__lab *lab, mdl__step *step, mdl__record *record);
     /* Take its results from the record, of today or of an earlier start.  MDL_FORMAT: it is
      * damaged; then the step is done again.  NULL: its files are all of it. */
     mdl_status (*take)(mdl__lab *lab, mdl__step *step, const mdl__record *record);
@@ -67,10 +67,6 @@ mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *mo
 mdl_status mdl__checkpoints_load(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
 mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path) MDL_MUST_CHECK;
 void mdl__checkpoints_close(mdl__checkpoints *c);
-
-/* One interpolation as JSON; NULL where there is no memory. */
-json_t *mdl__interpolation_json(const mdl_interpolation *result, const char *first,
-                                const char *second);
 
 /* Texts that steps depend on: the keys of a training, of a search, and the candidates. */
 void mdl__depend_on_training(mdl_string *out, const mdl_config *config);

@@ -166,10 +166,10 @@ static mdl_status correct(mdl_table *table)
     return MDL_OK;
 }
 
-mdl_status mdl_table_conclude(mdl_table *table)
+/* Averages that fell far below the best parent. */
+static mdl_status find_fallen(mdl_table *table)
 {
     const mdl_row *parent = NULL;
-    MDL_TRY(correct(table));
     for (size_t i = 0; i < table->n_rows; i++) {
         const mdl_row *row = &table->rows[i];
         mdl_finding finding = {.code = MDL_FINDING_AVERAGE_FELL};
@@ -184,4 +184,28 @@ mdl_status mdl_table_conclude(mdl_table *table)
         MDL_TRY(mdl_table_add_finding(table, &finding));
     }
     return MDL_OK;
+}
+
+/* Of all pairs of rows that are more than three points apart in print, how many have the same
+ * order here. */
+static mdl_status find_order(mdl_table *table)
+{
+    mdl_finding order = {.code = MDL_FINDING_PUBLISHED_ORDER};
+    for (size_t a = 0; a < table->n_rows; a++) {
+        for (size_t b = 0; b < table->n_rows; b++) {
+            const mdl_row *better = &table->rows[a], *worse = &table->rows[b];
+            if (!(100 * (better->published - worse->published) > 3))
+                continue;
+            order.value[0] += better->top1 > worse->top1;
+            order.value[1]++;
+        }
+    }
+    return order.value[1] > 0 ? mdl_table_add_finding(table, &order) : MDL_OK;
+}
+
+mdl_status mdl_table_conclude(mdl_table *table)
+{
+    MDL_TRY(correct(table));
+    MDL_TRY(find_fallen(table));
+    return find_order(table);
 }

@@ -161,8 +161,8 @@ mdl_status mdl_table_compare_seeds(mdl_table *table, const char *first,
 mdl_status mdl_table_compare_pairs(mdl_table *table, const char *first,
                                    const char *second) MDL_MUST_CHECK;
 mdl_status mdl_table_add_finding(mdl_table *table, const mdl_finding *finding) MDL_MUST_CHECK;
-/* When all rows and tests are there: p_holm of the tests, and findings that follow from the rows,
- * averages that fell far below the best parent. */
+/* When all rows and tests are there: p_holm of the tests, and the findings that follow from the
+ * rows. */
 mdl_status mdl_table_conclude(mdl_table *table) MDL_MUST_CHECK;
 
 /* The text of table.json and of table.csv.  Free *text with mdl_free. */

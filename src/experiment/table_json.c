@@ -9,53 +9,55 @@ enum { VERSION = 2, MOST_ENTRIES = 100000 };
 #define TABLE_LIMIT ((size_t)64 << 20) /* bytes of a file */
 #define MOST        9007199254740992.0 /* 2^53: all whole numbers below are exact */
 
-typedef enum field_type { TEXT, WORD, COUNT, FLAG, REAL } field_type;
+typedef enum field_type { TEXT, WORD, COUNT, FLAG, REAL, REALS, OBJECTS } field_type;
 
-typedef struct field {
+typedef struct field { /* a member of a struct; a NULL name ends their list */
     const char *name;
     field_type type;
-    size_t offset;
-    size_t size;              /* TEXT: bytes of its buffer; WORD: how many there are */
-    const char *const *words; /* WORD: the values of an enum */
+    size_t offset, size; /* of the member */
+    const void *of;      /* WORD: the words of an enum, NULL behind the last; OBJECTS: fields */
+    size_t count;        /* REALS, OBJECTS: the offset of their number */
+    size_t each;         /* OBJECTS: bytes; the table owns them */
 } field;
 
-static const char *const row_kinds[MDL_ROW_KINDS] = {
+static const char *const row_kinds[] = {
 #define X(NAME, word) word,
     MDL_ROW_KIND_LIST(X)
 #undef X
-};
-static const char *const eaches[] = {"", "seed", "child", "repeat", "run"};
-static const char *const tests[] = {"mcnemar", "welch", "paired"};
-static const char *const outcomes[] = {"none", "alike", "open", "better", "worse"};
-static const char *const codes[MDL_FINDINGS] = {"average-fell", "shared-trunk", "published-order"};
-static const char *const table_kinds[MDL_TABLE_KINDS] = {"experiment", "repeats", "paper"};
+        NULL};
+static const char *const eaches[] = {"", "seed", "child", "repeat", "run", NULL};
+static const char *const tests[] = {"mcnemar", "welch", "paired", NULL};
+static const char *const outcomes[] = {"none", "alike", "open", "better", "worse", NULL};
+static const char *const codes[] = {"average-fell", "shared-trunk", "published-order", NULL};
+static const char *const table_kinds[] = {"experiment", "repeats", "paper", NULL};
 
 const char *mdl_row_kind_name(mdl_row_kind kind)
 {
     return row_kinds[kind];
 }
 
-#define SIZE_OF(type, member) sizeof(((type *)NULL)->member)
-#define TEXT_FIELD(type, name, member)                                                             \
-    {                                                                                              \
-        name, TEXT, offsetof(type, member), SIZE_OF(type, member), NULL                            \
-    }
-#define WORD_FIELD(type, name, member, words)                                                      \
-    {                                                                                              \
-        name, WORD, offsetof(type, member), MDL_COUNT(words), words                                \
-    }
+#define MEMBER(type, member) offsetof(type, member), sizeof(((type *)NULL)->member)
 #define FIELD(kind, type, name, member)                                                            \
     {                                                                                              \
-        name, kind, offsetof(type, member), 0, NULL                                                \
+        name, kind, MEMBER(type, member), NULL, 0, 0                                               \
+    }
+#define WORDS(type, name, member, words)                                                           \
+    {                                                                                              \
+        name, WORD, MEMBER(type, member), words, 0, 0                                              \
+    }
+#define LIST(kind, type, name, member, number, fields)                                             \
+    {                                                                                              \
+        name, kind, MEMBER(type, member), fields, offsetof(type, number),                          \
+            sizeof(*((type *)NULL)->member)                                                        \
     }
 
 static const field row_fields[] = {
-    TEXT_FIELD(mdl_row, "id", id),
-    WORD_FIELD(mdl_row, "kind", kind, row_kinds),
-    TEXT_FIELD(mdl_row, "arm", arm),
-    TEXT_FIELD(mdl_row, "what", what),
-    TEXT_FIELD(mdl_row, "from", from[0]),
-    TEXT_FIELD(mdl_row, "from_second", from[1]),
+    FIELD(TEXT, mdl_row, "id", id),
+    WORDS(mdl_row, "kind", kind, row_kinds),
+    FIELD(TEXT, mdl_row, "arm", arm),
+    FIELD(TEXT, mdl_row, "what", what),
+    FIELD(TEXT, mdl_row, "from", from[0]),
+    FIELD(TEXT, mdl_row, "from_second", from[1]),
     FIELD(COUNT, mdl_row, "models", models),
     FIELD(COUNT, mdl_row, "ema", ema),
     FIELD(COUNT, mdl_row, "epochs", epochs),
@@ -72,15 +74,17 @@ static const field row_fields[] = {
     FIELD(REAL, mdl_row, "train_seconds", train_seconds),
     FIELD(REAL, mdl_row, "latency_median_s", latency),
     FIELD(REAL, mdl_row, "latency_p95_s", latency_p95),
-    WORD_FIELD(mdl_row, "each", each, eaches),
+    WORDS(mdl_row, "each", each, eaches),
     FIELD(REAL, mdl_row, "deviation", deviation),
     FIELD(REAL, mdl_row, "published", published),
+    LIST(REALS, mdl_row, "each_top1", each_top1, n_each, NULL),
+    {.name = NULL},
 };
 static const field test_fields[] = {
-    TEXT_FIELD(mdl_comparison, "first", first),
-    TEXT_FIELD(mdl_comparison, "second", second),
-    WORD_FIELD(mdl_comparison, "test", test, tests),
-    WORD_FIELD(mdl_comparison, "outcome", outcome, outcomes),
+    FIELD(TEXT, mdl_comparison, "first", first),
+    FIELD(TEXT, mdl_comparison, "second", second),
+    WORDS(mdl_comparison, "test", test, tests),
+    WORDS(mdl_comparison, "outcome", outcome, outcomes),
     FIELD(REAL, mdl_comparison, "difference", difference),
     FIELD(REAL, mdl_comparison, "low", low),
     FIELD(REAL, mdl_comparison, "high", high),
@@ -93,126 +97,124 @@ static const field test_fields[] = {
     FIELD(COUNT, mdl_comparison, "n_second", n[1]),
     FIELD(COUNT, mdl_comparison, "b", only_first),
     FIELD(COUNT, mdl_comparison, "c", only_second),
+    {.name = NULL},
 };
 static const field finding_fields[] = {
-    WORD_FIELD(mdl_finding, "code", code, codes),
-    TEXT_FIELD(mdl_finding, "row", row),
-    TEXT_FIELD(mdl_finding, "other", other),
+    WORDS(mdl_finding, "code", code, codes),
+    FIELD(TEXT, mdl_finding, "row", row),
+    FIELD(TEXT, mdl_finding, "other", other),
     FIELD(REAL, mdl_finding, "value", value[0]),
     FIELD(REAL, mdl_finding, "value_second", value[1]),
+    {.name = NULL},
 };
 static const field table_fields[] = {
-    WORD_FIELD(mdl_table, "kind", kind, table_kinds),
-    TEXT_FIELD(mdl_table, "data", data),
+    WORDS(mdl_table, "kind", kind, table_kinds),
+    FIELD(TEXT, mdl_table, "data", data),
     FIELD(COUNT, mdl_table, "images", images),
     FIELD(COUNT, mdl_table, "repeats", repeats),
     FIELD(COUNT, mdl_table, "evaluations", evaluations),
     FIELD(FLAG, mdl_table, "specialists", specialists),
+    LIST(OBJECTS, mdl_table, "rows", rows, n_rows, row_fields),
+    LIST(OBJECTS, mdl_table, "tests", comparisons, n_comparisons, test_fields),
+    LIST(OBJECTS, mdl_table, "findings", findings, n_findings, finding_fields),
+    {.name = NULL},
 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+/* How many a list has. */
+static size_t number_of(const field *f, const void *object)
+{
+    return *(const size_t *)((const char *)object + f->count);
+}
+
+static const char *word_of(const field *f, const void *at)
+{
+    unsigned word;
+    memcpy(&word, at, sizeof(word));
+    return ((const char *const *)f->of)[word];
+}
+
+static json_t *object_json(const field *fields, const void *object);
+
+static json_t *list_json(const field *f, const void *object, const void *at)
+{
+    json_t *list = mdl_json_pack("[]");
+    const char *const *objects = at;
+    for (size_t i = 0; i < number_of(f, object); i++)
+        mdl_json_append(&list, f->type == REALS ? mdl_json_pack("f", ((const double *)at)[i])
+                                                : object_json(f->of, *objects + i * f->each));
+    return list;
+}
+
 static json_t *value_json(const field *f, const void *object)
 {
     const void *at = (const char *)object + f->offset;
-    unsigned word;
     switch (f->type) {
     case TEXT:
         return mdl_json_pack("s", (const char *)at);
     case WORD:
-        memcpy(&word, at, sizeof(word));
-        return mdl_json_pack("s", f->words[word]);
+        return mdl_json_pack("s", word_of(f, at));
     case COUNT:
         return mdl_json_pack("I", (json_int_t) * (const size_t *)at);
     case FLAG:
         return mdl_json_pack("b", (int)*(const bool *)at);
     case REAL:
+        return mdl_json_pack("f", *(const double *)at);
+    case REALS:
+    case OBJECTS:
         break;
     }
-    return mdl_json_pack("f", *(const double *)at);
+    return list_json(f, object, at);
 }
 
-static void put(json_t **out, const field *fields, size_t n, const void *object)
+static json_t *object_json(const field *fields, const void *object)
 {
-    for (size_t i = 0; i < n; i++)
-        mdl_json_set(out, fields[i].name, value_json(&fields[i], object));
-}
-
-static json_t *row_json(const mdl_row *row)
-{
-    json_t *out = mdl_json_pack("{}"), *each = mdl_json_pack("[]");
-    put(&out, row_fields, MDL_COUNT(row_fields), row);
-    for (size_t i = 0; i < row->n_each; i++)
-        mdl_json_append(&each, mdl_json_pack("f", row->each_top1[i]));
-    mdl_json_set(&out, "each_top1", each);
+    json_t *out = mdl_json_pack("{}");
+    for (const field *f = fields; f->name != NULL; f++)
+        mdl_json_set(&out, f->name, value_json(f, object));
     return out;
-}
-
-/* A list of objects that are `size` bytes apart. */
-static json_t *list_json(const field *fields, size_t n, const void *objects, size_t count,
-                         size_t size)
-{
-    json_t *list = mdl_json_pack("[]");
-    for (size_t i = 0; i < count; i++) {
-        json_t *object = mdl_json_pack("{}");
-        put(&object, fields, n, (const char *)objects + i * size);
-        mdl_json_append(&list, object);
-    }
-    return list;
 }
 
 mdl_status mdl_table_json(const mdl_table *table, char **text)
 {
-    json_t *root = mdl_json_pack("{s:i}", "version", VERSION), *rows = mdl_json_pack("[]");
-    put(&root, table_fields, MDL_COUNT(table_fields), table);
-    for (size_t i = 0; i < table->n_rows; i++)
-        mdl_json_append(&rows, row_json(&table->rows[i]));
-    mdl_json_set(&root, "rows", rows);
-    mdl_json_set(&root, "tests",
-                 list_json(test_fields, MDL_COUNT(test_fields), table->comparisons,
-                           table->n_comparisons, sizeof(*table->comparisons)));
-    mdl_json_set(&root, "findings",
-                 list_json(finding_fields, MDL_COUNT(finding_fields), table->findings,
-                           table->n_findings, sizeof(*table->findings)));
+    json_t *root = mdl_json_pack("{s:i}", "version", VERSION);
+    mdl_json_update(&root, object_json(table_fields, table));
     mdl_status status = mdl_json_text(root, JSON_INDENT(1), text);
     json_decref(root);
     return status;
 }
 
+/* A number that is not finite leaves its cell empty; no text of ours has a quotation mark. */
 static void add_cell(mdl_string *out, const field *f, const mdl_row *row)
 {
     const void *at = (const char *)row + f->offset;
-    unsigned word;
-    if (f->type == TEXT) { /* no text of ours has a quotation mark */
+    if (f->type == TEXT)
         mdl_string_add(out, "\"%s\"", (const char *)at);
-    } else if (f->type == WORD) {
-        memcpy(&word, at, sizeof(word));
-        mdl_string_add(out, "%s", f->words[word]);
-    } else if (f->type == COUNT) {
+    else if (f->type == WORD)
+        mdl_string_add(out, "%s", word_of(f, at));
+    else if (f->type == COUNT)
         mdl_string_add(out, "%zu", *(const size_t *)at);
-    } else if (f->type == FLAG) {
+    else if (f->type == FLAG)
         mdl_string_add(out, "%s", *(const bool *)at ? "true" : "false");
-    } else if (isfinite(*(const double *)at)) { /* else the cell is empty */
+    else if (f->type == REAL && isfinite(*(const double *)at))
         mdl_string_add(out, "%.9g", *(const double *)at);
-    }
+    for (size_t i = 0; f->type == REALS && i < number_of(f, row); i++)
+        mdl_string_add(out, "%s%.9g", i > 0 ? ";" : "", ((const double *)at)[i]);
 }
 
 mdl_status mdl_table_csv(const mdl_table *table, char **text)
 {
     mdl_string out = {0};
-    for (size_t i = 0; i < MDL_COUNT(row_fields); i++)
-        mdl_string_add(&out, "%s,", row_fields[i].name);
-    mdl_string_add(&out, "each_top1\n");
+    for (const field *f = row_fields; f->name != NULL; f++)
+        mdl_string_add(&out, "%s%s", f == row_fields ? "" : ",", f->name);
     for (size_t r = 0; r < table->n_rows; r++) {
-        const mdl_row *row = &table->rows[r];
-        for (size_t i = 0; i < MDL_COUNT(row_fields); i++) {
-            add_cell(&out, &row_fields[i], row);
-            mdl_string_add(&out, ",");
+        for (const field *f = row_fields; f->name != NULL; f++) {
+            mdl_string_add(&out, "%s", f == row_fields ? "\n" : ",");
+            add_cell(&out, f, &table->rows[r]);
         }
-        for (size_t i = 0; i < row->n_each; i++)
-            mdl_string_add(&out, "%s%.9g", i > 0 ? ";" : "", row->each_top1[i]);
-        mdl_string_add(&out, "\n");
     }
+    mdl_string_add(&out, "\n");
     return mdl_string_take(&out, text);
 }
 
@@ -247,8 +249,9 @@ static bool read_text(const field *f, const json_t *value, char *at)
 static bool read_word(const field *f, const json_t *value, void *at)
 {
     const char *text = json_string_value(value);
-    for (unsigned i = 0; text != NULL && i < f->size; i++) {
-        if (strcmp(text, f->words[i]) == 0) {
+    const char *const *words = f->of;
+    for (unsigned i = 0; text != NULL && words[i] != NULL; i++) {
+        if (strcmp(text, words[i]) == 0) {
             memcpy(at, &i, sizeof(i));
             return true;
         }
@@ -256,77 +259,70 @@ static bool read_word(const field *f, const json_t *value, void *at)
     return false;
 }
 
+static bool read_reals(const field *f, const json_t *list, double *at, size_t *count)
+{
+    *count = json_array_size(list);
+    if (!json_is_array(list) || *count > f->size / sizeof(*at))
+        return false;
+    for (size_t i = 0; i < *count; i++)
+        at[i] = json_number_value(json_array_get(list, i));
+    return true;
+}
+
 static bool read_value(const field *f, const json_t *value, void *object)
 {
     void *at = (char *)object + f->offset;
-    if (f->type == TEXT)
+    double number = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    bool whole = json_is_integer(value) && number >= 0 && number <= MOST;
+    switch (f->type) {
+    case TEXT:
         return read_text(f, value, at);
-    if (f->type == WORD)
+    case WORD:
         return read_word(f, value, at);
-    if (f->type == FLAG) {
+    case COUNT:
+        *(size_t *)at = whole ? (size_t)number : 0;
+        return whole;
+    case FLAG:
         *(bool *)at = json_is_true(value);
         return json_is_boolean(value);
-    }
-    if (f->type == REAL) {
-        *(double *)at = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    case REAL:
+        *(double *)at = number;
         return json_is_number(value) || json_is_null(value);
+    case REALS:
+        return read_reals(f, value, at, (size_t *)((char *)object + f->count));
+    case OBJECTS:
+        break;
     }
-    double number = json_is_integer(value) ? json_number_value(value) : -1;
-    *(size_t *)at = number >= 0 && number <= MOST ? (size_t)number : 0;
-    return number >= 0 && number <= MOST;
+    return json_is_array(value) && json_array_size(value) <= MOST_ENTRIES;
 }
 
-static mdl_status take(const json_t *json, const field *fields, size_t n, const char *list,
-                       size_t index, void *object)
+static mdl_status read_object(const json_t *json, const field *fields, void *object);
+
+/* Their number is told at last: of objects that were not read nothing is known. */
+static mdl_status read_objects(const field *f, const json_t *list, void *object)
 {
-    for (size_t i = 0; i < n; i++) {
-        const field *f = &fields[i];
-        if (!read_value(f, json_object_get(json, f->name), object))
-            return mdl_fail(MDL_FORMAT, "%s, number %zu: %s is missing or not what it is to be",
-                            list, index + 1, f->name);
+    char **objects = (char **)((char *)object + f->offset);
+    size_t all = json_array_size(list), *count = (size_t *)((char *)object + f->count);
+    MDL_TRY(mdl_alloc(all + 1, f->each, f->name, (void **)objects));
+    for (size_t i = 0; i < all; i++) {
+        mdl_status status = read_object(json_array_get(list, i), f->of, *objects + i * f->each);
+        if (status != MDL_OK)
+            return mdl_fail_context(status, "%s, number %zu", f->name, i + 1);
     }
-    return MDL_OK;
-}
-
-static mdl_status take_each(const json_t *json, size_t index, mdl_row *row)
-{
-    const json_t *each = json_object_get(json, "each_top1");
-    if (!json_is_array(each) || json_array_size(each) > MDL_COUNT(row->each_top1))
-        return mdl_fail(MDL_FORMAT, "rows, number %zu: expected at most %zu numbers as each_top1",
-                        index + 1, MDL_COUNT(row->each_top1));
-    for (size_t i = 0; i < json_array_size(each); i++)
-        row->each_top1[row->n_each++] = json_number_value(json_array_get(each, i));
-    return MDL_OK;
-}
-
-/* A list of objects that are `size` bytes apart, into *objects, which the table owns. */
-static mdl_status take_list(const json_t *root, const char *name, const field *fields, size_t n,
-                            size_t size, void **objects, size_t *count)
-{
-    const json_t *list = json_object_get(root, name);
-    size_t all = json_array_size(list);
-    if (!json_is_array(list) || all > MOST_ENTRIES)
-        return mdl_fail(MDL_FORMAT, "%s: expected a list of at most %d", name, MOST_ENTRIES);
-    MDL_TRY(mdl_alloc(all + 1, size, name, objects));
-    for (size_t i = 0; i < all; i++)
-        MDL_TRY(take(json_array_get(list, i), fields, n, name, i, (char *)*objects + i * size));
     *count = all;
     return MDL_OK;
 }
 
-static mdl_status take_all(const json_t *root, mdl_table *table)
+static mdl_status read_object(const json_t *json, const field *fields, void *object)
 {
-    const json_t *rows = json_object_get(root, "rows");
-    MDL_TRY(take(root, table_fields, MDL_COUNT(table_fields), "the table", 0, table));
-    MDL_TRY(take_list(root, "rows", row_fields, MDL_COUNT(row_fields), sizeof(*table->rows),
-                      (void **)&table->rows, &table->n_rows));
-    for (size_t i = 0; i < table->n_rows; i++)
-        MDL_TRY(take_each(json_array_get(rows, i), i, &table->rows[i]));
-    MDL_TRY(take_list(root, "tests", test_fields, MDL_COUNT(test_fields),
-                      sizeof(*table->comparisons), (void **)&table->comparisons,
-                      &table->n_comparisons));
-    return take_list(root, "findings", finding_fields, MDL_COUNT(finding_fields),
-                     sizeof(*table->findings), (void **)&table->findings, &table->n_findings);
+    for (const field *f = fields; f->name != NULL; f++) {
+        const json_t *value = json_object_get(json, f->name);
+        if (!read_value(f, value, object))
+            return mdl_fail(MDL_FORMAT, "%s is missing or not what it is to be", f->name);
+        if (f->type == OBJECTS)
+            MDL_TRY(read_objects(f, value, object));
+    }
+    return MDL_OK;
 }
 
 mdl_status mdl_table_read(const char *folder, mdl_table *table)
@@ -346,7 +342,7 @@ mdl_status mdl_table_read(const char *folder, mdl_table *table)
     else if (json_integer_value(version) > VERSION)
         status = mdl_fail(MDL_FORMAT, "a newer version of Mendel wrote it");
     else
-        status = take_all(root, table);
+        status = read_object(root, table_fields, table);
     json_decref(root);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", path);
 }

@@ -176,6 +176,13 @@ typedef struct mdl_interpolation {
  */
 mdl_status mdl_interpolate_run(const mdl_merge_job *job, mdl_align_method method, size_t points,
                                mdl_interpolation *out) MDL_MUST_CHECK;
+/* It as JSON, a new reference, and as the text of that, which is freed with mdl_free;
+ * docs/formats.md has the format. */
+struct json_t;
+struct json_t *mdl_interpolation_json(const mdl_interpolation *path, const char *first,
+                                      const char *second);
+mdl_status mdl_path_text(const mdl_interpolation *path, const char *first, const char *second,
+                         char **text) MDL_MUST_CHECK;
 
 /* The mean of the parents' logits on a split; makes no checkpoint. */
 typedef struct mdl_merge_ensemble_result {

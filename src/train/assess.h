@@ -74,6 +74,9 @@ typedef struct mdl_assessment {
     mdl_latency latency[MDL_LATENCY_BATCHES];
 } mdl_assessment;
 mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_CHECK;
+/* What was asked for, as in evaluation.json; a new reference. */
+struct json_t;
+struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *assessment);
 /* About how much it computes, from what is wanted, model and data: images through the network,
  * forward. */
 double mdl_assess_work(const mdl_assess_job *job);

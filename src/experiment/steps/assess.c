@@ -112,14 +112,14 @@ static mdl_status assess_arm(watched *w, const mdl__arm *arm, mdl__record *recor
     return status;
 }
 
-static mdl_status assess_all(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status assess_all(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     watched w = {.lab = lab};
     (void)step;
     for (size_t a = 0; a < lab->n_arms; a++)
         for (size_t i = 0; i < MDL_COUNT(kinds); i++)
             w.looks += mdl__entry_find(&lab->arms[a], kinds[i]) != NULL;
-    if (!resume || !json_is_array(json_object_get(record->json, "models")))
+    if (!record->begun || !json_is_array(json_object_get(record->json, "models")))
         mdl__record_set(record, "models", mdl_json_pack("[]"));
     for (size_t a = lab->n_arms; a-- > 0;)
         MDL_TRY(assess_arm(&w, &lab->arms[a], record));

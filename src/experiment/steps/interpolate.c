@@ -28,7 +28,7 @@ static mdl_status interpolate(mdl__lab *lab, const mdl__arm *arm, const char *be
     mdl_status status =
         mdl_interpolate_run(&job, MDL_ALIGN_WEIGHTS, arm->config.experiment.path_points, result);
     if (status == MDL_OK) {
-        json_t *line = mdl__interpolation_json(result, pair[0]->name, pair[1]->name);
+        json_t *line = mdl_interpolation_json(result, pair[0]->name, pair[1]->name);
         mdl_json_set(&line, "arm", mdl_json_pack("s", arm->name));
         mdl_json_set(&line, "between", mdl_json_pack("s", between));
         mdl__record_append(record, "interpolations", line);
@@ -37,13 +37,12 @@ static mdl_status interpolate(mdl__lab *lab, const mdl__arm *arm, const char *be
     return status;
 }
 
-static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     const mdl__arm *arm = step->arm;
     const mdl__training *parents[2] = {&arm->parents[0], &arm->parents[1]};
     const mdl__training *independent[2] = {mdl__find_role(arm, MDL__ROLE_INDEPENDENT, 0),
                                            mdl__find_role(arm, MDL__ROLE_INDEPENDENT, 1)};
-    (void)resume;
     mdl__record_set(record, "interpolations", mdl_json_pack("[]"));
     if (arm->n_parents > 1)
         MDL_TRY(interpolate(lab, arm, arm->trunk != NULL ? "children" : "independent", parents,

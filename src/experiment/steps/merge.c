@@ -89,13 +89,12 @@ static mdl_status align(const mdl__lab *lab, const mdl__arm *arm, sources *s)
     return MDL_OK;
 }
 
-static mdl_status merge(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status merge(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     double start = mdl_time();
     const mdl_method *method = step->entry->method;
     mdl_method_options options = mdl_method_defaults(method);
     sources s;
-    (void)resume;
     mdl_status status = list_sources(step->arm, step->entry, &s);
     if (status == MDL_OK && step->entry->row.kind == MDL_ROW_INDEPENDENT_ALIGNED)
         status = align(lab, step->arm, &s);
@@ -150,7 +149,7 @@ static mdl_status run_method(const mdl__arm *arm, const mdl_method *method,
     return mdl_method_run(job, method, &options, result);
 }
 
-static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     char folder[MDL_PATH_MAX];
     mdl_merge_result result;
@@ -159,7 +158,7 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record, bo
     if (status == MDL_OK) {
         mdl_merge_job job = mdl__merge_job(lab, step->arm, s.path, s.n);
         job.out = mdl_folder_of(step->product, folder);
-        job.resume = resume;
+        job.resume = record->begun;
         job.begins_again = true;
         status = run_method(step->arm, step->entry->method, &job, &result);
     }

@@ -49,12 +49,11 @@ static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string
     return MDL_OK;
 }
 
-static mdl_status score(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status score(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     const mdl__arm *arm = step->arm;
     mdl__checkpoints c;
     json_t *scores = mdl_json_pack("[]");
-    (void)resume;
     mdl_status status =
         mdl__checkpoints_open(lab, &arm->config.model, MDL_SPLIT_VALIDATION, false, &c);
     for (size_t i = 0; i < arm->n_candidates && status == MDL_OK; i++) {

@@ -172,10 +172,9 @@ static mdl_status test_arm(mdl__lab *lab, mdl__arm *arm, mdl__record *record)
     return status;
 }
 
-static mdl_status test(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status test(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     (void)step;
-    (void)resume;
     mdl__record_set(record, "models", mdl_json_pack("[]"));
     mdl__record_set(record, "latency", mdl_json_pack("[]"));
     for (size_t a = 0; a < lab->n_arms; a++)

@@ -33,7 +33,7 @@ static void note(mdl__record *record, const mdl__training *t, const mdl_train_re
     mdl__record_set(record, "planned_bytes", mdl_json_pack("I", (json_int_t)result->planned_bytes));
 }
 
-static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     mdl__training *t = step->training;
     mdl_train_config config = t->config.train;
@@ -50,7 +50,7 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record, boo
         .device = lab->device,
         .seed = t->config.run.seed,
         .out = t->folder,
-        .resume = resume,
+        .resume = record->begun,
         .config_text = text,
         .memory_limit = t->config.run.memory_limit,
         .events = lab->job->events != NULL ? lab->job->events->train : NULL,
@@ -103,14 +103,13 @@ static mdl_status choice_depends(const mdl__lab *lab, const mdl__step *step, mdl
 
 static const char *const leaves[] = {"final.safetensors", "ema.safetensors"};
 
-static mdl_status choose(mdl__lab *lab, mdl__step *step, mdl__record *record, bool resume)
+static mdl_status choose(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     const mdl__training *t = step->training;
     bool accuracy = t->config.merge.final == MDL_FINAL_ACCURACY;
     const char *chosen = leaves[0];
     mdl__checkpoints c;
     double best = 0;
-    (void)resume;
     MDL_TRY(mdl__checkpoints_open(lab, &t->config.model, MDL_SPLIT_VALIDATION, false, &c));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < MDL_COUNT(leaves) && status == MDL_OK; i++) {

@@ -1,5 +1,7 @@
 /* What lies between two checkpoints as JSON; the format is in docs/formats.md. */
-#include "experiment/step.h"
+#include <jansson.h>
+
+#include "merge/merge.h"
 
 static json_t *numbers(const double *values, size_t count)
 {
@@ -9,8 +11,7 @@ static json_t *numbers(const double *values, size_t count)
     return out;
 }
 
-json_t *mdl__interpolation_json(const mdl_interpolation *path, const char *first,
-                                const char *second)
+json_t *mdl_interpolation_json(const mdl_interpolation *path, const char *first, const char *second)
 {
     json_t *lines = mdl_json_pack("[]");
     for (size_t i = 0; i < MDL_INTERPOLATION_LINES; i++) {
@@ -31,7 +32,7 @@ mdl_status mdl_path_text(const mdl_interpolation *path, const char *first, const
                          char **text)
 {
     mdl_string out = {0};
-    json_t *json = mdl__interpolation_json(path, first, second);
+    json_t *json = mdl_interpolation_json(path, first, second);
     mdl_string_add_json(&out, json, JSON_INDENT(1));
     json_decref(json);
     return mdl_string_take(&out, text);

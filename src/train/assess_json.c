@@ -1,8 +1,8 @@
-/* A closer look at a model (train's mdl_assess) as JSON, as it stands in evaluation.json; the
- * format is in docs/formats.md. */
+/* A closer look at a model as JSON, as it stands in evaluation.json; the format is in
+ * docs/formats.md. */
 #include <jansson.h>
 
-#include "experiment/experiment.h"
+#include "train/assess.h"
 
 static json_t *calibration_json(const mdl_calibration *c)
 {
