@@ -49,18 +49,25 @@ static mdl_status add_training(const mdl__lab *lab, mdl__arm *arm, mdl__role rol
     return mdl_path(t->folder, sizeof(t->folder), lab->job->out, "%c-%s", arm->letter, leaf);
 }
 
-static mdl_status add_seeds(const mdl__lab *lab, mdl__arm *arm)
+static mdl_status add_seeds(const mdl__lab *lab, mdl__arm *arm, mdl__role role, uint64_t first,
+                            size_t count)
 {
-    uint64_t first = arm->config.run.seed;
-    arm->parents = arm->trainings;
-    arm->n_parents = arm->config.experiment.seeds;
-    for (size_t i = 0; i < arm->n_parents; i++) {
+    const char *which = role == MDL__ROLE_INDEPENDENT ? "independent " : "";
+    for (size_t i = 0; i < count; i++) {
         mdl__training *t;
-        MDL_TRY(add_training(lab, arm, MDL__ROLE_SEED, first + i, &t, "seed %llu",
+        MDL_TRY(add_training(lab, arm, role, first + i, &t, "seed %llu",
                              (unsigned long long)(first + i)));
-        snprintf(t->label, sizeof(t->label), "seed %zu of %zu", i + 1, arm->n_parents);
+        snprintf(t->label, sizeof(t->label), "%sseed %zu of %zu", which, i + 1, count);
     }
     return MDL_OK;
+}
+
+/* The parents where there is no trunk. */
+static mdl_status add_parents(const mdl__lab *lab, mdl__arm *arm)
+{
+    arm->parents = arm->trainings;
+    arm->n_parents = arm->config.experiment.seeds;
+    return add_seeds(lab, arm, MDL__ROLE_SEED, arm->config.run.seed, arm->n_parents);
 }
 
 /* The learning rate of the trunk does not go down to 0, that of the children starts again below its
@@ -121,12 +128,9 @@ static mdl_status add_others(const mdl__lab *lab, mdl__arm *arm)
         snprintf(t->label, sizeof(t->label), "compute-matched run");
         t->config.train.epochs = e->trunk_epochs + e->children * e->child_epochs;
     }
-    if (arm->trunk != NULL)
+    if (arm->trunk != NULL) {
         seed += INDEPENDENT_SEED;
-    for (size_t i = 0; arm->trunk != NULL && i < e->independent; i++) {
-        MDL_TRY(add_training(lab, arm, MDL__ROLE_INDEPENDENT, seed + i, &t, "seed %llu",
-                             (unsigned long long)(seed + i)));
-        snprintf(t->label, sizeof(t->label), "independent seed %zu of %zu", i + 1, e->independent);
+        MDL_TRY(add_seeds(lab, arm, MDL__ROLE_INDEPENDENT, seed, e->independent));
     }
     bool recursive = mdl_model_def_of(arm->config.model.kind)->recursive;
     return recursive ? add_controls(lab, arm, seed) : MDL_OK;
@@ -174,7 +178,7 @@ static mdl_status plan_arm(mdl__lab *lab, mdl__arm *arm)
     const mdl_experiment_config *e = &arm->config.experiment;
     size_t most = 1 + e->seeds + e->children + 1 + e->independent + MDL__CONTROLS;
     MDL_TRY(MDL_NEW(most, "trainings", &arm->trainings));
-    MDL_TRY(e->trunk_epochs > 0 ? add_children(lab, arm) : add_seeds(lab, arm));
+    MDL_TRY(e->trunk_epochs > 0 ? add_children(lab, arm) : add_parents(lab, arm));
     if (arm->is_main)
         MDL_TRY(add_others(lab, arm));
     arm->n_candidates = count_candidates(arm);

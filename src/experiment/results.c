@@ -13,33 +13,24 @@ void mdl__data_word(const char *source, mdl_table *table)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-static double seconds_of_parents(const mdl__arm *arm)
+/* Whether a training is part of an entry that is made of several. */
+static bool is_part(const mdl__training *t, const mdl__entry *entry)
 {
-    double sum = arm->trunk != NULL ? arm->trunk->seconds : 0;
-    for (size_t i = 0; i < arm->n_parents; i++)
-        sum += arm->parents[i].seconds;
-    return sum;
+    if (mdl__entry_of(entry) == MDL__OF_INDEPENDENT)
+        return t->role == MDL__ROLE_INDEPENDENT;
+    return t->role == MDL__ROLE_TRUNK || t->role == MDL__ROLE_SEED || t->role == MDL__ROLE_CHILD;
 }
 
-static double seconds_of_independent(const mdl__arm *arm)
-{
-    double sum = 0;
-    const mdl__training *t;
-    for (size_t i = 0; (t = mdl__find_role(arm, MDL__ROLE_INDEPENDENT, i)) != NULL; i++)
-        sum += t->seconds;
-    return sum;
-}
-
-/* All computing that went into an entry. */
+/* All computing that went into an entry; a child has its trunk's in it. */
 static double seconds_of(const mdl__arm *arm, const mdl__entry *entry)
 {
     const mdl__training *t = entry->training;
-    bool child = t != NULL && t->role == MDL__ROLE_CHILD;
+    double sum = 0;
     if (t != NULL)
-        return t->seconds + (child ? arm->trunk->seconds : 0) + entry->seconds;
-    if (mdl__entry_of(entry) == MDL__OF_INDEPENDENT)
-        return seconds_of_independent(arm) + entry->seconds;
-    return seconds_of_parents(arm) + entry->seconds;
+        sum = t->seconds + (t->role == MDL__ROLE_CHILD ? arm->trunk->seconds : 0);
+    for (size_t i = 0; t == NULL && i < arm->n_trainings; i++)
+        sum += is_part(&arm->trainings[i], entry) ? arm->trainings[i].seconds : 0;
+    return sum + entry->seconds;
 }
 
 /* The mean over the entries of its seeds or children. */

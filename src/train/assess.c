@@ -300,23 +300,24 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
     return job->latency ? time_it(&a) : MDL_OK;
 }
 
-static size_t of_split(const mdl_assess_job *job, size_t limit)
+static size_t of_split(const mdl_assess_job *job, mdl_split split, size_t limit)
 {
-    size_t all = job->data->count[job->split];
-    return limit > 0 ? mdl_min_size(limit, all) : all;
+    size_t count = job->data->count[split];
+    return mdl__evaluated(job->data, limit > 0 ? mdl_min_size(limit, count) : count, job->batch);
 }
 
 double mdl_assess_work(const mdl_assess_job *job)
 {
-    size_t images = 0;
+    size_t images = 0, all = of_split(job, job->split, 0);
     if (job->calibration)
-        images += of_split(job, 0) + job->data->count[MDL_SPLIT_VALIDATION];
+        images += all + of_split(job, MDL_SPLIT_VALIDATION, 0);
     if (job->robustness)
-        images += (1 + MDL_CORRUPTIONS * MDL_SEVERITIES) * of_split(job, job->corrupt_images);
+        images +=
+            (1 + MDL_CORRUPTIONS * MDL_SEVERITIES) * of_split(job, job->split, job->corrupt_images);
     if (job->tta)
-        images += VIEWS * of_split(job, job->tta_images);
+        images += VIEWS * of_split(job, job->split, job->tta_images);
     if (job->steps) /* as many passes as they are times the trained ones */
-        images += of_split(job, 0) * steps_of(job->model) / mdl_max_size(1, job->model->trm.n_sup);
+        images += all * steps_of(job->model) / mdl_max_size(1, job->model->trm.n_sup);
     for (size_t i = 0; job->latency && i < MDL_LATENCY_BATCHES; i++)
         images += latency_batch[i] * job->latency_runs;
     return (double)images;

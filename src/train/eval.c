@@ -38,6 +38,15 @@ static size_t default_batch(size_t count, size_t image)
     return (count + batches - 1) / batches;
 }
 
+size_t mdl__evaluated(const mdl_data *data, size_t count, size_t batch)
+{
+    if (count == 0)
+        return 0;
+    if (batch == 0)
+        batch = default_batch(count, data->height * data->width * data->channels);
+    return (count + batch - 1) / batch * batch;
+}
+
 static mdl_status create_images_on(mdl_evaluator *e, mdl_device *device, size_t image,
                                    mdl_buffer **images, mdl_buffer **labels)
 {

@@ -14,6 +14,8 @@ typedef struct mdl__built { /* a model's graph for one purpose, with its plan */
     double multiply_adds; /* of one image's forward pass */
 } mdl__built;
 
+/* Images that are computed to evaluate `count` of them: the last batch is padded. */
+size_t mdl__evaluated(const mdl_data *data, size_t count, size_t batch);
 /* label_smoothing and the loss's scale matter in MDL_MODE_TRAIN only, which also gets its backward
  * nodes.  steps: supervision steps at inference, 0: the model's. */
 mdl_status mdl__build(const mdl_model_config *model, mdl_mode mode, size_t batch,

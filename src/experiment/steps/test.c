@@ -58,43 +58,35 @@ static mdl_status find_checkpoint(const mdl__arm *arm, mdl__entry *entry)
 
 /* ---- evaluating ------------------------------------------------------------------------------ */
 
-static json_t *entry_json(const mdl__entry *entry, size_t images)
+/* The answers on all images, from which `take` fills the entry. */
+static mdl_status note(mdl__record *record, const mdl__entry *entry, double top1, double loss,
+                       const float *correct, size_t images)
 {
     char *digits;
-    if (MDL_NEW(images + 1, "correct answers", &digits) != MDL_OK)
-        return NULL;
+    MDL_TRY(MDL_NEW(images + 1, "correct answers", &digits));
     for (size_t i = 0; i < images; i++)
-        digits[i] = entry->correct[i] > 0.5f ? '1' : '0';
-    json_t *out = mdl_json_pack("{s:s, s:f, s:f, s:s}", "id", entry->row.id, "top1",
-                                entry->row.top1, "loss", entry->row.loss, "correct", digits);
+        digits[i] = correct[i] > 0.5f ? '1' : '0';
+    mdl__record_append(record, "models",
+                       mdl_json_pack("{s:s, s:f, s:f, s:s}", "id", entry->row.id, "top1", top1,
+                                     "loss", loss, "correct", digits));
     mdl_free(digits);
-    return out;
-}
-
-static mdl_status keep(mdl__record *record, mdl__entry *entry, const float *correct, size_t images)
-{
-    if (entry->correct == NULL)
-        MDL_TRY(MDL_NEW(images, "correct answers", &entry->correct));
-    memcpy(entry->correct, correct, images * sizeof(*correct));
-    mdl__record_append(record, "models", entry_json(entry, images));
     return MDL_OK;
 }
 
-static mdl_status evaluate(mdl__record *record, mdl__checkpoints *c, mdl__entry *entry)
+static mdl_status evaluate(mdl__record *record, mdl__checkpoints *c, const mdl__entry *entry)
 {
+    const mdl_scores *scores = &c->scores;
     MDL_TRY(mdl__checkpoints_run(c, entry->path));
-    entry->row.top1 = c->scores.top1;
-    entry->row.loss = c->scores.loss;
-    return keep(record, entry, c->scores.correct, c->scores.count);
+    return note(record, entry, scores->top1, scores->loss, scores->correct, scores->count);
 }
 
-/* The mean of the logits of all seeds or children: `sum` is over the members. */
-static mdl_status evaluate_ensemble(mdl__record *record, mdl__entry *entry, const double *sum,
+/* The mean of the logits of all `members`, whose sum is given. */
+static mdl_status evaluate_ensemble(mdl__record *record, const mdl__entry *entry, const double *sum,
                                     size_t members, const int32_t *labels, size_t images,
                                     size_t classes)
 {
     float *correct;
-    double loss = 0, right = 0, n = (double)members;
+    double loss = 0, right = 0, n = (double)members, all = (double)images;
     MDL_TRY(MDL_NEW(images, "answers of the ensemble", &correct));
     for (size_t i = 0; i < images; i++) {
         const double *row = sum + i * classes;
@@ -108,15 +100,13 @@ static mdl_status evaluate_ensemble(mdl__record *record, mdl__entry *entry, cons
         correct[i] = best == label ? 1.0f : 0.0f;
         right += best == label;
     }
-    entry->row.loss = loss / (double)images;
-    entry->row.top1 = right / (double)images;
-    mdl_status status = keep(record, entry, correct, images);
+    mdl_status status = note(record, entry, right / all, loss / all, correct, images);
     mdl_free(correct);
     return status;
 }
 
 /* A model of another network than its arm's. */
-static mdl_status evaluate_control(mdl__lab *lab, mdl__record *record, mdl__entry *entry)
+static mdl_status evaluate_control(mdl__lab *lab, mdl__record *record, const mdl__entry *entry)
 {
     mdl__checkpoints c;
     MDL_TRY(mdl__checkpoints_open(lab, &entry->training->config.model, MDL_SPLIT_TEST, false, &c));
@@ -129,19 +119,17 @@ static mdl_status evaluate_all(mdl__lab *lab, mdl__arm *arm, mdl__record *record
                                mdl__checkpoints *c, double *sum, const int32_t *labels)
 {
     size_t images = lab->data->count[MDL_SPLIT_TEST], classes = arm->config.model.classes;
-    size_t members = 0;
     for (size_t i = 0; i < arm->n_entries; i++) {
         mdl__entry *entry = &arm->entries[i];
         MDL_TRY(find_checkpoint(arm, entry));
         if (entry->row.kind == MDL_ROW_ENSEMBLE)
-            MDL_TRY(evaluate_ensemble(record, entry, sum, members, labels, images, classes));
+            MDL_TRY(evaluate_ensemble(record, entry, sum, arm->n_parents, labels, images, classes));
         else if (entry->row.kind == MDL_ROW_CONTROL)
             MDL_TRY(evaluate_control(lab, record, entry));
         else if (entry->path[0] != '\0')
             MDL_TRY(evaluate(record, c, entry));
         for (size_t k = 0; entry->row.kind == MDL_ROW_SEED && k < images * classes; k++)
             sum[k] += c->scores.logits[k];
-        members += entry->row.kind == MDL_ROW_SEED;
     }
     return MDL_OK;
 }
@@ -150,6 +138,7 @@ static mdl_status test_arm(mdl__lab *lab, mdl__arm *arm, mdl__record *record)
 {
     size_t images = lab->data->count[MDL_SPLIT_TEST];
     mdl__checkpoints c = {0};
+    mdl_latency latency = {0};
     double *sum = NULL;
     int32_t *labels = NULL;
     mdl_status status = MDL_NEW(images * arm->config.model.classes, "sum of logits", &sum);
@@ -163,9 +152,8 @@ static mdl_status test_arm(mdl__lab *lab, mdl__arm *arm, mdl__record *record)
     }
     if (status == MDL_OK)
         status = mdl_measure_latency(&arm->config.model, &c.weights, lab->device, 1,
-                                     arm->config.experiment.latency_runs, &arm->latency);
-    mdl__record_append(record, "latency",
-                       mdl_json_pack("[f, f]", arm->latency.median, arm->latency.p95));
+                                     arm->config.experiment.latency_runs, &latency);
+    mdl__record_append(record, "latency", mdl_json_pack("[f, f]", latency.median, latency.p95));
     mdl__checkpoints_close(&c);
     mdl_free(sum);
     mdl_free(labels);
