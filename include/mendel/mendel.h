@@ -1,4 +1,5 @@
-/* Mendel as a library: predictions of a trained or merged checkpoint.
+/* Mendel as a library: this header has all of it, and declares predictions of a trained or merged
+ * checkpoint itself.
  *
  *     mdl_predictor *predictor;
  *     if (mdl_predictor_open("runs/a/final.safetensors", "cpu", 0, 16, &predictor) != MDL_OK)
@@ -14,7 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mendel/config.h"
+#include "mendel/context.h"
+#include "mendel/data.h"
 #include "mendel/status.h"
+#include "mendel/work.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,10 +1,8 @@
 /* The public door to predictions: a checkpoint of ours, its network rebuilt from the metadata, run
  * on bytes.  Checkpoints without metadata are for `mendel eval`, where settings can be given. */
-#include <mendel/mendel.h>
-
 #include <string.h>
 
-#include "config/config.h"
+#include "api/api.h"
 
 struct mdl_predictor {
     mdl_device *device;
@@ -90,7 +88,9 @@ mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int t
                               size_t batch, mdl_predictor **out)
 {
     mdl_predictor *p;
+    MDL_REQUIRE(out);
     *out = NULL;
+    MDL_REQUIRE(checkpoint);
     if (batch == 0)
         return mdl_fail(MDL_INVALID, "a predictor's batch must be at least 1");
     MDL_TRY(MDL_NEW(1, "predictor", &p));
@@ -119,6 +119,8 @@ void mdl_predictor_close(mdl_predictor *predictor)
 
 mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor)
 {
+    if (predictor == NULL)
+        return (mdl_predictor_shape){0, 0, 0, 0};
     const mdl_model_config *model = &predictor->model;
     return (mdl_predictor_shape){model->height, model->width_px, model->channels, model->classes};
 }
@@ -140,6 +142,9 @@ static mdl_status run_batch(mdl_predictor *p, const uint8_t *pixels, size_t coun
 mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
                              float *logits)
 {
+    MDL_REQUIRE(predictor);
+    if (count > 0 && (pixels == NULL || logits == NULL))
+        return mdl_fail(MDL_INVALID, "mdl_predictor_run: pixels or logits is NULL");
     const mdl_model_config *model = &predictor->model;
     size_t image = model->height * model->width_px * model->channels;
     for (size_t done = 0; done < count; done += predictor->batch) {

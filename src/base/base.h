@@ -11,6 +11,8 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "base/threads.h"
+#include "mendel/context.h"
 #include "mendel/status.h"
 
 /* ---- status --------------------------------------------------------------------------------- */
@@ -48,6 +50,13 @@ static inline size_t mdl_round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
+/* ---- contexts ------------------------------------------------------------------------------- */
+
+/* Let the work on this thread, and on the threads that it starts, have this context (NULL: that of
+ * threads that have entered none).  Returns the one before, to be entered again at the end. */
+mdl_context *mdl_context_enter(mdl_context *context);
+mdl_context *mdl_context_current(void); /* never NULL */
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 #define MDL_ALIGNMENT 64 /* bytes; a cache line, and an AVX-512 vector */
@@ -60,7 +69,6 @@ mdl_status mdl_alloc(size_t count, size_t size, const char *tag, void **out) MDL
 /* Grow *ptr from `old_count` to `new_count` elements (new ones zeroed).  On failure *ptr stays. */
 mdl_status mdl_grow(size_t old_count, size_t new_count, size_t size, const char *tag,
                     void **ptr) MDL_MUST_CHECK;
-void mdl_free(void *ptr); /* NULL is allowed */
 
 /* Copy a string (or its first n bytes).  Free with mdl_free. */
 mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
@@ -119,10 +127,7 @@ enum mdl_stream {
 
 /* ---- log ------------------------------------------------------------------------------------ */
 
-typedef enum mdl_log_level { MDL_LOG_DEBUG, MDL_LOG_INFO, MDL_LOG_WARN } mdl_log_level;
-typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
-/* The library never prints; the program that uses it may install a sink.  NULL: silence. */
-void mdl_log_set_sink(mdl_log_fn sink, void *user);
+/* A line for the log of this thread's context; the library never prints. */
 void mdl_log(mdl_log_level level, const char *format, ...) MDL_PRINTF(2, 3);
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -291,62 +296,6 @@ mdl_status mdl_module_symbol(const char *module, const char *symbol, void **out)
  * what it said.  A stop request ends it: MDL_CANCELLED. */
 mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size, size_t limit,
                         char **output, size_t *output_size) MDL_MUST_CHECK;
-
-/* ---- threads -------------------------------------------------------------------------------- */
-
-typedef struct mdl_thread mdl_thread;
-typedef struct mdl_monitor mdl_monitor; /* a mutex with one condition variable */
-mdl_status mdl_thread_start(void (*body)(void *), void *user, mdl_thread **out) MDL_MUST_CHECK;
-void mdl_thread_join(mdl_thread *thread); /* waits, then frees */
-mdl_status mdl_monitor_create(mdl_monitor **out) MDL_MUST_CHECK;
-void mdl_monitor_destroy(mdl_monitor *monitor);
-void mdl_monitor_lock(mdl_monitor *monitor);
-void mdl_monitor_unlock(mdl_monitor *monitor);
-void mdl_monitor_wait(mdl_monitor *monitor);   /* locked; wakes on notify, or spuriously */
-void mdl_monitor_notify(mdl_monitor *monitor); /* locked; wakes all */
-
-/* Threads that share out numbered pieces of work.  The caller is one of them: with one worker there
- * are no others. */
-typedef struct mdl_pool mdl_pool;
-mdl_status mdl_pool_create(size_t workers, mdl_pool **out) MDL_MUST_CHECK;
-void mdl_pool_destroy(mdl_pool *pool); /* NULL is allowed */
-size_t mdl_pool_workers(const mdl_pool *pool);
-/* Call work(user, worker, index) for each index below `count`, lower ones first, worker 0 on the
- * calling thread.  After a failure no further piece is begun; the status, with its detail, is that
- * of the failed piece with the least index. */
-typedef mdl_status (*mdl_pool_fn)(void *user, size_t worker, size_t index);
-mdl_status mdl_pool_run(mdl_pool *pool, size_t count, mdl_pool_fn work, void *user) MDL_MUST_CHECK;
-
-/* ---- interruption --------------------------------------------------------------------------- */
-
-/* Set by the program (Ctrl-C and other signals); long work looks at it well within a second, saves
- * what can be saved, and returns MDL_CANCELLED. */
-void mdl_request_stop(void);
-bool mdl_stop_requested(void);
-void mdl_clear_stop(void);
-/* For loops: MDL_CANCELLED where a stop was requested and nobody defers it. */
-mdl_status mdl_stop_check(void) MDL_MUST_CHECK;
-/* Between defer and resume mdl_stop_check lets everybody go on, for work that is soon done and
- * would be lost in the middle.  Calls nest, over all threads. */
-void mdl_stop_defer(void);
-void mdl_stop_resume(void);
-/* What takes longer than this in one piece is looked at in the middle. */
-#define MDL_STOP_SECONDS 0.25
-
-/* Work that comes again and again and changes things in its middle, such as a step of a training.
- * Where the last time took long, its middle is left on a stop request, and what it changed is put
- * back; else the request waits for its end.  All zero at first. */
-typedef struct mdl_stop_guard {
-    bool quick;   /* the last time was soon done */
-    bool kept;    /* this time may be left */
-    double begun; /* mdl_time when it began */
-} mdl_stop_guard;
-/* Whether the work that begins now may be left, so that what it changes has to be kept; never where
- * it cannot be put back (`can` false). */
-bool mdl_stop_guard_begin(mdl_stop_guard *guard, bool can);
-/* The work has ended with this status, whether it was left or not.  Whether to put back what was
- * kept. */
-bool mdl_stop_guard_end(mdl_stop_guard *guard, mdl_status status);
 
 /* ---- communicator --------------------------------------------------------------------------- */
 

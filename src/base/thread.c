@@ -1,7 +1,6 @@
-/* Threads for work beside the computation (loading data ahead), for the CPU backend's team,
- * a monitor to wait with, and the stop flag. */
+/* Threads for work beside the computation (loading data ahead) and for the CPU backend's team, and
+ * a monitor to wait with. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -10,6 +9,7 @@ struct mdl_thread {
     pthread_t handle;     /* of the system */
     void (*body)(void *); /* what it runs */
     void *user;           /* argument of body */
+    mdl_context *context; /* of the thread that started it */
 };
 
 struct mdl_monitor {
@@ -20,6 +20,7 @@ struct mdl_monitor {
 static void *run_body(void *argument)
 {
     mdl_thread *thread = argument;
+    (void)mdl_context_enter(thread->context);
     thread->body(thread->user);
     return NULL;
 }
@@ -29,6 +30,7 @@ mdl_status mdl_thread_start(void (*body)(void *), void *user, mdl_thread **out)
     MDL_TRY(MDL_NEW(1, "thread", out));
     (*out)->body = body;
     (*out)->user = user;
+    (*out)->context = mdl_context_current();
     int error = pthread_create(&(*out)->handle, NULL, run_body, *out);
     if (error != 0) {
         mdl_free(*out);
@@ -91,59 +93,4 @@ void mdl_monitor_wait(mdl_monitor *monitor)
 void mdl_monitor_notify(mdl_monitor *monitor)
 {
     pthread_cond_broadcast(&monitor->condition);
-}
-
-/* A signal handler sets it, so it must be lock-free (C11 7.14.1.1). */
-static atomic_bool stop_flag;
-_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "the stop flag is set from a signal handler");
-
-void mdl_request_stop(void)
-{
-    atomic_store(&stop_flag, true);
-}
-
-bool mdl_stop_requested(void)
-{
-    return atomic_load(&stop_flag);
-}
-
-void mdl_clear_stop(void)
-{
-    atomic_store(&stop_flag, false);
-}
-
-static atomic_int deferrals;
-
-void mdl_stop_defer(void)
-{
-    atomic_fetch_add(&deferrals, 1);
-}
-
-void mdl_stop_resume(void)
-{
-    atomic_fetch_sub(&deferrals, 1);
-}
-
-bool mdl_stop_guard_begin(mdl_stop_guard *guard, bool can)
-{
-    guard->kept = can && !guard->quick;
-    guard->begun = mdl_time();
-    if (!guard->kept)
-        mdl_stop_defer();
-    return guard->kept;
-}
-
-bool mdl_stop_guard_end(mdl_stop_guard *guard, mdl_status status)
-{
-    if (!guard->kept)
-        mdl_stop_resume();
-    guard->quick = mdl_time() - guard->begun < MDL_STOP_SECONDS;
-    return guard->kept && status == MDL_CANCELLED;
-}
-
-mdl_status mdl_stop_check(void)
-{
-    if (!mdl_stop_requested() || atomic_load(&deferrals) > 0)
-        return MDL_OK;
-    return mdl_fail(MDL_CANCELLED, "interrupted");
 }

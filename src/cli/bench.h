@@ -7,10 +7,11 @@
 #define BENCH_MAX_BATCHES 16
 
 typedef struct bench { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    const char *only;  /* "train" or "infer"; NULL: both */
-    const char *model; /* "baseline" or "hybrid"; NULL: both */
+    mdl_work work;
+    const mdl_config *config; /* of the work */
+    mdl_device *device;       /* of the work */
+    const char *only;         /* "train" or "infer"; NULL: both */
+    const char *model;        /* "baseline" or "hybrid"; NULL: both */
     size_t batches[BENCH_MAX_BATCHES], n_batches;
     size_t repeat;
     bool json, ops, layers, profile;

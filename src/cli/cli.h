@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "api/api.h"
 #include "experiment/experiment.h"
 
 /* ---- exit codes ----------------------------------------------------------------------------- */
@@ -27,9 +28,11 @@ int cli_exit_code(mdl_status status);
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
+/* The context of all that the program does: a signal stops it, its log goes to the view. */
+mdl_context *cli_context(void);
 /* Descriptors and signals, before anything else: the first signal that asks for an end is answered
  * on the standard error and makes mdl_stop_requested true. */
-void cli_prepare_process(void);
+mdl_status cli_prepare_process(void);
 /* What was printed goes out; fails where some of it could not be written. */
 mdl_status cli_flush(void);
 /* Whether that is so because the reader of a pipe has gone, which is no failure of ours. */
@@ -53,7 +56,6 @@ typedef struct cli_args { /* a parsed command line; texts are borrowed from argv
     size_t n_items;
     const char *positional[CLI_MAX_ITEMS];
     size_t n_positional;
-    bool own_config; /* --config was not typed: it is the folder's own */
 } cli_args;
 
 typedef struct cli_row { /* of the list that stands behind a command's text */
@@ -135,18 +137,13 @@ typedef struct cli_shortcut {
 } cli_shortcut;
 extern const cli_shortcut cli_shortcuts[];
 extern const size_t cli_shortcut_count;
-/* The configuration of a command: defaults, then --config, then what `checkpoint` (may be NULL)
- * carries, then --set, --data and the other options; checked. */
-mdl_status cli_config(const cli_args *args, const char *checkpoint, mdl_config *config);
-/* Open the device and (data may be NULL) the data of a configuration, which takes its input.  The
- * data's classes get the numbers they have in `checkpoint` (NULL: none), by name. */
-mdl_status cli_open(mdl_config *config, const char *checkpoint, mdl_device **device,
-                    mdl_data **data);
+/* What the command line says: --config, --set, --data and the other options that stand for a key.
+ * *config is the caller's (mdl_config_destroy). */
+mdl_status cli_config(const cli_args *args, mdl_config **config);
+/* mdl_work_begin with that; to be ended by mdl_work_end, also on failure. */
+mdl_status cli_work_begin(const cli_args *args, const char *checkpoint, mdl_work *work);
 /* What --backend takes for the first GPU that can be used; false: there is none. */
 bool cli_find_gpu(char *text, size_t size);
-
-/* --method of the commands that align: weights where nothing is said. */
-mdl_status cli_align_method(const cli_args *args, mdl_align_method *method);
 
 /* ---- output --------------------------------------------------------------------------------- */
 
@@ -191,6 +188,10 @@ void cli_view_line(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_view_heading(cli_view *view, const char *format, ...) MDL_PRINTF(2, 3);
 void cli_view_close(cli_view *view); /* removes the bar */
 /* Callbacks of the library with a cli_view as user. */
+int cli_train_step(void *view, const mdl_train_step *step);
+int cli_train_epoch(void *view, const mdl_train_epoch *epoch);
+int cli_evolve_step(void *view, const mdl_evolve_step *step);
+int cli_evaluate_progress(void *view, const char *what, size_t done, size_t total);
 mdl_train_events cli_train_events(cli_view *view);
 void cli_merge_progress(void *view, const mdl_merge_progress *progress);
 void cli_assess_progress(void *view, const char *what, size_t done, size_t total);
@@ -212,40 +213,17 @@ void cli_install_log(cli_view *view);
 
 /* ---- where results go ----------------------------------------------------------------------- */
 
-typedef struct cli_inputs { /* what a command reads, all borrowed */
-    const cli_args *args;   /* its checkpoints, --config, --trunk */
-    const mdl_config *config;
-    bool starts; /* it reads train.init */
-} cli_inputs;
-
-typedef struct cli_run { /* the folder of a train, evolve or experiment */
-    mdl_run_kind kind;
-    char out[MDL_PATH_MAX];
-    bool numbered; /* a new folder: `out` is its name without a number until it is claimed */
-    bool resume, overwrite; /* as the user said */
-    bool goes_on;           /* a run of this kind is there, and is gone on with */
-    unsigned removed;       /* kinds of the runs that --overwrite removes */
-    mdl_lock *lock;
-    cli_view *view; /* for what is told; set by the command */
-} cli_run;
-
 /* Which folder: --out, or runs/<name of the configuration, else `otherwise`>: a new one by number,
  * or with --resume (and always for an experiment, where `config` is the same) the newest that holds
  * such a run.  Changes nothing. */
 mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *otherwise,
-                        const mdl_config *config, cli_run *run);
-/* Own the folder for the run.  Refused, before anything in it changes: where another process has
- * it, where it holds a run (of another kind; or of this one without --resume or --overwrite), where
- * something in it that is an input or nobody's run would be written over, among the data. */
-mdl_status cli_run_claim(cli_run *run, const cli_inputs *inputs);
-/* What --overwrite removes goes now: a `prepare` of the library's jobs, with the cli_run as user.
- */
-mdl_status cli_run_begin(void *run);
-void cli_run_close(cli_run *run);
-
-/* Fail where a file that is to be written is an input, or (without --overwrite) one that a run
- * wrote, or in a folder that is in use. */
-mdl_status cli_check_output(const char *out, const cli_inputs *inputs);
+                        const mdl_config *config, mdl_run_folder *run);
+/* What a command reads: its checkpoints, and what its configuration names. */
+mdl_run_inputs cli_inputs(const cli_args *args, const mdl_config *config);
+/* runs/<name of the configuration's file>, else runs/<otherwise>: a folder without its number. */
+mdl_status cli_default_folder(const cli_args *args, const char *otherwise, char *out, size_t size);
+/* mdl_run_check_output with --overwrite. */
+mdl_status cli_check_output(const char *out, const cli_args *args, const mdl_config *config);
 #define CLI_REPLACE_OPTION                                                                         \
     {                                                                                              \
         "--overwrite", 0, NULL, "write the file even where it is one of a run that has ended"      \
@@ -255,23 +233,21 @@ mdl_status cli_check_output(const char *out, const cli_inputs *inputs);
 struct json_t;
 mdl_status cli_print_json(struct json_t *json, bool indent);
 
-/* ---- how good what was written is ------------------------------------------------------------ */
+/* ---- results of the library ------------------------------------------------------------------ */
 
-typedef struct cli_quality {
-    size_t images; /* 0: it was not measured, for want of data */
-    double top1, loss;
-} cli_quality;
-/* Evaluate a checkpoint on a split of data (NULL, or an empty split: it is not measured). */
-mdl_status cli_score(const char *checkpoint, const mdl_model_config *model, const mdl_data *data,
-                     mdl_device *device, mdl_split split, cli_quality *out);
+/* A member of a JSON object; NAN, 0 or "" where there is none. */
+double cli_real_of(const struct json_t *object, const char *key);
+size_t cli_count_of(const struct json_t *object, const char *key);
+const char *cli_text_of(const struct json_t *object, const char *key);
+
+/* Print a result (taken; NULL: there is none) as it is with --json, else have it told. */
+typedef void (*cli_tell)(void *user, const struct json_t *result);
+mdl_status cli_give_result(char *text, const cli_args *args, cli_tell tell, void *user);
 /* "45.20 % of the 1440 images of the validation split", or what to type to measure it. */
-void cli_quality_text(const cli_quality *quality, const char *checkpoint, const mdl_config *config,
+void cli_quality_text(const struct json_t *result, const char *checkpoint, const cli_args *args,
                       char *text, size_t size);
-/* The line a command closes with: what it wrote, and that. */
-void cli_print_written(const char *checkpoint, const mdl_config *config,
-                       const cli_quality *quality);
-/* validation_images, validation_top1, validation_loss; the last two null where not measured. */
-struct json_t *cli_quality_json(const cli_quality *quality);
+/* "FILE is written: 45.20 % of the ..." */
+void cli_print_written(const struct json_t *result, const cli_args *args);
 
 /* ---- a training or inference step by itself (plan, bench) ----------------------------------- */
 

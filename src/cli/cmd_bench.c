@@ -95,9 +95,9 @@ bool bench_work_at(const bench *b, size_t i, bench_work *out)
     for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
         if (b->model != NULL && strcmp(b->model, names[k]) != 0)
             continue;
-        *out = (bench_work){.model = b->config.model,
+        *out = (bench_work){.model = b->config->model,
                             .name = names[k],
-                            .mixed = b->config.train.precision == MDL_PRECISION_MIXED};
+                            .mixed = b->config->train.precision == MDL_PRECISION_MIXED};
         out->model.kind = kinds[k];
         for (size_t train = 2; train-- > 0;) {
             if (b->only != NULL && strcmp(b->only, train ? "train" : "infer") != 0)
@@ -200,17 +200,17 @@ static mdl_status run(const cli_args *args)
     MDL_TRY(expect_choice("--model", b.model, "baseline", "hybrid"));
     MDL_TRY(read_batches(cli_value(args, "--batch"), &b));
     MDL_TRY(cli_number(args, "--repeat", 1, 7, &b.repeat));
-    MDL_TRY(cli_config(args, NULL, &b.config));
     cli_view_open(&b.view, b.json);
     cli_install_log(&b.view);
-    mdl_status status = cli_open(&b.config, NULL, &b.device, NULL);
+    mdl_status status = cli_work_begin(args, NULL, &b.work);
     if (status == MDL_OK)
-        status = mdl_config_assume_data(&b.config);
+        status = mdl_work_open(&b.work, NULL, true, NULL);
+    b.config = &b.work.config;
+    b.device = b.work.device;
     if (status == MDL_OK)
         status = cli_flag(args, "--tune") ? bench_tune(&b) : bench_all(&b);
     cli_view_close(&b.view);
-    mdl_device_close(b.device);
-    return status;
+    return mdl_work_end(&b.work, status);
 }
 
 static const cli_option options[] = {

@@ -117,19 +117,21 @@ static mdl_status print_info(const mdl_data *data, const char *source, bool json
 
 static mdl_status info(const cli_args *args)
 {
-    mdl_config config;
-    mdl_data *data;
+    mdl_work work;
+    mdl_data *data = NULL;
     cli_view view;
     MDL_TRY(cli_expect(args, 1, 2, "info and a source, e.g. cifar10:data"));
-    MDL_TRY(cli_config(args, NULL, &config));
-    if (args->n_positional == 2)
-        MDL_TRY(mdl_config_set_text(&config, "data.source", args->positional[1]));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    MDL_TRY(mdl_data_read(&config.data, &data));
-    mdl_status status = print_info(data, config.data.source, cli_flag(args, "--json"));
+    mdl_status status = cli_work_begin(args, NULL, &work);
+    if (status == MDL_OK && args->n_positional == 2)
+        status = mdl_config_set_text(&work.config, "data.source", args->positional[1]);
+    if (status == MDL_OK)
+        status = mdl_data_read(&work.config.data, &data);
+    if (status == MDL_OK)
+        status = print_info(data, work.config.data.source, cli_flag(args, "--json"));
     mdl_data_close(data);
-    return status;
+    return mdl_work_end(&work, status);
 }
 
 static mdl_status run(const cli_args *args)

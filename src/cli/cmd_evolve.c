@@ -5,150 +5,63 @@
 
 #include "cli/commands.h"
 
-typedef struct evolution { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    mdl_data *data;
-    char *text, *whole; /* configuration for the checkpoint, and for the folder */
-    cli_run run;
-    bool json;
-    const char *title; /* of the method */
-    cli_view view;
-} evolution;
-
-static mdl_status report(evolution *e, const mdl_merge_result *result)
+static int begin(void *user, const char *facts)
 {
-    char winner[MDL_PATH_MAX];
-    cli_quality test;                                         /* told, never used */
-    mdl_device_stats stats = mdl_device_get_stats(e->device); /* of the search alone */
-    MDL_TRY(mdl_path(winner, sizeof(winner), e->run.out, "merged.safetensors"));
-    MDL_TRY(cli_score(winner, &e->config.model, e->data, e->device, MDL_SPLIT_TEST, &test));
-    if (e->json)
-        return cli_print_json(
-            mdl_json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "out",
-                          e->run.out, "evaluations", (json_int_t)result->evaluations,
-                          "validation_top1", result->fitness_top1, "validation_loss",
-                          result->fitness_loss, "fitness_top1", result->fitness_top1,
-                          "fitness_loss", result->fitness_loss, "is_average", result->is_average,
-                          "seconds", result->seconds, "test_top1", test.top1, "test_images",
-                          (json_int_t)e->data->count[MDL_SPLIT_TEST], "bytes_up",
-                          (json_int_t)stats.up, "bytes_down", (json_int_t)stats.down),
-            false);
-    cli_view_line(&e->view, "%zu children were judged in %.1f s (%.0f a second, %zu at a time).",
-                  result->evaluations, result->seconds,
-                  result->seconds > 0 ? (double)result->evaluations / result->seconds : 0,
-                  result->workers);
-    cli_view_line(&e->view,
-                  "%s is written%s: %.2f %% of the validation split, %.2f %% of the %zu test "
-                  "images.",
-                  winner, result->is_average ? " (the uniform average, which no child beat)" : "",
-                  100 * result->fitness_top1, 100 * test.top1, test.images);
-    return MDL_OK;
+    json_t *f;
+    if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
+        return 0; /* the work fails by itself where there is no memory */
+    cli_view_heading(user, "%s: %zu %s, archive of %zu, on %s", cli_text_of(f, "title"),
+                     cli_count_of(f, "models"),
+                     json_is_true(json_object_get(f, "from_scratch")) ? "random models"
+                                                                      : "checkpoints",
+                     cli_count_of(f, "archive"), cli_text_of(f, "source"));
+    cli_view_line(user, "into %s", cli_text_of(f, "out"));
+    json_decref(f);
+    return 0;
 }
 
-/* The first parent's configuration serves for all: others may have another validation split. */
-static mdl_status warn_of_parents(const cli_args *args)
+static void tell(void *user, const json_t *r)
 {
-    char *first = NULL;
-    mdl_status status = MDL_OK;
-    for (size_t i = 0; i < args->n_positional && status == MDL_OK; i++) {
-        mdl_safetensors *file;
-        status = mdl_safetensors_read(args->positional[i], &file);
-        if (status != MDL_OK)
-            break;
-        const char *text = mdl_safetensors_metadata(file, "mendel.config");
-        text = text != NULL ? text : "";
-        if (i == 0)
-            status = mdl_strdup(text, &first);
-        else if (strcmp(text, first) != 0)
-            mdl_log(MDL_LOG_WARN,
-                    "%s has another configuration than %s, which serves for all; make sure that "
-                    "neither was trained on images of the validation split",
-                    args->positional[i], args->positional[0]);
-        mdl_safetensors_free(file);
-    }
-    mdl_free(first);
-    return status;
-}
-
-static mdl_status evolve(evolution *e, const cli_args *args)
-{
-    mdl_merge_result result;
-    char state[MDL_PATH_MAX];
-    bool scratch = e->config.merge.from_scratch > 0;
-    MDL_TRY(warn_of_parents(args));
-    MDL_TRY(cli_open(&e->config, scratch ? NULL : args->positional[0], &e->device, &e->data));
-    MDL_TRY(mdl_path(state, sizeof(state), e->run.out, "resume.state"));
-    if (e->run.resume && mdl_file_exists(state))
-        MDL_TRY(mdl_tuning_use_in(e->device, e->config.run.tuning, e->run.out, true));
-    MDL_TRY(mdl_config_model_text(&e->config, &e->text));
-    MDL_TRY(mdl_run_config_text(MDL_RUN_SEARCH, &e->config, &e->whole));
-    cli_view_heading(&e->view, "%s: %zu %s, archive of %zu, on %s", e->title,
-                     scratch ? e->config.merge.from_scratch : args->n_positional,
-                     scratch ? "random models" : "checkpoints", e->config.merge.archive,
-                     e->config.data.source);
-    cli_view_line(&e->view, "into %s", e->run.out);
-    mdl_merge_job job = {
-        .model = &e->config.model,
-        .merge = &e->config.merge,
-        .data = e->data,
-        .device = e->device,
-        .seed = e->config.run.seed,
-        .parents = args->positional,
-        .n_parents = args->n_positional,
-        .out = e->run.out,
-        .out_config = e->whole,
-        .lock = e->run.lock,
-        .prepare = cli_run_begin,
-        .prepare_user = &e->run,
-        .resume = e->run.resume,
-        .config_text = e->text,
-        .memory_limit = e->config.run.memory_limit,
-        .progress = cli_merge_progress,
-        .user = &e->view,
-    };
-    MDL_TRY(mdl_search_run(&job, &result));
-    return report(e, &result);
-}
-
-/* What --method changes of the configuration. */
-static mdl_status choose_method(evolution *e, const char *name)
-{
-    e->title = "search";
-    if (name == NULL)
-        return MDL_OK;
-    const mdl_method *method;
-    mdl_status status = mdl_method_choose(name, MDL_METHOD_TO_EVOLVE, &method);
-    if (status != MDL_OK)
-        return mdl_fail_context(status, "option --method");
-    method->configure(&e->config.merge);
-    e->title = method->title;
-    return MDL_OK;
+    double seconds = cli_real_of(r, "seconds"), children = cli_real_of(r, "evaluations");
+    cli_view_line(user, "%zu children were judged in %.1f s (%.0f a second, %zu at a time).",
+                  cli_count_of(r, "evaluations"), seconds, seconds > 0 ? children / seconds : 0,
+                  cli_count_of(r, "workers"));
+    cli_view_line(user,
+                  "%s/merged.safetensors is written%s: %.2f %% of the validation split, %.2f %% of "
+                  "the %zu test images.",
+                  cli_text_of(r, "out"),
+                  json_is_true(json_object_get(r, "is_average"))
+                      ? " (the uniform average, which no child beat)"
+                      : "",
+                  100 * cli_real_of(r, "validation_top1"), 100 * cli_real_of(r, "test_top1"),
+                  cli_count_of(r, "test_images"));
 }
 
 static mdl_status run(const cli_args *args)
 {
-    evolution e = {.json = cli_flag(args, "--json")};
-    cli_inputs inputs = {.args = args, .config = &e.config};
-    MDL_TRY(cli_run_find(args, MDL_RUN_SEARCH, "evolve", NULL, &e.run));
-    MDL_TRY(cli_config(args, args->n_positional > 0 ? args->positional[0] : NULL, &e.config));
-    MDL_TRY(choose_method(&e, cli_value(args, "--method")));
-    if (args->n_positional < 2 && e.config.merge.from_scratch == 0)
-        return mdl_fail(MDL_CONFIG,
-                        "expected at least two checkpoints to cross, or merge.from_scratch");
-    cli_view_open(&e.view, e.json);
-    cli_install_log(&e.view);
-    e.run.view = &e.view;
-    mdl_status status = cli_run_claim(&e.run, &inputs);
-    if (status == MDL_OK)
-        status = evolve(&e, args);
-    cli_view_close(&e.view);
-    mdl_free(e.text);
-    mdl_free(e.whole);
-    mdl_data_close(e.data);
-    mdl_device_close(e.device);
-    cli_run_close(&e.run);
-    return status;
+    mdl_evolve_options options = MDL_EVOLVE_OPTIONS;
+    char base[MDL_PATH_MAX];
+    const char *out = cli_value(args, "--out");
+    mdl_config *config;
+    char *result = NULL;
+    cli_view view;
+    options.method = cli_value(args, "--method");
+    options.resume = cli_flag(args, "--resume");
+    options.overwrite = cli_flag(args, "--overwrite");
+    options.numbered = out == NULL;
+    options.on_begin = begin;
+    options.on_step = cli_evolve_step;
+    options.user = &view;
+    if (out == NULL)
+        MDL_TRY(cli_default_folder(args, "evolve", base, sizeof(base)));
+    MDL_TRY(cli_config(args, &config));
+    cli_view_open(&view, cli_flag(args, "--json"));
+    cli_install_log(&view);
+    mdl_status status = mdl_evolve(cli_context(), config, NULL, args->positional,
+                                   args->n_positional, out != NULL ? out : base, &options, &result);
+    cli_view_close(&view);
+    mdl_config_destroy(config);
+    return status == MDL_OK ? cli_give_result(result, args, tell, &view) : status;
 }
 
 static bool method_row(size_t i, cli_row *row)

@@ -48,7 +48,7 @@ static mdl_status write_tables(void *view, const char *folder, const mdl_table *
     return mdl_report_tables(folder, table);
 }
 
-static mdl_status experiment(const mdl_config *config, cli_run *run, const cli_args *args,
+static mdl_status experiment(const mdl_config *config, mdl_run_folder *run, const cli_args *args,
                              cli_view *view)
 {
     bool json = cli_flag(args, "--json"), tests = cli_flag(args, "--tests");
@@ -63,7 +63,7 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, const cli_a
     mdl_experiment_job job = {.config = config,
                               .out = out,
                               .lock = run->lock,
-                              .prepare = cli_run_begin,
+                              .prepare = mdl_run_begin,
                               .prepare_user = run,
                               .revision = CLI_REVISION,
                               .events = &events};
@@ -88,7 +88,7 @@ static mdl_status experiment(const mdl_config *config, cli_run *run, const cli_a
 }
 
 /* Where it goes, and what becomes of what is there. */
-static mdl_status tell_folder(const cli_run *run, const mdl_config *config, cli_view *view)
+static mdl_status tell_folder(const mdl_run_folder *run, const mdl_config *config, cli_view *view)
 {
     bool differs = false;
     char first[512];
@@ -104,9 +104,9 @@ static mdl_status tell_folder(const cli_run *run, const mdl_config *config, cli_
 static mdl_status run(const cli_args *args)
 {
     cli_args with_file = *args;
-    mdl_config config;
+    mdl_work work;
     cli_view view;
-    cli_run folder;
+    mdl_run_folder folder = {0};
     bool json = cli_flag(args, "--json");
     MDL_TRY(cli_expect(args, 0, 1, "one configuration"));
     if (args->n_positional == 1)
@@ -115,19 +115,21 @@ static mdl_status run(const cli_args *args)
         return mdl_fail(MDL_CONFIG, "expected a configuration, e.g. configs/quickstart.yaml");
     cli_view_open(&view, json);
     cli_install_log(&view);
-    MDL_TRY(cli_config(&with_file, NULL, &config));
-    MDL_TRY(cli_run_find(&with_file, MDL_RUN_EXPERIMENT, "experiment", &config, &folder));
-    cli_inputs inputs = {.args = &with_file, .config = &config, .starts = true};
-    folder.view = &view;
-    mdl_status status = cli_run_claim(&folder, &inputs);
+    mdl_status status = cli_work_begin(&with_file, NULL, &work);
+    mdl_run_inputs inputs = cli_inputs(&with_file, &work.config);
+    inputs.starts = true;
     if (status == MDL_OK)
-        status = tell_folder(&folder, &config, &view);
+        status = cli_run_find(&with_file, MDL_RUN_EXPERIMENT, "experiment", &work.config, &folder);
     if (status == MDL_OK)
-        cli_plan_guess(&view, &config);
+        status = mdl_run_claim(&folder, &inputs);
     if (status == MDL_OK)
-        status = experiment(&config, &folder, args, &view);
-    cli_run_close(&folder);
-    return status;
+        status = tell_folder(&folder, &work.config, &view);
+    if (status == MDL_OK)
+        cli_plan_guess(&view, &work.config);
+    if (status == MDL_OK)
+        status = experiment(&work.config, &folder, args, &view);
+    mdl_run_folder_close(&folder);
+    return mdl_work_end(&work, status);
 }
 
 static const cli_option options[] = {

@@ -1,100 +1,64 @@
 /* mendel interpolate: what lies on the straight line between two checkpoints. */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include <jansson.h>
 
 #include "cli/commands.h"
 
-typedef struct line { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    mdl_data *data;
-    char *text;
-    mdl_align_method method;
-    mdl_interpolation result;
-} line;
-
-static mdl_status walk(line *l, const cli_args *args)
+static const char *name_of(const json_t *line)
 {
-    size_t points;
-    MDL_TRY(cli_number(args, "--points", 2, 11, &points));
-    MDL_TRY(cli_config(args, args->positional[0], &l->config));
-    cli_inputs inputs = {.args = args, .config = &l->config};
-    if (cli_value(args, "--out") != NULL)
-        MDL_TRY(cli_check_output(cli_value(args, "--out"), &inputs));
-    MDL_TRY(cli_open(&l->config, args->positional[0], &l->device, &l->data));
-    MDL_TRY(mdl_config_model_text(&l->config, &l->text));
-    mdl_merge_job job = {
-        .model = &l->config.model,
-        .merge = &l->config.merge,
-        .data = l->data,
-        .device = l->device,
-        .seed = l->config.run.seed,
-        .parents = args->positional,
-        .n_parents = 2,
-        .config_text = l->text,
-    };
-    return mdl_interpolate_run(&job, l->method, points, &l->result);
+    bool recalibrated = json_is_true(json_object_get(line, "recalibrated"));
+    if (json_is_true(json_object_get(line, "aligned")))
+        return recalibrated ? "both" : "aligned";
+    return recalibrated ? "re-estimated" : "plain";
 }
 
-static const char *name_of(const mdl_interpolation_line *way)
+static void tell(void *user, const json_t *r)
 {
-    if (way->aligned)
-        return way->recalibrated ? "both" : "aligned";
-    return way->recalibrated ? "re-estimated" : "plain";
-}
-
-static void print_table(const mdl_interpolation *path)
-{
-    printf("top-1 %% on the %zu images of the validation split\n\n     t", path->images);
-    for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
-        printf("  %12s", name_of(&path->line[w]));
-    for (size_t i = 0; i < path->points; i++) {
-        printf("\n%6.3f", path->t[i]);
-        for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
-            printf("  %12.2f", 100 * path->line[w].top1[i]);
+    const json_t *lines = json_object_get(r, "lines"), *ts = json_object_get(r, "t"), *t, *line;
+    size_t i, w;
+    (void)user;
+    printf("top-1 %% on the %zu images of the validation split\n\n     t",
+           cli_count_of(r, "images"));
+    json_array_foreach(lines, w, line) printf("  %12s", name_of(line));
+    json_array_foreach(ts, i, t)
+    {
+        printf("\n%6.3f", json_number_value(t));
+        json_array_foreach(lines, w, line) printf(
+            "  %12.2f", 100 * json_number_value(json_array_get(json_object_get(line, "top1"), i)));
     }
     printf("\n\nbarrier of the loss");
-    for (size_t w = 0; w < MDL_INTERPOLATION_LINES; w++)
-        if (isfinite(path->line[w].barrier))
-            printf("%s %s %.4f", w > 0 ? "," : ":", name_of(&path->line[w]), path->line[w].barrier);
+    json_array_foreach(lines, w, line)
+    {
+        double barrier = cli_real_of(line, "barrier");
+        if (isfinite(barrier))
+            printf("%s %s %.4f", w > 0 ? "," : ":", name_of(line), barrier);
         else
-            printf("%s %s not finite", w > 0 ? "," : ":", name_of(&path->line[w]));
+            printf("%s %s not finite", w > 0 ? "," : ":", name_of(line));
+    }
     printf("\n");
-}
-
-static mdl_status report(const line *l, const cli_args *args)
-{
-    const char *out = cli_value(args, "--out");
-    char *text;
-    MDL_TRY(mdl_path_text(&l->result, args->positional[0], args->positional[1], &text));
-    mdl_status status = out != NULL ? mdl_file_write(out, text, strlen(text)) : MDL_OK;
-    if (status == MDL_OK && cli_flag(args, "--json"))
-        printf("%s", text);
-    else if (status == MDL_OK)
-        print_table(&l->result);
-    mdl_free(text);
-    return status;
 }
 
 static mdl_status run(const cli_args *args)
 {
+    mdl_interpolate_options options = MDL_INTERPOLATE_OPTIONS;
+    const char *method = cli_value(args, "--method");
+    mdl_config *config;
+    char *result = NULL;
     cli_view view;
-    line *l;
     MDL_TRY(cli_expect(args, 2, 2, "two checkpoints"));
-    MDL_TRY(MDL_NEW(1, "interpolation", &l));
+    MDL_TRY(cli_number(args, "--points", 2, options.points, &options.points));
+    options.method = method != NULL ? method : options.method;
+    options.out = cli_value(args, "--out");
+    options.overwrite = cli_flag(args, "--overwrite");
+    MDL_TRY(cli_config(args, &config));
     cli_view_open(&view, cli_flag(args, "--json"));
     cli_install_log(&view);
-    mdl_status status = cli_align_method(args, &l->method);
-    if (status == MDL_OK)
-        status = walk(l, args);
-    if (status == MDL_OK)
-        status = report(l, args);
-    mdl_free(l->text);
-    mdl_data_close(l->data);
-    mdl_device_close(l->device);
-    mdl_free(l);
-    return status;
+    mdl_status status = mdl_interpolate(cli_context(), config, NULL, args->positional[0],
+                                        args->positional[1], &options, &result);
+    cli_view_close(&view);
+    mdl_config_destroy(config);
+    return status == MDL_OK ? cli_give_result(result, args, tell, NULL) : status;
 }
 
 static const cli_option options[] = {

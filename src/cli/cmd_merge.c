@@ -5,131 +5,61 @@
 
 #include "cli/commands.h"
 
-typedef struct merging { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    mdl_data *data; /* NULL: statistics are interpolated only */
-    char *text;
-    const mdl_method *method;
-    mdl_method_options options;
-    const char *out;
-    cli_quality quality;                /* of what was written */
-    mdl_merge_ensemble_result ensemble; /* where nothing was */
-} merging;
-
-/* A number of an option from `low` to `high`, or `otherwise`. */
-static mdl_status real(const cli_args *args, const char *name, double low, double high,
-                       double otherwise, double *out)
+/* A number of an option from `low` to `high`; where it is not there, *out stays. */
+static mdl_status real(const cli_args *args, const char *name, double low, double high, double *out)
 {
     const char *text = cli_value(args, name);
     char *end = NULL;
-    *out = text != NULL ? strtod(text, &end) : otherwise;
-    if (text != NULL && (end == text || *end != '\0' || !(*out >= low && *out <= high)))
+    double value = text != NULL ? strtod(text, &end) : low;
+    if (text != NULL && (end == text || *end != '\0' || !(value >= low && value <= high)))
         return mdl_fail(MDL_CONFIG, "option %s: expected a number from %g to %g, got %.100s", name,
                         low, high, text);
+    *out = text != NULL ? value : *out;
     return MDL_OK;
 }
 
-static bool writes(const merging *m)
+static mdl_status read_options(const cli_args *args, mdl_merge_options *o)
 {
-    return m->method->merge != NULL; /* the ensemble has no model */
-}
-
-static mdl_status parse(const cli_args *args, merging *m)
-{
-    const char *name = cli_value(args, "--method");
-    if (name == NULL)
+    o->method = cli_value(args, "--method");
+    if (o->method == NULL)
         return mdl_fail(MDL_CONFIG, "option --method: expected the name of a method; `mendel help "
                                     "merge` lists them");
-    mdl_status status = mdl_method_choose(name, MDL_METHOD_TO_MERGE, &m->method);
-    if (status != MDL_OK)
-        return mdl_fail_context(status, "option --method");
-    m->out = cli_value(args, "--out");
-    m->options = mdl_method_defaults(m->method);
-    m->options.trunk = cli_value(args, "--trunk");
-    MDL_TRY(real(args, "--ratio", 0, 1, m->options.ratio, &m->options.ratio));
-    MDL_TRY(real(args, "--density", 0, 1, m->options.density, &m->options.density));
-    MDL_TRY(real(args, "--scale", 0, 100, m->options.scale, &m->options.scale));
-    if (m->out == NULL && writes(m))
-        return mdl_fail(MDL_CONFIG, "option --out: expected the file to write");
-    if ((m->method->flags & MDL_METHOD_NEEDS_TRUNK) != 0 && m->options.trunk == NULL)
-        return mdl_fail(MDL_CONFIG, "option --trunk: expected the checkpoint that the others were "
-                                    "trained on from");
-    return (m->method->flags & MDL_METHOD_PAIR) != 0
-               ? cli_expect(args, 2, 2, "two checkpoints")
-               : cli_expect(args, 1, CLI_MAX_ITEMS, "checkpoints");
+    o->trunk = cli_value(args, "--trunk");
+    o->overwrite = cli_flag(args, "--overwrite");
+    MDL_TRY(real(args, "--ratio", 0, 1, &o->ratio));
+    MDL_TRY(real(args, "--density", 0, 1, &o->density));
+    return real(args, "--scale", 0, 100, &o->scale);
 }
 
-static mdl_status merge(const cli_args *args, merging *m)
+static void tell(void *user, const json_t *r)
 {
-    bool judges = (m->method->flags & MDL_METHOD_NEEDS_DATA) != 0;
-    bool with_data = judges || cli_flag(args, "--data");
-    MDL_TRY(cli_config(args, args->positional[0], &m->config));
-    cli_inputs inputs = {.args = args, .config = &m->config};
-    if (m->out != NULL)
-        MDL_TRY(cli_check_output(m->out, &inputs));
-    MDL_TRY(cli_open(&m->config, args->positional[0], &m->device, with_data ? &m->data : NULL));
-    if (!with_data && m->config.model.height == 0)
-        MDL_TRY(mdl_config_assume_data(&m->config));
-    MDL_TRY(mdl_config_model_text(&m->config, &m->text));
-    mdl_merge_job job = {
-        .model = &m->config.model,
-        .merge = &m->config.merge,
-        .data = m->data,
-        .device = m->device,
-        .seed = m->config.run.seed,
-        .parents = args->positional,
-        .n_parents = args->n_positional,
-        .config_text = m->text,
-    };
-    if (!writes(m))
-        return mdl_merge_ensemble(&job, MDL_SPLIT_TEST, &m->ensemble);
-    MDL_TRY(m->method->merge(&job, &m->options, m->out));
-    return cli_score(m->out, &m->config.model, m->data, m->device, MDL_SPLIT_VALIDATION,
-                     &m->quality);
-}
-
-static mdl_status report(const merging *m, size_t parents, bool json)
-{
-    const mdl_merge_ensemble_result *e = &m->ensemble;
-    if (json) {
-        json_t *result =
-            mdl_json_pack("{s:s, s:I}", "method", m->method->name, "parents", (json_int_t)parents);
-        if (writes(m)) {
-            mdl_json_update(&result, mdl_json_pack("{s:s}", "out", m->out));
-            mdl_json_update(&result, cli_quality_json(&m->quality));
-        } else {
-            mdl_json_update(&result,
-                            mdl_json_pack("{s:I, s:f, s:f}", "test_images", (json_int_t)e->images,
-                                          "test_top1", e->top1, "test_loss", e->loss));
-        }
-        return cli_print_json(result, false);
-    }
-    if (writes(m))
-        cli_print_written(m->out, &m->config, &m->quality);
+    const cli_args *args = user;
+    if (json_object_get(r, "out") != NULL)
+        cli_print_written(r, args);
     else
         printf(
             "The mean of the logits of %zu models is right on %.2f %% of the %zu test images; its "
             "loss is %.4f.\n",
-            parents, 100 * e->top1, e->images, e->loss);
-    return MDL_OK;
+            cli_count_of(r, "parents"), 100 * cli_real_of(r, "test_top1"),
+            cli_count_of(r, "test_images"), cli_real_of(r, "test_loss"));
 }
 
 static mdl_status run(const cli_args *args)
 {
-    merging m = {0};
+    mdl_merge_options options = MDL_MERGE_OPTIONS;
+    mdl_config *config;
+    char *result = NULL;
     cli_view view;
-    MDL_TRY(parse(args, &m));
+    cli_args own = *args;
+    MDL_TRY(read_options(args, &options));
+    MDL_TRY(cli_config(args, &config));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    mdl_status status = merge(args, &m);
+    mdl_status status = mdl_merge(cli_context(), config, NULL, args->positional, args->n_positional,
+                                  cli_value(args, "--out"), &options, &result);
     cli_view_close(&view);
-    if (status == MDL_OK)
-        status = report(&m, args->n_positional, cli_flag(args, "--json"));
-    mdl_free(m.text);
-    mdl_data_close(m.data);
-    mdl_device_close(m.device);
-    return status;
+    mdl_config_destroy(config);
+    return status == MDL_OK ? cli_give_result(result, args, tell, &own) : status;
 }
 
 static bool method_row(size_t i, cli_row *row)

@@ -6,28 +6,24 @@
 #include "cli/commands.h"
 
 typedef struct planning { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    mdl_data *data; /* only where the input is not known without reading it */
+    mdl_work work;
     mdl_memory_plan memory;
     cli_step step;
     bool json, ops;
 } planning;
 
+/* The images are read only where the input is not known without them. */
 static mdl_status open_input(planning *p)
 {
-    MDL_TRY(cli_open(&p->config, NULL, &p->device, NULL));
-    if (mdl_config_assume_data(&p->config) == MDL_OK)
-        return MDL_OK;
-    MDL_TRY(mdl_data_read(&p->config.data, &p->data));
-    return mdl_config_use_data(&p->config, p->data);
+    mdl_config known = p->work.config;
+    return mdl_work_open(&p->work, NULL, mdl_config_assume_data(&known) == MDL_OK, NULL);
 }
 
 static size_t count_fallbacks(const planning *p)
 {
     size_t fallbacks = 0;
     for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++)
-        fallbacks += mdl_dispatch_is_fallback(p->device, mdl_plan_step(p->step.plan, i));
+        fallbacks += mdl_dispatch_is_fallback(p->work.device, mdl_plan_step(p->step.plan, i));
     return fallbacks;
 }
 
@@ -61,9 +57,9 @@ static void print_memory(const planning *p)
                cli_bytes((double)rows[i].bytes, text, sizeof(text)), rows[i].bytes);
     printf("\nMicro-batches of %zu images%s%s\n", m->micro_batch,
            m->recompute ? "; activations are computed again in the backward pass" : "",
-           m->limit == 0 || !m->fits         ? ""
-           : p->config.run.memory_limit == 0 ? "; it fits the device"
-                                             : "; it fits the limit");
+           m->limit == 0 || !m->fits              ? ""
+           : p->work.config.run.memory_limit == 0 ? "; it fits the device"
+                                                  : "; it fits the limit");
 }
 
 static void print_ops(const planning *p)
@@ -81,7 +77,7 @@ static void print_ops(const planning *p)
         printf("%5zu %-4s %-22s %-22s %-22s %10.2f %10.3f%s\n", i,
                mdl_plan_step_is_backward(p->step.plan, i) ? "back" : "fwd",
                mdl_op_get(call->op)->name, in, out, cost.flops / 1e6, cost.bytes / 1e6,
-               mdl_dispatch_is_fallback(p->device, call) ? "  (reference kernel)" : "");
+               mdl_dispatch_is_fallback(p->work.device, call) ? "  (reference kernel)" : "");
     }
 }
 
@@ -95,7 +91,7 @@ static json_t *ops_json(const planning *p)
                         mdl_json_pack("{s:s, s:b, s:f, s:f, s:b}", "op", mdl_op_get(call->op)->name,
                                       "backward", mdl_plan_step_is_backward(p->step.plan, i),
                                       "flops", cost.flops, "bytes", cost.bytes, "fallback",
-                                      mdl_dispatch_is_fallback(p->device, call)));
+                                      mdl_dispatch_is_fallback(p->work.device, call)));
     }
     return list;
 }
@@ -105,23 +101,17 @@ static mdl_status report(const planning *p)
     const mdl_memory_plan *m = &p->memory;
     size_t parameters = count_parameters(p->step.graph);
     if (p->json) {
-        json_t *json = mdl_json_pack(
-            "{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:I, s:I}",
-            "parameters", (json_int_t)parameters, "multiply_adds", p->step.multiply_adds, "arena",
-            (json_int_t)m->arena, "params", (json_int_t)m->params, "buffers",
-            (json_int_t)m->buffers, "gradients", (json_int_t)m->gradients, "moments",
-            (json_int_t)m->moments, "ema", (json_int_t)m->ema, "transfers",
-            (json_int_t)m->transfers, "limit", (json_int_t)m->limit, "total", (json_int_t)m->total,
-            "recompute", m->recompute, "micro_batch", (json_int_t)m->micro_batch, "fits", m->fits,
-            "steps", (json_int_t)mdl_plan_step_count(p->step.plan), "fallbacks",
-            (json_int_t)count_fallbacks(p));
+        json_t *json = mdl_memory_json(m, parameters, p->step.multiply_adds);
+        mdl_json_update(&json, mdl_json_pack("{s:I, s:I}", "steps",
+                                             (json_int_t)mdl_plan_step_count(p->step.plan),
+                                             "fallbacks", (json_int_t)count_fallbacks(p)));
         if (p->ops)
             mdl_json_set(&json, "ops", ops_json(p));
         MDL_TRY(cli_print_json(json, p->ops));
     } else {
         printf("%zu parameters, %.2f M multiply-adds an image, batch %zu, backend %s\n\n",
-               parameters, p->step.multiply_adds / 1e6, p->config.train.batch,
-               p->device->backend->name);
+               parameters, p->step.multiply_adds / 1e6, p->work.config.train.batch,
+               p->work.device->backend->name);
         print_memory(p);
         printf("%zu steps in the plan, %zu by the reference kernels\n",
                mdl_plan_step_count(p->step.plan), count_fallbacks(p));
@@ -134,11 +124,11 @@ static mdl_status report(const planning *p)
 static mdl_status plan(planning *p)
 {
     MDL_TRY(open_input(p));
-    MDL_TRY(mdl_train_plan(&p->config.model, &p->config.train, p->device,
-                           p->config.run.memory_limit, &p->memory));
-    MDL_TRY(cli_step_create(&p->config.model, p->device, true, p->memory.micro_batch,
-                            p->config.train.label_smoothing,
-                            p->config.train.precision == MDL_PRECISION_MIXED, &p->step));
+    MDL_TRY(mdl_train_plan(&p->work.config.model, &p->work.config.train, p->work.device,
+                           p->work.config.run.memory_limit, &p->memory));
+    MDL_TRY(cli_step_create(&p->work.config.model, p->work.device, true, p->memory.micro_batch,
+                            p->work.config.train.label_smoothing,
+                            p->work.config.train.precision == MDL_PRECISION_MIXED, &p->step));
     return report(p);
 }
 
@@ -146,16 +136,15 @@ static mdl_status run(const cli_args *args)
 {
     planning p = {.json = cli_flag(args, "--json"), .ops = cli_flag(args, "--ops")};
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
-    MDL_TRY(cli_config(args, NULL, &p.config));
     cli_view view; /* for what is logged: kernels that are missing */
     cli_view_open(&view, p.json);
     cli_install_log(&view);
-    mdl_status status = plan(&p);
+    mdl_status status = cli_work_begin(args, NULL, &p.work);
+    if (status == MDL_OK)
+        status = plan(&p);
     cli_view_close(&view);
     cli_step_destroy(&p.step);
-    mdl_data_close(p.data);
-    mdl_device_close(p.device);
-    return status;
+    return mdl_work_end(&p.work, status);
 }
 
 static const cli_option options[] = {

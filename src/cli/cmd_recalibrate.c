@@ -3,65 +3,32 @@
 
 #include "cli/commands.h"
 
-typedef struct recalibration { /* all that one run of the command holds */
-    mdl_config config;
-    mdl_device *device;
-    mdl_data *data;
-    char *text;
-    cli_quality quality;
-} recalibration;
-
-static mdl_status recalibrate(recalibration *r, const cli_args *args, const char *out)
+static void tell(void *user, const json_t *r)
 {
-    size_t images;
-    MDL_TRY(cli_number(args, "--images", 1, 0, &images));
-    MDL_TRY(cli_config(args, args->positional[0], &r->config));
-    cli_inputs inputs = {.args = args, .config = &r->config};
-    MDL_TRY(cli_check_output(out, &inputs));
-    MDL_TRY(cli_open(&r->config, args->positional[0], &r->device, &r->data));
-    MDL_TRY(mdl_config_model_text(&r->config, &r->text));
-    mdl_merge_job job = {
-        .model = &r->config.model,
-        .merge = &r->config.merge,
-        .data = r->data,
-        .device = r->device,
-        .parents = args->positional,
-        .n_parents = 1,
-        .config_text = r->text,
-    };
-    MDL_TRY(mdl_merge_recalibrate(&job, images, out));
-    return cli_score(out, &r->config.model, r->data, r->device, MDL_SPLIT_VALIDATION, &r->quality);
-}
-
-static mdl_status report(const recalibration *r, const char *out, bool json)
-{
-    if (!json) {
-        cli_print_written(out, &r->config, &r->quality);
-        return MDL_OK;
-    }
-    json_t *result = mdl_json_pack("{s:s}", "out", out);
-    mdl_json_update(&result, cli_quality_json(&r->quality));
-    return cli_print_json(result, false);
+    cli_print_written(r, user);
 }
 
 static mdl_status run(const cli_args *args)
 {
-    recalibration r = {0};
-    cli_view view;
+    mdl_recalibrate_options options = MDL_RECALIBRATE_OPTIONS;
     const char *out = cli_value(args, "--out");
+    mdl_config *config;
+    char *result = NULL;
+    cli_view view;
+    cli_args own = *args;
     MDL_TRY(cli_expect(args, 1, 1, "one checkpoint"));
     if (out == NULL)
         return mdl_fail(MDL_CONFIG, "option --out: expected the file to write");
+    MDL_TRY(cli_number(args, "--images", 1, 0, &options.images));
+    options.overwrite = cli_flag(args, "--overwrite");
+    MDL_TRY(cli_config(args, &config));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    mdl_status status = recalibrate(&r, args, out);
+    mdl_status status =
+        mdl_recalibrate(cli_context(), config, NULL, args->positional[0], out, &options, &result);
     cli_view_close(&view);
-    if (status == MDL_OK)
-        status = report(&r, out, cli_flag(args, "--json"));
-    mdl_free(r.text);
-    mdl_data_close(r.data);
-    mdl_device_close(r.device);
-    return status;
+    mdl_config_destroy(config);
+    return status == MDL_OK ? cli_give_result(result, args, tell, &own) : status;
 }
 
 static const cli_option options[] = {

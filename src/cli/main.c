@@ -109,7 +109,9 @@ static int run(const cli_command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "help";
-    cli_prepare_process();
+    mdl_status ready = cli_prepare_process();
+    if (ready != MDL_OK)
+        return finish("", ready);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {

@@ -16,6 +16,8 @@
  * three as warnings, a terminal that goes away sends SIGHUP. */
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
+static mdl_context *context; /* of all that the program does */
+
 static volatile sig_atomic_t says;      /* descriptor 2 is the standard error */
 static volatile sig_atomic_t terminal;  /* and a terminal */
 static volatile sig_atomic_t asked;     /* a signal that may be repeated to end at once has come */
@@ -51,19 +53,19 @@ static bool repeated(int number)
 
 /* The first signal asks the work to save and stop, a second Ctrl-C or SIGTERM ends the program at
  * once.  The functions of base set and read one atomic flag, which is safe here. */
-static void on_signal(int number, siginfo_t *info, void *context)
+static void on_signal(int number, siginfo_t *info, void *interrupted)
 {
     static const char text[] = "\nstopping; a second signal ends at once\n";
     int error = errno;
-    (void)context;
+    (void)interrupted;
     /* A shell starts what runs in the background of a script with SIGINT ignored: the terminal's
      * Ctrl-C is not meant for it, one that somebody sends (kill) is. */
     if (number == SIGINT && in_script != 0 && info->si_code > 0)
         return;
-    bool first = !mdl_stop_requested(); // NOLINT(bugprone-signal-handler)
+    bool first = mdl_context_stopped(context) == 0; // NOLINT(bugprone-signal-handler)
     if (repeated(number) && !first)
         _Exit(CLI_EXIT_INTERRUPTED);
-    mdl_request_stop(); // NOLINT(bugprone-signal-handler)
+    mdl_context_stop(context); // NOLINT(bugprone-signal-handler)
     if (first)
         say(text + (terminal == 0), sizeof(text) - 1 - (terminal == 0)); /* behind a bar: below */
     errno = error;
@@ -91,12 +93,20 @@ static void catch_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-void cli_prepare_process(void)
+mdl_context *cli_context(void)
+{
+    return context;
+}
+
+mdl_status cli_prepare_process(void)
 {
     unsigned were_open = mdl_standard_descriptors();
+    MDL_TRY(mdl_context_create(&context));
+    (void)mdl_context_enter(context);
     says = (were_open >> STDERR_FILENO & 1u) != 0;
     terminal = isatty(STDERR_FILENO) != 0;
     catch_signals();
+    return MDL_OK;
 }
 
 /* ---- the standard output -------------------------------------------------------------------- */

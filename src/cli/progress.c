@@ -86,16 +86,18 @@ static double guess(const mdl_config *config, mdl_device *device)
 
 void cli_plan_guess(cli_view *view, const mdl_config *config)
 {
-    mdl_config own = *config;
-    mdl_device *device = NULL;
+    mdl_work work;
     bool paper = config->merge.from_scratch > 0 || config->experiment.specialists;
     bool either = config->experiment.baseline || config->experiment.hybrid;
     if (paper || !either || config->run.memory_limit > 0 || config->model.kind == MDL_MODEL_MLP ||
         strcmp(config->run.backend, "cpu") != 0)
         return; /* other devices compile first; a limit may hold no step of the whole batch */
-    if (mdl_config_assume_data(&own) != MDL_OK)
-        return;
-    if (cli_open(&own, NULL, &device, NULL) == MDL_OK)
-        view->work.guess = guess(&own, device);
-    mdl_device_close(device);
+    mdl_status status = mdl_work_begin(&work, cli_context(), config, NULL);
+    if (status == MDL_OK)
+        status = mdl_work_open(&work, NULL, true, NULL);
+    if (status == MDL_OK)
+        view->work.guess = guess(&work.config, work.device);
+    status = mdl_work_end(&work, status);
+    if (status != MDL_OK) /* then nothing is foretold */
+        view->work.guess = 0;
 }

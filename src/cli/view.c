@@ -169,38 +169,54 @@ static void time_left(const cli_view *view, bool settled, double here, char *tex
                                    : " of this step");
 }
 
-static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
-                       uint64_t batches, double loss, double top1, double images_per_second,
-                       double seconds_left)
+int cli_train_step(void *user, const mdl_train_step *s)
 {
     cli_view *view = user;
     char front[96], fields[4][64];
     const char *parts[] = {fields[0], fields[1], fields[2], fields[3]};
-    double part = (double)batch / (double)batches;
-    cli_plan_part(view, ((double)epoch - 1 + part) / (double)epochs);
+    double part = (double)s->batch / (double)s->batches;
+    cli_plan_part(view, ((double)s->epoch - 1 + part) / (double)s->epochs);
     if (!due(view))
-        return;
+        return 0;
     front[0] = '\0';
     if (view->work.steps > 0)
         snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
     snprintf(front + strlen(front), sizeof(front) - strlen(front), "epoch %llu/%llu",
-             (unsigned long long)epoch, (unsigned long long)epochs);
-    time_left(view, epoch > 1, seconds_left, fields[0], sizeof(fields[0]));
-    snprintf(fields[1], sizeof(fields[1]), "loss %.3f", loss);
-    snprintf(fields[2], sizeof(fields[2]), "%4.1f %%", 100 * top1);
-    snprintf(fields[3], sizeof(fields[3]), "%.0f img/s", images_per_second);
+             (unsigned long long)s->epoch, (unsigned long long)s->epochs);
+    time_left(view, s->epoch > 1, s->seconds_left, fields[0], sizeof(fields[0]));
+    snprintf(fields[1], sizeof(fields[1]), "loss %.3f", s->loss);
+    snprintf(fields[2], sizeof(fields[2]), "%4.1f %%", 100 * s->top1);
+    snprintf(fields[3], sizeof(fields[3]), "%.0f img/s", s->images_per_second);
     draw(view, front, part, parts, MDL_COUNT(parts));
+    return 0;
+}
+
+int cli_train_epoch(void *user, const mdl_train_epoch *m)
+{
+    char validation[64] = "", time[32];
+    if (!isnan(m->validation_top1))
+        snprintf(validation, sizeof(validation), "  validation: loss %.4f  top-1 %5.2f %%",
+                 m->validation_loss, 100 * m->validation_top1);
+    cli_view_line(user, "epoch %3llu  loss %.4f  top-1 %5.2f %%%s  lr %.2e  %.0f images/s  %s",
+                  (unsigned long long)m->epoch, m->train_loss, 100 * m->train_top1, validation,
+                  m->lr, m->images_per_second, mdl_duration(m->seconds, time));
+    return 0;
+}
+
+/* What an experiment tells of its trainings. */
+static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
+                       uint64_t batches, double loss, double top1, double images_per_second,
+                       double seconds_left)
+{
+    mdl_train_step step = {epoch,       epochs, batch, batches, loss, top1, images_per_second,
+                           seconds_left};
+    (void)cli_train_step(user, &step);
 }
 
 static void train_epoch(void *user, const mdl_epoch_metrics *m)
 {
-    char validation[64] = "", time[32];
-    if (!isnan(m->fitness_top1))
-        snprintf(validation, sizeof(validation), "  validation: loss %.4f  top-1 %5.2f %%",
-                 m->fitness_loss, 100 * m->fitness_top1);
-    cli_view_line(user, "epoch %3llu  loss %.4f  top-1 %5.2f %%%s  lr %.2e  %.0f images/s  %s",
-                  (unsigned long long)m->epoch, m->train_loss, 100 * m->train_top1, validation,
-                  m->lr, m->images_per_second, mdl_duration(m->seconds, time));
+    mdl_train_epoch epoch = mdl_epoch_of(m);
+    (void)cli_train_epoch(user, &epoch);
 }
 
 static void message(void *user, const char *text)
@@ -216,32 +232,39 @@ mdl_train_events cli_train_events(cli_view *view)
 
 /* ---- merging, downloading, the log ---------------------------------------------------------- */
 
-void cli_merge_progress(void *user, const mdl_merge_progress *p)
+int cli_evolve_step(void *user, const mdl_evolve_step *p)
 {
     cli_view *view = user;
     char front[96], fields[MAX_PARTS][64];
     const char *parts[MAX_PARTS];
     cli_plan_part(view, p->total > 0 ? (double)p->evaluations / (double)p->total : 0);
     if (!due(view) && p->evaluations < p->total)
-        return;
+        return 0;
     for (size_t i = 0; i < MAX_PARTS; i++)
         parts[i] = fields[i];
     front[0] = '\0';
     if (view->work.steps > 0)
         snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
-    snprintf(front + strlen(front), sizeof(front) - strlen(front), "child %zu/%zu", p->evaluations,
-             p->total);
+    snprintf(front + strlen(front), sizeof(front) - strlen(front), "child %llu/%llu",
+             (unsigned long long)p->evaluations, (unsigned long long)p->total);
     snprintf(fields[0], sizeof(fields[0]), "best %.2f %%", 100 * p->best_top1);
     time_left(view, true, p->seconds_left, fields[1], sizeof(fields[1]));
-    snprintf(fields[2], sizeof(fields[2]), "archive %zu, mean %.2f %%", p->members,
-             100 * p->mean_top1);
+    snprintf(fields[2], sizeof(fields[2]), "archive %llu, mean %.2f %%",
+             (unsigned long long)p->members, 100 * p->mean_top1);
     snprintf(fields[3], sizeof(fields[3]), "niches %.1f %%", 100 * p->niches);
     snprintf(fields[4], sizeof(fields[4]), "%.4g/s", p->per_second);
-    snprintf(fields[5], sizeof(fields[5]), "%zu cut short", p->abandoned);
+    snprintf(fields[5], sizeof(fields[5]), "%llu cut short", (unsigned long long)p->abandoned);
     draw(view, front, p->total > 0 ? (double)p->evaluations / (double)p->total : 1, parts,
          MAX_PARTS);
     if (p->evaluations >= p->total)
         cli_view_close(view);
+    return 0;
+}
+
+void cli_merge_progress(void *user, const mdl_merge_progress *progress)
+{
+    mdl_evolve_step step = mdl_evolve_step_of(progress);
+    (void)cli_evolve_step(user, &step);
 }
 
 void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
@@ -274,17 +297,25 @@ void cli_assess_progress(void *user, const char *what, size_t done, size_t total
     cli_progress(user, front, (double)done / (double)total, what);
 }
 
+int cli_evaluate_progress(void *user, const char *what, size_t done, size_t total)
+{
+    cli_assess_progress(user, what, done, total);
+    return 0;
+}
+
 static void log_line(void *user, mdl_log_level level, const char *text)
 {
-    if (level == MDL_LOG_DEBUG)
+    if (level == MDL_LOG_INFO)
+        cli_view_line(user, "%s", text);
+    if (level != MDL_LOG_WARN)
         return;
     clear(user);
-    cli_print_message(level == MDL_LOG_WARN ? "warning: " : "", text);
+    cli_print_message("warning: ", text);
 }
 
 void cli_install_log(cli_view *view)
 {
-    mdl_log_set_sink(view != NULL ? log_line : NULL, view);
+    mdl_context_set_log(cli_context(), view != NULL ? log_line : NULL, view);
 }
 
 mdl_status cli_print_json(json_t *json, bool indent)

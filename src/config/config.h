@@ -3,6 +3,7 @@
 #ifndef MDL_CONFIG_H
 #define MDL_CONFIG_H
 
+#include "mendel/config.h"
 #include "merge/merge.h"
 
 typedef struct mdl_run_config {
@@ -65,17 +66,15 @@ mdl_status mdl_config_read_file(const char *path, mdl_config *config) MDL_MUST_C
 /* The same from text; `name` stands for the file in messages. */
 mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
                             mdl_config *config) MDL_MUST_CHECK;
-/* One "key=value" (value in YAML). */
-mdl_status mdl_config_assign(mdl_config *config, const char *assignment) MDL_MUST_CHECK;
+/* Set every key of *config again that was set one by one in *from (mdl_config_assign,
+ * mdl_config_set_text). */
+mdl_status mdl_config_set_again(mdl_config *config, const mdl_config *from) MDL_MUST_CHECK;
 /* Set a key for a text to these bytes, whatever they are. */
 mdl_status mdl_config_set_text(mdl_config *config, const char *key,
                                const char *value) MDL_MUST_CHECK;
-/* The whole effective configuration as commented YAML; reading it back gives the same struct.
- * Free *text with mdl_free. */
-mdl_status mdl_config_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
-/* The same without what does not belong into a checkpoint (paths, threads, backend, lengths of a
- * run do not change what the model is): keys of model, trm, and those of data that say how images
- * are prepared and which were held out. */
+/* The text of a configuration without what does not belong into a checkpoint (paths, threads,
+ * backend, lengths of a run do not change what the model is): keys of model, trm, and those of data
+ * that say how images are prepared and which were held out. */
 mdl_status mdl_config_model_text(const mdl_config *config, char **text) MDL_MUST_CHECK;
 /* What a step depends on that uses these sections ("data, run, model"): their keys as YAML, without
  * those of the machine.  The text of a configuration stays the same from version to version, as far

@@ -235,6 +235,8 @@ static mdl_status read_value(size_t index, const char *value, mdl_config *config
 mdl_status mdl_config_assign(mdl_config *config, const char *assignment)
 {
     char name[128];
+    if (config == NULL || assignment == NULL)
+        return mdl_fail(MDL_INVALID, "mdl_config_assign: an argument is NULL");
     mdl_config changed = *config;
     const char *equals = strchr(assignment, '=');
     if (equals == NULL)

@@ -218,9 +218,14 @@ mdl_status mdl__classes_take(mdl_data *data)
         mdl__free_names(data->class_names, data->classes);
         data->class_names = NULL;
     }
+    return MDL_OK;
+}
+
+mdl_status mdl__classes_tell_empty(const mdl_data *data)
+{
     if (data->train != NULL)
         MDL_TRY(say_empty(data, data->train, "train"));
-    return say_empty(data, data->test, "test");
+    return data->test->count > 0 ? say_empty(data, data->test, "test") : MDL_OK;
 }
 
 /* ---- matching ------------------------------------------------------------------------------- */

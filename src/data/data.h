@@ -4,6 +4,7 @@
 #define MDL_DATA_H
 
 #include "base/base.h"
+#include "mendel/data.h"
 
 /* ---- datasets ------------------------------------------------------------------------------- */
 
@@ -15,6 +16,7 @@ typedef struct mdl_dataset {
     size_t height, width, channels;
     size_t classes;
     uint8_t *pixels;        /* [count, height, width, channels] */
+    bool borrowed;          /* the pixels belong to somebody else, who keeps them as they are */
     int32_t *labels;        /* [count], 0 .. classes - 1 */
     char **class_names;     /* [classes], as bytes; may be NULL */
     size_t damaged;         /* image files that could not be read and are left out */
@@ -115,6 +117,9 @@ const mdl_source *mdl_source_of(const char *source);
 mdl_status mdl_dataset_read(const mdl_data_config *config, bool test,
                             mdl_dataset **out) MDL_MUST_CHECK;
 void mdl_dataset_free(mdl_dataset *dataset); /* NULL is allowed */
+/* MDL_FORMAT where the set's count, height, width or channels are more than a set may have, or 0.
+ */
+mdl_status mdl_dataset_check_size(const mdl_dataset *set) MDL_MUST_CHECK;
 
 /* The splits of a source.  Indices point into the dataset. */
 typedef struct mdl_data {
@@ -132,7 +137,15 @@ typedef struct mdl_data {
 /* Read both sides (with test_only the training images only if constants must be measured on them)
  * and split.  Every split is a pure function of config. */
 mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
-void mdl_data_close(mdl_data *data);
+/* The splits of sets that are there already; config->source is only what they are called.  The sets
+ * are taken, also on failure: train may be NULL, test may hold no images. */
+mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train, mdl_dataset *test,
+                            mdl_data **out) MDL_MUST_CHECK;
+/* The images of `from` under another configuration: other splits, other normalisation, other
+ * numbers of the classes.  The pixels are those of `from`, which must outlive it; how they were
+ * read (data.source, data.skip_damaged, data.digits_train) stays. */
+mdl_status mdl_data_view(const mdl_data *from, const mdl_data_config *config,
+                         mdl_data **out) MDL_MUST_CHECK;
 /* Whether `path` leads to a file that the source reads, whatever it is called there. */
 mdl_status mdl_data_has_file(const char *source, const char *path, bool *has) MDL_MUST_CHECK;
 /* Whether a folder (absolute, links resolved; it need not exist) is the source's own or lies among

@@ -159,16 +159,15 @@ void mdl_dataset_free(mdl_dataset *dataset)
         return;
     mdl__free_names(dataset->class_names, dataset->classes);
     mdl_free(dataset->damage);
-    mdl_free(dataset->pixels);
+    if (!dataset->borrowed)
+        mdl_free(dataset->pixels);
     mdl_free(dataset->labels);
     mdl_free(dataset);
 }
 
-mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
-                              size_t channels, size_t classes)
+mdl_status mdl_dataset_check_size(const mdl_dataset *set)
 {
-    if (count == 0)
-        return mdl_fail(MDL_FORMAT, "there are no images");
+    size_t count = set->count, height = set->height, width = set->width, channels = set->channels;
     if (count > MDL__MAX_IMAGES || height == 0 || height > MDL__MAX_SIDE || width == 0 ||
         width > MDL__MAX_SIDE || channels == 0 || channels > MDL__MAX_CHANNELS)
         return mdl_fail(MDL_FORMAT,
@@ -177,17 +176,26 @@ mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, siz
                         count, height, width, channels, MDL__MAX_IMAGES, MDL__MAX_SIDE,
                         MDL__MAX_SIDE, MDL__MAX_CHANNELS);
     uint64_t image = (uint64_t)height * width * channels;
-    if (image > MDL__MAX_SET_BYTES / count || image * count > SIZE_MAX)
+    if (count > 0 && (image > MDL__MAX_SET_BYTES / count || image * count > SIZE_MAX))
         return mdl_fail(MDL_FORMAT,
                         "%zu images of %zux%zux%zu are more than the %llu bytes a set "
                         "may have",
                         count, height, width, channels, (unsigned long long)MDL__MAX_SET_BYTES);
+    return MDL_OK;
+}
+
+mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
+                              size_t channels, size_t classes)
+{
+    if (count == 0)
+        return mdl_fail(MDL_FORMAT, "there are no images");
     set->count = count;
     set->height = height;
     set->width = width;
     set->channels = channels;
     set->classes = classes;
-    MDL_TRY(MDL_NEW((size_t)(image * count), "pixels", &set->pixels));
+    MDL_TRY(mdl_dataset_check_size(set));
+    MDL_TRY(MDL_NEW(count * height * width * channels, "pixels", &set->pixels));
     return MDL_NEW(count, "labels", &set->labels);
 }
 

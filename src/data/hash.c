@@ -26,7 +26,8 @@ static uint64_t add_bytes(uint64_t hash, const void *data, size_t size)
             lane[i] = mix(lane[i], word[i]);
     }
     memset(word, 0, sizeof(word));
-    memcpy(word, at, size);
+    if (size > 0)
+        memcpy(word, at, size);
     for (size_t i = 0; i < 4; i++)
         hash = mix(hash, mix(lane[i], word[i]));
     return mix(hash, SECOND);

@@ -42,8 +42,10 @@ void mdl__free_names(char **names, size_t count); /* NULL is allowed */
 /* Fail where images are damaged and are not to be left out.  test may be NULL. */
 mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *train,
                                const mdl_dataset *test) MDL_MUST_CHECK;
-/* Take the names of the classes from the sets into data, and say which classes have no images. */
+/* Take the names of the classes from the sets into data. */
 mdl_status mdl__classes_take(mdl_data *data) MDL_MUST_CHECK;
+/* Say which classes have no images. */
+mdl_status mdl__classes_tell_empty(const mdl_data *data) MDL_MUST_CHECK;
 uint64_t mdl__data_hash(const mdl_data *data); /* for data->hash; data->hash is not looked at */
 /* Measure mean and std on the pixels of the set. */
 void mdl__dataset_measure(mdl_dataset *set);

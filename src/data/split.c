@@ -215,13 +215,17 @@ static mdl_status read_sides(mdl_data *data)
         return read_test(data);
     MDL_TRY(mdl__dataset_read(config, false, &data->train));
     MDL_TRY(mdl__dataset_read(config, true, &data->test)); /* names its damaged files, too */
-    MDL_TRY(mdl__refuse_damaged(config, data->train, data->test));
-    if (data->train->std[0] > 0.0)
-        return MDL_OK;
+    return mdl__refuse_damaged(config, data->train, data->test);
+}
+
+/* Constants that are not published are measured on the images to train on. */
+static void measure(mdl_data *data)
+{
+    if (data->train == NULL || data->train->std[0] > 0.0)
+        return;
     mdl__dataset_measure(data->train);
     memcpy(data->test->mean, data->train->mean, sizeof(data->train->mean));
     memcpy(data->test->std, data->train->std, sizeof(data->train->std));
-    return MDL_OK;
 }
 
 static mdl_status check_given(const mdl_data *data, const mdl_channel_values *given,
@@ -247,6 +251,11 @@ static mdl_status set_values(mdl_data *data)
     bool given = config->constants == 0;
     MDL_TRY(check_given(data, &config->given_mean, "data.mean"));
     MDL_TRY(check_given(data, &config->given_std, "data.std"));
+    if (own && set->std[0] <= 0.0)
+        return mdl_fail(MDL_CONFIG,
+                        "%s: mean and deviation are measured on images to train on, and there are "
+                        "none: set data.mean and data.std, or data.normalize",
+                        config->source);
     if (dataset && !own && !given && config->constants != data->channels)
         return mdl_fail(MDL_SHAPE,
                         "%s: images of %zu channels, but mean and deviation are given for %zu",
@@ -266,10 +275,10 @@ static mdl_status set_values(mdl_data *data)
     return MDL_OK;
 }
 
-static mdl_status open_sides(mdl_data *data)
+static mdl_status use_sides(mdl_data *data)
 {
-    MDL_TRY(read_sides(data));
     MDL_TRY(check_sides(data));
+    measure(data);
     const mdl_dataset *side = main_side(data);
     bool native = data->config.size == MDL_SIZE_NATIVE;
     data->height = native ? side->height : data->config.image_size;
@@ -284,20 +293,54 @@ static mdl_status open_sides(mdl_data *data)
     return mdl__prepare_create(data, &data->prepare);
 }
 
+static mdl_status create(const mdl_data_config *config, mdl_data **out)
+{
+    MDL_TRY(check_config(config));
+    MDL_TRY(MDL_NEW(1, "data", out));
+    (*out)->config = *config;
+    return MDL_OK;
+}
+
+/* The end of opening: *out is closed and NULL after a failure. */
+static mdl_status settle(mdl_status status, mdl_data **out)
+{
+    if (status == MDL_OK)
+        status = use_sides(*out);
+    if (status != MDL_OK) {
+        mdl_data_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out)
 {
-    mdl_data *data;
     *out = NULL;
-    MDL_TRY(check_config(config));
-    MDL_TRY(MDL_NEW(1, "data", &data));
-    data->config = *config;
-    mdl_status status = open_sides(data);
+    MDL_TRY(create(config, out));
+    mdl_status status = settle(read_sides(*out), out);
+    if (status != MDL_OK)
+        return status;
+    status = mdl__classes_tell_empty(*out);
     if (status != MDL_OK) {
-        mdl_data_close(data);
+        mdl_data_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train, mdl_dataset *test,
+                            mdl_data **out)
+{
+    *out = NULL;
+    mdl_status status = create(config, out);
+    if (status != MDL_OK) {
+        mdl_dataset_free(train);
+        mdl_dataset_free(test);
         return status;
     }
-    *out = data;
-    return MDL_OK;
+    (*out)->train = train;
+    (*out)->test = test;
+    return settle(MDL_OK, out);
 }
 
 void mdl_data_close(mdl_data *data)

@@ -279,6 +279,7 @@ static mdl_status check(mdl__checker *at, const mdl_model_config *c)
 
 const mdl_model_def mdl__model_efficientnet_lite0 = {
     .name = "efficientnet_lite0",
+    .title = "EfficientNet-Lite0",
     .what = "EfficientNet-Lite0: convolutions, 3.4 million parameters",
     .statistics = true,
     .set_defaults = set_defaults,

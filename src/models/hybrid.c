@@ -51,6 +51,7 @@ static size_t describe(const mdl_model_config *c, char *text, size_t size)
 
 const mdl_model_def mdl__model_hybrid = {
     .name = "hybrid",
+    .title = "hybrid",
     .what = "the same backbone with a recursive head, the Nano-TRM",
     .recursive = true,
     .plain = MDL_MODEL_EFFICIENTNET_LITE0,

@@ -57,6 +57,7 @@ static size_t describe(const mdl_model_config *c, char *text, size_t size)
 
 const mdl_model_def mdl__model_mlp = {
     .name = "mlp",
+    .title = "MLP",
     .what = "a perceptron with one hidden layer, as in the M2N2 paper",
     .set_defaults = set_defaults,
     .check = check,

@@ -61,6 +61,7 @@ struct mdl__checker; /* private to the module, like mdl_builder */
 struct mdl_builder;
 typedef struct mdl_model_def { /* what there is to know of a model */
     const char *name;          /* as in model.kind */
+    const char *title;         /* as people write it */
     const char *what;          /* half a sentence: what it is */
     bool recursive; /* its head is a TRM: it has supervision steps, may halt, may carry state */
     mdl_model_kind plain; /* recursive: the same with a classifier in the head's place */

@@ -45,4 +45,44 @@ mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind,
 mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *differs, char *first,
                            size_t size) MDL_MUST_CHECK;
 
+/* ---- owning what is written ----------------------------------------------------------------- */
+
+typedef struct mdl_run_inputs { /* what a command reads, all borrowed */
+    const mdl_config *config;   /* its file, its tuning table and its data are inputs, too */
+    const char *const *files;   /* checkpoints */
+    size_t n_files;
+    const char *trunk; /* NULL: none */
+    bool starts;       /* train.init is read */
+} mdl_run_inputs;
+
+typedef struct mdl_run_folder { /* the folder of a training, a search or an experiment */
+    mdl_run_kind kind;
+    char out[MDL_PATH_MAX];
+    bool numbered; /* a new folder: `out` is its name without a number until it is claimed */
+    bool resume, overwrite; /* as the user said */
+    bool goes_on;           /* a run of this kind is there, and is gone on with */
+    unsigned removed;       /* kinds of the runs that `overwrite` removes */
+    mdl_lock *lock;
+} mdl_run_folder;
+
+/* Name the folder of a run: `out` without slashes at its end.  MDL_CONFIG where nothing is named,
+ * or where it is both to go on and to begin anew. */
+mdl_status mdl_run_folder_name(mdl_run_folder *run, mdl_run_kind kind, const char *out, bool resume,
+                               bool overwrite, bool numbered) MDL_MUST_CHECK;
+/* Of a numbered folder (runs/a, runs/a-2, ...), the newest that the run can go on in becomes
+ * run->out; where there is none, it stays as it is.  An experiment is gone on with where its
+ * configuration is the same; NULL for others. */
+mdl_status mdl_run_find_newest(mdl_run_folder *run, const mdl_config *config) MDL_MUST_CHECK;
+/* Own the folder for the run.  Refused, before anything in it changes: where another process has
+ * it, where it holds a run (of another kind; or of this one without resume or overwrite), where
+ * something in it that is an input or nobody's run would be written over, among the data. */
+mdl_status mdl_run_claim(mdl_run_folder *run, const mdl_run_inputs *inputs) MDL_MUST_CHECK;
+/* What `overwrite` removes goes now: a `prepare` of the jobs, with the mdl_run_folder as user. */
+mdl_status mdl_run_begin(void *run) MDL_MUST_CHECK;
+void mdl_run_folder_close(mdl_run_folder *run);
+/* Fail where a file that is to be written is an input, or (without `replace`) one that a run wrote,
+ * or in a folder that is in use. */
+mdl_status mdl_run_check_output(const char *out, bool replace,
+                                const mdl_run_inputs *inputs) MDL_MUST_CHECK;
+
 #endif

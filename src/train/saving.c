@@ -250,6 +250,8 @@ mdl_status mdl__epoch_save(const mdl__trainer *t)
 mdl_status mdl__final_save(const mdl__trainer *t)
 {
     char path[MDL_PATH_MAX];
+    if (t->job->checkpoint != NULL)
+        MDL_TRY(save_weights(t, t->job->checkpoint, &t->weights));
     if (!mdl__writes(t->job))
         return MDL_OK;
     if (t->ema.params != NULL) {

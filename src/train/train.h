@@ -37,6 +37,8 @@ typedef struct mdl_train_job {
     const mdl_comm *comm; /* NULL: single process */
     uint64_t seed;
     const char *out;                   /* folder; "" or NULL: nothing is written (benchmarks) */
+    const char *checkpoint;            /* file for the final weights beside those in `out`; NULL:
+                                          none */
     const mdl_lock *lock;              /* the caller's on it; NULL: it is taken for the run */
     mdl_status (*prepare)(void *user); /* before a new training (not a resumed one) changes anything
                                           in `out`, when all that it needs is there; may be NULL */

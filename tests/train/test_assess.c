@@ -129,9 +129,9 @@ static void looks_closely(void **state)
     size_t steps = 60 * first.n_steps / model.trm.n_sup;
     assert_true(mdl_assess_work(&job) ==
                 (double)(60 + 60 + 76 * 20 + 10 * 60 + steps + 3 * (1 + 64)));
-    mdl_request_stop();
+    mdl_context_stop(NULL);
     assert_int_equal(mdl_assess(&job, &first), MDL_CANCELLED);
-    mdl_clear_stop();
+    mdl_context_reset(NULL);
     mdl_scores_free(&scores);
     mdl_weights_destroy(&weights);
     mdl_evaluator_destroy(evaluator);

@@ -1,0 +1,69 @@
+/* Images with labels: read from files, or the caller's own arrays.  What is made of them (the
+ * validation split, the normalisation, the augmentation) follows from the data.* keys of the
+ * configuration that each piece of work gets, so one mdl_data serves for many.  It may be used by
+ * several threads at once. */
+#ifndef MENDEL_DATA_H
+#define MENDEL_DATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mendel/config.h"
+#include "mendel/context.h"
+#include "mendel/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mdl_data mdl_data;
+
+/* Read images.
+ *   spec    "digits", "cifar10:DIR", "folder:DIR", ... as data.source; NULL: what the
+ *           configuration says
+ *   config  the data.* keys of it say how the files are read (data.image_size,
+ *           data.skip_damaged); NULL: the defaults
+ * *out is the caller's, to be closed; NULL on failure.
+ * Errors: MDL_CONFIG, MDL_IO, MDL_NOT_FOUND, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
+MDL_API mdl_status mdl_data_open(mdl_context *context, const char *spec, const mdl_config *config,
+                                 mdl_data **out) MDL_MUST_CHECK;
+
+/* Images in the caller's memory. */
+typedef struct mdl_images {
+    const uint8_t *pixels; /* [count, height, width, channels], 0 .. 255; not copied: it must stay
+                              as it is until the data is closed */
+    const int32_t *labels; /* [count], 0 .. classes - 1; copied */
+    size_t count;
+} mdl_images;
+
+/* What such images are like. */
+typedef struct mdl_images_shape {
+    size_t height, width, channels; /* 1 or 3 channels; with data.size native up to 4 */
+    size_t classes;
+    const char *const *class_names; /* [classes], copied; NULL: the classes have no names */
+} mdl_images_shape;
+
+/* Use images in the caller's memory.
+ *   train  images to train on, of which the validation split is a part; NULL: none
+ *   test   images to test on; NULL: none
+ *   shape  of both
+ *   config as for mdl_data_open
+ * *out is the caller's, to be closed; NULL on failure.
+ * Errors: MDL_INVALID (nothing given, labels out of range), MDL_CONFIG, MDL_FORMAT (sizes that no
+ * image has), MDL_NO_MEMORY. */
+MDL_API mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *train,
+                                        const mdl_images *test, const mdl_images_shape *shape,
+                                        const mdl_config *config, mdl_data **out) MDL_MUST_CHECK;
+
+/* No work may be running with it.  NULL is allowed. */
+MDL_API void mdl_data_close(mdl_data *data);
+
+/* What it holds, as JSON: {"source", "classes", "class_names", "height", "width", "channels",
+ * "train", "validation", "test"}; the last three are numbers of images.  *json is the caller's, to
+ * be freed with mdl_free. */
+MDL_API mdl_status mdl_data_describe(const mdl_data *data, char **json) MDL_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

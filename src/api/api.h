@@ -1,0 +1,73 @@
+/* What a piece of work has open, from its configuration, its checkpoint and its images: shared by
+ * the public functions (include/mendel/), and by the rooms above that are not public yet. */
+#ifndef MDL_API_ROOM_H
+#define MDL_API_ROOM_H
+
+#include "mendel/mendel.h"
+#include "runs/runs.h"
+
+typedef struct mdl_work {
+    mdl_context *before; /* that the thread had entered */
+    mdl_context *own;    /* where the caller gave none; else NULL */
+    mdl_config config;   /* as it counts: with what the checkpoint carries */
+    mdl_device *device;
+    mdl_data *data;   /* NULL: the work has none */
+    char *model_text; /* the configuration that checkpoints get */
+} mdl_work;
+
+/* Enter the context and take the configuration: what `checkpoint` (NULL: none) carries goes before
+ * it, apart from the keys that were set one by one (mdl_config_set).  Words of an earlier version
+ * are told to the log.  To be ended by mdl_work_end, also on failure. */
+mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config *config,
+                          const char *checkpoint) MDL_MUST_CHECK;
+/* Open the device and the images: a view of `given`, or what data.source names where it is NULL.
+ * The classes get the numbers they have in `checkpoint`, by name.  without_data: no images. */
+mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_data,
+                         const char *checkpoint) MDL_MUST_CHECK;
+/* Close what is open, leave the context, and return `status`. */
+mdl_status mdl_work_end(mdl_work *work, mdl_status status) MDL_MUST_CHECK;
+/* Whether images were asked for: given, or named by setting data.source. */
+bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given);
+
+/* A job of a merge or a search on what is open; `checkpoints` are borrowed. */
+mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkpoints, size_t n);
+
+typedef struct mdl_quality {
+    size_t images; /* 0: it was not measured, for want of images */
+    double top1, loss;
+} mdl_quality;
+/* Evaluate a checkpoint on a split of the images that are open (none: it is not measured). */
+mdl_status mdl_work_score(const mdl_work *work, const char *checkpoint, mdl_split split,
+                          mdl_quality *out) MDL_MUST_CHECK;
+/* {"validation_images", "validation_top1", "validation_loss"} */
+struct json_t *mdl_quality_json(const mdl_quality *quality);
+
+/* What a callback answered: anything else than 0 stops the work of this thread's context. */
+void mdl_obey(int answer);
+
+/* The text of a result, which is taken; result NULL: nobody wants it. */
+mdl_status mdl_result_text(struct json_t *json, char **result) MDL_MUST_CHECK;
+/* MDL_INVALID where one of the pointers of a call is NULL that must not be. */
+#define MDL_REQUIRE(pointer)                                                                       \
+    do {                                                                                           \
+        if ((pointer) == NULL)                                                                     \
+            return mdl_fail(MDL_INVALID, "%s: " #pointer " is NULL", __func__);                    \
+    } while (0)
+/* Options of the caller over the defaults, which `own` holds: as many bytes as the caller's struct
+ * has by its first member. */
+mdl_status mdl_options_take(void *own, size_t size, const void *given) MDL_MUST_CHECK;
+
+/* What the engine tells, as the public callbacks get it. */
+mdl_train_epoch mdl_epoch_of(const mdl_epoch_metrics *metrics);
+mdl_evolve_step mdl_evolve_step_of(const mdl_merge_progress *progress);
+/* Fail where a list of checkpoints, or one of its names, is NULL. */
+mdl_status mdl_checkpoints_check(const char *const *checkpoints, size_t n) MDL_MUST_CHECK;
+/* What a training needs, as a JSON object; a new reference. */
+struct json_t *mdl_memory_json(const mdl_memory_plan *plan, size_t parameters,
+                               double multiply_adds);
+
+/* Columns: index, label, predicted, logit_0, ..., and with names label_name, predicted_name. */
+mdl_status mdl_predictions_write(const char *path, const mdl_data *data, mdl_split split,
+                                 const mdl_scores *scores, bool wide) MDL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,222 @@
+/* The beginning and the end of every piece of work: its context, its configuration with what a
+ * checkpoint carries, its device and its images. */
+#include <math.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "api/api.h"
+
+/* ---- configuration -------------------------------------------------------------------------- */
+
+/* The network's input, and what the images were normalised with: other images are to be normalised
+ * as those were, only scaled to 0..1 by their own full intensity. */
+static mdl_status image_settings(const mdl_safetensors *file, const char *path, mdl_config *config)
+{
+    mdl_image_preparation images;
+    MDL_TRY(mdl_image_metadata_read(file, path, &images));
+    config->model.height = images.height;
+    config->model.width_px = images.width;
+    config->model.channels = images.channels;
+    if (config->data.normalize != MDL_NORMALIZE_NONE)
+        config->data.trained_max = images.value_max;
+    if (config->data.normalize != MDL_NORMALIZE_DATASET)
+        return MDL_OK;
+    config->data.constants = images.channels;
+    memcpy(config->data.mean, images.mean, sizeof(images.mean));
+    memcpy(config->data.std, images.std, sizeof(images.std));
+    return MDL_OK;
+}
+
+/* The configuration that a checkpoint carries; where it has none, that of before stays. */
+static mdl_status from_checkpoint(const char *path, mdl_config *config)
+{
+    mdl_safetensors *file;
+    MDL_TRY(mdl_safetensors_read(path, &file));
+    const char *text = mdl_safetensors_metadata(file, "mendel.config");
+    mdl_status status = MDL_OK;
+    if (text != NULL) {
+        mdl_config_origin origin = config->origin; /* its lines are those of no file */
+        status = mdl_config_parse(text, strlen(text), path, config);
+        config->origin = origin;
+    }
+    if (status == MDL_OK && mdl_safetensors_metadata(file, "mendel.input") != NULL)
+        status = image_settings(file, path, config);
+    mdl_safetensors_free(file);
+    return status;
+}
+
+static void tell_former(void *user, const char *sentence)
+{
+    (void)user;
+    mdl_log(MDL_LOG_INFO, "note: %s; the former word still works in this version", sentence);
+}
+
+static mdl_status configure(const mdl_config *config, const char *checkpoint, mdl_config *out)
+{
+    static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
+    *out = *config;
+    mdl_config_tell_former(config, tell_former, NULL);
+    if (checkpoint != NULL) {
+        MDL_TRY(from_checkpoint(checkpoint, out));
+        MDL_TRY(mdl_config_set_again(out, config));
+    }
+    for (size_t i = 0; i < MDL_COUNT(wishes); i++)
+        if (config->origin.line[mdl_key_find(wishes[i])] == MDL_ORIGIN_SET)
+            out->data.constants = 0; /* they go before what the checkpoint says */
+    return mdl_config_check(out);
+}
+
+mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config *config,
+                          const char *checkpoint)
+{
+    *work = (mdl_work){.before = mdl_context_enter(context)};
+    if (context == NULL) {
+        MDL_TRY(mdl_context_create(&work->own));
+        (void)mdl_context_enter(work->own);
+    }
+    return configure(config, checkpoint, &work->config);
+}
+
+/* ---- images and device ---------------------------------------------------------------------- */
+
+bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given)
+{
+    return given != NULL || config->origin.line[mdl_key_find("data.source")] == MDL_ORIGIN_SET;
+}
+
+/* Where nobody names images they are the embedded digits; a checkpoint that was trained on others
+ * is not judged by those.  Means of other subsets of the digits are within 0.01. */
+static mdl_status check_unnamed(const mdl_config *config)
+{
+    mdl_data_config own = config->data;
+    mdl_data *data = NULL;
+    if (config->data.trained_max == 0 || config->origin.line[mdl_key_find("data.source")] != 0)
+        return MDL_OK;
+    own.constants = own.given_mean.count = own.given_std.count = 0;
+    own.normalize = MDL_NORMALIZE_DATASET;
+    own.test_only = false;
+    MDL_TRY(mdl_data_read(&own, &data));
+    bool differ = config->data.trained_max != data->value_max ||
+                  (config->data.constants != 0 && config->data.constants != data->channels);
+    for (size_t c = 0; c < config->data.constants && !differ; c++)
+        differ = !(fabs(data->mean[c] - config->data.mean[c]) < 0.01) ||
+                 !(fabs(data->std[c] - config->data.std[c]) < 0.02);
+    mdl_data_close(data);
+    return differ ? mdl_fail(MDL_CONFIG,
+                             "the checkpoint was trained on other images than the embedded %s; "
+                             "name them, e.g. --data cifar10:FOLDER",
+                             config->data.source)
+                  : MDL_OK;
+}
+
+/* Classes are matched by name with those of the checkpoint, where it has names. */
+static mdl_status match_classes(const char *checkpoint, const mdl_config *config, mdl_data *data)
+{
+    mdl_safetensors *file;
+    MDL_TRY(mdl_safetensors_read(checkpoint, &file));
+    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    if (text == NULL && data->class_names != NULL && data->classes < config->model.classes)
+        mdl_log(MDL_LOG_WARN,
+                "%s has %zu classes, the model %zu; %s has no names of classes: they are taken by "
+                "number (an empty folder holds the place of a class)",
+                data->config.source, data->classes, config->model.classes, checkpoint);
+    mdl_status status = mdl_data_match_classes(data, text, checkpoint);
+    mdl_safetensors_free(file);
+    return status;
+}
+
+/* A device that is not there is no missing file: it has a status of its own. */
+static mdl_status open_device(const mdl_config *config, mdl_device **device)
+{
+    mdl_status status = mdl_device_open(config->run.backend, (int)config->run.threads,
+                                        mdl_precision_real(config->train.precision), device);
+    return status == MDL_NOT_FOUND || status == MDL_IO ? MDL_DEVICE : status;
+}
+
+mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_data,
+                         const char *checkpoint)
+{
+    mdl_config *config = &work->config;
+    if (!without_data && given == NULL)
+        MDL_TRY(check_unnamed(config));
+    MDL_TRY(open_device(config, &work->device));
+    MDL_TRY(mdl_tuning_use(work->device, config->run.tuning));
+    if (!without_data) {
+        MDL_TRY(given != NULL ? mdl_data_view(given, &config->data, &work->data)
+                              : mdl_data_read(&config->data, &work->data));
+        if (checkpoint != NULL)
+            MDL_TRY(match_classes(checkpoint, config, work->data));
+        MDL_TRY(mdl_config_use_data(config, work->data));
+    } else if (config->model.height == 0) {
+        MDL_TRY(mdl_config_assume_data(config));
+    }
+    return mdl_config_model_text(config, &work->model_text);
+}
+
+mdl_status mdl_work_end(mdl_work *work, mdl_status status)
+{
+    mdl_free(work->model_text);
+    mdl_data_close(work->data);
+    mdl_device_close(work->device);
+    (void)mdl_context_enter(work->before);
+    mdl_context_destroy(work->own);
+    return status;
+}
+
+mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkpoints, size_t n)
+{
+    return (mdl_merge_job){
+        .model = &work->config.model,
+        .merge = &work->config.merge,
+        .data = work->data,
+        .device = work->device,
+        .seed = work->config.run.seed,
+        .parents = checkpoints,
+        .n_parents = n,
+        .config_text = work->model_text,
+        .memory_limit = work->config.run.memory_limit,
+    };
+}
+
+void mdl_obey(int answer)
+{
+    if (answer != 0)
+        mdl_context_stop(mdl_context_current());
+}
+
+/* ---- options and results -------------------------------------------------------------------- */
+
+mdl_status mdl_options_take(void *own, size_t size, const void *given)
+{
+    size_t theirs;
+    if (given == NULL)
+        return MDL_OK;
+    memcpy(&theirs, given, sizeof(theirs));
+    if (theirs < sizeof(theirs) || theirs > size)
+        return mdl_fail(MDL_INVALID,
+                        "options of %zu bytes: expected their size as the first member, at most "
+                        "%zu (a newer header than the library?)",
+                        theirs, size);
+    memcpy(own, given, theirs);
+    return MDL_OK;
+}
+
+mdl_status mdl_checkpoints_check(const char *const *checkpoints, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (checkpoints == NULL || checkpoints[i] == NULL)
+            return mdl_fail(MDL_INVALID, "checkpoints[%zu] is NULL", i);
+    return MDL_OK;
+}
+
+mdl_status mdl_result_text(json_t *json, char **result)
+{
+    mdl_status status = MDL_OK;
+    if (result != NULL)
+        status = mdl_json_text(json, JSON_COMPACT, result);
+    else if (json == NULL)
+        status = mdl_fail(MDL_NO_MEMORY, "the result: out of memory");
+    json_decref(json);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* Results of the library, which are JSON: printed as they are, or looked into. */
+#include <math.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+double cli_real_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+size_t cli_count_of(const json_t *object, const char *key)
+{
+    return (size_t)json_integer_value(json_object_get(object, key));
+}
+
+const char *cli_text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+mdl_status cli_give_result(char *text, const cli_args *args, cli_tell tell, void *user)
+{
+    json_t *result;
+    mdl_status status = MDL_OK;
+    if (text == NULL)
+        return MDL_OK;
+    if (cli_flag(args, "--json")) {
+        (void)puts(text); /* a failure stays with the stream */
+        status = cli_flush();
+    } else {
+        status = mdl_json_read(text, strlen(text), 0, &result);
+        if (status == MDL_OK)
+            tell(user, result);
+        if (status == MDL_OK)
+            json_decref(result);
+    }
+    mdl_free(text);
+    return status;
+}
+
+void cli_quality_text(const json_t *result, const char *checkpoint, const cli_args *args,
+                      char *text, size_t size)
+{
+    const char *named = cli_value(args, "--data");
+    double top1 = cli_real_of(result, "validation_top1");
+    if (!isnan(top1))
+        snprintf(text, size, "%.2f %% of the %zu images of the validation split", 100 * top1,
+                 cli_count_of(result, "validation_images"));
+    else
+        snprintf(text, size, "its accuracy is not measured; `mendel eval %s --data %s` does that",
+                 checkpoint, named != NULL ? named : "SPEC");
+}
+
+void cli_print_written(const json_t *result, const cli_args *args)
+{
+    char text[2 * MDL_PATH_MAX + 64];
+    const char *checkpoint = cli_text_of(result, "out");
+    cli_quality_text(result, checkpoint, args, text, sizeof(text));
+    cli_print(stdout, "%s is written: %s.\n", checkpoint, text);
+}
