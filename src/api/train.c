@@ -99,8 +99,7 @@ static mdl_status prepare(void *user)
     return mdl_tuning_leave(t->work.device, t->run.out);
 }
 
-/* ---- the work ---------------------------------------------------------------------------------
- */
+/* ---- the work ------------------------------------------------------------------------------- */
 
 static mdl_status announce(const training *t)
 {

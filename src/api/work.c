@@ -49,7 +49,7 @@ static mdl_status from_checkpoint(const char *path, mdl_config *config)
 static void tell_former(void *user, const char *sentence)
 {
     (void)user;
-    mdl_log(MDL_LOG_INFO, "note: %s; the former word still works in this version", sentence);
+    mdl_log(MDL_LOG_WARN, "%s; the former word still works in this version", sentence);
 }
 
 static mdl_status configure(const mdl_config *config, const char *checkpoint, mdl_config *out)
