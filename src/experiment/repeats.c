@@ -1,5 +1,6 @@
-/* experiment.repeats: the whole experiment with several seeds, a folder each, and the table over
- * them.  The repeats of a row are pairs with those of another: they share seeds, trunk and data.
+/* An experiment: once, or with experiment.repeats the whole of it with several seeds, a folder
+ * each, and the table over them.  The repeats of a row are pairs with those of another: they share
+ * seeds, trunk and data.
  *
  * The paired t-test decides (Student 1908; it assumes normal differences).  Beside it stands the
  * exact sign-flip permutation test (Fisher 1935, section 21), which assumes only that a difference
@@ -63,7 +64,7 @@ static mdl_status run_repeat(const mdl_experiment_job *job, size_t number, mdl_t
                             : mdl_fail_context(status, "repeat %zu of %zu", number + 1, repeats);
 }
 
-mdl_status mdl__run_repeats(const mdl_experiment_job *job, mdl_table *table)
+static mdl_status run_repeats(const mdl_experiment_job *job, mdl_table *table)
 {
     size_t repeats = job->config->experiment.repeats;
     mdl_table *tables;
@@ -79,5 +80,17 @@ mdl_status mdl__run_repeats(const mdl_experiment_job *job, mdl_table *table)
     for (size_t i = 0; i < repeats; i++)
         mdl_table_free(&tables[i]);
     mdl_free(tables);
+    return status;
+}
+
+mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
+{
+    mdl_lock *lock = NULL;
+    memset(table, 0, sizeof(*table));
+    if (job->lock == NULL)
+        MDL_TRY(mdl_lock_take(job->out, &lock));
+    mdl_status status = job->config->experiment.repeats > 1 ? run_repeats(job, table)
+                                                            : mdl__run_one(job, 0, 1, 0, table);
+    mdl_lock_release(lock);
     return status;
 }

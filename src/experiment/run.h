@@ -48,8 +48,6 @@ mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t rep
 mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun) MDL_MUST_CHECK;
 /* table.json and the rest, and whoever watches is told. */
 mdl_status mdl__write_table(const mdl_experiment_job *job, const mdl_table *table) MDL_MUST_CHECK;
-/* experiment.repeats: whole experiments with other seeds, and the table over them. */
-mdl_status mdl__run_repeats(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 /* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment (paper.c). */
 mdl_status mdl__run_paper(mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
 
