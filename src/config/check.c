@@ -2,7 +2,6 @@
  * while reading. */
 #include <stdarg.h>
 #include <string.h>
-#include <strings.h>
 
 #include "config/config_internal.h"
 
@@ -115,8 +114,7 @@ static mdl_status check_experiment(const mdl_config *config)
     bool controls = e->control_mlp_head || e->control_no_recursion || e->control_tokens;
     if (e->trunk_epochs == 0 && e->matched)
         return refuse(config, "experiment.matched",
-                      "expected false without a trunk "
-                      "(experiment.trunk_epochs)");
+                      "expected false without a trunk (experiment.trunk_epochs)");
     if (e->trunk_epochs == 0 && e->independent > 0)
         return refuse(config, "experiment.independent",
                       "expected 0 without a trunk: all seeds are independent");
@@ -128,38 +126,16 @@ static mdl_status check_experiment(const mdl_config *config)
     return MDL_OK;
 }
 
-/* Other programs' names for a GPU. */
-static bool means_gpu(const char *name, size_t length)
-{
-    static const char *const words[] = {"cuda", "gpu",    "nvidia", "amd", "intel", "rocm",
-                                        "hip",  "vulkan", "metal",  "mps", "xpu",   "tpu"};
-    for (size_t i = 0; i < MDL_COUNT(words); i++)
-        if (strlen(words[i]) == length && strncasecmp(words[i], name, length) == 0)
-            return true;
-    return false;
-}
-
 static mdl_status check_run(const mdl_config *config)
 {
-    const char *name = config->run.backend;
-    size_t length = strcspn(name, ":");
-    char names[256] = "";
-    for (int i = 0; i < mdl_backend_count(); i++) {
-        const mdl_backend *backend = mdl_backend_at(i);
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", backend->name);
-        if (strlen(backend->name) != length || memcmp(backend->name, name, length) != 0)
-            continue;
-        if (config->train.precision == MDL_PRECISION_FLOAT64 && !backend->supports_f64)
-            return refuse(config, "run.precision",
-                          "float64 is not offered by backend %s; use run.backend: reference",
-                          backend->name);
-        return MDL_OK;
-    }
-    return refuse(config, "run.backend", "expected one of %s, got %.100s%s", names, name,
-                  means_gpu(name, length) ? "; GPUs of all makers are used through OpenCL: write "
-                                            "--backend opencl (run.backend: opencl)"
-                                          : "");
+    const mdl_backend *backend;
+    if (mdl_backend_find(config->run.backend, &backend) != MDL_OK)
+        return refuse(config, "run.backend", "%s", mdl_error_detail());
+    if (config->train.precision == MDL_PRECISION_FLOAT64 && !backend->supports_f64)
+        return refuse(config, "run.precision",
+                      "float64 is not offered by backend %s; use run.backend: reference",
+                      backend->name);
+    return MDL_OK;
 }
 
 /* The model's own check, with the place of the key that it finds wrong in front. */

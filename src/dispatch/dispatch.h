@@ -9,6 +9,8 @@
 
 int mdl_backend_count(void);
 const mdl_backend *mdl_backend_at(int index);
+/* The backend of "cpu", "reference", "name:selector"; MDL_NOT_FOUND with the list of names. */
+mdl_status mdl_backend_find(const char *spec, const mdl_backend **out) MDL_MUST_CHECK;
 /* Open "cpu", "reference", "name:selector".  An unknown name fails with the list of names. */
 mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real,
                            mdl_device **out) MDL_MUST_CHECK;

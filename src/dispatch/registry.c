@@ -3,6 +3,7 @@
 #include "dispatch/tuning.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const mdl_backend *const backends[] = {
     &mdl_backend_cpu,
@@ -20,14 +21,6 @@ const mdl_backend *mdl_backend_at(int index)
     return index >= 0 && index < mdl_backend_count() ? backends[index] : NULL;
 }
 
-static const mdl_backend *find_backend(const char *name, size_t length)
-{
-    for (size_t i = 0; i < MDL_COUNT(backends); i++)
-        if (strlen(backends[i]->name) == length && memcmp(backends[i]->name, name, length) == 0)
-            return backends[i];
-    return NULL;
-}
-
 /* "cpu, reference" for messages. */
 static void list_backends(char *text, size_t size)
 {
@@ -38,18 +31,42 @@ static void list_backends(char *text, size_t size)
                                  backends[i]->name);
 }
 
+/* Other programs' names for a GPU. */
+static bool means_gpu(const char *name, size_t length)
+{
+    static const char *const words[] = {"cuda", "gpu",    "nvidia", "amd", "intel", "rocm",
+                                        "hip",  "vulkan", "metal",  "mps", "xpu",   "tpu"};
+    for (size_t i = 0; i < MDL_COUNT(words); i++)
+        if (strlen(words[i]) == length && strncasecmp(words[i], name, length) == 0)
+            return true;
+    return false;
+}
+
+mdl_status mdl_backend_find(const char *spec, const mdl_backend **out)
+{
+    size_t length = strcspn(spec, ":");
+    char names[256];
+    for (size_t i = 0; i < MDL_COUNT(backends); i++) {
+        *out = backends[i];
+        if (strlen((*out)->name) == length && memcmp((*out)->name, spec, length) == 0)
+            return MDL_OK;
+    }
+    *out = NULL;
+    list_backends(names, sizeof(names));
+    return mdl_fail(MDL_NOT_FOUND, "expected one of %s, got %.100s%s", names, spec,
+                    means_gpu(spec, length) ? "; GPUs of all makers are used through OpenCL: write "
+                                              "--backend opencl (run.backend: opencl)"
+                                            : "");
+}
+
 mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_device **out)
 {
     *out = NULL;
     const char *colon = strchr(spec, ':');
-    size_t length = colon != NULL ? (size_t)(colon - spec) : strlen(spec);
-    const mdl_backend *backend = find_backend(spec, length);
-    if (backend == NULL) {
-        char names[256];
-        list_backends(names, sizeof(names));
-        return mdl_fail(MDL_NOT_FOUND, "backend: '%.*s' is unknown; there are %s",
-                        (int)mdl_min_size(length, 64), spec, names);
-    }
+    const mdl_backend *backend;
+    mdl_status status = mdl_backend_find(spec, &backend);
+    if (status != MDL_OK)
+        return mdl_fail_context(status, "backend");
     if (threads < 0 || threads > 1024)
         return mdl_fail(MDL_INVALID, "backend %s: %d threads; expected 1 to 1024, or 0 to choose",
                         backend->name, threads);
