@@ -111,20 +111,12 @@ static void draw_speed(mdl__page *page, const mdl__folder *f)
                     t->images);
 }
 
-static bool is_busy(json_t *look, const column *c)
-{
-    json_t *passes = mdl__at(look, c->path);
-    return mdl__count(passes, "runs") > 0 && isnan(mdl__real(passes, c->key));
-}
-
 /* A time of "latency.<batch>". */
 static void put_time(mdl__page *page, json_t *look, const column *c)
 {
-    char text[64] = "";
     json_t *passes = mdl__at(look, c->path);
-    if (mdl__count(passes, "runs") > 0)
-        mdl__say_latency(mdl__real(passes, c->key), (int)c->scale, text);
-    mdl__cell(page, "%s", text);
+    bool measured = mdl__count(passes, "runs") > 0;
+    mdl__time(page, measured ? mdl__real(passes, c->key) : 0, (int)c->scale);
 }
 
 static void put_energy(mdl__page *page, const mdl__folder *f)
@@ -153,14 +145,8 @@ void mdl__put_speed(mdl__page *page, const mdl__folder *f)
         {"64 images, 95th percentile", "p95_s", NULL, "latency.64", 2, put_time},
         {"J an image (of 64)", "joules", "%.3g", "latency.64.joules_per_image", 1, NULL},
     };
-    bool busy = false;
     draw_speed(page, f);
     put_models(page, f, "latency.1.runs", 1, "model", columns, MDL_COUNT(columns));
-    for (size_t i = 0; i < json_array_size(f->looks); i++)
-        for (size_t c = 0; c < 4; c++)
-            busy = busy || is_busy(json_array_get(f->looks, i), &columns[c]);
-    if (busy)
-        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
     put_energy(page, f);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/page.h"
+#include "report/say.h"
 
 /* ---- texts ---------------------------------------------------------------------------------- */
 
@@ -251,8 +252,18 @@ void mdl__shade(mdl__page *page, size_t count, size_t all)
     put_cell(page, attributes, text);
 }
 
+void mdl__time(mdl__page *page, double seconds, int decimals)
+{
+    char text[64];
+    page->busy = page->busy || isnan(seconds);
+    mdl__cell(page, "%s", mdl__say_latency(seconds, decimals, text));
+}
+
 void mdl__table_end(mdl__page *page)
 {
     end_row(page);
     mdl__put(page, "</tbody></table></div>\n", "\n", "");
+    if (page->busy)
+        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
+    page->busy = false;
 }

@@ -13,6 +13,7 @@ typedef struct mdl__page {
                               */
     enum { MDL__ALONE, MDL__WANTED, MDL__BESIDE } beside; /* whether figures stand together */
     bool in_head, in_cell; /* of a table; behind a row's first cell */
+    bool busy;             /* a time of the table was not measured */
     mdl_status status;     /* the first failure; later calls do nothing harmful */
 } mdl__page;
 
@@ -49,6 +50,8 @@ void mdl__cell(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
 /* A number, shown by the format after multiplication with `scale`, and exact as data-value beside
  * its `key`; empty where it is not known. */
 void mdl__fact(mdl__page *page, const char *key, const char *format, double value, double scale);
+/* Milliseconds, or that the machine was busy, which the end of the table explains; empty for 0. */
+void mdl__time(mdl__page *page, double seconds, int decimals);
 /* A count, with a ground by its share of `all`. */
 void mdl__shade(mdl__page *page, size_t count, size_t all);
 void mdl__table_end(mdl__page *page);

@@ -18,7 +18,7 @@ static bool has_column(const mdl_table *t, mdl__column column)
 static void put_rows(mdl__page *page, const mdl_table *t, const mdl_row *const *order)
 {
     char group[MDL__NAME], last[MDL__NAME] = "", name[MDL__NAME], note[MDL__NOTE], text[64];
-    bool any[MDL__COLUMNS], busy = false;
+    bool any[MDL__COLUMNS];
     mdl__table(page, "model");
     for (mdl__column c = 0; c < MDL__COLUMNS; c++) {
         any[c] = c == MDL__TOP1 || c == MDL__INTERVAL || has_column(t, c);
@@ -37,14 +37,13 @@ static void put_rows(mdl__page *page, const mdl_table *t, const mdl_row *const *
             const mdl__column_def *def = &mdl__columns[c];
             if (any[c] && def->format != NULL)
                 mdl__fact(page, def->key, def->format, mdl__number_of(order[i], c), def->scale);
+            else if (any[c] && c == MDL__LATENCY)
+                mdl__time(page, order[i]->latency, 2);
             else if (any[c])
                 mdl__cell(page, "%s", mdl__say_cell(order[i], c, text));
         }
-        busy = busy || isnan(order[i]->latency);
     }
     mdl__table_end(page);
-    if (busy)
-        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
 }
 
 /* What the intervals are: of single models, of means, or both. */

@@ -39,19 +39,10 @@ static void name_checkpoint(const mdl__folder *f, const char *path, char *out, s
         snprintf(out, size, "%.90s", path);
 }
 
-/* The object of a list that has this id; NULL: there is none. */
-static json_t *find(json_t *list, double id)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (mdl__real(json_array_get(list, i), "id") == id)
-            return json_array_get(list, i);
-    return NULL;
-}
-
 /* Parents have their training's name, averages their parents', children of the search a number. */
 static void name_member(const mdl__folder *f, json_t *search, double id, char out[MDL__NAME])
 {
-    json_t *sources = mdl__at(search, "sources"), *own = find(sources, id);
+    json_t *sources = mdl__at(search, "sources"), *own = mdl__by_id(sources, id);
     const char *source = mdl__text(own, "source");
     unsigned ids[2] = {0, 0};
     char names[2][MDL__NAME] = {"?", "?"};
@@ -59,8 +50,9 @@ static void name_member(const mdl__folder *f, json_t *search, double id, char ou
         snprintf(out, MDL__NAME, "child %.0f", id);
     } else if (sscanf(source, "average of parents %u and %u", &ids[0], &ids[1]) == 2) {
         for (size_t i = 0; i < 2; i++)
-            if (find(sources, ids[i]) != NULL)
-                name_checkpoint(f, mdl__text(find(sources, ids[i]), "source"), names[i], MDL__NAME);
+            if (mdl__by_id(sources, ids[i]) != NULL)
+                name_checkpoint(f, mdl__text(mdl__by_id(sources, ids[i]), "source"), names[i],
+                                MDL__NAME);
         snprintf(out, MDL__NAME, "%.30s + %.30s", names[0], names[1]);
     } else if (strstr(source, ".safetensors") != NULL) {
         name_checkpoint(f, source, out, MDL__NAME);
@@ -187,7 +179,7 @@ static size_t nearest(json_t *search, double *ids)
     size_t n = 1;
     ids[0] = mdl__real(search, "winner");
     for (size_t i = 0; i < n; i++) {
-        json_t *parents = mdl__at(find(mdl__at(search, "ancestors"), ids[i]), "parents");
+        json_t *parents = mdl__at(mdl__by_id(mdl__at(search, "ancestors"), ids[i]), "parents");
         for (size_t k = 0; k < json_array_size(parents) && n < NODES_MOST; k++)
             if (!is_drawn(ids, n, mdl__element(parents, k)))
                 ids[n++] = mdl__element(parents, k);
@@ -241,8 +233,8 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
         return;
     size_t n = nearest(search, ids);
     for (size_t i = 0; i < n; i++)
-        if (find(ancestors, ids[i]) != NULL)
-            older = put_node(&dot, f, search, find(ancestors, ids[i]), ids, n) || older;
+        if (mdl__by_id(ancestors, ids[i]) != NULL)
+            older = put_node(&dot, f, search, mdl__by_id(ancestors, ids[i]), ids, n) || older;
     for (size_t i = 0; i < all; i++)
         start += mdl__length(json_array_get(ancestors, i), "parents") == 0;
     snprintf(caption, sizeof(caption),
@@ -276,7 +268,7 @@ static void put_runs(mdl__page *page, const mdl__folder *f)
         mdl__row(page, mdl__text(search, "folder"));
         mdl__cell(page, "%s", mdl__text(search, "folder"));
         mdl__fact(page, "top1", "%.2f",
-                  mdl__real(find(members, mdl__real(search, "winner")), "top1"), 100);
+                  mdl__real(mdl__by_id(members, mdl__real(search, "winner")), "top1"), 100);
         mdl__cell(page, "%zu", mdl_max_size(mdl__length(search, "ancestors"), 1) - 1);
         mdl__cell(page, "%zu of %zu", owners, json_array_size(members));
         mdl__cell(page, "%.0f", owned);

@@ -51,18 +51,16 @@ static void put_one_training(mdl__page *page, const mdl__folder *f)
 
 static void put_one_search(mdl__page *page, json_t *search)
 {
-    json_t *members = mdl__at(search, "members");
-    for (size_t i = 0; i < json_array_size(members); i++)
-        if (mdl__real(json_array_get(members, i), "id") == mdl__real(search, "winner"))
-            mdl__page_text(page,
-                           "A search over merged models: the winner is right on %.2f %% of the %zu "
-                           "images that it was chosen by%s. What it does on the test split says "
-                           "mendel eval.",
-                           100 * mdl__real(json_array_get(members, i), "top1"),
-                           mdl__count(search, "images"),
-                           mdl__flag(search, "is_average")
-                               ? ", and yet the uniform average of all parents was kept"
-                               : "");
+    json_t *winner = mdl__by_id(mdl__at(search, "members"), mdl__real(search, "winner"));
+    if (winner != NULL)
+        mdl__page_text(page,
+                       "A search over merged models: the winner is right on %.2f %% of the %zu "
+                       "images that it was chosen by%s. What it does on the test split says mendel "
+                       "eval.",
+                       100 * mdl__real(winner, "top1"), mdl__count(search, "images"),
+                       mdl__flag(search, "is_average")
+                           ? ", and yet the uniform average of all parents was kept"
+                           : "");
 }
 
 static void put_looks(mdl__page *page, const mdl__folder *f)

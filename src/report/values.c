@@ -66,6 +66,14 @@ double mdl__element(const json_t *list, size_t i)
     return number(json_array_get(list, i));
 }
 
+json_t *mdl__by_id(const json_t *list, double id)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (mdl__real(json_array_get(list, i), "id") == id)
+            return json_array_get(list, i);
+    return NULL;
+}
+
 /* ---- forms ---------------------------------------------------------------------------------- */
 
 /* What the files look like, so far as a report needs it (docs/formats.md has all): the type of each
@@ -120,39 +128,28 @@ static const char *words_for(const json_t *json)
                                    : "an object";
 }
 
-static mdl_status check_size(const char *file, const char *name, size_t size, size_t most,
-                             const char *unit)
-{
-    return size <= most ? MDL_OK
-                        : mdl_fail(MDL_FORMAT, "%s: %s: %zu %s, expected at most %zu", file, name,
-                                   size, unit, most);
-}
-
-/* One value, or one element of a list; null is what is not known. */
-static mdl_status check_value(const char *file, const char *name, const char *type,
+/* One value, or a list and its elements; null is what is not known. */
+static mdl_status check_value(const char *file, const char *name, const char *type, size_t most,
                               const json_t *json)
 {
-    const char *expected = strcmp(type, "number") == 0 ? "a number"
-                           : strcmp(type, "flag") == 0 ? "true or false"
-                           : strcmp(type, "text") == 0 ? "text"
-                           : strcmp(type, "list") == 0 ? "a list"
-                                                       : "an object";
+    bool is_text = strcmp(type, "text") == 0, is_list = most > 0 && !is_text;
+    const char *expected = is_list                       ? "a list"
+                           : is_text                     ? "text"
+                           : strcmp(type, "number") == 0 ? "a number"
+                           : strcmp(type, "flag") == 0   ? "true or false"
+                                                         : "an object";
+    size_t size = is_text ? json_string_length(json) : json_array_size(json);
     if (json == NULL || json_is_null(json))
         return MDL_OK;
     if (strcmp(words_for(json), expected) != 0)
         return mdl_fail(MDL_FORMAT, "%s: %s: expected %s, got %s", file, name, expected,
                         words_for(json));
+    if (size > most)
+        return mdl_fail(MDL_FORMAT, "%s: %s: %zu %s, expected at most %zu", file, name, size,
+                        is_text ? "bytes" : "elements", most);
+    for (size_t i = 0; is_list && i < size; i++)
+        MDL_TRY(check_value(file, name, type, 0, json_array_get(json, i)));
     return json_is_object(json) ? mdl__check(file, json, type) : MDL_OK;
-}
-
-static mdl_status check_list(const char *file, const char *name, const char *type, size_t most,
-                             const json_t *json)
-{
-    MDL_TRY(check_value(file, name, "list", json));
-    MDL_TRY(check_size(file, name, json_array_size(json), most, "elements"));
-    for (size_t i = 0; i < json_array_size(json); i++)
-        MDL_TRY(check_value(file, name, type, json_array_get(json, i)));
-    return MDL_OK;
 }
 
 mdl_status mdl__check(const char *file, const json_t *json, const char *form)
@@ -163,20 +160,13 @@ mdl_status mdl__check(const char *file, const json_t *json, const char *form)
     while (strcmp(f->name, form) != 0)
         f++;
     for (const char *at = f->members; sscanf(at, " %63[^:]: %31[a-z]%n", name, type, &used) == 2;) {
-        const json_t *value = member(json, name);
         at += used;
         size_t most = *at == '[' ? strtoul(at + 1, NULL, 10) : 0;
         at += strcspn(at, ",");
         at += *at == ',';
-        if (strcmp(type, "text") == 0) {
-            MDL_TRY(check_value(file, name, type, value));
-            MDL_TRY(check_size(file, name, json_string_length(value), mdl_max_size(most, TEXT_MOST),
-                               "bytes"));
-        } else if (most > 0) {
-            MDL_TRY(check_list(file, name, type, most, value));
-        } else {
-            MDL_TRY(check_value(file, name, type, value));
-        }
+        if (most == 0 && strcmp(type, "text") == 0)
+            most = TEXT_MOST;
+        MDL_TRY(check_value(file, name, type, most, member(json, name)));
     }
     return MDL_OK;
 }

@@ -17,6 +17,8 @@ bool mdl__flag(const json_t *json, const char *path);
 const char *mdl__text(const json_t *json, const char *path);
 size_t mdl__length(const json_t *json, const char *path); /* of a list */
 double mdl__element(const json_t *list, size_t i);        /* a number of a list */
+/* The object of a list that has this id; NULL: there is none. */
+json_t *mdl__by_id(const json_t *list, double id);
 
 /* Whether an object that stands in `file` has the form of this name (values.c has all). */
 mdl_status mdl__check(const char *file, const json_t *json, const char *form) MDL_MUST_CHECK;
