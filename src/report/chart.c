@@ -1,6 +1,5 @@
 /* Charts: their points, and the script that gnuplot draws them by. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,11 +32,8 @@ mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, con
 
 void mdl__chart_category(mdl__chart *chart, size_t i, const char *format, ...)
 {
-    va_list args;
-    va_start(args, format);
     if (chart != NULL)
-        vsnprintf(chart->categories[i], sizeof(chart->categories[i]), format, args);
-    va_end(args);
+        MDL__FORMAT(chart->categories[i], sizeof(chart->categories[i]), format);
 }
 
 mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
@@ -47,10 +43,7 @@ mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, in
         return NULL;
     mdl__series *series = &chart->series[chart->n_series++];
     *series = (mdl__series){.mark = mark, .colour = colour, .style = style};
-    va_list args;
-    va_start(args, format);
-    vsnprintf(series->name, sizeof(series->name), format, args);
-    va_end(args);
+    MDL__FORMAT(series->name, sizeof(series->name), format);
     return series;
 }
 
@@ -326,10 +319,7 @@ void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...
 {
     char caption[2048];
     size_t points = 0;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(caption, sizeof(caption), format, args);
-    va_end(args);
+    MDL__FORMAT(caption, sizeof(caption), format);
     if (chart == NULL)
         return;
     for (size_t i = 0; i < chart->n_series; i++)

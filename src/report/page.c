@@ -1,6 +1,5 @@
 /* The page: paragraphs, tables, lists and code, written as HTML and as Markdown at once. */
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "report/page.h"
@@ -90,10 +89,7 @@ void mdl__page_open(mdl__page *page)
 void mdl__page_text(mdl__page *page, const char *format, ...)
 {
     char text[4096];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
+    MDL__FORMAT(text, sizeof(text), format);
     mdl__page_open(page);
     mdl__put(page, "<p>", "", text);
     mdl__put(page, "</p>\n", "\n\n", "");
@@ -158,10 +154,7 @@ static const char *put_head(mdl__page *page, const char *head, char end)
 void mdl__head(mdl__page *page, const char *format, ...)
 {
     char head[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(head, sizeof(head), format, args);
-    va_end(args);
+    MDL__FORMAT(head, sizeof(head), format);
     put_head(page, head, '\0');
 }
 
@@ -223,10 +216,7 @@ static void put_cell(mdl__page *page, const char *attributes, const char *text)
 void mdl__cell(mdl__page *page, const char *format, ...)
 {
     char text[2048];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
+    MDL__FORMAT(text, sizeof(text), format);
     put_cell(page, "", text);
 }
 

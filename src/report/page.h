@@ -3,6 +3,8 @@
 #ifndef MDL_REPORT_PAGE_H
 #define MDL_REPORT_PAGE_H
 
+#include <stdarg.h>
+
 #include "base/base.h"
 
 typedef struct mdl__page {
@@ -16,6 +18,15 @@ typedef struct mdl__page {
     bool busy;             /* a time of the table was not measured */
     mdl_status status;     /* the first failure; later calls do nothing harmful */
 } mdl__page;
+
+/* The arguments behind `format` as text. */
+#define MDL__FORMAT(text, size, format)                                                            \
+    do {                                                                                           \
+        va_list args_;                                                                             \
+        va_start(args_, format);                                                                   \
+        vsnprintf(text, size, format, args_);                                                      \
+        va_end(args_);                                                                             \
+    } while (0)
 
 /* A text in which the first character of a rule becomes the rest of it; control characters become
  * blanks.  The last rule is NULL. */

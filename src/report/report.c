@@ -140,7 +140,10 @@ mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
     if (status == MDL_OK) {
         begin(&page, &f);
         mdl__put_summary(&page, &f);
-        mdl__put_table(&page, table);
+        mdl__page_section(&page, "results", "Results");
+        mdl__put_results(&page, &f);
+        mdl__page_section(&page, "tests", "Tests");
+        mdl__put_shown(&page, &f);
         status = page.status;
     }
     if (status == MDL_OK)

@@ -127,8 +127,9 @@ static void draw_rows(mdl__page *page, const mdl_table *t, const mdl_row **order
                     t->images, intervals, left_out);
 }
 
-static void put_results(mdl__page *page, const mdl_table *t)
+void mdl__put_results(mdl__page *page, const mdl__folder *f)
 {
+    const mdl_table *t = &f->table;
     const mdl_row **order = NULL;
     if (t->n_rows == 0 || page->status != MDL_OK)
         return;
@@ -140,11 +141,6 @@ static void put_results(mdl__page *page, const mdl_table *t)
     draw_rows(page, t, order + t->n_rows);
     put_rows(page, t, order);
     mdl_free((void *)order);
-}
-
-void mdl__put_results(mdl__page *page, const mdl__folder *f)
-{
-    put_results(page, &f->table);
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
@@ -229,12 +225,4 @@ void mdl__put_shown(mdl__page *page, const mdl__folder *f)
 {
     draw_tests(page, &f->table);
     put_tests(page, &f->table);
-}
-
-void mdl__put_table(mdl__page *page, const mdl_table *table)
-{
-    mdl__page_section(page, "results", "Results");
-    put_results(page, table);
-    mdl__page_section(page, "tests", "Tests");
-    put_tests(page, table);
 }

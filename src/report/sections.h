@@ -14,8 +14,6 @@ mdl__section mdl__put_summary, mdl__put_compared, mdl__put_results, mdl__put_sho
     mdl__put_recursion, mdl__put_calibration, mdl__put_robustness, mdl__put_augmentation,
     mdl__put_predictions, mdl__put_reproduce;
 
-/* The results of a table alone: with its sentences and tests, without pictures. */
-void mdl__put_table(mdl__page *page, const mdl_table *table);
 /* What a training is called: its own name, or its folder's; the repeat before it. */
 void mdl__training_name(const mdl__training *training, char out[MDL__NAME]);
 /* The colour of an arm. */
