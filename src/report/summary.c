@@ -103,41 +103,27 @@ void mdl__put_summary(mdl__page *page, const mdl__folder *f)
 
 /* ---- what was compared ---------------------------------------------------------------------- */
 
-typedef struct parts { /* of an arm */
-    const mdl_row *mean, *m2n2, *trunk;
-    size_t parents, methods;
-} parts;
-
-static parts find_parts(const mdl_table *t, const char *arm)
-{
-    parts p = {0};
-    for (size_t i = 0; i < t->n_rows; i++) {
-        const mdl_row *row = &t->rows[i];
-        if (strcmp(row->arm, arm) != 0)
-            continue;
-        p.mean = row->kind == MDL_ROW_MEAN ? row : p.mean;
-        p.m2n2 = row->kind == MDL_ROW_M2N2 ? row : p.m2n2;
-        p.trunk = row->kind == MDL_ROW_TRUNK ? row : p.trunk;
-        p.methods += mdl__purpose_of(row) == MDL__COMPARED && row->kind != MDL_ROW_BEST_PARENT;
-    }
-    return p;
-}
-
 /* data -> (trunk ->) trainings -> parents -> M2N2, other ways -> test */
 static void put_arm(mdl_string *dot, const mdl_table *t, const char *arm, int number)
 {
-    parts p = find_parts(t, arm);
-    if (p.mean == NULL)
+    const mdl_row *mean = mdl__find_kind(t, MDL_ROW_MEAN, arm);
+    const mdl_row *trunk = mdl__find_kind(t, MDL_ROW_TRUNK, arm);
+    const mdl_row *m2n2 = mdl__find_kind(t, MDL_ROW_M2N2, arm);
+    size_t others = 0;
+    for (const mdl_row *row = t->rows; row < t->rows + t->n_rows; row++)
+        others += strcmp(row->arm, arm) == 0 && mdl__purpose_of(row) == MDL__COMPARED &&
+                  row->kind != MDL_ROW_BEST_PARENT;
+    if (mean == NULL)
         return;
     mdl_string_add(dot, "t%d [label=\"%s\\n%zu %s\", color=\"#0102%02d\"];\n", number, arm,
-                   mdl_max_size(p.mean->models, 1), p.mean->shares_trunk ? "children" : "trainings",
+                   mdl_max_size(mean->models, 1), mean->shares_trunk ? "children" : "trainings",
                    number);
-    if (p.trunk != NULL)
+    if (trunk != NULL)
         mdl_string_add(dot, "k%d [label=\"trunk\\n%zu epochs\"]; data -> k%d -> t%d;\n", number,
-                       p.trunk->epochs, number, number);
+                       trunk->epochs, number, number);
     else
         mdl_string_add(dot, "data -> t%d;\n", number);
-    if (p.m2n2 == NULL)
+    if (m2n2 == NULL)
         mdl_string_add(dot, "t%d -> test;\n", number);
     else
         mdl_string_add(dot,
@@ -145,8 +131,8 @@ static void put_arm(mdl_string *dot, const mdl_table *t, const char *arm, int nu
                        "w%d [label=\"%zu other ways\\naverage, soup, ...\"];\n"
                        "t%d -> m%d [label=\" %zu parents\"]; t%d -> w%d; m%d -> test; w%d -> "
                        "test;\n",
-                       number, p.m2n2->evaluations, number, p.methods, number, number,
-                       p.m2n2->models, number, number, number, number);
+                       number, m2n2->evaluations, number, others, number, number, m2n2->models,
+                       number, number, number, number);
 }
 
 static void put_drawing(mdl__page *page, const mdl_table *t)
