@@ -37,14 +37,6 @@ const char *mdl__say_latency(double seconds, int decimals, char out[64])
     return out;
 }
 
-const char *mdl__say_p(double p, char out[32])
-{
-    out[0] = '\0';
-    if (isfinite(p))
-        snprintf(out, 32, "%.2g", p);
-    return out;
-}
-
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 /* Words in braces are of the row's own facts: see say_fact. */

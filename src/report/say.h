@@ -24,8 +24,7 @@ void mdl__sort_rows(const mdl_table *table, const mdl_row **order);
 /* The first row of a kind in an arm; NULL: there is none. */
 const mdl_row *mdl__find_kind(const mdl_table *table, mdl_row_kind kind, const char *arm);
 
-/* What a table of the rows tells of each, and how it is written: a number of the row by its offset,
- * by the format after multiplication with `scale`; `format` NULL: in words. */
+/* The columns of a table of the rows, of which a page and a terminal have some each. */
 typedef enum mdl__column {
     MDL__TOP1,
     MDL__INTERVAL,
@@ -38,13 +37,16 @@ typedef enum mdl__column {
     MDL__COLUMNS
 } mdl__column;
 typedef struct mdl__column_def {
-    const char *head, *format, *key;
+    const char *head;   /* on a page */
+    const char *format; /* of the number times `scale`; NULL: it is said in words */
+    const char *key;    /* beside the exact number on a page */
     double scale;
-    size_t offset;
+    size_t offset; /* of the number in a row, a double */
 } mdl__column_def;
 extern const mdl__column_def mdl__columns[MDL__COLUMNS];
+/* Of a column that has a format. */
 double mdl__number_of(const mdl_row *row, mdl__column column);
-/* "" where it is not known. */
+/* What any column says of a row; "" where it is not known. */
 const char *mdl__say_cell(const mdl_row *row, mdl__column column, char out[64]);
 
 /* "hybrid: uniform average", or without the arm, where that is said otherwise. */
@@ -54,9 +56,8 @@ const char *mdl__say_id(const mdl_table *table, const char *id, char out[MDL__NA
 /* Half a sentence on what a row is, and the accuracies that it is the mean of. */
 void mdl__say_note(const mdl_table *table, const mdl_row *row, char out[MDL__NOTE]);
 void mdl__say_title(const mdl_table *table, char out[MDL__NAME]);
-/* "exact McNemar test, 35 : 34", and the p-values, each "" where there is none. */
+/* "McNemar, 35 : 34", or why there is none. */
 void mdl__say_test(const mdl_comparison *c, char out[MDL__NOTE]);
-const char *mdl__say_p(double p, char out[32]);
 const char *mdl__say_outcome(mdl_outcome outcome);
 
 /* The question of an experiment and its answer, and what else is shown and is not, a sentence a

@@ -120,7 +120,7 @@ static void add_tests(mdl_string *out, const mdl_table *t, size_t width)
     mdl_string_add(out, "\nTests (the first less the second)\n");
     for (size_t i = 0; i < t->n_comparisons; i++) {
         const mdl_comparison *c = &t->comparisons[i];
-        char first[MDL__NAME], second[MDL__NAME], test[MDL__NOTE], p[32], holm[32];
+        char first[MDL__NAME], second[MDL__NAME], test[MDL__NOTE];
         char line[4 * MDL__NOTE] = "";
         mdl__append(line, sizeof(line), "%s - %s: %+.2f points", mdl__say_id(t, c->first, first),
                     mdl__say_id(t, c->second, second), 100 * c->difference);
@@ -129,8 +129,7 @@ static void add_tests(mdl_string *out, const mdl_table *t, size_t width)
         mdl__say_test(c, test);
         mdl__append(line, sizeof(line), "; %s", test);
         if (isfinite(c->p))
-            mdl__append(line, sizeof(line), "; p = %s, Holm %s", mdl__say_p(c->p, p),
-                        mdl__say_p(c->p_holm, holm));
+            mdl__append(line, sizeof(line), "; p = %.2g, Holm %.2g", c->p, c->p_holm);
         mdl__append(line, sizeof(line), ": %s", mdl__say_outcome(c->outcome));
         fold(out, "  ", line, width);
     }

@@ -293,8 +293,6 @@ static void numbers(void **state)
         assert_string_equal(mdl__say_count(cases[i].value, text), cases[i].count);
         assert_string_equal(mdl__say_latency(cases[i].value, 2, text), cases[i].latency);
     }
-    assert_string_equal(mdl__say_p(0.01234, text), "0.012");
-    assert_string_equal(mdl__say_p((double)NAN, text), "");
 }
 
 static void names_and_notes(void **state)
