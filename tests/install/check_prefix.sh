@@ -99,6 +99,16 @@ both() { # LANGUAGE COMPILER...
 both c $cc -std=c11 $strict
 [ -z "$cxx" ] || both cpp $cxx -x c++ -std=c++17 $strict
 
+# The same training by the library and by the program: the same bytes.
+settings='model.kind=mlp data.size=native data.limit=200 train.epochs=1 run.threads=1'
+if compile train_merge $cc -std=c11 $strict "$root/examples/train_merge.c" $(flags --cflags --libs) -o train_merge; then
+    LD_LIBRARY_PATH=$there/$libdir ./train_merge digits merged $settings >log 2>&1 || { fail train_merge; cat log; }
+    quietly train --data digits $(printf -- '--set %s ' $settings) --seed 1 --out same
+    cmp same/final.safetensors merged/seed-1/final.safetensors || fail "the library trains other weights"
+fi
+[ -z "$cxx" ] || compile train_merge $cxx -x c++ -std=c++17 $strict "$root/examples/train_merge.c" \
+    $(flags --cflags --libs) -o train_merge
+
 # ---- load and unload, modules ----------------------------------------------------------------------
 
 if compile load $cc $strict -rdynamic "$root/tests/install/load.c" $(flags --cflags) -ldl -o load; then

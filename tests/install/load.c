@@ -38,35 +38,51 @@ static int threads(void)
     return count - 2; /* . and .. */
 }
 
+/* The library's function of this name, in a variable of its type. */
 #define TAKE(function)                                                                             \
+    __typeof__(function) *take_##function;                                                         \
     do {                                                                                           \
         void *symbol = dlsym(handle, #function);                                                   \
         memcpy(&take_##function, &symbol, sizeof(symbol));                                         \
     } while (0)
 
-/* The message of what went wrong; NULL: nothing. */
-static const char *use(void *handle, const char *checkpoint, const char *backend)
+static mdl_status predict(void *handle, const char *checkpoint, const char *backend)
 {
     static uint8_t pixels[4096];
     static float logits[1000];
-    static char text[4096];
-    const char *(*take_mdl_error_detail)(void);
-    mdl_status (*take_mdl_predictor_open)(const char *, const char *, int, size_t,
-                                          mdl_predictor **);
-    mdl_status (*take_mdl_predictor_run)(mdl_predictor *, const uint8_t *, size_t, float *);
-    void (*take_mdl_predictor_close)(mdl_predictor *);
-    TAKE(mdl_error_detail);
+    mdl_predictor *predictor;
     TAKE(mdl_predictor_open);
     TAKE(mdl_predictor_run);
     TAKE(mdl_predictor_close);
-    mdl_predictor *predictor;
-    if (take_mdl_predictor_open(checkpoint, backend, 2, 1, &predictor) != MDL_OK ||
-        take_mdl_predictor_run(predictor, pixels, 1, logits) != MDL_OK) {
-        snprintf(text, sizeof(text), "%s", take_mdl_error_detail());
-        return text;
-    }
+    mdl_status status = take_mdl_predictor_open(checkpoint, backend, 2, 1, &predictor);
+    if (status == MDL_OK)
+        status = take_mdl_predictor_run(predictor, pixels, 1, logits);
     take_mdl_predictor_close(predictor);
-    return NULL;
+    return status;
+}
+
+static mdl_status train(void *handle)
+{
+    static const char *const settings[] = {"model.kind=mlp", "data.size=native", "data.limit=64",
+                                           "train.epochs=1", "run.threads=2"};
+    mdl_config *config = NULL;
+    mdl_data *data = NULL;
+    TAKE(mdl_config_create);
+    TAKE(mdl_config_assign);
+    TAKE(mdl_config_destroy);
+    TAKE(mdl_data_open);
+    TAKE(mdl_data_close);
+    TAKE(mdl_train);
+    mdl_status status = take_mdl_config_create(&config);
+    for (size_t i = 0; status == MDL_OK && i < sizeof(settings) / sizeof(settings[0]); i++)
+        status = take_mdl_config_assign(config, settings[i]);
+    if (status == MDL_OK)
+        status = take_mdl_data_open(NULL, "digits", config, &data);
+    if (status == MDL_OK)
+        status = take_mdl_train(NULL, config, data, NULL, NULL);
+    take_mdl_data_close(data);
+    take_mdl_config_destroy(config);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -86,9 +102,10 @@ int main(int argc, char **argv)
             return 1;
         }
         library = NULL;
-        const char *error = use(handle, argv[2], argc > 4 ? argv[4] : "cpu");
-        if (error != NULL) {
-            fprintf(stderr, "%s\n", error);
+        TAKE(mdl_error_detail);
+        if (predict(handle, argv[2], argc > 4 ? argv[4] : "cpu") != MDL_OK ||
+            train(handle) != MDL_OK) {
+            fprintf(stderr, "%s\n", take_mdl_error_detail());
             return 1;
         }
         if (argc <= 4 && threads() != 1) {
