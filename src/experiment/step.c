@@ -143,6 +143,7 @@ mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step)
     mdl__record record = {.json = NULL};
     mdl_status status = MDL_OK;
     lab->begun++;
+    step->hash[0] = '\0';
     if (is_wanted(step))
         status = look_and_work(lab, step, &record);
     mdl__record_close(&record);
