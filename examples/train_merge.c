@@ -49,7 +49,7 @@ static mdl_status run(mdl_config *config, const mdl_data *data, const char *out)
     mdl_status status = MDL_OK;
     for (int i = 0; i < 2 && status == MDL_OK; i++) {
         snprintf(folder[i], sizeof(folder[i]), "%.1000s/seed-%d", out, i + 1);
-        snprintf(model[i], sizeof(model[i]), "%s/final.safetensors", folder[i]);
+        snprintf(model[i], sizeof(model[i]), "%.1000s/seed-%d/final.safetensors", out, i + 1);
         seed[0] = (char)('1' + i);
         status = mdl_config_set(config, "run.seed", seed);
         if (status == MDL_OK)

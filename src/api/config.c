@@ -49,14 +49,12 @@ mdl_status mdl_config_set(mdl_config *config, const char *key, const char *value
 mdl_status mdl_config_get(const mdl_config *config, const char *key, char **value)
 {
     size_t index;
-    char text[2 * MDL_PATH_MAX];
     MDL_REQUIRE(config);
     MDL_REQUIRE(key);
     MDL_REQUIRE(value);
     *value = NULL;
     MDL_TRY(find(key, &index));
-    mdl_key_value(config, index, text, sizeof(text));
-    return mdl_strdup(text, value);
+    return mdl_key_value(config, index, value);
 }
 
 mdl_status mdl_config_read(mdl_config *config, const char *path)
@@ -69,15 +67,19 @@ mdl_status mdl_config_read(mdl_config *config, const char *path)
 mdl_status mdl_config_keys(char **json)
 {
     mdl_config config = mdl_config_default();
-    char value[2 * MDL_PATH_MAX];
     MDL_REQUIRE(json);
     *json = NULL;
     json_t *list = mdl_json_pack("[]");
     for (size_t i = 0; i < mdl_key_count(); i++) {
         mdl_key key = mdl_key_at(i);
-        mdl_key_value(&config, i, value, sizeof(value));
+        char *value;
+        if (mdl_key_value(&config, i, &value) != MDL_OK) {
+            json_decref(list);
+            return MDL_NO_MEMORY;
+        }
         mdl_json_append(&list, mdl_json_pack("{s:s, s:s, s:s, s:s}", "name", key.name, "type",
                                              key.type, "default", value, "help", key.help));
+        mdl_free(value);
     }
     return mdl_result_text(list, json);
 }

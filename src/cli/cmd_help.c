@@ -62,8 +62,11 @@ bool cli_method_row(mdl_method_use use, size_t i, cli_row *row)
 static void print_key(const mdl_config *config, size_t index, bool all)
 {
     mdl_key key = mdl_key_at(index);
-    char value[512];
-    mdl_key_value(config, index, value, sizeof(value));
+    char *value;
+    if (mdl_key_value(config, index, &value) != MDL_OK) {
+        printf("(out of memory)\n");
+        return;
+    }
     if (all)
         printf("  %s: %s\n", key.name, value);
     else
@@ -72,6 +75,7 @@ static void print_key(const mdl_config *config, size_t index, bool all)
     cli_print_wrapped(key.help, (size_t)printf("%*s", (int)indent, ""), indent);
     if (!all)
         printf("  type:    %s\n  default: %s\n", key.type, value);
+    mdl_free(value);
 }
 
 /* What a key chooses from, a line each. */

@@ -151,10 +151,10 @@ static void put_program(void)
     printf(".SH SEE ALSO\n.BR mendel\\-keys (5)\n");
 }
 
-static void put_keys(void)
+static mdl_status put_keys(void)
 {
     mdl_config config = mdl_config_default();
-    char section[32] = "", value[512];
+    char section[32] = "", *value;
     const char *name, *what;
     put_head("mendel-keys", 5, "keys of mendel's configurations");
     printf(".SH DESCRIPTION\n");
@@ -168,17 +168,19 @@ static void put_keys(void)
             printf(".SH %.*s\n", (int)length, key.name);
         }
         put_item(key.name, key.help);
-        mdl_key_value(&config, i, value, sizeof(value));
+        MDL_TRY(mdl_key_value(&config, i, &value));
         printf(".br\nType: ");
         put_line(key.type);
         printf(".br\nDefault: ");
         put_line(value);
+        mdl_free(value);
         printf(".RS\n");
         for (size_t row = 0; mdl_key_row(i, row, &name, &what); row++)
             put_item(name, what);
         printf(".RE\n");
     }
     printf(".SH SEE ALSO\n.BR mendel (1)\n");
+    return MDL_OK;
 }
 
 mdl_status cli_print_manual(const char *page)
@@ -188,10 +190,8 @@ mdl_status cli_print_manual(const char *page)
         put_program();
         return MDL_OK;
     }
-    if (strcmp(name, "keys") == 0) {
-        put_keys();
-        return MDL_OK;
-    }
+    if (strcmp(name, "keys") == 0)
+        return put_keys();
     for (size_t i = 0; i < cli_command_count; i++)
         if (strcmp(cli_commands[i]->name, name) == 0) {
             put_command(cli_commands[i]);

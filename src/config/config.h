@@ -105,8 +105,8 @@ mdl_key mdl_key_at(size_t index);
  * sentence that says what it is.  False where there is no such row, and for a key without a table.
  */
 bool mdl_key_row(size_t index, size_t i, const char **name, const char **what);
-/* *config's value of a key as YAML text, into buffer (cut where it does not fit). */
-void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size);
+/* *config's value of a key as YAML text; free *value with mdl_free. */
+mdl_status mdl_key_value(const mdl_config *config, size_t index, char **value) MDL_MUST_CHECK;
 /* The number of a key by its name or its former one; mdl_key_count() where there is none. */
 size_t mdl_key_find(const char *name);
 /* The key whose name is nearest to `name`, or NULL where none is near. */

@@ -95,15 +95,11 @@ mdl_status mdl_config_depends(const mdl_config *config, const char *sections, ch
     return choose_and_dump(config, MDL__FOR_DEPENDS, sections, text);
 }
 
-void mdl_key_value(const mdl_config *config, size_t index, char *buffer, size_t size)
+mdl_status mdl_key_value(const mdl_config *config, size_t index, char **value)
 {
     mdl_string text = {0};
-    char *value;
     add_value(&text, config, &mdl__keys[index], false);
-    buffer[0] = '\0';
-    if (mdl_string_take(&text, &value) == MDL_OK)
-        snprintf(buffer, size, "%s", value);
-    mdl_free(value);
+    return mdl_string_take(&text, value);
 }
 
 void mdl_config_tell_former(const mdl_config *config, void (*say)(void *user, const char *sentence),

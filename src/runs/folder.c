@@ -237,11 +237,29 @@ mdl_status mdl_run_write_config(const char *folder, mdl_run_kind kind, const mdl
     return status;
 }
 
+static mdl_status key_differs(const mdl_config *old, const mdl_config *config, size_t index,
+                              bool *differs, char *first, size_t size)
+{
+    mdl_key key = mdl_key_at(index);
+    char *was, *is;
+    if (key.machine)
+        return MDL_OK;
+    MDL_TRY(mdl_key_value(old, index, &was));
+    mdl_status status = mdl_key_value(config, index, &is);
+    *differs = status == MDL_OK && strcmp(was, is) != 0;
+    if (*differs)
+        snprintf(first, size, "%s was %.100s, is %.100s", key.name, was, is);
+    mdl_free(was);
+    mdl_free(is);
+    return status;
+}
+
 mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *differs, char *first,
                            size_t size)
 {
-    char path[MDL_PATH_MAX], was[5000], is[5000];
+    char path[MDL_PATH_MAX];
     mdl_config *old;
+    mdl_status status = MDL_OK;
     *differs = false;
     first[0] = '\0';
     MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
@@ -249,20 +267,14 @@ mdl_status mdl_run_differs(const char *folder, const mdl_config *config, bool *d
         return MDL_OK;
     MDL_TRY(MDL_NEW(1, "configuration", &old));
     *old = mdl_config_default();
-    if (mdl_config_read_file(path, old) != MDL_OK) { /* of another version */
+    status = mdl_config_read_file(path, old);
+    if (status != MDL_OK && status != MDL_NO_MEMORY) { /* of another version */
+        status = MDL_OK;
         *differs = true;
         snprintf(first, size, "it cannot be read: %s", mdl_error_detail());
     }
-    for (size_t i = 0; i < mdl_key_count() && !*differs; i++) {
-        mdl_key key = mdl_key_at(i);
-        if (key.machine)
-            continue;
-        mdl_key_value(old, i, was, sizeof(was));
-        mdl_key_value(config, i, is, sizeof(is));
-        *differs = strcmp(was, is) != 0;
-        if (*differs)
-            snprintf(first, size, "%s was %.100s, is %.100s", key.name, was, is);
-    }
+    for (size_t i = 0; i < mdl_key_count() && !*differs && status == MDL_OK; i++)
+        status = key_differs(old, config, i, differs, first, size);
     mdl_free(old);
-    return MDL_OK;
+    return status;
 }
