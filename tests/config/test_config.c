@@ -174,11 +174,13 @@ static void damaged_text(void **state)
 static void assert_same_values(const mdl_config *a, const mdl_config *b)
 {
     for (size_t i = 0; i < mdl_key_count(); i++) {
-        char x[2048], y[2048];
-        mdl_key_value(a, i, x, sizeof(x));
-        mdl_key_value(b, i, y, sizeof(y));
+        char *x, *y;
+        assert_int_equal(mdl_key_value(a, i, &x), MDL_OK);
+        assert_int_equal(mdl_key_value(b, i, &y), MDL_OK);
         if (strcmp(x, y) != 0)
             fail_msg("%s: %s and %s", mdl_key_at(i).name, x, y);
+        mdl_free(x);
+        mdl_free(y);
     }
 }
 
@@ -247,12 +249,14 @@ static void augment_is_a_view(void **state)
     assert_int_equal(mdl_config_assign(&config, "data.augment=none"), MDL_OK);
     assert_int_equal(config.data.crop_padding, 0);
     assert_int_equal(config.data.cutout, 0);
-    char text[64];
-    mdl_key_value(&config, mdl_key_find("data.augment"), text, sizeof(text));
+    char *text;
+    assert_int_equal(mdl_key_value(&config, mdl_key_find("data.augment"), &text), MDL_OK);
     assert_string_equal(text, "none");
+    mdl_free(text);
     assert_int_equal(mdl_config_assign(&config, "data.augment=flip"), MDL_OK);
-    mdl_key_value(&config, mdl_key_find("data.augment"), text, sizeof(text));
+    assert_int_equal(mdl_key_value(&config, mdl_key_find("data.augment"), &text), MDL_OK);
     assert_string_equal(text, "[flip]");
+    mdl_free(text);
 }
 
 static void set_messages(void **state)
