@@ -2,7 +2,7 @@
 #ifndef MENDEL_CLI_BENCH_H
 #define MENDEL_CLI_BENCH_H
 
-#include "cli/cli.h"
+#include "cli/engine.h"
 
 #define BENCH_MAX_BATCHES 16
 

@@ -5,8 +5,9 @@
 
 #include <stdarg.h>
 
-#include "api/api.h"
-#include "experiment/experiment.h"
+#include <mendel/mendel.h>
+
+#include "base/base.h"
 
 /* ---- exit codes ----------------------------------------------------------------------------- */
 
@@ -90,11 +91,14 @@ bool cli_option_hint(const cli_command *command, const char *name, const char *v
  * or the option whose value it is, "" for a command itself.  NULL: it was no such word. */
 const char *cli_new_word(const char *in, const char *former);
 
+/* ", digits, cifar10:DIR, ...": what --data takes; the first comma is skipped. */
+extern const char cli_source_specs[];
+
 /* Options that several commands have. */
 #define CLI_CONFIG_OPTIONS                                                                         \
     {"--config", 'c', "FILE", "read the configuration (YAML)"},                                    \
         {"--set", 's', "KEY=VALUE", "set one key, any number of times; `mendel help keys`"},       \
-        {"--data", 'd', "SPEC", MDL_SOURCE_SPECS}, CLI_DEVICE_OPTIONS
+        {"--data", 'd', "SPEC", cli_source_specs + 2}, CLI_DEVICE_OPTIONS
 #define CLI_DEVICE_OPTIONS                                                                         \
     {"--backend", 'b', "BACKEND", "cpu, opencl or reference; `mendel devices` lists them"},        \
     {                                                                                              \
@@ -140,8 +144,6 @@ extern const size_t cli_shortcut_count;
 /* What the command line says: --config, --set, --data and the other options that stand for a key.
  * *config is the caller's (mdl_config_destroy). */
 mdl_status cli_config(const cli_args *args, mdl_config **config);
-/* mdl_work_begin with that; to be ended by mdl_work_end, also on failure. */
-mdl_status cli_work_begin(const cli_args *args, const char *checkpoint, mdl_work *work);
 /* What --backend takes for the first GPU that can be used; false: there is none. */
 bool cli_find_gpu(char *text, size_t size);
 
@@ -192,16 +194,11 @@ int cli_train_step(void *view, const mdl_train_step *step);
 int cli_train_epoch(void *view, const mdl_train_epoch *epoch);
 int cli_evolve_step(void *view, const mdl_evolve_step *step);
 int cli_evaluate_progress(void *view, const char *what, size_t done, size_t total);
-mdl_train_events cli_train_events(cli_view *view);
-void cli_merge_progress(void *view, const mdl_merge_progress *progress);
 void cli_assess_progress(void *view, const char *what, size_t done, size_t total);
 void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
 /* Something else's bar, where it is time to show it: `part` (0 to 1) is done. */
 void cli_progress(cli_view *view, const char *front, double part, const char *back);
-/* Measure what computing costs here, where that takes a moment. */
-void cli_plan_guess(cli_view *view, const mdl_config *config);
-/* A step of an experiment begins, or so much of it is over. */
-void cli_plan_begin(cli_view *view, const mdl_experiment_stage *stage);
+/* So much of this step is over. */
 void cli_plan_part(cli_view *view, double part);
 /* Seconds until all steps are over, about; below 0: not known yet.  `settled`: what this step cost
  * so far says something. */
@@ -213,17 +210,8 @@ void cli_install_log(cli_view *view);
 
 /* ---- where results go ----------------------------------------------------------------------- */
 
-/* Which folder: --out, or runs/<name of the configuration, else `otherwise`>: a new one by number,
- * or with --resume (and always for an experiment, where `config` is the same) the newest that holds
- * such a run.  Changes nothing. */
-mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *otherwise,
-                        const mdl_config *config, mdl_run_folder *run);
-/* What a command reads: its checkpoints, and what its configuration names. */
-mdl_run_inputs cli_inputs(const cli_args *args, const mdl_config *config);
 /* runs/<name of the configuration's file>, else runs/<otherwise>: a folder without its number. */
 mdl_status cli_default_folder(const cli_args *args, const char *otherwise, char *out, size_t size);
-/* mdl_run_check_output with --overwrite. */
-mdl_status cli_check_output(const char *out, const cli_args *args, const mdl_config *config);
 #define CLI_REPLACE_OPTION                                                                         \
     {                                                                                              \
         "--overwrite", 0, NULL, "write the file even where it is one of a run that has ended"      \
@@ -248,20 +236,5 @@ void cli_quality_text(const struct json_t *result, const char *checkpoint, const
                       char *text, size_t size);
 /* "FILE is written: 45.20 % of the ..." */
 void cli_print_written(const struct json_t *result, const cli_args *args);
-
-/* ---- a training or inference step by itself (plan, bench) ----------------------------------- */
-
-typedef struct cli_step {
-    mdl_device *device; /* borrowed */
-    mdl_graph *graph;
-    mdl_model_io io;
-    mdl_plan *plan;
-    double multiply_adds; /* for an image */
-} cli_step;
-mdl_status cli_step_create(const mdl_model_config *model, mdl_device *device, bool train,
-                           size_t batch, double label_smoothing, bool mixed, cli_step *out);
-void cli_step_destroy(cli_step *step);
-/* FLOPs and bytes of a call of a plan. */
-mdl_cost cli_call_cost(const mdl_call *call);
 
 #endif

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 /* One download at a time, and not among the files of a run. */
 static mdl_status own_folder(const char *folder, mdl_lock **lock)

@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 enum { MAX_DEVICES = 32 };
 

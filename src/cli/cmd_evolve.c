@@ -64,11 +64,6 @@ static mdl_status run(const cli_args *args)
     return status == MDL_OK ? cli_give_result(result, args, tell, &view) : status;
 }
 
-static bool method_row(size_t i, cli_row *row)
-{
-    return cli_method_row(MDL_METHOD_TO_EVOLVE, i, row);
-}
-
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     CLI_SEED_OPTION,
@@ -89,7 +84,7 @@ const cli_command cli_cmd_evolve = {
             "and\n"
             "resume.state.  Without --method the search is what the merge.* keys say: M2N2 unless\n"
             "they are changed.  Methods:\n",
-    .row = method_row,
+    .row = cli_evolve_method,
     .examples =
         "  mendel evolve runs/a/epoch-*.safetensors runs/a/ema.safetensors --data cifar10:data\n"
         "  mendel evolve --config configs/digits-m2n2.yaml\n"

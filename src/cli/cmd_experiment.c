@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 #include "cli/revision.h"
 #include "report/report.h"
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 static void print_exit_codes(void)
 {
@@ -49,7 +50,7 @@ void cli_print_help(const cli_command *command)
     print_exit_codes();
 }
 
-bool cli_method_row(mdl_method_use use, size_t i, cli_row *row)
+static bool method_row(mdl_method_use use, size_t i, cli_row *row)
 {
     for (size_t m = 0; m < mdl_method_count; m++)
         if (mdl_method_serves(&mdl_methods[m], use) && i-- == 0) {
@@ -57,6 +58,16 @@ bool cli_method_row(mdl_method_use use, size_t i, cli_row *row)
             return true;
         }
     return false;
+}
+
+bool cli_evolve_method(size_t i, cli_row *row)
+{
+    return method_row(MDL_METHOD_TO_EVOLVE, i, row);
+}
+
+bool cli_merge_method(size_t i, cli_row *row)
+{
+    return method_row(MDL_METHOD_TO_MERGE, i, row);
 }
 
 static void print_key(const mdl_config *config, size_t index, bool all)

@@ -62,11 +62,6 @@ static mdl_status run(const cli_args *args)
     return status == MDL_OK ? cli_give_result(result, args, tell, &own) : status;
 }
 
-static bool method_row(size_t i, cli_row *row)
-{
-    return cli_method_row(MDL_METHOD_TO_MERGE, i, row);
-}
-
 static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     {"--method", 0, "METHOD", "one of those listed above"},
@@ -86,7 +81,7 @@ const cli_command cli_cmd_merge = {
     .text = "With --data the BatchNorm statistics are re-estimated over the training images, "
             "without\n"
             "it they are interpolated.  The greedy soup and the ensemble need data.  Methods:\n",
-    .row = method_row,
+    .row = cli_merge_method,
     .examples =
         "  mendel merge --method average runs/a/epoch-*.safetensors -o average.safetensors\n"
         "  mendel merge --method slerp a.safetensors b.safetensors --ratio 0.3 -o c.safetensors\n"

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 typedef struct planning { /* all that one run of the command holds */
     mdl_work work;

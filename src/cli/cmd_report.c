@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 #include "report/report.h"
 
 /* "x/report.html" -> "x/report.md"; another ending could be a file of the experiment's own. */

@@ -13,8 +13,9 @@ CLI_COMMAND_LIST(X)
 extern const char cli_first_steps[]; /* examples of the whole program, lines */
 
 void cli_print_help(const cli_command *command);
-/* Row i of the methods that serve. */
-bool cli_method_row(mdl_method_use use, size_t i, cli_row *row);
+/* Row i of the methods that evolve, or merge, takes. */
+bool cli_evolve_method(size_t i, cli_row *row);
+bool cli_merge_method(size_t i, cli_row *row);
 /* The manual page "mendel", "keys" or of a command, as roff; MDL_CONFIG where there is none. */
 mdl_status cli_print_manual(const char *page);
 /* The completion for "bash", "zsh" or "fish"; MDL_CONFIG for another. */

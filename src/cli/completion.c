@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 /* The words of "a|b" or "a | b", with something before and after each. */
 static void put_choices(const char *choices, const char *before, const char *after)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/engine.h"
 
 /* Text as it is: roff takes some characters for its own, and turns others into typographic ones. */
 static void put_text(const char *text, size_t length)

@@ -2,7 +2,7 @@
  * bench`. */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/engine.h"
 
 /* A training refuses the same (train/plan.c). */
 static mdl_status refuse_lone_norms(const mdl_graph *graph, size_t batch)

@@ -203,33 +203,6 @@ int cli_train_epoch(void *user, const mdl_train_epoch *m)
     return 0;
 }
 
-/* What an experiment tells of its trainings. */
-static void train_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
-                       uint64_t batches, double loss, double top1, double images_per_second,
-                       double seconds_left)
-{
-    mdl_train_step step = {epoch,       epochs, batch, batches, loss, top1, images_per_second,
-                           seconds_left};
-    (void)cli_train_step(user, &step);
-}
-
-static void train_epoch(void *user, const mdl_epoch_metrics *m)
-{
-    mdl_train_epoch epoch = mdl_epoch_of(m);
-    (void)cli_train_epoch(user, &epoch);
-}
-
-static void message(void *user, const char *text)
-{
-    cli_view_line(user, "%s", text);
-}
-
-mdl_train_events cli_train_events(cli_view *view)
-{
-    return (mdl_train_events){
-        .step = train_step, .epoch = train_epoch, .message = message, .user = view};
-}
-
 /* ---- merging, downloading, the log ---------------------------------------------------------- */
 
 int cli_evolve_step(void *user, const mdl_evolve_step *p)
@@ -259,12 +232,6 @@ int cli_evolve_step(void *user, const mdl_evolve_step *p)
     if (p->evaluations >= p->total)
         cli_view_close(view);
     return 0;
-}
-
-void cli_merge_progress(void *user, const mdl_merge_progress *progress)
-{
-    mdl_evolve_step step = mdl_evolve_step_of(progress);
-    (void)cli_evolve_step(user, &step);
 }
 
 void cli_fetch_progress(void *user, uint64_t done, uint64_t total)

@@ -2,7 +2,7 @@
  * answered with the new one, and those of other programs, which are answered with what to write. */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/engine.h"
 
 static const struct {
     const char *in, *former, *now;

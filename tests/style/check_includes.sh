@@ -13,6 +13,11 @@ BEGIN {
         for (j = 1; j <= m; j++)
             rank[names[j]] = i
     }
+    # What of the program may know more of the library than its public functions.
+    n = split("bench.h cmd_data.c cmd_devices.c cmd_experiment.c cmd_help.c cmd_plan.c cmd_report.c " \
+              "completion.c engine.c manual.c progress.c step.c words.c", names, " ")
+    for (i = 1; i <= n; i++)
+        engine["src/cli/" names[i]] = 1
 }
 FNR == 1 {
     parts = split(FILENAME, part, "/")
@@ -26,11 +31,16 @@ FNR == 1 {
     split($0, quoted, "\"")
     path = quoted[2]
     parts = split(path, part, "/")
+    if (path == "cli/engine.h" && !(FILENAME in engine))
+        complain("includes \"" path "\": its work is public, so mendel/*.h is enough")
     if (parts == 1 || index(path, own "/") == 1)
         next # of its own folder
     target = part[1]
     if (target == "mendel" && parts == 2)
         next
+    # The program knows the library by its public functions; cli/engine.h is for those that need more.
+    if (module == "cli" && FILENAME != "src/cli/engine.h" && target != "base" && target != "report")
+        complain("includes \"" path "\": the program includes mendel/*.h, base/base.h or cli/engine.h")
     if (!(target in rank))
         complain("includes \"" path "\": no such module")
     else if (target == "backends" ? path != "backends/backend.h" : path != target "/" target ".h")
