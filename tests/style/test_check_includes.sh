@@ -4,7 +4,7 @@ checker=$1
 root=$(mktemp -d) || exit 1
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/include/mendel" "$root/src/base" "$root/src/ops" "$root/src/train" \
-    "$root/src/data" "$root/src/models" "$root/backends/cpu" "$root/backends/reference"
+    "$root/src/data" "$root/src/models" "$root/src/cli" "$root/backends/cpu" "$root/backends/reference"
 failed=0
 
 # expect 0|1 file 'included path': a tree with this one line passes (0) or not (1)
@@ -35,4 +35,12 @@ expect 1 src/train/a.c backends/cpu/kernels.h
 expect 1 backends/cpu/a.c backends/reference/kernels.h
 expect 1 include/mendel/a.h base/base.h
 expect 1 src/ops/a.c nowhere/nowhere.h
+expect 0 src/cli/cmd_train.c mendel/work.h
+expect 0 src/cli/cmd_train.c base/base.h
+expect 0 src/cli/cmd_bench.c cli/bench.h
+expect 0 src/cli/cmd_plan.c cli/engine.h
+expect 0 src/cli/engine.h api/api.h
+expect 1 src/cli/cmd_train.c cli/engine.h
+expect 1 src/cli/cmd_train.c train/train.h
+expect 1 src/cli/cli.h api/api.h
 exit $failed
