@@ -15,10 +15,12 @@ static mdl_status read_looks(mdl__folder *f)
     mdl__names files;
     json_t *json;
     MDL_TRY(mdl__read_json(f, "", "evaluation.json", "evaluation", &json));
-    f->looks = json != NULL ? json_incref(json_object_get(json, "models")) : mdl_json_pack("[]");
-    json_decref(json);
-    if (json != NULL) /* of an experiment */
+    if (json != NULL) { /* of an experiment */
+        f->looks = json_incref(json_object_get(json, "models"));
+        json_decref(json);
         return MDL_OK;
+    }
+    f->looks = mdl_json_pack("[]");
     MDL_TRY(mdl__list_files(f, "", "", ".json", NULL, &files));
     for (size_t i = 0; i < files.n && json_array_size(f->looks) < LOOKS_MOST; i++) {
         mdl_status status = mdl__read_json(f, "", files.data[i], "look", &json);

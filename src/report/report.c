@@ -148,6 +148,7 @@ mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
     }
     if (status == MDL_OK)
         status = write_file(folder, NULL, "table.md", &page.markdown);
+    mdl_free(text.data);
     mdl_free(page.html.data);
     mdl_free(page.markdown.data);
     return status;

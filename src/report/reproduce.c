@@ -55,7 +55,7 @@ static void put_makers(mdl__page *page, const mdl__folder *f)
 /* A word for the shell: quoted where it is not plain. */
 static void put_word(mdl_string *out, const char *text)
 {
-    static const char *const rules[] = {"''\\''", NULL};
+    static const char *const rules[] = {"''\\''", "\n\n", "\t\t", NULL};
     bool plain = text[0] != '\0' &&
                  strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                               "._-/:=,") == strlen(text);
