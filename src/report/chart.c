@@ -340,10 +340,12 @@ void mdl__put_label(mdl_string *dot, const char *text)
     mdl__escape(dot, text, rules);
 }
 
-void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *caption)
+void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *format, ...)
 {
+    char caption[2048];
     static const char *const graphviz[] = {"dot", "-Tsvg", NULL};
     mdl_string whole = {0};
+    MDL__FORMAT(caption, sizeof(caption), format);
     mdl_string_add(&whole,
                    "digraph {\nbgcolor=transparent; nodesep=0.25; ranksep=0.4;\n"
                    "node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11, "

@@ -57,7 +57,8 @@ void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point)
 void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...) MDL_PRINTF(3, 4);
 /* Graphviz: what stands between the brackets of a graph, its colours #010101 (text), #010102,
  * #010201 .. 7; taken. */
-void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *caption);
+void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *format, ...)
+    MDL_PRINTF(4, 5);
 /* For a string of Graphviz: no escapes of its own, no HTML. */
 void mdl__put_label(mdl_string *dot, const char *text);
 

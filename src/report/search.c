@@ -225,7 +225,6 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
     json_t *ancestors = mdl__at(search, "ancestors");
     const char *folder = mdl__text(search, "folder");
     size_t start = 0, all = json_array_size(ancestors);
-    char caption[1024];
     double ids[NODES_MOST];
     bool older = false, is_average = mdl__flag(search, "is_average");
     mdl_string dot = {0};
@@ -237,21 +236,19 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
             older = put_node(&dot, f, search, mdl__by_id(ancestors, ids[i]), ids, n) || older;
     for (size_t i = 0; i < all; i++)
         start += mdl__length(json_array_get(ancestors, i), "parents") == 0;
-    snprintf(caption, sizeof(caption),
-             "%s%sFrom what the search started with (blue) by merging (green) to the best (orange, "
-             "thick); below each name its accuracy on the %zu %s images of the search. On an "
-             "arrow: the parent's share before | behind the crossover point. It has %zu "
-             "ancestors, %zu of them from the start.%s%s",
-             folder, folder[0] != '\0' ? ". " : "", mdl__count(search, "images"), images_of(search),
-             all - 1, all > 1 ? start : 0,
-             older ? " Those before the dashed ones are not drawn." : "",
-             is_average ? " In the end the uniform average of all parents was kept in its place: "
-                          "its lead was below one standard error."
-                        : "");
-    mdl__graph_draw(page,
-                    is_average ? "Lineage of the best member, which did not win"
-                               : "Lineage of the winner",
-                    &dot, caption);
+    mdl__graph_draw(
+        page,
+        is_average ? "Lineage of the best member, which did not win" : "Lineage of the winner",
+        &dot,
+        "%s%sFrom what the search started with (blue) by merging (green) to the best (orange, "
+        "thick); below each name its accuracy on the %zu %s images of the search. On an arrow: the "
+        "parent's share before | behind the crossover point. It has %zu ancestors, %zu of them "
+        "from the start.%s%s",
+        folder, folder[0] != '\0' ? ". " : "", mdl__count(search, "images"), images_of(search),
+        all - 1, all > 1 ? start : 0, older ? " Those before the dashed ones are not drawn." : "",
+        is_average ? " In the end the uniform average of all parents was kept in its place: its "
+                     "lead was below one standard error."
+                   : "");
 }
 
 /* ---- all searches --------------------------------------------------------------------------- */

@@ -151,7 +151,7 @@ static void put_drawing(mdl__page *page, const mdl_table *t)
                        mdl_max_size(t->n_rows, 1) - 1);
     put_arm(&dot, t, "hybrid", 1);
     put_arm(&dot, t, "baseline", 2);
-    mdl__graph_draw(page, "From the data to the table", &dot,
+    mdl__graph_draw(page, "From the data to the table", &dot, "%s",
                     t->kind == MDL_TABLE_REPEATS
                         ? "One of the repeats; each begins with other seeds."
                         : "Arrows are weights, or images. All models of the last column are "
