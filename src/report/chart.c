@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/picture.h"
+#include "report/chart.h"
 
 enum { WIDTH = 400 }; /* of all charts, so that text has one size, which a telephone can show */
 

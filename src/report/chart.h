@@ -62,4 +62,11 @@ void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const 
 /* For a string of Graphviz: no escapes of its own, no HTML. */
 void mdl__put_label(mdl_string *dot, const char *text);
 
+/* picture.c: open a figure of `class` and run a program on a script, which is taken and whose SVG
+ * goes into it (the caller puts the rest and ends it with </figure>); a legend; a caption. */
+void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *package,
+                       mdl_string *script, const char *title, const char *class);
+void mdl__picture_legend(mdl_string *html, const mdl__chart *chart);
+void mdl__picture_caption(mdl__page *page, const char *caption);
+
 #endif

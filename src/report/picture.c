@@ -2,7 +2,7 @@
  * tools draw in certain colours (#0101xx, #0102xx) becomes a CSS variable. */
 #include <string.h>
 
-#include "report/picture.h"
+#include "report/chart.h"
 
 enum { SVG_LIMIT = 1 << 26 }; /* bytes of a picture */
 
