@@ -1,0 +1,79 @@
+"""Accuracy of a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from . import _library
+from ._call import call
+from ._config import ConfigLike
+from ._data import DataLike
+from ._library import decode, encode, encode_optional, library
+from ._work import Work
+
+
+def evaluate(
+    checkpoint: str | os.PathLike[str],
+    data: DataLike = None,
+    config: ConfigLike = None,
+    split: str = "test",
+    batch: int = 0,
+    steps: int = 0,
+    predictions: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    calibration: bool = False,
+    robustness: bool = False,
+    tta: bool = False,
+    by_step: bool = False,
+    latency: bool = False,
+    images: int = 1000,
+    on_progress: Callable[[str, int, int], Any] | None = None,
+) -> dict[str, Any]:
+    """Accuracy and loss of a checkpoint on ``split``: "train", "validation" or "test".
+
+    A pair ``(x, y)`` as ``data`` is the images to test on, or with another split those to train on,
+    of which the validation split is a part.  What the checkpoint carries counts (the model, the
+    normalisation), and only a dict in ``config`` goes before it.  ``batch`` is how many images run
+    at once and ``steps`` the supervision steps of the TRM; 0 is what suits.
+
+    ``predictions`` is a CSV file for label, prediction and logits of each image, ``out`` a file for
+    the result; where a run that has ended wrote such a file, ``overwrite`` replaces it.
+    ``calibration``, ``robustness`` (common corruptions), ``tta`` (flips and shifts), ``by_step`` and
+    ``latency`` look closer; ``images`` is how many are taken for robustness and tta, 0 all.
+    ``on_progress`` is called with what is done, how much, and of how much; a true value stops.
+
+    Where the loss is not finite, :class:`mendel.NumericError` has the result.
+
+    >>> import mendel
+    >>> small = {"model.kind": "mlp", "data.size": "native", "train.epochs": 2}
+    >>> _ = mendel.train(small, "digits", checkpoint="evaluated.safetensors")
+    >>> result = mendel.evaluate("evaluated.safetensors", "digits")
+    >>> result["images"], result["low"] < result["top1"] < result["high"]
+    (360, True)
+    """
+    work = Work()
+    options = _library.EvaluateOptions(
+        split=encode(split, "split"),
+        batch=batch,
+        steps=steps,
+        predictions=encode_optional(predictions, "predictions"),
+        out=encode_optional(out, "out"),
+        overwrite=overwrite,
+        calibration=calibration,
+        robustness=robustness,
+        tta=tta,
+        by_step=by_step,
+        latency=latency,
+        images=images,
+        on_progress=work.callback(
+            _library.ProgressFunction,
+            on_progress,
+            lambda what, done, total: (decode(what), done, total),
+        ),
+    )
+    path = encode(checkpoint, "checkpoint")
+    side = "test" if split == "test" else "train"
+    return call(library.mdl_evaluate, config, data, options, path, side=side, work=work)

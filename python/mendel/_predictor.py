@@ -1,0 +1,127 @@
+"""Predictions of a checkpoint for arrays."""
+
+from __future__ import annotations
+
+import os
+import threading
+from ctypes import byref, c_void_p
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._data import pixels_of
+from ._library import check, encode, library
+
+
+class Shape(NamedTuple):
+    """Shape of an image that a model takes, and its number of classes."""
+
+    height: int
+    width: int
+    channels: int
+    classes: int
+
+
+class Predictor:
+    """A checkpoint that predicts; it carries what the network is and how images are prepared.
+
+    ``backend`` is as for ``--backend``, ``threads`` 0 is all processors, ``batch`` is how many images
+    run at once, and what memory is planned for.  Several threads may share one; they wait for each
+    other.
+
+    Images are uint8 arrays ``[n, height, width, channels]``, or ``[n, height, width]`` for one
+    channel, with the values of the training data; they are read in place where they are
+    C-contiguous.
+
+    >>> import mendel, numpy
+    >>> small = {"model.kind": "mlp", "data.size": "native", "train.epochs": 1}
+    >>> _ = mendel.train(small, "digits", checkpoint="predictor.safetensors")
+    >>> with mendel.Predictor("predictor.safetensors", threads=1) as predictor:
+    ...     print(predictor.shape)
+    ...     images = numpy.zeros([3, 8, 8], numpy.uint8)
+    ...     print(predictor.logits(images).shape, predictor.predict(images).shape)
+    ...     print(predictor.probabilities(images).sum(axis=1).round(6))
+    Shape(height=8, width=8, channels=1, classes=10)
+    (3, 10) (3,)
+    [1. 1. 1.]
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str],
+        backend: str = "cpu",
+        threads: int = 0,
+        batch: int = 64,
+    ) -> None:
+        self._pointer = c_void_p()
+        self._lock = threading.Lock()
+        if batch < 1:
+            raise ValueError(f"batch: expected a number from 1, got {batch}")
+        check(
+            library.mdl_predictor_open(
+                encode(checkpoint, "checkpoint"),
+                encode(backend, "backend"),
+                threads,
+                batch,
+                byref(self._pointer),
+            )
+        )
+        self._batch = batch
+        got = library.mdl_predictor_get_shape(self._pointer)
+        self._shape = Shape(got.height, got.width, got.channels, got.classes)
+
+    @property
+    def shape(self) -> Shape:
+        """(height, width, channels, classes)"""
+        return self._shape
+
+    def logits(self, x: Any) -> np.ndarray:
+        """The logits, float32 ``[n, classes]``."""
+        pixels = pixels_of(x)
+        if pixels.shape[1:] != self._shape[:3]:
+            raise ValueError(
+                f"x: expected images of {list(self._shape[:3])} (height, width, channels), got "
+                f"{list(pixels.shape[1:])}"
+            )
+        out = np.empty((len(pixels), self._shape.classes), np.float32)
+        step = self._batch
+        for at in range(0, len(pixels), step):  # between batches Ctrl-C is answered
+            self._run(pixels[at : at + step], out[at : at + step])
+        return out
+
+    def _run(self, pixels: np.ndarray, out: np.ndarray) -> None:
+        with self._lock:
+            if not self._pointer:
+                raise ValueError("predictor: it is closed")
+            check(
+                library.mdl_predictor_run(
+                    self._pointer, pixels.ctypes.data, len(pixels), out.ctypes.data
+                )
+            )
+
+    def probabilities(self, x: Any) -> np.ndarray:
+        """The probabilities, float64 ``[n, classes]``; each row sums to 1."""
+        logits = self.logits(x).astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    def predict(self, x: Any) -> np.ndarray:
+        """The class of each image, its number, ``[n]``."""
+        return np.asarray(self.logits(x).argmax(axis=1))
+
+    def close(self) -> None:
+        """Free the network; several times is allowed."""
+        with self._lock:
+            library.mdl_predictor_close(self._pointer)
+            self._pointer = c_void_p()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        pointer = getattr(self, "_pointer", None)
+        if pointer:
+            library.mdl_predictor_close(pointer)

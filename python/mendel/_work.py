@@ -1,0 +1,143 @@
+"""A call that may take long: it can be stopped, tells the log and calls back.
+
+From the main thread the library works on a thread beside, because a signal's handler (Ctrl-C) runs
+only where the main thread executes Python.  Callbacks still run on the thread that called."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from ctypes import byref, c_void_p
+from typing import Any
+
+from . import _library
+from ._library import check, decode, last_detail, library, take_json
+from .errors import error_of
+
+_logger = logging.getLogger("mendel")
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING)
+
+
+def _log(user: Any, level: int, text: bytes) -> None:
+    _logger.log(_LEVELS[level], "%s", decode(text))
+
+
+_log_function = _library.LogFunction(_log)
+
+
+def fields(struct: Any) -> dict[str, Any]:
+    """What a callback is told, as a dict."""
+    return {field[0]: getattr(struct, field[0]) for field in struct._fields_}
+
+
+class Work:
+    """One call: its context, its callbacks, and the first exception that stops it."""
+
+    def __init__(self) -> None:
+        self._context = c_void_p()
+        self._error: BaseException | None = None
+        self._beside = threading.current_thread() is threading.main_thread()
+        self._requests: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+        self._answered = threading.Event()
+        self._ended = threading.Event()
+        self._answer = 0
+        check(library.mdl_context_create(byref(self._context)))
+        library.mdl_context_set_log(self._context, _log_function, None)
+
+    def __del__(self) -> None:  # the thread beside holds a reference while it works
+        library.mdl_context_destroy(self._context)
+
+    @property
+    def context(self) -> c_void_p:
+        return self._context
+
+    # ---- callbacks -------------------------------------------------------------------------------
+
+    def callback(
+        self,
+        kind: Any,
+        function: Callable[..., Any] | None,
+        convert: Callable[..., tuple[Any, ...]],
+    ) -> Any:
+        """`function` for C; `convert` makes its arguments of those of C, apart from the first."""
+        if function is None:
+            return kind()
+
+        def called(user: Any, *arguments: Any) -> int:
+            given = convert(*arguments)  # now, because C's structs are valid during the call only
+            return self._ask(lambda: function(*given))
+
+        return kind(called)
+
+    def _run(self, request: Callable[[], Any]) -> int:
+        """Answer 1, stop, where a callback returns what is true or raises, now or before."""
+        try:
+            return 1 if self._error is not None or request() else 0
+        except BaseException as error:
+            self._stop(error)
+            return 1
+
+    def _ask(self, request: Callable[[], Any]) -> int:
+        if not self._beside:
+            return self._run(request)
+        self._answered.clear()
+        self._requests.put(request)
+        self._answered.wait()
+        return 1 if self._error is not None else self._answer
+
+    def _stop(self, error: BaseException) -> None:
+        self._error = self._error or error
+        library.mdl_context_stop(self._context)
+
+    # ---- the call --------------------------------------------------------------------------------
+
+    def call(self, function: Callable[..., int], *arguments: Any, keep: Any = None) -> Any:
+        """Call ``function(context, *arguments, &result)`` and return its result; `keep` is what
+        must live until then."""
+        outcome: list[Any] = []
+        if self._beside:
+            threading.Thread(
+                target=self._call_beside, args=(outcome, function, arguments, keep), name="mendel"
+            ).start()
+            self._serve(outcome)
+        else:
+            self._call(outcome, function, arguments)
+        error = self._error
+        if error is not None:
+            self._error = None
+            raise error
+        status, detail, result = outcome
+        if status != 0:
+            raise error_of(status, detail, result)
+        return result
+
+    def _call(self, outcome: list[Any], function: Any, arguments: tuple[Any, ...]) -> None:
+        text = c_void_p()
+        status = function(self._context, *arguments, byref(text))
+        detail = last_detail(status) if status != 0 else ""  # it is this thread's
+        outcome[:] = (status, detail, take_json(text))
+
+    def _call_beside(
+        self, outcome: list[Any], function: Any, arguments: tuple[Any, ...], keep: Any
+    ) -> None:
+        try:
+            self._call(outcome, function, arguments)
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            self._ended.set()
+            self._requests.put(None)
+
+    def _serve(self, outcome: list[Any]) -> None:
+        """Run callbacks until the work has ended.  An exception that a signal's handler raises
+        anywhere in here stops the work, and the callback that may wait is answered."""
+        while not self._ended.is_set():
+            try:
+                while (request := self._requests.get()) is not None:
+                    self._answer = self._run(request)
+                    self._answered.set()
+            except BaseException as error:
+                self._stop(error)
+                self._answered.set()

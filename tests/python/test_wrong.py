@@ -1,0 +1,151 @@
+"""Calls that are wrong end with an exception that says what is wrong, and nothing crashes."""
+
+import os
+import pickle
+import subprocess
+import sys
+import unittest
+
+import mendel
+import numpy as np
+from scratch import SMALL, Scratch, train
+
+X = np.zeros([8, 6, 6], np.uint8)
+Y = np.arange(8) % 2
+
+
+class WrongCalls(Scratch):
+    def setUp(self):
+        self.checkpoint = train("model.safetensors")
+
+    def test_table(self):
+        m = mendel
+        nan = np.full([8, 6, 6], np.nan)
+        data_of = lambda *pair, **more: (lambda: m.Data(train=pair, **more))  # noqa: E731
+        p = m.Predictor(self.checkpoint)
+        for call, kind, text in (
+            # configurations
+            (lambda: m.train({"train.epoch": 1}), m.ConfigError, "train.epochs"),
+            (lambda: m.train({"train.epochs": "many"}), m.ConfigError, "train.epochs"),
+            (lambda: m.train({"train.epochs": None}), TypeError, "train.epochs"),
+            (lambda: m.train({3: 1}), TypeError, "texts as keys"),
+            (lambda: m.train(7), TypeError, "config"),
+            (lambda: m.train({"data.source": "a\0b"}), ValueError, "NUL"),
+            (lambda: m.train({"optim.lr": float("nan")}), m.ConfigError, "optim.lr"),
+            (lambda: m.train("nowhere.yaml"), m.DataError, "nowhere.yaml"),
+            (lambda: m.train({"run.memory_limit": 1000}), m.MemoryLimitError, "1000"),
+            (lambda: m.train({"run.backend": "abacus"}), m.ConfigError, "abacus"),
+            # arrays
+            (data_of(X.astype(float), Y), TypeError, "uint8"),
+            (data_of(nan, Y), TypeError, "255"),
+            (data_of(X.astype(int), Y), TypeError, "astype"),
+            (data_of(X[0], Y), ValueError, "newaxis"),
+            (data_of(X[..., None, None], Y), ValueError, "shape"),
+            (data_of(X, Y.astype(float)), TypeError, "integers"),
+            (data_of(X, Y == 1), TypeError, "integers"),
+            (data_of(X, ["a"] * 8), TypeError, "integers"),
+            (data_of(X, Y[:5]), ValueError, "label for each"),
+            (data_of(X, Y - 1), ValueError, "from 0"),
+            (data_of(X, Y + 2**40), ValueError, "from 0"),
+            (data_of(X, Y, class_names=["one"]), m.ConfigError, "labels"),
+            (data_of(X, Y, class_names=["a", "b"], classes=3), ValueError, "class_names"),
+            (data_of(X, Y, class_names=["a", "b\0"]), ValueError, "NUL"),
+            (data_of(X, Y, classes=-1), ValueError, "classes"),
+            (data_of(X), TypeError, "pair"),
+            (data_of(X[:0], Y[:0]), m.ConfigError, "no images"),
+            (data_of(np.zeros([2, 0, 4], np.uint8), [0, 1]), m.MendelError, ""),
+            (data_of(np.zeros([2, 4, 4, 9], np.uint8), [0, 1]), m.MendelError, ""),
+            (lambda: m.Data(), m.ConfigError, "no images"),
+            (lambda: m.Data((X, Y), (X[:, :3], Y)), ValueError, "sizes"),
+            (lambda: m.Data.open("nonsense:"), m.MendelError, "nonsense"),
+            (lambda: m.train(SMALL, 5), TypeError, "data"),
+            (lambda: m.train(SMALL, (X,)), TypeError, "pair"),
+            (lambda: m.train(SMALL, "folder:nowhere"), m.DataError, "nowhere"),
+            # files and options
+            (lambda: m.train(SMALL, "digits", resume=True), m.ConfigError, "out"),
+            (lambda: m.evaluate("nowhere.safetensors"), m.DataError, "nowhere"),
+            (lambda: m.evaluate(__file__, "digits"), m.DataError, ""),
+            (lambda: m.evaluate(self.checkpoint, "digits", split="most"), m.ConfigError, "split"),
+            (lambda: m.evaluate(self.checkpoint, (X, Y)), m.MendelError, ""),
+            (lambda: m.merge([], "out"), m.ConfigError, "checkpoint"),
+            (lambda: m.merge(self.checkpoint, "out"), TypeError, "list"),
+            (lambda: m.merge([self.checkpoint], self.checkpoint), m.ConfigError, ""),
+            (lambda: m.merge([self.checkpoint], "out", "mixing"), m.ConfigError, "mixing"),
+            (lambda: m.merge([self.checkpoint] * 2, "o", "slerp", ratio=-1), ValueError, "ratio"),
+            (lambda: m.evolve([self.checkpoint], "out"), m.ConfigError, "two"),
+            (lambda: m.align(self.checkpoint, "nowhere", "out"), m.DataError, "nowhere"),
+            (lambda: m.interpolate(*[self.checkpoint] * 2, points=1), m.ConfigError, "points"),
+            (lambda: m.recalibrate("nowhere", "out"), m.DataError, "nowhere"),
+            # predictors
+            (lambda: m.Predictor("nowhere"), m.DataError, "nowhere"),
+            (lambda: m.Predictor(self.checkpoint, "abacus"), m.MendelError, "abacus"),
+            (lambda: m.Predictor(self.checkpoint, batch=0), ValueError, "batch"),
+            (lambda: p.logits(X), ValueError, "8, 8, 1"),
+            (lambda: p.logits(np.zeros([1, 8, 8])), TypeError, "uint8"),
+            (lambda: p.logits(np.zeros([8, 8], np.uint8)), ValueError, "newaxis"),
+            (lambda: p.predict("text"), TypeError, "uint8"),
+            (lambda: p.logits(None), TypeError, "uint8"),
+        ):
+            with self.subTest(text=text, kind=kind):
+                with self.assertRaises(kind) as caught:
+                    call()
+                self.assertIn(text, str(caught.exception))
+
+    def test_closed(self):
+        predictor = mendel.Predictor(self.checkpoint)
+        with predictor:
+            pass
+        predictor.close()
+        with self.assertRaisesRegex(ValueError, "closed"):
+            predictor.logits(np.zeros([1, 8, 8], np.uint8))
+        data = mendel.Data(train=(X, Y))
+        data.close()
+        data.close()
+        for use in data.describe, lambda: mendel.train(SMALL, data):
+            with self.assertRaisesRegex(ValueError, "closed"):
+                use()
+
+    def test_closed_while_in_use(self):
+        x = np.random.default_rng(0).integers(0, 9, [64, 6, 6], np.uint8)
+        data = mendel.Data(train=(x, Y.repeat(8)))
+        result = mendel.train([SMALL, {"data.limit": 0}], data, on_epoch=lambda _: data.close())
+        self.assertEqual(result["epochs"], 2)
+
+    def test_errors_are_whole(self):
+        for kind, base in (
+            (mendel.ConfigError, ValueError),
+            (mendel.DataError, OSError),
+            (mendel.NumericError, ArithmeticError),
+            (mendel.MemoryLimitError, MemoryError),
+            (mendel.DeviceError, RuntimeError),
+        ):
+            self.assertTrue(issubclass(kind, base) and issubclass(kind, mendel.MendelError))
+        with self.assertRaises(mendel.DataError) as caught:
+            mendel.evaluate("nowhere")
+        again = pickle.loads(pickle.dumps(caught.exception))
+        self.assertEqual((str(again), again.status), (str(caught.exception), -7))
+
+    def test_weights_that_are_not_finite(self):
+        with open(self.checkpoint, "rb") as file:
+            content = bytearray(file.read())
+        content[-4:] = b"\0\0\xc0\x7f"  # NaN
+        with open("nan.safetensors", "wb") as file:
+            file.write(content)
+        with self.assertRaises(mendel.NumericError):
+            mendel.evaluate("nan.safetensors", "digits")
+
+    def test_no_library(self):
+        environment = {
+            **os.environ,
+            "MENDEL_LIBRARY": "/nowhere/libmendel.so",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", "import mendel"], env=environment, stderr=subprocess.PIPE
+        )
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"MENDEL_LIBRARY", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
