@@ -59,6 +59,32 @@ MDL_API mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predict
 MDL_API mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
                                      float *logits) MDL_MUST_CHECK;
 
+/* What became of a file. */
+typedef struct mdl_file_result {
+    mdl_status status; /* MDL_OK, or why it could not be read */
+    char detail[512];  /* that in words, or "" */
+} mdl_file_result;
+
+/* Logits of JPEG and PNG files, decoded on as many threads as the predictor has and resized to its
+ * input (linear; a folder of images that all have one smaller size is resized without rounding in
+ * training, so logits can differ from an evaluation's there in the third digit).
+ *   logits   [count, classes], written; NAN for a file that could not be read
+ *   results  [count], written
+ * A file that cannot be read is no failure of the call.  Errors: MDL_INVALID, MDL_DEVICE,
+ * MDL_NO_MEMORY. */
+MDL_API mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *paths,
+                                           size_t count, float *logits,
+                                           mdl_file_result *results) MDL_MUST_CHECK;
+
+/* Probabilities of the classes, as the model was trained with (softmax, or stablemax).
+ *   logits         [count, classes]
+ *   probabilities  [count, classes], written; each row adds up to 1 */
+MDL_API mdl_status mdl_predictor_probabilities(const mdl_predictor *predictor, const float *logits,
+                                               size_t count, double *probabilities) MDL_MUST_CHECK;
+
+/* The name of a class, which belongs to the predictor; NULL: the checkpoint has no names. */
+MDL_API const char *mdl_predictor_class_name(const mdl_predictor *predictor, size_t index);
+
 #ifdef __cplusplus
 }
 #endif

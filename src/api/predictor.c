@@ -1,6 +1,9 @@
 /* The public door to predictions: a checkpoint of ours, its network rebuilt from the metadata, run
  * on bytes.  Checkpoints without metadata are for `mendel eval`, where settings can be given. */
+#include <math.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "api/api.h"
 
@@ -15,6 +18,13 @@ struct mdl_predictor {
     size_t batch;
     float *images;       /* [batch, height, width, channels], normalised */
     float value[4][256]; /* by channel and byte: the normalised value */
+    /* For files: the same of 0 .. 255, their pixels, who decodes them, and what became of each. */
+    float file_value[4][256];
+    uint8_t *pixels;
+    mdl_pool *pool;
+    const char *const *paths; /* of the batch that is decoded */
+    mdl_file_result *results; /* of the caller, for these */
+    json_t *classes;          /* their names; NULL: the checkpoint has none */
 };
 
 const char *mdl_version(void)
@@ -39,7 +49,20 @@ static mdl_status read_images(mdl_predictor *p, const mdl_safetensors *file, con
         for (size_t v = 0; v < 256; v++)
             p->value[c][v] =
                 (float)(((double)v / images.value_max - images.mean[c]) / images.std[c]);
+    double full = images.value_max == 1 ? 1 : 255; /* 1: the network sees bytes as they are */
+    for (size_t c = 0; c < images.channels; c++)
+        for (size_t v = 0; v < 256; v++)
+            p->file_value[c][v] = (float)(((double)v / full - images.mean[c]) / images.std[c]);
     return MDL_OK;
+}
+
+static mdl_status read_classes(mdl_predictor *p, const mdl_safetensors *file, const char *path)
+{
+    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    if (text == NULL)
+        return MDL_OK;
+    mdl_status status = mdl_json_read(text, strlen(text), 0, &p->classes);
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s: %s", path, MDL_CLASSES_KEY);
 }
 
 static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, const char *path)
@@ -54,6 +77,7 @@ static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, cons
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
     MDL_TRY(read_images(p, file, path));
+    MDL_TRY(read_classes(p, file, path));
     return mdl_model_check(&p->model);
 }
 
@@ -113,6 +137,9 @@ void mdl_predictor_close(mdl_predictor *predictor)
     mdl_plan_destroy(predictor->plan);
     mdl_graph_destroy(predictor->graph);
     mdl_device_close(predictor->device);
+    mdl_pool_destroy(predictor->pool);
+    json_decref(predictor->classes);
+    mdl_free(predictor->pixels);
     mdl_free(predictor->images);
     mdl_free(predictor);
 }
@@ -126,14 +153,15 @@ mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor)
 }
 
 /* The last batch may be smaller: the rest of the images keeps what was there and is not read. */
-static mdl_status run_batch(mdl_predictor *p, const uint8_t *pixels, size_t count, float *logits)
+static mdl_status run_batch(mdl_predictor *p, float value[4][256], const uint8_t *pixels,
+                            size_t count, float *logits)
 {
     size_t channels = p->model.channels;
     size_t image = p->model.height * p->model.width_px * channels;
     mdl_view images = mdl_run_view(p->run, p->io.images);
     mdl_view out = mdl_run_view(p->run, p->io.logits);
     for (size_t i = 0; i < count * image; i++)
-        p->images[i] = p->value[i % channels][pixels[i]];
+        p->images[i] = value[i % channels][pixels[i]];
     MDL_TRY(mdl_view_upload_f32(&images, p->images, p->batch * image));
     MDL_TRY(mdl_run_step(p->run));
     return mdl_view_download_f32(&out, logits, count * p->model.classes);
@@ -149,7 +177,86 @@ mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, si
     size_t image = model->height * model->width_px * model->channels;
     for (size_t done = 0; done < count; done += predictor->batch) {
         size_t some = mdl_min_size(predictor->batch, count - done);
-        MDL_TRY(run_batch(predictor, pixels + done * image, some, logits + done * model->classes));
+        MDL_TRY(run_batch(predictor, predictor->value, pixels + done * image, some,
+                          logits + done * model->classes));
     }
+    return MDL_OK;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* A file that cannot be read is the caller's to tell: its pixels stay 0. */
+static mdl_status decode(void *user, size_t worker, size_t index)
+{
+    mdl_predictor *p = user;
+    const mdl_model_config *m = &p->model;
+    mdl_file_result *result = &p->results[index];
+    size_t image = m->height * m->width_px * m->channels;
+    (void)worker;
+    memset(p->pixels + index * image, 0, image);
+    result->status = mdl_image_read(p->paths[index], m->height, m->width_px, m->channels,
+                                    p->pixels + index * image);
+    result->detail[0] = '\0';
+    if (result->status != MDL_OK)
+        (void)mdl_text_escape(mdl_error_detail(), MDL_TEXT_UTF8, result->detail,
+                              sizeof(result->detail));
+    return result->status == MDL_NO_MEMORY ? MDL_NO_MEMORY : MDL_OK;
+}
+
+static mdl_status prepare_files(mdl_predictor *p)
+{
+    const mdl_model_config *m = &p->model;
+    if (p->pixels == NULL)
+        MDL_TRY(MDL_NEW(p->batch * m->height * m->width_px * m->channels, "images", &p->pixels));
+    return p->pool != NULL
+               ? MDL_OK
+               : mdl_pool_create((size_t)mdl_max_size((size_t)p->device->threads, 1), &p->pool);
+}
+
+mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *paths, size_t count,
+                                   float *logits, mdl_file_result *results)
+{
+    MDL_REQUIRE(predictor);
+    if (count > 0 && (paths == NULL || logits == NULL || results == NULL))
+        return mdl_fail(MDL_INVALID, "mdl_predictor_run_files: an argument is NULL");
+    MDL_TRY(prepare_files(predictor));
+    size_t classes = predictor->model.classes;
+    for (size_t done = 0; done < count; done += predictor->batch) {
+        size_t some = mdl_min_size(predictor->batch, count - done);
+        predictor->paths = paths + done;
+        predictor->results = results + done;
+        MDL_TRY(mdl_pool_run(predictor->pool, some, decode, predictor));
+        MDL_TRY(run_batch(predictor, predictor->file_value, predictor->pixels, some,
+                          logits + done * classes));
+        for (size_t i = done; i < done + some; i++)
+            for (size_t c = 0; results[i].status != MDL_OK && c < classes; c++)
+                logits[i * classes + c] = NAN;
+    }
+    return MDL_OK;
+}
+
+/* ---- classes -------------------------------------------------------------------------------- */
+
+const char *mdl_predictor_class_name(const mdl_predictor *predictor, size_t index)
+{
+    return predictor != NULL ? json_string_value(json_array_get(predictor->classes, index)) : NULL;
+}
+
+mdl_status mdl_predictor_probabilities(const mdl_predictor *predictor, const float *logits,
+                                       size_t count, double *probabilities)
+{
+    MDL_REQUIRE(predictor);
+    if (count > 0 && (logits == NULL || probabilities == NULL))
+        return mdl_fail(MDL_INVALID, "mdl_predictor_probabilities: an argument is NULL");
+    size_t classes = predictor->model.classes;
+    double *row;
+    MDL_TRY(MDL_NEW(classes, "logits", &row));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t c = 0; c < classes; c++)
+            row[c] = (double)logits[i * classes + c];
+        (void)mdl_probabilities(row, classes, 1, predictor->model.trm.stablemax,
+                                probabilities + i * classes);
+    }
+    mdl_free(row);
     return MDL_OK;
 }

@@ -17,12 +17,14 @@ static const struct {
 static const struct {
     const char *word, *command;
 } commands[] = {
-    {"fit", "train"},          {"finetune", "train"}, {"test", "eval"},    {"evaluate", "eval"},
-    {"validate", "eval"},      {"val", "eval"},       {"predict", "eval"}, {"score", "eval"},
-    {"search", "evolve"},      {"cross", "evolve"},   {"fuse", "merge"},   {"average", "merge"},
-    {"soup", "merge"},         {"ensemble", "merge"}, {"slerp", "merge"},  {"rebasin", "align"},
-    {"compare", "experiment"}, {"download", "data"},  {"fetch", "data"},   {"benchmark", "bench"},
-    {"tune", "bench"},         {"memory", "plan"},    {"info", "data"},    {"gpus", "devices"},
+    {"fit", "train"},        {"finetune", "train"},     {"test", "eval"},
+    {"evaluate", "eval"},    {"validate", "eval"},      {"val", "eval"},
+    {"classify", "predict"}, {"score", "eval"},         {"search", "evolve"},
+    {"cross", "evolve"},     {"fuse", "merge"},         {"average", "merge"},
+    {"soup", "merge"},       {"ensemble", "merge"},     {"slerp", "merge"},
+    {"rebasin", "align"},    {"compare", "experiment"}, {"download", "data"},
+    {"fetch", "data"},       {"benchmark", "bench"},    {"tune", "bench"},
+    {"memory", "plan"},      {"info", "data"},          {"gpus", "devices"},
 };
 
 const char *cli_command_hint(const char *word)

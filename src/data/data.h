@@ -172,6 +172,14 @@ mdl_status mdl_data_match_classes(mdl_data *data, const char *text,
 mdl_status mdl_classes_agree(const char *first, const char *first_path, const char *second,
                              const char *second_path) MDL_MUST_CHECK;
 
+/* ---- one image file ------------------------------------------------------------------------- */
+
+/* The pixels of a JPEG or PNG file in this size (linear resampling), whatever size it has, as
+ * [height, width, channels], 0 .. 255.  channels: 3, or 1 for its brightness.
+ * Errors: MDL_IO, MDL_NOT_FOUND, MDL_FORMAT, MDL_UNSUPPORTED, MDL_NO_MEMORY. */
+mdl_status mdl_image_read(const char *path, size_t height, size_t width, size_t channels,
+                          uint8_t *out) MDL_MUST_CHECK;
+
 /* ---- loader --------------------------------------------------------------------------------- */
 
 typedef struct mdl_batch {

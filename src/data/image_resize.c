@@ -26,23 +26,50 @@ static void shrink_or_enlarge(const uint8_t *in, size_t in_width, const mdl__tap
         }
 }
 
-mdl_status mdl__image_read_resized(const char *path, size_t side, uint8_t *out)
+static mdl_status read_resized(const char *path, size_t side_y, size_t side_x, uint8_t *out)
 {
     size_t height, width;
     uint8_t *pixels = NULL;
     mdl__taps rows = {0}, columns = {0};
     MDL_TRY(mdl__image_info(path, &height, &width));
+    if (height == side_y && width == side_x)
+        return mdl__image_read(path, height, width, out);
     mdl_status status = MDL_NEW(height * width * RGB, "image", &pixels);
     if (status == MDL_OK)
         status = mdl__image_read(path, height, width, pixels);
     if (status == MDL_OK)
-        status = mdl__taps_init(height, side, &rows);
+        status = mdl__taps_init(height, side_y, &rows);
     if (status == MDL_OK)
-        status = mdl__taps_init(width, side, &columns);
+        status = mdl__taps_init(width, side_x, &columns);
     if (status == MDL_OK)
         shrink_or_enlarge(pixels, width, &rows, &columns, out);
     mdl__taps_deinit(&rows);
     mdl__taps_deinit(&columns);
     mdl_free(pixels);
+    return status;
+}
+
+mdl_status mdl__image_read_resized(const char *path, size_t side, uint8_t *rgb)
+{
+    return read_resized(path, side, side, rgb);
+}
+
+mdl_status mdl_image_read(const char *path, size_t height, size_t width, size_t channels,
+                          uint8_t *out)
+{
+    uint8_t *rgb = out;
+    if (channels != 1 && channels != RGB)
+        return mdl_fail(MDL_UNSUPPORTED, "an image file cannot become %zu channels", channels);
+    if (channels == 1)
+        MDL_TRY(MDL_NEW(height * width * RGB, "image", &rgb));
+    mdl_status status = read_resized(path, height, width, rgb);
+    if (channels == RGB)
+        return status;
+    /* ITU-R BT.601's weights of red, green and blue, of 65536. */
+    for (size_t i = 0; status == MDL_OK && i < height * width; i++)
+        out[i] = (uint8_t)((19595u * rgb[RGB * i] + 38470u * rgb[RGB * i + 1] +
+                            7471u * rgb[RGB * i + 2] + 32768u) >>
+                           16);
+    mdl_free(rgb);
     return status;
 }
