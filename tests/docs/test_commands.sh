@@ -24,6 +24,8 @@ not_run() {
     "dpkg-buildpackage "*) ;;        # tests/install/packages.sh does that
     "cc "*) ;;                       # needs what is installed; tests/install/test_install.sh has it
     *"--backend opencl"*) ;;         # needs a device; tests/opencl/test_program.sh has one
+    "pip "* | "python3 examples/"*) ;; # tests/python/wheel.sh has them
+    *"tests/python/wheel.sh"*) ;;    # needs a network and minutes
     "python3 tests/bench/"*) ;;      # needs PyTorch, and a machine that does nothing else
     *) return 1 ;;
     esac

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import pathlib
 import pkgutil
 import unittest
 
@@ -185,6 +186,15 @@ class Examples(Scratch):
             ran += result.attempted
         self.assertEqual(doctest.testmod(mendel).failed, 0)
         self.assertGreater(ran, 50)
+
+    def test_documents(self):
+        root = pathlib.Path(__file__).resolve().parents[2]
+        for name in "README.md", "docs/library.md":
+            if not (root / name).exists():
+                self.skipTest("these tests do not lie in the sources")
+            result = doctest.testfile(str(root / name), module_relative=False)
+            self.assertEqual(result.failed, 0, name)
+            self.assertGreater(result.attempted, 3)
 
     def test_every_public_name_has_one(self):
         for name in mendel.__all__:
