@@ -20,6 +20,10 @@ typedef struct mdl_work {
  * are told to the log.  To be ended by mdl_work_end, also on failure. */
 mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config *config,
                           const char *checkpoint) MDL_MUST_CHECK;
+/* A training that starts from a checkpoint (train.init) has its model, but for the number of
+ * classes, and its normalisation (data.mean, data.std), where the configuration does not say
+ * otherwise.  Nothing happens where the file does not exist. */
+mdl_status mdl_work_take_start(mdl_work *work) MDL_MUST_CHECK;
 /* Open the device and the images: a view of `given`, or what data.source names where it is NULL.
  * The classes get the numbers they have in `checkpoint`, by name.  without_data: no images. */
 mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_data,

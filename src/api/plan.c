@@ -37,6 +37,7 @@ static mdl_status plan(mdl_work *w, const mdl_data *data, char **result)
     mdl_memory_plan memory;
     size_t parameters;
     double multiply_adds;
+    MDL_TRY(mdl_work_take_start(w));
     mdl_config known = w->config;
     bool without = data == NULL && mdl_config_assume_data(&known) == MDL_OK;
     MDL_TRY(mdl_work_open(w, data, without, NULL));

@@ -146,6 +146,7 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
     mdl_train_result outcome;
     char state[MDL_PATH_MAX];
     bool writes = t->options.out != NULL;
+    MDL_TRY(mdl_work_take_start(w));
     MDL_TRY(mdl_work_open(w, data, false, NULL));
     MDL_TRY(announce(t));
     MDL_TRY(mdl_path(state, sizeof(state), t->run.out, "resume.state"));

@@ -78,6 +78,42 @@ mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config
     return configure(config, checkpoint, &work->config);
 }
 
+/* Whether the keys that say how images are normalised are as nobody has set them. */
+static bool normalises_as_before(const mdl_config *config)
+{
+    static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
+    for (size_t i = 0; i < MDL_COUNT(wishes); i++)
+        if (config->origin.line[mdl_key_find(wishes[i])] != 0)
+            return false;
+    return true;
+}
+
+static mdl_channel_values channel_values(const mdl_data_config *from, const double value[4])
+{
+    mdl_channel_values out = {.count = from->constants};
+    memcpy(out.value, value, sizeof(out.value));
+    return out;
+}
+
+mdl_status mdl_work_take_start(mdl_work *work)
+{
+    mdl_config *out = &work->config;
+    mdl_config carried = mdl_config_default();
+    size_t classes = out->model.classes;
+    /* A training that goes on does not need the file any more, and one that begins misses it. */
+    if (out->train.init[0] == '\0' || !mdl_file_exists(out->train.init))
+        return MDL_OK;
+    MDL_TRY(from_checkpoint(out->train.init, &carried));
+    MDL_TRY(mdl_config_take(out, &carried, "model."));
+    MDL_TRY(mdl_config_take(out, &carried, "trm."));
+    out->model.classes = classes;
+    if (carried.data.constants > 0 && normalises_as_before(out)) {
+        out->data.given_mean = channel_values(&carried.data, carried.data.mean);
+        out->data.given_std = channel_values(&carried.data, carried.data.std);
+    }
+    return mdl_config_check(out);
+}
+
 /* ---- images and device ---------------------------------------------------------------------- */
 
 bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given)

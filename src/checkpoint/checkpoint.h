@@ -96,6 +96,11 @@ mdl_status mdl_weights_save(const char *path, const mdl_graph *graph, const mdl_
  * MDL_NUMERIC where a value cannot be computed with, as in mdl_weights_check. */
 mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights) MDL_MUST_CHECK;
+/* The same where only a part fits: a tensor that is missing or has another shape keeps what
+ * `weights` has, and a warning names it.  MDL_SHAPE where fewer fit than do not: the file is
+ * another model's. */
+mdl_status mdl_weights_load_part(const mdl_safetensors *file, const char *path,
+                                 const mdl_graph *graph, mdl_weights *weights) MDL_MUST_CHECK;
 /* MDL_NUMERIC where a value is not finite, or a running variance negative; the detail names the
  * tensor and the place in it, as a file would have it, behind `what`. */
 mdl_status mdl_weights_check(const mdl_graph *graph, const mdl_weights *weights,

@@ -37,4 +37,13 @@ size_t mdl__largest_param(const mdl_graph *graph);
 /* MDL_NUMERIC where there is one; `what` says whose they are. */
 mdl_status mdl__refuse_unsound(const mdl__unsound *found, const char *what) MDL_MUST_CHECK;
 
+/* ---- weights -------------------------------------------------------------------------------- */
+
+/* Elements of an arena (NULL: 0), the whole of it, and its values. */
+size_t mdl__arena_count(const mdl_buffer *buffer);
+mdl_view mdl__arena_view(mdl_buffer *buffer);
+mdl_status mdl__arena_download(const mdl_buffer *buffer, double *out) MDL_MUST_CHECK;
+/* PyTorch's name of the counter beside a running mean; false: the buffer is none. */
+bool mdl__tracked_name(const mdl_param *param, char *out, size_t size);
+
 #endif

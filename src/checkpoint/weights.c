@@ -38,14 +38,14 @@ mdl_status mdl_weights_copy(mdl_weights *to, const mdl_weights *from)
     return mdl_buffer_copy(to->buffers, 0, from->buffers, 0, from->buffers->bytes);
 }
 
-static size_t arena_count(const mdl_buffer *buffer)
+size_t mdl__arena_count(const mdl_buffer *buffer)
 {
     return buffer->bytes / mdl_dtype_size(buffer->device->real);
 }
 
-static mdl_view arena_view(mdl_buffer *buffer)
+mdl_view mdl__arena_view(mdl_buffer *buffer)
 {
-    return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(arena_count(buffer)));
+    return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(mdl__arena_count(buffer)));
 }
 
 /* ---- saving --------------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ static mdl_status add_param(gather *g, const mdl_param *param)
 }
 
 /* "x.running_mean" -> "x.num_batches_tracked"; false where it is no running mean. */
-static bool tracked_name(const mdl_param *param, char *out, size_t size)
+bool mdl__tracked_name(const mdl_param *param, char *out, size_t size)
 {
     static const char suffix[] = ".running_mean";
     size_t length = strlen(param->name), tail = sizeof(suffix) - 1;
@@ -114,7 +114,7 @@ static mdl_status add_tracked(gather *g, const mdl_graph *graph)
 {
     for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++) {
         char name[128];
-        if (!tracked_name(mdl_graph_buffer_at(graph, i), name, sizeof(name)))
+        if (!mdl__tracked_name(mdl_graph_buffer_at(graph, i), name, sizeof(name)))
             continue;
         MDL_TRY(add_tensor(g, name, MDL_FILE_I64, 0, NULL));
         int64_t value = (int64_t)g->steps;
@@ -124,10 +124,10 @@ static mdl_status add_tracked(gather *g, const mdl_graph *graph)
     return MDL_OK;
 }
 
-static mdl_status download_arena(const mdl_buffer *buffer, double *out)
+mdl_status mdl__arena_download(const mdl_buffer *buffer, double *out)
 {
-    mdl_view view = arena_view((mdl_buffer *)buffer); /* only read */
-    return mdl_view_download_f64(&view, out, arena_count(buffer));
+    mdl_view view = mdl__arena_view((mdl_buffer *)buffer); /* only read */
+    return mdl_view_download_f64(&view, out, mdl__arena_count(buffer));
 }
 
 static mdl_status gather_init(gather *g, const mdl_graph *graph, mdl_dtype real)
@@ -154,7 +154,7 @@ static void gather_deinit(gather *g)
 
 static mdl_status add_params(gather *g, const mdl_graph *graph, const mdl_buffer *arena)
 {
-    MDL_TRY(download_arena(arena, g->ours));
+    MDL_TRY(mdl__arena_download(arena, g->ours));
     for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
         MDL_TRY(add_param(g, mdl_graph_param_at(graph, i)));
     return MDL_OK;
@@ -162,7 +162,7 @@ static mdl_status add_params(gather *g, const mdl_graph *graph, const mdl_buffer
 
 static mdl_status add_buffers(gather *g, const mdl_graph *graph, const mdl_buffer *arena)
 {
-    MDL_TRY(download_arena(arena, g->ours));
+    MDL_TRY(mdl__arena_download(arena, g->ours));
     for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++) {
         const mdl_param *buffer = mdl_graph_buffer_at(graph, i);
         if (buffer->role != MDL_ROLE_CARRY)
@@ -225,150 +225,5 @@ mdl_status mdl_arena_save(const char *path, const mdl_graph *graph, const mdl_bu
     if (status == MDL_OK)
         status = mdl_safetensors_write(path, g.tensors, g.n_tensors, NULL, NULL, 0);
     gather_deinit(&g);
-    return status;
-}
-
-/* ---- loading -------------------------------------------------------------------------------- */
-
-/* A list of names for the error text: the first few, and how many there are. */
-enum { LISTED = 4 };
-typedef struct name_list {
-    char text[300]; /* "a, b" */
-    size_t count;
-} name_list;
-
-static void list_add(name_list *list, const char *name, const char *more)
-{
-    size_t used = strlen(list->text);
-    if (list->count < LISTED)
-        snprintf(list->text + used, sizeof(list->text) - used, "%s%s%s", used > 0 ? ", " : "", name,
-                 more);
-    else if (list->count == LISTED)
-        snprintf(list->text + used, sizeof(list->text) - used, ", ...");
-    list->count++;
-}
-
-static bool is_float(mdl_file_type type)
-{
-    return type == MDL_FILE_F32 || type == MDL_FILE_F64 || type == MDL_FILE_F16 ||
-           type == MDL_FILE_BF16;
-}
-
-/* What a load finds wrong. */
-typedef struct mismatch {
-    name_list missing, shaped, unexpected;
-    mdl__unsound unsound;
-    mdl_dtype real; /* type that the values get */
-} mismatch;
-
-/* A parameter's values from the file into the arena `ours`. */
-static void take_param(const mdl_safetensors *file, const mdl_param *param, double *scratch,
-                       double *ours, mismatch *wrong)
-{
-    const mdl_file_tensor *tensor = mdl_safetensors_find(file, param->name);
-    if (tensor == NULL) {
-        list_add(&wrong->missing, param->name, "");
-        return;
-    }
-    size_t dim[8] = {0};
-    int rank = mdl__file_dims(param, dim);
-    if (tensor->rank != rank || memcmp(tensor->dim, dim, (size_t)rank * sizeof(*dim)) != 0 ||
-        !is_float(tensor->type)) {
-        char expected[MDL__DIMS_TEXT], got[MDL__DIMS_TEXT], more[2 * MDL__DIMS_TEXT + 64];
-        snprintf(more, sizeof(more), " (expected %s, the file has %s %s)",
-                 mdl__dims_text(rank, dim, expected), mdl__file_type_name(tensor->type),
-                 mdl__dims_text(tensor->rank, tensor->dim, got));
-        list_add(&wrong->shaped, param->name, more);
-        return;
-    }
-    mdl_file_tensor_get(tensor, scratch);
-    mdl__find_unsound(param, scratch, wrong->real, &wrong->unsound);
-    mdl__layout_from_file(param, scratch, ours + param->offset);
-}
-
-static void mark_expected(const mdl_safetensors *file, const char *name, bool *expected)
-{
-    const mdl_file_tensor *tensor = mdl_safetensors_find(file, name);
-    if (tensor != NULL)
-        expected[tensor - file->tensors] = true;
-}
-
-/* List what the file has and the model has not. */
-static mdl_status list_unexpected(const mdl_safetensors *file, const mdl_graph *graph,
-                                  name_list *list)
-{
-    char tracked[128];
-    bool *expected = NULL;
-    MDL_TRY(MDL_NEW(file->n_tensors + 1, "checkpoint", &expected));
-    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
-        mark_expected(file, mdl_graph_param_at(graph, i)->name, expected);
-    for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++) {
-        const mdl_param *buffer = mdl_graph_buffer_at(graph, i);
-        if (buffer->role != MDL_ROLE_CARRY)
-            mark_expected(file, buffer->name, expected);
-        if (tracked_name(buffer, tracked, sizeof(tracked)))
-            mark_expected(file, tracked, expected);
-    }
-    for (size_t i = 0; i < file->n_tensors; i++)
-        if (!expected[i])
-            list_add(list, file->tensors[i].name, "");
-    mdl_free(expected);
-    return MDL_OK;
-}
-
-static mdl_status report(const char *path, const mismatch *wrong)
-{
-    if (wrong->missing.count + wrong->shaped.count + wrong->unexpected.count == 0)
-        return mdl__refuse_unsound(&wrong->unsound, path);
-    char text[1000];
-    size_t used = 0;
-    const name_list *lists[] = {&wrong->missing, &wrong->shaped, &wrong->unexpected};
-    static const char *const words[] = {"missing", "of wrong shape or type", "unexpected"};
-    text[0] = '\0';
-    for (size_t i = 0; i < MDL_COUNT(lists); i++) {
-        if (lists[i]->count > 0 && used < sizeof(text))
-            used +=
-                (size_t)snprintf(text + used, sizeof(text) - used, "%s%zu %s: %s",
-                                 used > 0 ? "; " : "", lists[i]->count, words[i], lists[i]->text);
-    }
-    return mdl_fail(MDL_SHAPE, "%s: the tensors are not this model's (%s)", path, text);
-}
-
-static mdl_status upload_arena(mdl_buffer *buffer, const double *values)
-{
-    mdl_view view = arena_view(buffer);
-    return mdl_view_upload_f64(&view, values, arena_count(buffer));
-}
-
-mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
-                            mdl_weights *weights)
-{
-    mismatch wrong = {.real = weights->device->real};
-    double *params = NULL, *buffers = NULL, *scratch = NULL;
-    mdl_status status = MDL_NEW(arena_count(weights->params), "checkpoint", &params);
-    if (status == MDL_OK)
-        status = MDL_NEW(arena_count(weights->buffers), "checkpoint", &buffers);
-    if (status == MDL_OK)
-        status = MDL_NEW(mdl__largest_param(graph), "checkpoint", &scratch);
-    if (status != MDL_OK)
-        goto done;
-    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
-        take_param(file, mdl_graph_param_at(graph, i), scratch, params, &wrong);
-    for (size_t i = 0; i < mdl_graph_buffer_count(graph); i++) {
-        const mdl_param *buffer = mdl_graph_buffer_at(graph, i);
-        if (buffer->role != MDL_ROLE_CARRY)
-            take_param(file, buffer, scratch, buffers, &wrong);
-    }
-    status = list_unexpected(file, graph, &wrong.unexpected);
-    if (status == MDL_OK)
-        status = report(path, &wrong); /* nothing is uploaded unless all of it fits */
-    if (status == MDL_OK)
-        status = upload_arena(weights->params, params);
-    if (status == MDL_OK)
-        status = upload_arena(weights->buffers, buffers);
-done:
-    mdl_free(params);
-    mdl_free(buffers);
-    mdl_free(scratch);
     return status;
 }

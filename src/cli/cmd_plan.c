@@ -16,6 +16,7 @@ typedef struct planning { /* all that one run of the command holds */
 /* The images are read only where the input is not known without them. */
 static mdl_status open_input(planning *p)
 {
+    MDL_TRY(mdl_work_take_start(&p->work));
     mdl_config known = p->work.config;
     return mdl_work_open(&p->work, NULL, mdl_config_assume_data(&known) == MDL_OK, NULL);
 }

@@ -1,4 +1,7 @@
-/* Setting again what was set one by one, over a configuration that came from elsewhere. */
+/* Keys of one configuration set in another: those that were set one by one, or those that nobody
+ * has set. */
+#include <string.h>
+
 #include "config/config_internal.h"
 
 static mdl_status set_again(mdl_config *config, const mdl_config *from, size_t key)
@@ -19,6 +22,17 @@ mdl_status mdl_config_set_again(mdl_config *config, const mdl_config *from)
     for (size_t i = 0; i < mdl__key_total; i++) {
         if (from->origin.line[i] == MDL_ORIGIN_SET)
             MDL_TRY(set_again(config, from, i));
+    }
+    return MDL_OK;
+}
+
+mdl_status mdl_config_take(mdl_config *config, const mdl_config *from, const char *prefix)
+{
+    for (size_t i = 0; i < mdl__key_total; i++) {
+        if (config->origin.line[i] != 0 || strncmp(mdl__keys[i].name, prefix, strlen(prefix)) != 0)
+            continue;
+        MDL_TRY(set_again(config, from, i));
+        config->origin.line[i] = 0; /* nobody has set it */
     }
     return MDL_OK;
 }

@@ -69,6 +69,10 @@ mdl_status mdl_config_parse(const char *text, size_t size, const char *name,
 /* Set every key of *config again that was set one by one in *from (mdl_config_assign,
  * mdl_config_set_text). */
 mdl_status mdl_config_set_again(mdl_config *config, const mdl_config *from) MDL_MUST_CHECK;
+/* Give the keys of *config that begin with `prefix` and that nobody has set the values they have in
+ * *from. */
+mdl_status mdl_config_take(mdl_config *config, const mdl_config *from,
+                           const char *prefix) MDL_MUST_CHECK;
 /* Set a key for a text to these bytes, whatever they are. */
 mdl_status mdl_config_set_text(mdl_config *config, const char *key,
                                const char *value) MDL_MUST_CHECK;

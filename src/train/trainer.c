@@ -103,7 +103,8 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl_free(t->history);
 }
 
-/* A start from other classes is a good start, but the last layer's rows are others'. */
+/* A start from other classes is a good start.  Where their number is the same, the last layer's
+ * rows are others'. */
 static mdl_status say_classes(const mdl_train_job *job, const char *text)
 {
     char *own;
@@ -112,8 +113,7 @@ static mdl_status say_classes(const mdl_train_job *job, const char *text)
     mdl_free(own);
     if (status != MDL_SHAPE)
         return status;
-    mdl_log(MDL_LOG_WARN, "train.init: %s; the last layer learns the new ones from there",
-            mdl_error_detail());
+    mdl_log(MDL_LOG_WARN, "train.init: %s; the last layer learns the new ones", mdl_error_detail());
     return MDL_OK;
 }
 
@@ -121,11 +121,12 @@ static mdl_status load_init(mdl__trainer *t)
 {
     const mdl_train_job *job = t->job;
     const char *path = job->train->init;
+    MDL_TRY(mdl_weights_init(t->built.graph, job->seed, &t->weights));
     if (path[0] == 0)
-        return mdl_weights_init(t->built.graph, job->seed, &t->weights);
+        return MDL_OK;
     mdl_safetensors *file = NULL;
     MDL_TRY(mdl_safetensors_read(path, &file));
-    mdl_status status = mdl_weights_load(file, path, t->built.graph, &t->weights);
+    mdl_status status = mdl_weights_load_part(file, path, t->built.graph, &t->weights);
     if (status == MDL_OK)
         status = say_classes(job, mdl_safetensors_metadata(file, MDL_CLASSES_KEY));
     mdl_safetensors_free(file);
