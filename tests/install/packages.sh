@@ -102,12 +102,20 @@ inside 'mendel train --data digits --set model.kind=mlp --set data.size=native -
     tail -n 2
 say "programs in C and C++"
 mkdir -p "$stage/packages" "$stage/root/source"
-cp "$packages"/libmendel0_*.deb "$packages"/libmendel-dev_*.deb "$packages"/mendel-opencl_*.deb "$stage/packages"
+cp "$packages"/libmendel0_*.deb "$packages"/libmendel-dev_*.deb "$packages"/mendel-opencl_*.deb \
+    "$packages"/python3-mendel_*.deb "$stage/packages"
 cp -r "$root/tests" "$root/examples" "$stage/root/source"
 needed=$(dpkg-deb -f "$packages"/libmendel-dev_*.deb Suggests | tr -d ',\n')
 inside "apt-get update && apt-get install -y --no-install-recommends /packages/*.deb g++ pkgconf $needed" \
     >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
 inside 'sh source/tests/install/check_prefix.sh /usr lib/$(gcc -print-multiarch) source gcc g++'
+
+say "Python"
+cat >"$stage/root/predict.py" <<'EOF'
+import mendel, numpy
+print(mendel.Predictor("run/final.safetensors").predict(numpy.zeros((2, 8, 8), numpy.uint8)))
+EOF
+inside 'python3 predict.py'
 
 # ---- what an installation takes --------------------------------------------------------------------
 
