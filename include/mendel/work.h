@@ -77,11 +77,11 @@ typedef struct mdl_train_options {
 /* Train a model.  on_begin is told, when all that the training needs is there and before it changes
  * anything in the folder, what it will do, as JSON: {"out", "model", "title", "source",
  * "train", "validation", "height", "width", "channels", "batch", "epochs", "backend", "threads",
- * "seed"}. Into `out` go final.safetensors, ema.safetensors, epoch-NNN.safetensors, metrics.jsonl,
- * metrics.csv, config.yaml and resume.state.  A training that was stopped goes on with `resume`,
- * and ends with the bytes of one that was never stopped.  Without `out` the same is computed and
- * only `checkpoint` is written.  The folder has one owner at a time (MDL_IO); one that holds a run
- * is refused without `resume` or `overwrite` (MDL_CONFIG). */
+ * "seed"}. Into `out` go final.safetensors, ema.safetensors, best.safetensors,
+ * epoch-NNN.safetensors, metrics.jsonl, metrics.csv, config.yaml and resume.state.  A training that
+ * was stopped goes on with `resume`, and ends with the bytes of one that was never stopped. Without
+ * `out` the same is computed and only `checkpoint` is written.  The folder has one owner at a time
+ * (MDL_IO); one that holds a run is refused without `resume` or `overwrite` (MDL_CONFIG). */
 MDL_API mdl_status mdl_train(mdl_context *context, const mdl_config *config, const mdl_data *data,
                              const mdl_train_options *options, char **result) MDL_MUST_CHECK;
 

@@ -128,7 +128,8 @@ static mdl_status announce(const training *t)
 static json_t *result_json(const training *t, const mdl_train_result *r)
 {
     return mdl_json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I}",
+        "{s:s, s:I, s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, "
+        "s:I}",
         "out", t->options.out != NULL ? t->run.out : NULL, "epochs", (json_int_t)r->last.epoch,
         "steps", (json_int_t)r->steps, "seconds", r->seconds, "parameters",
         (json_int_t)r->parameters, "multiply_adds", r->multiply_adds, "planned_bytes",
@@ -136,7 +137,8 @@ static json_t *result_json(const training *t, const mdl_train_result *r)
         (json_int_t)r->stats.up, "bytes_down", (json_int_t)r->stats.down, "train_loss",
         r->last.train_loss, "train_top1", r->last.train_top1, "validation_loss",
         r->last.fitness_loss, "validation_top1", r->last.fitness_top1, "fitness_loss",
-        r->last.fitness_loss, "fitness_top1", r->last.fitness_top1, "validation_images",
+        r->last.fitness_loss, "fitness_top1", r->last.fitness_top1, "best_epoch",
+        (json_int_t)r->best_epoch, "validation_images",
         (json_int_t)t->work.data->count[MDL_SPLIT_VALIDATION]);
 }
 

@@ -104,7 +104,8 @@ const cli_command cli_cmd_train = {
     .text =
         "Without a configuration it trains EfficientNet-Lite0 on the built-in digits.  Into "
         "DIR go\n"
-        "final.safetensors, ema.safetensors (train.ema), epoch-NNN.safetensors (train.keep of "
+        "final.safetensors, ema.safetensors (train.ema), best.safetensors (train.keep_best),\n"
+        "epoch-NNN.safetensors (train.keep of "
         "them),\n"
         "metrics.jsonl, metrics.csv, config.yaml and resume.state.  Ctrl-C saves, then stops;\n"
         "--resume goes on bit-identically, with DIR/config.yaml where no --config is given.\n"

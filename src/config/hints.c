@@ -60,8 +60,8 @@ static const struct {
     {"aa auto_augment", NULL, "there is no AutoAugment; data.augment offers crop, flip and cutout"},
     {"randaugment", NULL, "there is no RandAugment; data.augment offers crop, flip and cutout"},
     {"color_jitter", NULL, "there is no colour jitter; data.augment offers crop, flip and cutout"},
-    {"patience", NULL, "there is no early stopping; train.epochs says how long a training is"},
-    {"early_stopping", NULL, "there is no early stopping; train.epochs says how long it is"},
+    {"early_stopping early_stopping_patience patience_epochs", "train.patience", "in epochs"},
+    {"save_best save_best_only", "train.keep_best", NULL},
 };
 
 /* The part behind the last dot, in the letters of the table. */

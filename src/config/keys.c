@@ -84,6 +84,8 @@ const mdl__key mdl__keys[] = {
     REAL("train.clip", 0, train.clip, 0, 1e9, "largest norm of the gradient; 0: off"),
     REAL("train.ema", 0, train.ema, 0, 0.999999, "decay of the running average of the weights; 0: off"),
     SIZE("train.keep", 0, train.keep, 0, 1000000, "how many of the last epochs' checkpoints are kept"),
+    FLAG("train.keep_best", MDL__KEY_LATER, train.keep_best, "keep the weights of the best epoch on the validation split, as best.safetensors"),
+    SIZE("train.patience", MDL__KEY_LATER, train.patience, 0, 1000000, "epochs without a better one on the validation split, after which training ends; 0: off"),
     SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
     SIZE("train.metrics_every", 0, train.metrics_every, 0, 1000000, "steps between readings of the loss from the device; 0: as suits it"),
     SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the validation split; 0: the last only"),

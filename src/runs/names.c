@@ -30,6 +30,7 @@ static const entry training[] = {
     {"metrics.csv", NULL},
     {"final.safetensors", NULL},
     {"ema.safetensors", NULL},
+    {"best.safetensors", NULL},
     {"epoch-#.safetensors", NULL},
     END,
 };

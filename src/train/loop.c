@@ -176,6 +176,7 @@ static mdl_status finish_epoch(mdl__trainer *t)
     t->position.joules = 0;
     MDL_TRY(mdl__metrics_write(t, t->n_history));
     MDL_TRY(mdl__epoch_save(t));
+    MDL_TRY(mdl__best_save(t));
     MDL_TRY(mdl__state_save(t));
     if (events != NULL && events->epoch != NULL)
         events->epoch(events->user, line);
@@ -187,6 +188,14 @@ static bool reached_max_steps(const mdl__trainer *t)
 {
     size_t most = t->job->train->max_steps;
     return most > 0 && t->position.step >= most;
+}
+
+/* Whether too many epochs have passed since the best one. */
+static bool out_of_patience(const mdl__trainer *t)
+{
+    uint64_t best = mdl__best_epoch(t);
+    size_t patience = t->job->train->patience;
+    return patience > 0 && best > 0 && t->position.epoch - best >= patience;
 }
 
 /* From where the position is to the end of the epoch or to max_steps. */
@@ -252,7 +261,8 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     t->session_start = fraction_done(t);
     if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was evaluated */
         MDL_TRY(finish_epoch(t));
-    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t)) {
+    while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t) &&
+           !out_of_patience(t)) {
         mdl_status status = run_epoch(t);
         if (status == MDL_DEVICE || status == MDL_NO_MEMORY)
             return mdl_fail_context(
@@ -267,7 +277,13 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     bool part = t->position.images > 0;
     if (part)
         MDL_TRY(finish_part(t));
+    if (t->position.epoch < t->job->train->epochs && out_of_patience(t))
+        mdl__notify(t,
+                    "ended after epoch %llu: none since epoch %llu was better on the validation "
+                    "split (train.patience)",
+                    (unsigned long long)t->position.epoch, (unsigned long long)mdl__best_epoch(t));
     MDL_TRY(mdl__final_save(t));
+    result->best_epoch = mdl__best_epoch(t);
     size_t lines = t->n_history + (part ? 1 : 0);
     if (lines > 0)
         result->last = t->history[lines - 1];
@@ -285,6 +301,11 @@ static mdl_status check_job(const mdl_train_job *job)
     MDL_TRY(mdl__check_data(job->model, job->data));
     if (c->epochs == 0)
         return mdl_fail(MDL_CONFIG, "train.epochs is 0, expected at least 1");
+    if ((c->keep_best || c->patience > 0) && job->data->count[MDL_SPLIT_VALIDATION] == 0)
+        return mdl_fail(MDL_CONFIG,
+                        "train.%s needs a validation split: data.validation_fraction "
+                        "is 0",
+                        c->keep_best ? "keep_best" : "patience");
     if (c->ema < 0 || c->ema >= 1)
         return mdl_fail(MDL_CONFIG, "train.ema is %g, expected 0 (off) or less than 1", c->ema);
     return MDL_OK;

@@ -5,6 +5,19 @@
 
 #include <math.h>
 
+uint64_t mdl__best_epoch(const mdl__trainer *t)
+{
+    const mdl_epoch_metrics *best = NULL;
+    for (size_t i = 0; i < t->n_history; i++) {
+        const mdl_epoch_metrics *line = &t->history[i];
+        if (isfinite(line->fitness_loss) &&
+            (best == NULL || line->fitness_top1 > best->fitness_top1 ||
+             (line->fitness_top1 == best->fitness_top1 && line->fitness_loss < best->fitness_loss)))
+            best = line;
+    }
+    return best != NULL ? best->epoch : 0;
+}
+
 mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *line)
 {
     const mdl__position *p = &t->position;

@@ -49,7 +49,8 @@ static mdl_status remove_epochs(const mdl_train_job *job, uint64_t last)
 
 mdl_status mdl__folder_prepare(const mdl_train_job *job)
 {
-    static const char *const names[] = {"resume.state", "final.safetensors", "ema.safetensors"};
+    static const char *const names[] = {"resume.state", "final.safetensors", "ema.safetensors",
+                                        "best.safetensors"};
     char path[MDL_PATH_MAX];
     if (!mdl__writes(job))
         return MDL_OK;
@@ -245,6 +246,16 @@ mdl_status mdl__epoch_save(const mdl__trainer *t)
     MDL_TRY(epoch_path(t->job, path, epoch));
     MDL_TRY(save_weights(t, path, &t->weights));
     return epoch <= keep ? MDL_OK : remove_epochs(t->job, epoch - keep);
+}
+
+mdl_status mdl__best_save(const mdl__trainer *t)
+{
+    char path[MDL_PATH_MAX];
+    if (!mdl__writes(t->job) || !t->job->train->keep_best ||
+        mdl__best_epoch(t) != t->position.epoch)
+        return MDL_OK;
+    MDL_TRY(out_path(t->job, path, "best.safetensors"));
+    return save_weights(t, path, &t->weights);
 }
 
 mdl_status mdl__final_save(const mdl__trainer *t)

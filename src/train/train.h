@@ -51,8 +51,9 @@ typedef struct mdl_train_job {
 
 typedef struct mdl_train_result {
     mdl_epoch_metrics last;
-    uint64_t steps; /* optimizer steps in all */
-    double seconds; /* time spent training, over all resumed parts */
+    uint64_t best_epoch; /* the best on the validation split, from 1; 0: none was evaluated */
+    uint64_t steps;      /* optimizer steps in all */
+    double seconds;      /* time spent training, over all resumed parts */
     size_t parameters;
     double multiply_adds;   /* of one image's forward pass */
     size_t planned_bytes;   /* as in mdl_memory_plan */
@@ -60,9 +61,9 @@ typedef struct mdl_train_result {
 } mdl_train_result;
 
 /* Train to the end (or to max_steps, or to a stop request: MDL_CANCELLED after saving).  Writes
- * final.safetensors, epoch-NNN.safetensors, ema.safetensors, metrics.jsonl, metrics.csv,
- * resume.state into `out`.  A loss that is not finite: MDL_NUMERIC, the step named, the last good
- * checkpoint kept. */
+ * final.safetensors, best.safetensors (keep_best), epoch-NNN.safetensors, ema.safetensors,
+ * metrics.jsonl, metrics.csv, resume.state into `out`.  A loss that is not finite: MDL_NUMERIC, the
+ * step named, the last good checkpoint kept. */
 mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
 
 #endif

@@ -210,6 +210,11 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHE
 mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out,
                            mdl__choice *choice) MDL_MUST_CHECK;
 mdl_status mdl__epoch_save(const mdl__trainer *t) MDL_MUST_CHECK; /* and drop those too old */
+/* The weights of the epoch that just ended, where they are to be kept as the best. */
+mdl_status mdl__best_save(const mdl__trainer *t) MDL_MUST_CHECK;
+/* Of the epochs so far, the one with the highest accuracy on the validation split, of equal ones
+ * the one with the least loss, then the first; 0: none was evaluated. */
+uint64_t mdl__best_epoch(const mdl__trainer *t);
 mdl_status mdl__final_save(const mdl__trainer *t) MDL_MUST_CHECK;
 
 #endif
