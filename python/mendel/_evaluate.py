@@ -10,7 +10,7 @@ from . import _library
 from ._call import call
 from ._config import ConfigLike
 from ._data import DataLike
-from ._library import decode, encode, encode_optional, library
+from ._library import count, decode, encode, encode_optional, library
 from ._work import Work
 
 
@@ -57,8 +57,8 @@ def evaluate(
     work = Work()
     options = _library.EvaluateOptions(
         split=encode(split, "split"),
-        batch=batch,
-        steps=steps,
+        batch=count(batch, "batch"),
+        steps=count(steps, "steps"),
         predictions=encode_optional(predictions, "predictions"),
         out=encode_optional(out, "out"),
         overwrite=overwrite,
@@ -67,7 +67,7 @@ def evaluate(
         tta=tta,
         by_step=by_step,
         latency=latency,
-        images=images,
+        images=count(images, "images"),
         on_progress=work.callback(
             _library.ProgressFunction,
             on_progress,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import operator
 import os
 import sys
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_size_t, c_uint64, c_void_p
@@ -296,6 +297,14 @@ def encode(text: str | os.PathLike[str], what: str) -> bytes:
 
 def encode_optional(text: str | os.PathLike[str] | None, what: str) -> bytes | None:
     return None if text is None else encode(text, what)
+
+
+def count(value: int, what: str, most: int = 2**31 - 1) -> int:
+    """A number for C, where a negative one would be a huge one."""
+    number = operator.index(value)
+    if not 0 <= number <= most:
+        raise ValueError(f"{what}: expected a number from 0 to {most}, got {number}")
+    return number
 
 
 def decode(text: bytes) -> str:

