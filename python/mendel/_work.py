@@ -84,7 +84,8 @@ class Work:
             return self._run(request)
         self._answered.clear()
         self._requests.put(request)
-        self._answered.wait()
+        while not self._answered.wait(1) and self._error is None:
+            pass
         return 1 if self._error is not None else self._answer
 
     def _stop(self, error: BaseException) -> None:
@@ -98,16 +99,23 @@ class Work:
         must live until then."""
         outcome: list[Any] = []
         if self._beside:
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._call_beside, args=(outcome, function, arguments, keep), name="mendel"
-            ).start()
-            self._serve(outcome)
+            )
+            try:
+                thread.start()
+                self._serve()
+            except BaseException as error:  # a second signal, just while the first was answered
+                self._stop(error)
+                raise
         else:
             self._call(outcome, function, arguments)
-        error = self._error
-        if error is not None:
-            self._error = None
-            raise error
+        if self._error is not None:
+            caught, self._error = self._error, None
+            try:
+                raise caught
+            finally:
+                del caught  # it refers to this frame
         status, detail, result = outcome
         if status != 0:
             raise error_of(status, detail, result)
@@ -130,14 +138,17 @@ class Work:
             self._ended.set()
             self._requests.put(None)
 
-    def _serve(self, outcome: list[Any]) -> None:
+    def _serve(self) -> None:
         """Run callbacks until the work has ended.  An exception that a signal's handler raises
         anywhere in here stops the work, and the callback that may wait is answered."""
-        while not self._ended.is_set():
+        while True:
             try:
-                while (request := self._requests.get()) is not None:
-                    self._answer = self._run(request)
-                    self._answered.set()
+                while not self._ended.is_set():
+                    request = self._requests.get()
+                    if request is not None:
+                        self._answer = self._run(request)
+                        self._answered.set()
+                return
             except BaseException as error:
                 self._stop(error)
                 self._answered.set()
