@@ -22,6 +22,13 @@ class Shape(NamedTuple):
     classes: int
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """The probabilities, float64, of logits ``[n, classes]``."""
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 class Predictor:
     """A checkpoint that predicts; it carries what the network is and how images are prepared.
 
@@ -101,9 +108,7 @@ class Predictor:
 
     def probabilities(self, x: Any) -> np.ndarray:
         """The probabilities, float64 ``[n, classes]``; each row sums to 1."""
-        logits = self.logits(x).astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return softmax(self.logits(x))
 
     def predict(self, x: Any) -> np.ndarray:
         """The class of each image, its number, ``[n]``."""

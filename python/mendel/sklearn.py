@@ -13,7 +13,7 @@ import numpy as np
 
 from ._config import ConfigLike
 from ._data import Data
-from ._predictor import Predictor
+from ._predictor import Predictor, softmax
 from ._train import train
 
 try:
@@ -106,13 +106,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, float64 ``[n, classes]``, in the order of ``classes_``."""
-        images = self._images(self._check_predict(X))
-        return self._opened().probabilities(images)[:, : len(self.classes_)]
+        return softmax(self._logits(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each image."""
+        best = self._logits(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def _logits(self, X: Any) -> np.ndarray:
+        """Of the classes in ``fit``: with ``model.classes`` the model may have more."""
         images = self._images(self._check_predict(X))
-        return np.asarray(self.classes_[self._opened().predict(images)])
+        return self._opened().logits(images)[:, : len(self.classes_)]
 
     def _check_fit(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         if _with_sklearn:

@@ -55,6 +55,13 @@ class Estimator(Scratch):
         self.assertGreater(fitted.score(x, self.labels), 0.95)
         self.assertEqual(fitted.predict(x * 10 - 5).shape, (60,))
 
+    def test_model_of_more_classes(self):
+        wide = ImageClassifier([CONFIG, {"model.classes": 9}], random_state=3, threads=1)
+        chances = wide.fit(self.x, self.labels).predict_proba(self.x)
+        np.testing.assert_allclose(chances.sum(1), np.ones(60))
+        self.assertEqual(chances.shape, (60, 3))
+        self.assertTrue(set(wide.predict(self.x)) <= {"cat", "dog", "owl"})
+
     def test_parameters(self):
         self.assertEqual(self.classifier.get_params()["random_state"], 3)
         self.classifier.set_params(random_state=4, batch=7)
