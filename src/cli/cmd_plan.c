@@ -128,7 +128,9 @@ static mdl_status plan(planning *p)
     MDL_TRY(open_input(p));
     MDL_TRY(mdl_train_plan(&p->work.config.model, &p->work.config.train, p->work.device,
                            p->work.config.run.memory_limit, &p->memory));
-    MDL_TRY(cli_step_create(&p->work.config.model, p->work.device, true, p->memory.micro_batch,
+    mdl_model_config model = p->work.config.model;
+    model.freeze = p->work.config.train.freeze;
+    MDL_TRY(cli_step_create(&model, p->work.device, true, p->memory.micro_batch,
                             p->work.config.train.label_smoothing,
                             p->work.config.train.precision == MDL_PRECISION_MIXED, &p->step));
     return report(p);

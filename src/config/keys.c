@@ -80,6 +80,7 @@ const mdl__key mdl__keys[] = {
     SIZE("train.max_steps", 0, train.max_steps, 0, BIG, "stop after so many optimizer steps; 0: no limit"),
     SIZE("train.accumulate", 0, train.accumulate, 1, 65536, "parts a batch is computed in, to save memory"),
     TEXT("train.init", 0, train.init, "checkpoint to start from; \"\": random weights"),
+    TEXT("train.freeze", MDL__KEY_LATER, train.freeze, "what is not trained, by name: blocks.0, conv_stem.weight; all,!classifier: all but the last layer"),
     REAL("train.label_smoothing", 0, train.label_smoothing, 0, 0.99, "part of the target spread over all classes"),
     REAL("train.clip", 0, train.clip, 0, 1e9, "largest norm of the gradient; 0: off"),
     REAL("train.ema", 0, train.ema, 0, 0.999999, "decay of the running average of the weights; 0: off"),
@@ -92,6 +93,7 @@ const mdl__key mdl__keys[] = {
 
     CHOICE("optim.kind", 0, train.optim.kind, "adamw|sgd", "optimizer"),
     REAL("optim.lr", 0, train.optim.lr, 0, 1000, "peak learning rate"),
+    TEXT("optim.lr_scale", MDL__KEY_LATER, train.optim.lr_scale, "factors of the learning rate by name: classifier=10,blocks.0=0.1"),
     REAL("optim.momentum", 0, train.optim.momentum, 0, 0.9999, "sgd: momentum"),
     FLAG("optim.nesterov", 0, train.optim.nesterov, "sgd: Nesterov's form of momentum"),
     REAL("optim.beta1", 0, train.optim.beta1, 0, 0.999999, "adamw: decay of the first moment"),

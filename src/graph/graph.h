@@ -48,6 +48,7 @@ typedef struct mdl_param {
                         starts are multiples of 16 elements, gaps hold zero */
     size_t count;    /* elements */
     int block;       /* number of the block it belongs to, for splits at block boundaries */
+    bool frozen;     /* it is not trained */
     bool decay;      /* weight decay applies */
     bool fixed_seed; /* initial value does not depend on the run's seed */
     mdl_init init;
@@ -62,6 +63,18 @@ void mdl_graph_destroy(mdl_graph *graph); /* NULL is allowed */
 mdl_status mdl_graph_status(const mdl_graph *graph) MDL_MUST_CHECK;
 mdl_dtype mdl_graph_real(const mdl_graph *graph);
 
+/* Parameters that follow are not trained where `patterns` (borrowed; NULL: none) match their names:
+ * a list by commas or blanks, of names, of parts of them up to a dot, or with * and ?; one with !
+ * in front excepts, and the last that matches counts.  They have no gradient; what depends on them
+ * alone is not kept for the backward pass.  When all parameters are there, mdl_graph_place_frozen
+ * gives them their places behind the others; MDL_CONFIG for a pattern that matches none, and where
+ * nothing is left to train. */
+void mdl_graph_freeze(mdl_graph *graph, const char *patterns);
+mdl_status mdl_graph_place_frozen(mdl_graph *graph) MDL_MUST_CHECK;
+/* Whether one of these patterns, without its !, matches a name. */
+bool mdl_param_matches(const char *pattern, const char *name);
+/* Whether a gradient of the tensor is wanted for a parameter before it. */
+bool mdl_graph_needs_gradient(const mdl_graph *graph, int tensor);
 int mdl_graph_input(mdl_graph *graph, const char *name, mdl_dtype dtype, mdl_shape shape);
 /* Block number given to the parameters that follow (0 at first). */
 void mdl_graph_set_block(mdl_graph *graph, int block);
@@ -86,6 +99,7 @@ const mdl_param *mdl_graph_param_at(const mdl_graph *graph, size_t index);
 size_t mdl_graph_buffer_count(const mdl_graph *graph);
 const mdl_param *mdl_graph_buffer_at(const mdl_graph *graph, size_t index);
 size_t mdl_graph_params_size(const mdl_graph *graph);  /* elements of the parameter arena */
+size_t mdl_graph_trained_size(const mdl_graph *graph); /* of its beginning, which is trained */
 size_t mdl_graph_buffers_size(const mdl_graph *graph); /* elements of the buffer arena */
 /* Multiply-adds of the forward ops so far (products and convolutions; for the whole batch). */
 double mdl_graph_multiply_adds(const mdl_graph *graph);

@@ -37,7 +37,8 @@ typedef struct mdl_param_table {
     mdl_param *rows;
     int *tensors; /* the tensor of each row */
     size_t count, capacity;
-    size_t size; /* elements of the arena so far */
+    size_t size;        /* elements of the arena so far, the frozen ones aside */
+    size_t frozen_size; /* elements of those, which lie behind the others */
 } mdl_param_table;
 
 struct mdl_graph {
@@ -47,6 +48,7 @@ struct mdl_graph {
     mdl_node *nodes; /* in execution order: forward, then backward */
     size_t n_nodes, node_capacity;
     mdl_param_table params, buffers;
+    const char *freeze;   /* patterns of the names of parameters that are not trained; borrowed */
     int block;            /* for the parameters that follow */
     uint32_t next_stream; /* for dropout nodes */
     bool differentiated;  /* backward has been built */
@@ -98,5 +100,8 @@ mdl_status mdl__plan_interleave(mdl_plan *plan);
 mdl_status mdl__plan_tiles(mdl_plan *plan);
 /* First and last call that may run at the same time as `call`. */
 void mdl__plan_span(const mdl_plan *plan, size_t call, size_t *first, size_t *last);
+
+/* Whether a parameter of this name is not trained. */
+bool mdl__graph_freezes(const mdl_graph *graph, const char *name);
 
 #endif

@@ -58,7 +58,9 @@ static mdl_status add_param(mdl_graph *graph, const mdl_param *wanted, int *tens
     if (table->count == table->capacity)
         MDL_TRY(grow(table));
     mdl_param row = *wanted;
-    row.offset = table->size;
+    row.frozen = !buffer && mdl__graph_freezes(graph, row.name);
+    size_t *size = row.frozen ? &table->frozen_size : &table->size;
+    row.offset = *size; /* of a frozen one, until mdl_graph_place_frozen */
     row.count = mdl_shape_count(&row.shape);
     if (row.count == 0)
         return mdl_fail(MDL_SHAPE, "parameter %s has no elements", row.name);
@@ -67,8 +69,8 @@ static mdl_status add_param(mdl_graph *graph, const mdl_param *wanted, int *tens
     if (*tensor == MDL_NONE)
         return graph->status;
     graph->tensors[*tensor].offset = row.offset;
-    graph->tensors[*tensor].needs = !buffer;
-    table->size += mdl_round_up(row.count, PARAM_GRAIN);
+    graph->tensors[*tensor].needs = !buffer && !row.frozen;
+    *size += mdl_round_up(row.count, PARAM_GRAIN);
     table->tensors[table->count] = *tensor;
     table->rows[table->count++] = row;
     return MDL_OK;
@@ -153,7 +155,7 @@ size_t mdl_graph_lone_norms(const mdl_graph *graph, char first[96])
 
 size_t mdl_graph_params_size(const mdl_graph *graph)
 {
-    return graph->params.size;
+    return graph->params.size + graph->params.frozen_size;
 }
 
 size_t mdl_graph_buffers_size(const mdl_graph *graph)

@@ -152,7 +152,7 @@ mdl_status mdl_run_bind(mdl_run *run, mdl_buffer *params, mdl_buffer *buffers,
                         mdl_buffer *gradients)
 {
     const mdl_graph *graph = run->plan->graph;
-    MDL_TRY(bind(run, MDL_STORE_PARAM, params, graph->params.size, "parameters"));
+    MDL_TRY(bind(run, MDL_STORE_PARAM, params, mdl_graph_params_size(graph), "parameters"));
     MDL_TRY(bind(run, MDL_STORE_BUFFER, buffers, graph->buffers.size, "buffers"));
     MDL_TRY(bind(run, MDL_STORE_GRADIENT, gradients, graph->params.size, "gradients"));
     resolve(run);

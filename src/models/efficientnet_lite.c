@@ -123,7 +123,11 @@ static int batch_norm(mdl_builder *b, int x, const char *name)
     };
     const mdl_attrs attrs = {
         .norm = {.eps = b->config->bn_eps, .momentum = b->config->bn_momentum}};
-    mdl_op op = b->mode == MDL_MODE_INFER ? MDL_OP_BATCH_NORM_INFER : MDL_OP_BATCH_NORM;
+    /* One that is frozen, as all before it are, keeps its statistics, too. */
+    bool still = b->mode == MDL_MODE_TRAIN && !mdl_graph_needs_gradient(b->graph, x) &&
+                 !mdl_graph_needs_gradient(b->graph, in[1]) &&
+                 !mdl_graph_needs_gradient(b->graph, in[2]);
+    mdl_op op = b->mode == MDL_MODE_INFER || still ? MDL_OP_BATCH_NORM_INFER : MDL_OP_BATCH_NORM;
     return mdl_graph_op(b->graph, op, &attrs, in, 5, NULL);
 }
 

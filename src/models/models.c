@@ -152,7 +152,9 @@ mdl_status mdl_model_build(const mdl_model_config *config, mdl_mode mode, size_t
                      .io = io};
     io->n_steps = (int)b.steps;
     add_inputs(&b);
+    mdl_graph_freeze(graph, config->freeze);
     models[config->kind]->build(&b);
+    MDL_TRY(mdl_graph_place_frozen(graph));
     const int outputs[] = {io->loss, io->losses, io->correct, io->next_y, io->next_z};
     for (size_t i = 0; i < MDL_COUNT(outputs); i++)
         mdl_graph_output(graph, outputs[i]);

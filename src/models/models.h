@@ -54,6 +54,9 @@ typedef struct mdl_model_config {
     mdl_init mlp_init;     /* mlp: MDL_INIT_NORMAL with mlp_init_scale (paper: 0.01), or UNIFORM */
     double mlp_init_scale; /* mlp: scale; 0: U(+-1/sqrt(fan_in)) as PyTorch */
     mdl_trm_config trm;
+    /* While training: parameters that stay as they are, as mdl_graph_freeze takes them, borrowed;
+     * NULL: none.  It is not part of what the model is. */
+    const char *freeze;
 } mdl_model_config;
 mdl_model_config mdl_model_config_default(void);
 

@@ -365,11 +365,14 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
 mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl_lock *lock = NULL;
+    mdl_train_job own = *job;
+    mdl_model_config model = mdl__frozen_model(job->model, job->train);
     memset(result, 0, sizeof(*result));
     MDL_TRY(check_job(job));
+    own.model = &model;
     if (mdl__writes(job) && job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));
-    mdl_status status = train_locked(job, result);
+    mdl_status status = train_locked(&own, result);
     mdl_lock_release(lock);
     return status;
 }

@@ -3,10 +3,51 @@
 #include "train/train_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 mdl_view mdl__flat(mdl_buffer *buffer, size_t elements)
 {
     return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(elements));
+}
+
+/* The first parameter from number i on that is trained, or their number. */
+static size_t next_trained(const mdl_graph *graph, size_t i)
+{
+    while (i < mdl_graph_param_count(graph) && mdl_graph_param_at(graph, i)->frozen)
+        i++;
+    return i;
+}
+
+/* One "PATTERN=FACTOR" of optim.lr_scale, cut in two at the sign. */
+static mdl_status read_factor(const mdl_graph *graph, char *item, double *factor)
+{
+    char *sign = strchr(item, '='), *end = NULL;
+    *factor = sign != NULL ? strtod(sign + 1, &end) : 0;
+    if (sign == NULL || end == sign + 1 || *end != '\0' || !(*factor >= 0 && *factor <= 1e6))
+        return mdl_fail(MDL_CONFIG,
+                        "optim.lr_scale: %s: expected NAME=FACTOR, with a factor from 0 to 1e6",
+                        item);
+    *sign = '\0';
+    for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
+        if (mdl_param_matches(item, mdl_graph_param_at(graph, i)->name))
+            return MDL_OK;
+    return mdl_fail(MDL_CONFIG, "optim.lr_scale: %s is the name of no parameter", item);
+}
+
+/* What the learning rate of a parameter is multiplied by. */
+static mdl_status rate_factor(const mdl__trainer *t, const char *name, double *factor)
+{
+    const char *list = t->job->train->optim.lr_scale;
+    char item[160];
+    *factor = 1;
+    while (mdl_next_name(&list, item, sizeof(item))) {
+        double value;
+        MDL_TRY(read_factor(t->built.graph, item, &value));
+        if (mdl_param_matches(item, name))
+            *factor = value;
+    }
+    return MDL_OK;
 }
 
 static mdl_status segments_create(mdl__trainer *t)
@@ -15,15 +56,17 @@ static mdl_status segments_create(mdl__trainer *t)
     size_t n = mdl_graph_param_count(graph);
     MDL_TRY(MDL_NEW(n, "optimizer segments", &t->segments));
     t->n_segments = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = next_trained(graph, 0); i < n;) {
         const mdl_param *param = mdl_graph_param_at(graph, i);
+        i = next_trained(graph, i + 1);
         /* A segment reaches to the next parameter: the gap holds zeros, and stays so. */
-        size_t end = i + 1 < n ? mdl_graph_param_at(graph, i + 1)->offset : t->n_params;
-        size_t begin = i == 0 ? 0 : param->offset;
-        double decay = param->decay ? 1 : 0;
+        size_t begin = param->offset;
+        size_t end = i < n ? mdl_graph_param_at(graph, i)->offset : t->n_params;
+        double decay = param->decay ? 1 : 0, rate;
+        MDL_TRY(rate_factor(t, param->name, &rate));
         mdl_segment *last = t->n_segments > 0 ? &t->segments[t->n_segments - 1] : NULL;
-        if (last == NULL || last->a != decay)
-            t->segments[t->n_segments++] = (mdl_segment){begin, end - begin, decay, 1};
+        if (last == NULL || last->a != decay || last->b != rate)
+            t->segments[t->n_segments++] = (mdl_segment){begin, end - begin, decay, rate};
         else
             last->count += end - begin;
     }

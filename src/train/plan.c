@@ -81,7 +81,7 @@ static mdl_status transfers(const mdl_model_config *model, const mdl_train_confi
 {
     size_t batch = (size_t)choice.micro_batch, real = mdl_dtype_size(device->real), norm;
     mdl_status status =
-        mdl__optimizer_workspace(device, mdl_graph_params_size(built->graph), &norm);
+        mdl__optimizer_workspace(device, mdl_graph_trained_size(built->graph), &norm);
     size_t image = mdl_shape_count(&mdl_graph_desc(built->graph, built->io.images)->shape) / batch;
     *out = norm + sizeof(double) + device->backend->streams * batch * image * real +
            mdl__pending_bytes(train, model, device, batch);
@@ -111,8 +111,8 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
         out->arena += evaluation;
     out->params = real * mdl_graph_params_size(built.graph);
     out->buffers = real * mdl_graph_buffers_size(built.graph);
-    out->gradients = out->params;
-    out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->params;
+    out->gradients = real * mdl_graph_trained_size(built.graph);
+    out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->gradients;
     MDL_TRY(transfers(model, train, device, choice, &built, &out->transfers));
     mdl__built_destroy(&built);
     out->ema = train->ema > 0 ? out->params + out->buffers : 0;
@@ -163,6 +163,13 @@ mdl_status mdl_memory_check(const mdl_memory_plan *plan)
                     mdl_error_detail(), plan->lone_norm);
 }
 
+mdl_model_config mdl__frozen_model(const mdl_model_config *model, const mdl_train_config *train)
+{
+    mdl_model_config frozen = *model;
+    frozen.freeze = train->freeze[0] != '\0' ? train->freeze : NULL;
+    return frozen;
+}
+
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
                           mdl_device *device, size_t limit, mdl_memory_plan *out)
 {
@@ -171,11 +178,12 @@ mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config 
         return mdl_fail(MDL_CONFIG,
                         "train.batch %zu cannot be cut into train.accumulate %zu equal parts",
                         train->batch, accumulate);
+    mdl_model_config frozen = mdl__frozen_model(model, train);
     mdl__choice choice = {.micro_batch = train->batch / accumulate};
     if (limit == 0)
         limit = device->memory;
     for (;;) {
-        mdl_status status = mdl__memory_with(model, train, device, choice, out);
+        mdl_status status = mdl__memory_with(&frozen, train, device, choice, out);
         if (status != MDL_OK && status != MDL_MEMORY_LIMIT)
             return status;
         out->limit = limit;

@@ -89,6 +89,10 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
     mdl_fingerprint_add(fp, "schedule.kind %d\nschedule.warmup %.17g\nschedule.final %.17g\n",
                         (int)s->kind, s->warmup, s->final);
     mdl_fingerprint_add(fp, "schedule.every %.17g\nschedule.factor %.17g\n", s->every, s->factor);
+    if (c->freeze[0] != '\0')
+        mdl_fingerprint_add(fp, "train.freeze %s\n", c->freeze);
+    if (o->lr_scale[0] != '\0')
+        mdl_fingerprint_add(fp, "optim.lr_scale %s\n", o->lr_scale);
     mdl_fingerprint_model(fp, job->model);
     mdl_fingerprint_data(fp, job->data);
 }

@@ -7,9 +7,11 @@
 typedef enum mdl_optim_kind { MDL_OPTIM_ADAMW, MDL_OPTIM_SGD } mdl_optim_kind;
 typedef struct mdl_optim_config {
     mdl_optim_kind kind;
-    double lr;       /* peak */
-    double momentum; /* SGD */
-    bool nesterov;   /* SGD */
+    double lr;          /* peak */
+    char lr_scale[512]; /* "classifier=10,blocks.0=0.1": factors of the rate by the parameters'
+                           names, as for mdl_graph_freeze; the last that matches counts */
+    double momentum;    /* SGD */
+    bool nesterov;      /* SGD */
     double beta1, beta2, eps;
     double weight_decay; /* not on BatchNorm and biases */
 } mdl_optim_config;
@@ -44,6 +46,7 @@ typedef struct mdl_train_config {
     size_t max_steps;        /* stop after so many optimizer steps; 0: no limit */
     size_t accumulate;       /* micro-batches of size batch / accumulate in one optimizer step */
     char init[MDL_PATH_MAX]; /* checkpoint to start from; "": random */
+    char freeze[512]; /* parameters that are not trained, as for mdl_graph_freeze; "": none */
     double label_smoothing;
     double clip;     /* largest norm of the gradient; 0: off */
     double ema;      /* decay d of the average of weights and BN statistics; 0: off.  After t steps

@@ -115,10 +115,11 @@ typedef struct mdl__trainer {
     mdl_scratch scratch;
     mdl_segment *segments; /* weight decay or not, over the parameter arena */
     size_t n_segments;
-    size_t n_params, n_buffers; /* elements of the two arenas */
-    size_t image;               /* elements of an image */
-    size_t batches;             /* optimizer steps in an epoch (stepwise: at least) */
-    mdl_loader *loader;         /* NULL where stepwise */
+    size_t n_params,
+        n_buffers;      /* elements of the two arenas; of the first, those that are trained */
+    size_t image;       /* elements of an image */
+    size_t batches;     /* optimizer steps in an epoch (stepwise: at least) */
+    mdl_loader *loader; /* NULL where stepwise */
     bool stepwise;
     mdl__slots slots;
     mdl__pending pending;
@@ -210,6 +211,8 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHE
 mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out,
                            mdl__choice *choice) MDL_MUST_CHECK;
 mdl_status mdl__epoch_save(const mdl__trainer *t) MDL_MUST_CHECK; /* and drop those too old */
+/* The model as a training builds it: with what is not trained. */
+mdl_model_config mdl__frozen_model(const mdl_model_config *model, const mdl_train_config *train);
 /* The weights of the epoch that just ended, where they are to be kept as the best. */
 mdl_status mdl__best_save(const mdl__trainer *t) MDL_MUST_CHECK;
 /* Of the epochs so far, the one with the highest accuracy on the validation split, of equal ones

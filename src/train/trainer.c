@@ -68,7 +68,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     t->planned_bytes = memory.total;
     MDL_TRY(mdl__build(job->model, MDL_MODE_TRAIN, (size_t)choice.micro_batch, train, 0,
                        choice.recompute != 0, job->device, &t->built));
-    t->n_params = mdl_graph_params_size(t->built.graph);
+    t->n_params = mdl_graph_trained_size(t->built.graph);
     t->n_buffers = mdl_graph_buffers_size(t->built.graph);
     MDL_TRY(mdl_run_create(t->built.plan, &t->run));
     MDL_TRY(mdl_weights_create(t->built.graph, job->device, &t->weights));
