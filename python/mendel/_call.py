@@ -36,9 +36,9 @@ def call(
     )
 
 
-def told(work: Work, kind: Any, function: Callback | None) -> Any:
+def told(work: Work, kind: Any, function: Callback | None, wait: bool = True) -> Any:
     """A callback that gets the fields of a struct as a dict."""
-    return work.callback(kind, function, lambda struct: (fields(struct.contents),))
+    return work.callback(kind, function, lambda struct: (fields(struct.contents),), wait)
 
 
 def paths(checkpoints: Sequence[Any]) -> Any:

@@ -36,7 +36,8 @@ def train(
 
     ``on_step`` and ``on_epoch`` are called with a dict, on the thread of the call: loss, top1 and
     the rest of ``mdl_train_step`` and ``mdl_train_epoch``; a ``validation_top1`` that was not
-    measured is NaN.  One that returns a true value stops the training, which raises
+    measured is NaN.  The training waits for ``on_epoch``; from the main thread it goes on during
+    ``on_step``, and waits when the next one is due.  One that returns a true value stops the training, which raises
     :class:`mendel.Cancelled`; an exception in it stops the training, too, and comes out of this
     function.  So does KeyboardInterrupt by Ctrl-C.  What was done is saved in ``out``, and
     ``resume=True`` goes on to the bytes of a training that was never stopped.
@@ -56,7 +57,7 @@ def train(
         checkpoint=encode_optional(checkpoint, "checkpoint"),
         resume=resume,
         overwrite=overwrite,
-        on_step=told(work, _library.StepFunction, on_step),
+        on_step=told(work, _library.StepFunction, on_step, wait=False),
         on_epoch=told(work, _library.EpochFunction, on_epoch),
     )
     return call(library.mdl_train, config, data, options, work=work)

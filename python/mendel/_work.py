@@ -41,8 +41,9 @@ class Work:
         self._beside = threading.current_thread() is threading.main_thread()
         self._requests: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._answered = threading.Event()
+        self._answered.set()
         self._ended = threading.Event()
-        self._answer = 0
+        self._stopped = False
         check(library.mdl_context_create(byref(self._context)))
         library.mdl_context_set_log(self._context, _log_function, None)
 
@@ -60,35 +61,45 @@ class Work:
         kind: Any,
         function: Callable[..., Any] | None,
         convert: Callable[..., tuple[Any, ...]],
+        wait: bool = True,
     ) -> Any:
-        """`function` for C; `convert` makes its arguments of those of C, apart from the first."""
+        """`function` for C; `convert` makes its arguments of those of C, apart from the first.
+        Where the work does not `wait`, it goes on meanwhile, and waits at its next callback."""
         if function is None:
             return kind()
 
         def called(user: Any, *arguments: Any) -> int:
             given = convert(*arguments)  # now, because C's structs are valid during the call only
-            return self._ask(lambda: function(*given))
+            return self._ask(lambda: function(*given), wait)
 
         return kind(called)
 
-    def _run(self, request: Callable[[], Any]) -> int:
-        """Answer 1, stop, where a callback returns what is true or raises, now or before."""
+    def _run(self, request: Callable[[], Any]) -> None:
+        """Stop where a callback returns what is true or raises; after that none is called."""
         try:
-            return 1 if self._error is not None or request() else 0
+            if not self._stopped and request():
+                self._stop()
         except BaseException as error:
             self._stop(error)
-            return 1
 
-    def _ask(self, request: Callable[[], Any]) -> int:
-        if not self._beside:
-            return self._run(request)
-        self._answered.clear()
-        self._requests.put(request)
-        while not self._answered.wait(1) and self._error is None:
+    def _ask(self, request: Callable[[], Any], wait: bool) -> int:
+        """Have a callback run where the call came from.  One at a time is on its way."""
+        if self._beside:
+            self._await_answer()
+            self._answered.clear()
+            self._requests.put(request)
+            if wait:
+                self._await_answer()
+        else:
+            self._run(request)
+        return int(self._stopped)
+
+    def _await_answer(self) -> None:
+        while not self._answered.wait(1) and not self._stopped:
             pass
-        return 1 if self._error is not None else self._answer
 
-    def _stop(self, error: BaseException) -> None:
+    def _stop(self, error: BaseException | None = None) -> None:
+        self._stopped = True
         self._error = self._error or error
         library.mdl_context_stop(self._context)
 
@@ -143,10 +154,10 @@ class Work:
         anywhere in here stops the work, and the callback that may wait is answered."""
         while True:
             try:
-                while not self._ended.is_set():
+                while not (self._ended.is_set() and self._requests.empty()):
                     request = self._requests.get()
                     if request is not None:
-                        self._answer = self._run(request)
+                        self._run(request)
                         self._answered.set()
                 return
             except BaseException as error:

@@ -76,6 +76,18 @@ class Stops(Scratch):
         with self.assertRaises(SystemExit):
             mendel.train(small(), "digits", on_epoch=lambda _: sys.exit(3))
 
+    def test_steps(self):
+        steps = []
+        mendel.train(small(train__metrics_every=1), "digits", on_step=steps.append)
+        self.assertEqual(steps[-1]["epoch"], 2)
+        self.assertEqual(steps[-1]["batch"], steps[-1]["batches"])  # none is lost at the end
+        with self.assertRaises(mendel.Cancelled):
+            mendel.train(
+                small(train__metrics_every=1, train__epochs=100000),
+                "digits",
+                on_step=lambda step: True,
+            )
+
     def test_callback_that_works(self):
         inner = []
 
