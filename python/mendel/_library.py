@@ -9,7 +9,18 @@ import json
 import operator
 import os
 import sys
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_size_t, c_uint64, c_void_p
+from collections.abc import Sequence
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    c_char,
+    c_char_p,
+    c_double,
+    c_int,
+    c_size_t,
+    c_uint64,
+    c_void_p,
+)
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +50,10 @@ class PredictorShape(ctypes.Structure):
         ("channels", c_size_t),
         ("classes", c_size_t),
     ]
+
+
+class FileResult(ctypes.Structure):
+    _fields_ = [("status", c_int), ("detail", c_char * 512)]
 
 
 class TrainStep(ctypes.Structure):
@@ -209,6 +224,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
     "mdl_predictor_close": (None, [_HANDLE]),
     "mdl_predictor_get_shape": (PredictorShape, [_HANDLE]),
     "mdl_predictor_run": (_STATUS, [_HANDLE, c_void_p, c_size_t, c_void_p]),
+    "mdl_predictor_run_files": (
+        _STATUS,
+        [_HANDLE, _TEXTS, c_size_t, c_void_p, POINTER(FileResult)],
+    ),
+    "mdl_predictor_probabilities": (_STATUS, [_HANDLE, c_void_p, c_size_t, c_void_p]),
+    "mdl_predictor_class_name": (c_char_p, [_HANDLE, c_size_t]),
     "mdl_train": (_STATUS, [_HANDLE, _HANDLE, _HANDLE, POINTER(TrainOptions), _OUT]),
     "mdl_evaluate": (
         _STATUS,
@@ -297,6 +318,13 @@ def encode(text: str | os.PathLike[str], what: str) -> bytes:
 
 def encode_optional(text: str | os.PathLike[str] | None, what: str) -> bytes | None:
     return None if text is None else encode(text, what)
+
+
+def texts(paths: Sequence[str | os.PathLike[str]]) -> Any:
+    """Paths for C: an array of texts."""
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise TypeError("expected a list of paths, got a single one")
+    return (c_char_p * len(paths))(*[encode(path, "path") for path in paths])
 
 
 def count(value: int, what: str, most: int = 2**31 - 1) -> int:

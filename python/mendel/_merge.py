@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _library
-from ._call import Callback, call, paths, told
+from ._call import Callback, call, told
 from ._config import ConfigLike
 from ._data import DataLike
-from ._library import count, encode, encode_optional, library
+from ._library import count, encode, encode_optional, library, texts
 from ._work import Work
 
 
@@ -54,7 +54,7 @@ def merge(
         config,
         data,
         options,
-        paths(checkpoints),
+        texts(checkpoints),
         len(checkpoints),
         encode_optional(out, "out"),
     )
@@ -97,7 +97,7 @@ def evolve(
         config,
         data,
         options,
-        paths(checkpoints),
+        texts(checkpoints),
         len(checkpoints),
         encode(out, "out"),
         work=work,

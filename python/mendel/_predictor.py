@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from ctypes import byref, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._data import pixels_of
-from ._library import check, count, encode, library
+from ._library import FileResult, check, count, decode, encode, library, texts
+from .errors import MendelError, error_of
 
 
 class Shape(NamedTuple):
@@ -20,13 +22,6 @@ class Shape(NamedTuple):
     width: int
     channels: int
     classes: int
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """The probabilities, float64, of logits ``[n, classes]``."""
-    wide = logits.astype(np.float64)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 class Predictor:
@@ -76,11 +71,18 @@ class Predictor:
         self._batch = batch
         got = library.mdl_predictor_get_shape(self._pointer)
         self._shape = Shape(got.height, got.width, got.channels, got.classes)
+        names = [library.mdl_predictor_class_name(self._pointer, i) for i in range(got.classes)]
+        self._names = None if None in names else [decode(name) for name in names]
 
     @property
     def shape(self) -> Shape:
         """(height, width, channels, classes)"""
         return self._shape
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes, in the order of their numbers; None where there are none."""
+        return self._names
 
     def logits(self, x: Any) -> np.ndarray:
         """The logits, float32 ``[n, classes]``."""
@@ -97,18 +99,37 @@ class Predictor:
         return out
 
     def _run(self, pixels: np.ndarray, out: np.ndarray) -> None:
+        self._call(library.mdl_predictor_run, pixels.ctypes.data, len(pixels), out.ctypes.data)
+
+    def _call(self, function: Any, *arguments: Any) -> None:
         with self._lock:
             if not self._pointer:
                 raise ValueError("predictor: it is closed")
-            check(
-                library.mdl_predictor_run(
-                    self._pointer, pixels.ctypes.data, len(pixels), out.ctypes.data
-                )
-            )
+            check(function(self._pointer, *arguments))
+
+    def logits_of_files(
+        self, paths: Sequence[str | os.PathLike[str]]
+    ) -> tuple[np.ndarray, list[MendelError | None]]:
+        """The logits of JPEG and PNG files, float32 ``[n, classes]``, and for each file None or the
+        error for which it could not be read; its row is NaN then.  Images are resized."""
+        out = np.empty((len(paths), self._shape.classes), np.float32)
+        results = (FileResult * len(paths))()
+        self._call(
+            library.mdl_predictor_run_files, texts(paths), len(paths), out.ctypes.data, results
+        )
+        errors = [
+            error_of(result.status, decode(result.detail)) if result.status != 0 else None
+            for result in results
+        ]
+        return out, errors
 
     def probabilities(self, x: Any) -> np.ndarray:
         """The probabilities, float64 ``[n, classes]``; each row sums to 1."""
-        return softmax(self.logits(x))
+        logits = self.logits(x)
+        out = np.empty(logits.shape, np.float64)
+        function = library.mdl_predictor_probabilities
+        self._call(function, logits.ctypes.data, len(logits), out.ctypes.data)
+        return out
 
     def predict(self, x: Any) -> np.ndarray:
         """The class of each image, its number, ``[n]``."""

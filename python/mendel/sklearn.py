@@ -13,7 +13,7 @@ import numpy as np
 
 from ._config import ConfigLike
 from ._data import Data
-from ._predictor import Predictor, softmax
+from ._predictor import Predictor
 from ._train import train
 
 try:
@@ -106,17 +106,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, float64 ``[n, classes]``, in the order of ``classes_``."""
-        return softmax(self._logits(X))
+        images = self._images(self._check_predict(X))
+        # With model.classes the model may have more classes than there were in fit.
+        chances = self._opened().probabilities(images)[:, : len(self.classes_)]
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each image."""
-        best = self._logits(X).argmax(axis=1)
+        best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
-
-    def _logits(self, X: Any) -> np.ndarray:
-        """Of the classes in ``fit``: with ``model.classes`` the model may have more."""
-        images = self._images(self._check_predict(X))
-        return self._opened().logits(images)[:, : len(self.classes_)]
 
     def _check_fit(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         if _with_sklearn:

@@ -1,5 +1,6 @@
 """Every function: it does what the program does, to the last bit, and what its docstring shows."""
 
+import base64
 import doctest
 import importlib
 import json
@@ -9,6 +10,11 @@ import unittest
 import mendel
 import numpy as np
 from scratch import SMALL, Scratch, program, small, train
+
+GREY = (  # 8x8
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAF0lEQVR42mNo+P8fjBigNJABFWIgRQoAeTQ1VtQGWtIAAAAA"
+    "SUVORK5CYII="
+)
 
 
 class LikeTheProgram(Scratch):
@@ -120,11 +126,25 @@ class Arrays(Scratch):
         again = mendel.evaluate("of-data", (self.x, self.y))
         self.assertEqual(again["loss"], result["loss"])
 
+    def test_files(self):
+        name = self.checkpoint_of(self.x, self.y, "files")
+        with open("grey.png", "wb") as file:
+            file.write(base64.b64decode(GREY))
+        with mendel.Predictor(name, threads=1) as predictor:
+            logits, errors = predictor.logits_of_files(["grey.png", "nowhere.png"])
+            self.assertTrue(np.isfinite(logits[0]).all() and np.isnan(logits[1]).all())
+            self.assertIsNone(errors[0])
+            self.assertIsInstance(errors[1], mendel.DataError)
+            self.assertIn("nowhere.png", str(errors[1]))
+            self.assertEqual(predictor.logits_of_files([])[0].shape, (0, 3))
+            self.assertIsNone(predictor.class_names)
+
     def test_class_names(self):
         names = ["röd", "green", "blue"]
         data = mendel.Data(train=(self.x, self.y), class_names=names)
         self.assertEqual(data.describe()["class_names"], names)
         mendel.train(self.config, data, checkpoint="named")
+        self.assertEqual(mendel.Predictor("named").class_names, names)
         turned = mendel.Data(test=(self.x, 2 - self.y), class_names=names[::-1])
         self.assertGreater(mendel.evaluate("named", turned)["top1"], 0.9)
 
