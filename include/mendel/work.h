@@ -1,4 +1,4 @@
-/* The work: training, evaluating, merging, searching, aligning, planning.
+/* The work: training, evaluating, merging, searching, aligning, exporting, planning.
  *
  * All these functions have the same habits.  A configuration says what to do; where checkpoints are
  * given, what they carry (the model, the normalisation) counts, and only keys that were set by
@@ -225,6 +225,29 @@ MDL_API mdl_status mdl_interpolate(mdl_context *context, const mdl_config *confi
                                    const mdl_data *data, const char *first, const char *second,
                                    const mdl_interpolate_options *options,
                                    char **result) MDL_MUST_CHECK;
+
+/* ---- export --------------------------------------------------------------------------------- */
+
+typedef struct mdl_export_options {
+    size_t size;            /* of this struct */
+    int with_preprocessing; /* the input is bytes, which are normalised inside */
+    int all_steps;          /* logits and q of each supervision step are outputs, too (hybrid) */
+    size_t steps;           /* supervision steps (hybrid); 0: as trained */
+    int overwrite;          /* write the file even where a run that has ended wrote it */
+} mdl_export_options;
+#define MDL_EXPORT_OPTIONS                                                                         \
+    {                                                                                              \
+        sizeof(mdl_export_options), 0, 0, 0, 0                                                     \
+    }
+
+/* Write a checkpoint's network as ONNX (IR version 7, opset 13) into the file `out`, for a batch of
+ * any size N.  Input "images": float32 [N, channels, height, width], normalised; with
+ * with_preprocessing uint8 [N, height, width, channels], for which the checkpoint must say how its
+ * images were prepared (MDL_CONFIG).  Output "logits": float32 [N, classes]; with all_steps also
+ * "logits_K" [N, classes] and "q_K" [N, 1] for K = 1, 2, ... */
+MDL_API mdl_status mdl_export(mdl_context *context, const mdl_config *config,
+                              const char *checkpoint, const char *out,
+                              const mdl_export_options *options, char **result) MDL_MUST_CHECK;
 
 /* ---- plan and devices ----------------------------------------------------------------------- */
 

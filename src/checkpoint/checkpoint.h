@@ -101,6 +101,9 @@ mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const
  * another model's. */
 mdl_status mdl_weights_load_part(const mdl_safetensors *file, const char *path,
                                  const mdl_graph *graph, mdl_weights *weights) MDL_MUST_CHECK;
+/* Whether mdl_weights_load would take the file, without loading it: the same failures. */
+mdl_status mdl_weights_match(const mdl_safetensors *file, const char *path,
+                             const mdl_graph *graph) MDL_MUST_CHECK;
 /* MDL_NUMERIC where a value is not finite, or a running variance negative; the detail names the
  * tensor and the place in it, as a file would have it, behind `what`. */
 mdl_status mdl_weights_check(const mdl_graph *graph, const mdl_weights *weights,

@@ -36,7 +36,7 @@ typedef struct mismatch {
     mdl_dtype real; /* type that the values get */
 } mismatch;
 
-/* A parameter's values from the file into the arena `ours`. */
+/* A parameter's values from the file into the arena `ours`; NULL: they are only looked at. */
 static void take_param(const mdl_safetensors *file, const mdl_param *param, double *scratch,
                        double *ours, mismatch *wrong)
 {
@@ -58,7 +58,8 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
     }
     mdl_file_tensor_get(tensor, scratch);
     mdl__find_unsound(param, scratch, wrong->real, &wrong->unsound);
-    mdl__layout_from_file(param, scratch, ours + param->offset);
+    if (ours != NULL)
+        mdl__layout_from_file(param, scratch, ours + param->offset);
     wrong->taken++;
 }
 
@@ -164,6 +165,15 @@ mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const
     if (status == MDL_OK)
         status = report(path, &l.wrong); /* nothing is uploaded unless all of it fits */
     return end(status, &l, weights);
+}
+
+mdl_status mdl_weights_match(const mdl_safetensors *file, const char *path, const mdl_graph *graph)
+{
+    loading l = {.wrong = {.real = mdl_graph_real(graph)}}; /* without arenas */
+    MDL_TRY(MDL_NEW(mdl__largest_param(graph), "checkpoint", &l.scratch));
+    mdl_status status = take_all(file, graph, &l);
+    mdl_free(l.scratch);
+    return status == MDL_OK ? report(path, &l.wrong) : status;
 }
 
 /* What is drawn anew, and what of the file is of no use here. */

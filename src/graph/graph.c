@@ -192,6 +192,22 @@ const mdl_desc *mdl_graph_desc(const mdl_graph *graph, int tensor)
     return &graph->tensors[tensor].desc;
 }
 
+size_t mdl_graph_node_count(const mdl_graph *graph)
+{
+    return graph->n_nodes;
+}
+
+mdl_graph_node mdl_graph_node_at(const mdl_graph *graph, size_t index)
+{
+    const mdl_node *node = &graph->nodes[index];
+    return (mdl_graph_node){node->op, &node->attrs, node->n_in, node->n_out, node->in, node->out};
+}
+
+size_t mdl_graph_tensor_count(const mdl_graph *graph)
+{
+    return graph->n_tensors;
+}
+
 void mdl_graph_require_gradient(mdl_graph *graph, int input)
 {
     if (graph->status == MDL_OK && input != MDL_NONE)

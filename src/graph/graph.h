@@ -104,6 +104,19 @@ size_t mdl_graph_buffers_size(const mdl_graph *graph); /* elements of the buffer
 /* Multiply-adds of the forward ops so far (products and convolutions; for the whole batch). */
 double mdl_graph_multiply_adds(const mdl_graph *graph);
 
+/* The nodes, in the order in which they run: for who translates a network. */
+typedef struct mdl_graph_node { /* borrowed from the graph */
+    mdl_op op;
+    const mdl_attrs *attrs;
+    int n_in, n_out;
+    const int *in, *out; /* tensors; MDL_NONE: an input that is absent */
+} mdl_graph_node;
+size_t mdl_graph_node_count(const mdl_graph *graph);
+mdl_graph_node mdl_graph_node_at(const mdl_graph *graph, size_t index);
+size_t mdl_graph_tensor_count(const mdl_graph *graph);
+/* The parameter or buffer that a tensor is; NULL where it is none. */
+const mdl_param *mdl_graph_param_of(const mdl_graph *graph, int tensor);
+
 /* How many BatchNorms take the statistics of a batch in which each channel has a single value, so
  * that the variance is 0 and the result does not depend on the input; `first` gets the name of the
  * first of these layers. */

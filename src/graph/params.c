@@ -125,16 +125,27 @@ const mdl_param *mdl_graph_buffer_at(const mdl_graph *graph, size_t index)
     return &graph->buffers.rows[index];
 }
 
+static const mdl_param *row_of(const mdl_param_table *table, int tensor)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->tensors[i] == tensor)
+            return &table->rows[i];
+    }
+    return NULL;
+}
+
+const mdl_param *mdl_graph_param_of(const mdl_graph *graph, int tensor)
+{
+    const mdl_param *row = row_of(&graph->params, tensor);
+    return row != NULL ? row : row_of(&graph->buffers, tensor);
+}
+
 /* The name of the layer whose parameter lies in `tensor`: that without its last part. */
 static void layer_of(const mdl_graph *graph, int tensor, char name[96])
 {
-    name[0] = '\0';
-    for (size_t i = 0; i < graph->params.count; i++) {
-        if (graph->params.tensors[i] != tensor)
-            continue;
-        const char *full = graph->params.rows[i].name, *dot = strrchr(full, '.');
-        snprintf(name, 96, "%.*s", dot != NULL ? (int)(dot - full) : 95, full);
-    }
+    const mdl_param *row = row_of(&graph->params, tensor);
+    const char *full = row != NULL ? row->name : "", *dot = strrchr(full, '.');
+    snprintf(name, 96, "%.*s", dot != NULL ? (int)(dot - full) : 95, full);
 }
 
 size_t mdl_graph_lone_norms(const mdl_graph *graph, char first[96])

@@ -50,6 +50,7 @@ table <<'TABLE'
 2 interpolate $one
 2 interpolate $one $two --points 1
 2 recalibrate $one
+2 export $one
 2 plan extra
 2 bench --only nothing
 2 bench --repeat 0
@@ -89,6 +90,8 @@ table <<'TABLE'
 3 interpolate $one $two --points 2 -o missing/c
 3 recalibrate missing.safetensors -o c
 3 recalibrate $one --data digits -o missing/c
+3 export missing.safetensors -o c
+3 export $one -o missing/c
 3 experiment missing.yaml
 3 report missing
 3 data info folder:missing
