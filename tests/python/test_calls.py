@@ -114,6 +114,14 @@ class Arrays(Scratch):
         for dtype in np.int8, np.uint8, np.int64, np.uint64, ">i4":
             self.assertSameFile(plain, self.checkpoint_of(self.x, self.y.astype(dtype), "labels"))
 
+    def test_no_copy(self):
+        x = self.x.copy()
+        with mendel.Data(test=(x, self.y)) as data:
+            name = self.checkpoint_of(self.x, self.y, "no-copy")
+            before = mendel.evaluate(name, data)["loss"]
+            x[:] = 0  # seen by the library, which reads the caller's memory
+            self.assertNotEqual(mendel.evaluate(name, data)["loss"], before)
+
     def test_data_outlives_names(self):
         with mendel.Data(train=(self.x + 0, self.y + 0), test=(self.x + 0, self.y + 0)) as data:
             facts = data.describe()
