@@ -13,6 +13,7 @@ logger "mendel".  Other Python threads run while the library computes; several c
 from ._config import keys
 from ._data import Data
 from ._evaluate import evaluate
+from ._export import export
 from ._library import decode as _decode
 from ._library import library as _library_handle
 from ._merge import align, evolve, interpolate, merge, recalibrate
@@ -56,6 +57,7 @@ __all__ = [
     "devices",
     "evaluate",
     "evolve",
+    "export",
     "interpolate",
     "keys",
     "merge",

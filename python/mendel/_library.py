@@ -192,6 +192,16 @@ class InterpolateOptions(Options):
     ]
 
 
+class ExportOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("with_preprocessing", c_int),
+        ("all_steps", c_int),
+        ("steps", c_size_t),
+        ("overwrite", c_int),
+    ]
+
+
 # ---- functions -----------------------------------------------------------------------------------
 
 _HANDLE = c_void_p
@@ -254,6 +264,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
     "mdl_interpolate": (
         _STATUS,
         [_HANDLE, _HANDLE, _HANDLE, c_char_p, c_char_p, POINTER(InterpolateOptions), _OUT],
+    ),
+    "mdl_export": (
+        _STATUS,
+        [_HANDLE, _HANDLE, c_char_p, c_char_p, POINTER(ExportOptions), _OUT],
     ),
     "mdl_plan_training": (_STATUS, [_HANDLE, _HANDLE, _HANDLE, _OUT]),
     "mdl_devices": (_STATUS, [_HANDLE, _OUT]),

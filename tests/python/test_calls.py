@@ -78,6 +78,11 @@ class LikeTheProgram(Scratch):
         program("recalibrate", self.a, "--data", "digits", "-o", "cli-recalibrated")
         self.assertSameFile("own-recalibrated", "cli-recalibrated")
 
+    def test_export(self):
+        mendel.export(self.a, "own.onnx", with_preprocessing=True)
+        program("export", self.a, "--with-preprocessing", "-o", "cli.onnx")
+        self.assertSameFile("own.onnx", "cli.onnx")
+
     def test_plan(self):
         plan = mendel.plan(SMALL, "digits")
         printed = json.loads(program("plan", "--data", "digits", "--json"))

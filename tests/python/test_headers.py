@@ -1,4 +1,4 @@
-"""The structs and functions that ctypes knows are those of the headers."""
+"""The structs and functions that ctypes knows are those of the headers; all files are installed."""
 
 import pathlib
 import re
@@ -23,6 +23,7 @@ STRUCTS = {
     "mdl_align_options": _library.AlignOptions,
     "mdl_recalibrate_options": _library.RecalibrateOptions,
     "mdl_interpolate_options": _library.InterpolateOptions,
+    "mdl_export_options": _library.ExportOptions,
 }
 # What Python has no use for.
 UNUSED = {
@@ -73,6 +74,12 @@ class Headers(unittest.TestCase):
     def test_functions(self):
         exported = set((ROOT / "tests/install/symbols.txt").read_text().split())
         self.assertEqual(set(_library._FUNCTIONS) | UNUSED, exported)
+
+    def test_files_are_installed(self):
+        listed = (ROOT / "python/meson.build").read_text()
+        for file in (ROOT / "python/mendel").glob("*.*"):
+            if file.suffix in (".py", ".typed"):
+                self.assertIn(f"'mendel/{file.name}'", listed)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,8 @@ class WrongCalls(Scratch):
             (lambda: m.recalibrate(self.checkpoint, "out", images=2**40), ValueError, "images"),
             (lambda: m.train(SMALL, "digits", on_epoch=3), TypeError, "callable"),
             (lambda: m.train(SMALL, "digits", out=3), TypeError, "int"),
+            (lambda: m.export("nowhere", "out.onnx"), m.DataError, "nowhere"),
+            (lambda: m.export(self.checkpoint, self.checkpoint), m.ConfigError, ""),
             # predictors
             (lambda: m.Predictor(self.checkpoint, threads=2**40), ValueError, "threads"),
             (lambda: m.Predictor(self.checkpoint, threads=-1), ValueError, "threads"),
