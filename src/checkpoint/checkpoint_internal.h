@@ -28,10 +28,10 @@ typedef struct mdl__unsound { /* those of one model */
     size_t count;
     char first[256]; /* "conv_stem.weight[3,0,1,2] is nan" */
 } mdl__unsound;
-/* Add those of a parameter, whose param->count values are in the file's layout; real: the type that
- * they will have. */
-void mdl__find_unsound(const mdl_param *param, const double *file, mdl_dtype real,
-                       mdl__unsound *found);
+/* Add those among the values `first` .. first + count - 1 of a parameter, which are in the file's
+ * layout; real: the type that they will have. */
+void mdl__find_unsound(const mdl_param *param, const double *values, size_t first, size_t count,
+                       mdl_dtype real, mdl__unsound *found);
 /* Elements of the largest parameter or buffer, at least 1. */
 size_t mdl__largest_param(const mdl_graph *graph);
 /* MDL_NUMERIC where there is one; `what` says whose they are. */

@@ -28,24 +28,24 @@ static void name_place(const mdl_param *param, size_t i, char *text, size_t size
                                  d + 1 == rank ? "]" : "");
 }
 
-void mdl__find_unsound(const mdl_param *param, const double *file, mdl_dtype real,
-                       mdl__unsound *found)
+void mdl__find_unsound(const mdl_param *param, const double *values, size_t first, size_t count,
+                       mdl_dtype real, mdl__unsound *found)
 {
     char place[160];
     double most = real == MDL_F64 ? DBL_MAX : (double)FLT_MAX;
     double least = param->role == MDL_ROLE_VAR ? 0 : -most;
-    size_t outside = count_outside(file, param->count, least, most), i = 0;
+    size_t outside = count_outside(values, count, least, most), i = 0;
     if (outside > 0 && found->count == 0) {
-        while (file[i] >= least && file[i] <= most)
+        while (values[i] >= least && values[i] <= most)
             i++;
-        name_place(param, i, place, sizeof(place));
-        if (isnan(file[i])) /* printf may give it a sign */
+        name_place(param, first + i, place, sizeof(place));
+        if (isnan(values[i])) /* printf may give it a sign */
             snprintf(found->first, sizeof(found->first), "%s is nan", place);
         else
-            snprintf(found->first, sizeof(found->first), "%s is %g%s", place, file[i],
-                     isinf(file[i])              ? ""
-                     : file[i] < 0 && least == 0 ? ", and no variance is negative"
-                                                 : ", more than float32 can hold");
+            snprintf(found->first, sizeof(found->first), "%s is %g%s", place, values[i],
+                     isinf(values[i])              ? ""
+                     : values[i] < 0 && least == 0 ? ", and no variance is negative"
+                                                   : ", more than float32 can hold");
     }
     found->count += outside;
 }
@@ -88,7 +88,7 @@ static mdl_status check_arena(const mdl_graph *graph, const mdl_buffer *arena, b
                                         real, MDL_SHAPE1(param->count)); /* only read */
         MDL_TRY(mdl_view_download_f64(&view, ours, param->count));
         mdl__layout_to_file(param, ours, file);
-        mdl__find_unsound(param, file, real, found);
+        mdl__find_unsound(param, file, 0, param->count, real, found);
     }
     return MDL_OK;
 }

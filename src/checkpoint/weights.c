@@ -81,7 +81,7 @@ static mdl_status add_param(gather *g, const mdl_param *param)
     bool f64 = g->real == MDL_F64;
     MDL_TRY(add_tensor(g, param->name, f64 ? MDL_FILE_F64 : MDL_FILE_F32, rank, dim));
     mdl__layout_to_file(param, g->ours + param->offset, g->file);
-    mdl__find_unsound(param, g->file, g->real, &g->unsound);
+    mdl__find_unsound(param, g->file, 0, param->count, g->real, &g->unsound);
     char *to = g->data + g->used;
     if (f64) {
         memcpy(to, g->file, param->count * sizeof(double));

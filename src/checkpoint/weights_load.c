@@ -36,6 +36,22 @@ typedef struct mismatch {
     mdl_dtype real; /* type that the values get */
 } mismatch;
 
+enum { PIECE = 1 << 16 }; /* values */
+
+/* Whether the values can be computed with, a piece at a time; scratch: room for one. */
+static void look_at(const mdl_file_tensor *tensor, const mdl_param *param, double *scratch,
+                    mismatch *wrong)
+{
+    mdl_file_tensor piece = *tensor;
+    size_t size = tensor->bytes / tensor->count;
+    for (size_t first = 0; first < tensor->count; first += piece.count) {
+        piece.data = (const char *)tensor->data + first * size;
+        piece.count = mdl_min_size(PIECE, tensor->count - first);
+        mdl_file_tensor_get(&piece, scratch);
+        mdl__find_unsound(param, scratch, first, piece.count, wrong->real, &wrong->unsound);
+    }
+}
+
 /* A parameter's values from the file into the arena `ours`; NULL: they are only looked at. */
 static void take_param(const mdl_safetensors *file, const mdl_param *param, double *scratch,
                        double *ours, mismatch *wrong)
@@ -56,11 +72,14 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
         list_add(&wrong->shaped, param->name, more);
         return;
     }
-    mdl_file_tensor_get(tensor, scratch);
-    mdl__find_unsound(param, scratch, wrong->real, &wrong->unsound);
-    if (ours != NULL)
-        mdl__layout_from_file(param, scratch, ours + param->offset);
     wrong->taken++;
+    if (ours == NULL) {
+        look_at(tensor, param, scratch, wrong);
+        return;
+    }
+    mdl_file_tensor_get(tensor, scratch);
+    mdl__find_unsound(param, scratch, 0, param->count, wrong->real, &wrong->unsound);
+    mdl__layout_from_file(param, scratch, ours + param->offset);
 }
 
 static void mark_expected(const mdl_safetensors *file, const char *name, bool *expected)
@@ -170,7 +189,7 @@ mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const
 mdl_status mdl_weights_match(const mdl_safetensors *file, const char *path, const mdl_graph *graph)
 {
     loading l = {.wrong = {.real = mdl_graph_real(graph)}}; /* without arenas */
-    MDL_TRY(MDL_NEW(mdl__largest_param(graph), "checkpoint", &l.scratch));
+    MDL_TRY(MDL_NEW(PIECE, "checkpoint", &l.scratch));
     mdl_status status = take_all(file, graph, &l);
     mdl_free(l.scratch);
     return status == MDL_OK ? report(path, &l.wrong) : status;

@@ -53,6 +53,13 @@ expect 3 export $A -o missing/x.onnx
 # Other weights than the model's; weights of nobody knows what images.
 expect 3 export $A --set model.hidden=9 -o x.onnx
 says err fc1.weight
+# A value that cannot be computed with, the last one (in fc2.bias or another): named with its place.
+python3 - $A nan.safetensors <<'PYTHON' 2>/dev/null && { expect 4 export nan.safetensors -o x.onnx; says err 'is nan'; }
+import struct, sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[-4:] = struct.pack("<f", float("nan"))
+open(sys.argv[2], "wb").write(data)
+PYTHON
 head -c 3000 $A >cut.safetensors
 expect 3 export cut.safetensors -o x.onnx
 [ ! -e x.onnx ] || fail 'a refused export left a file'
