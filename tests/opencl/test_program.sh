@@ -87,9 +87,9 @@ done
 # What may take long is told before it begins, and only then.
 rm -r cache
 expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told
-says err 'opencl: first use of'
+says out 'opencl: first use of'
 expect 0 train --config tiny.yaml --backend opencl --set train.max_steps=1 --out told --overwrite
-grep -q 'first use of' err && fail 'a second start tells of a first use'
+grep -q 'first use of' out err && fail 'a second start tells of a first use'
 
 steps='--set train.max_steps=4 --set train.save_every=1 --set train.ema=0.9'
 # shellcheck disable=SC2086
