@@ -51,9 +51,6 @@ MDL_API const char *mdl_error_detail(void);
 /* Free a text that a function of the library gave.  NULL is allowed. */
 MDL_API void mdl_free(void *text);
 
-/* Free a text that a function of the library gave.  NULL is allowed. */
-MDL_API void mdl_free(void *text);
-
 #ifdef __cplusplus
 }
 #endif
