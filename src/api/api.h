@@ -48,6 +48,9 @@ struct json_t *mdl_quality_json(const mdl_quality *quality);
 
 /* What a callback answered: anything else than 0 stops the work of this thread's context. */
 void mdl_obey(int answer);
+/* Tell facts (taken) as a text, obey the answer, and fail where a stop was asked for. */
+mdl_status mdl_tell_begin(struct json_t *facts, int (*tell)(void *user, const char *facts),
+                          void *user) MDL_MUST_CHECK;
 
 /* The text of a result, which is taken; result NULL: nobody wants it. */
 mdl_status mdl_result_text(struct json_t *json, char **result) MDL_MUST_CHECK;

@@ -86,9 +86,7 @@ static mdl_status claim(evolution *e, const char *out)
         return mdl_fail(MDL_CONFIG,
                         "expected at least two checkpoints to cross, or merge.from_scratch");
     MDL_TRY(mdl_run_folder_name(&e->run, MDL_RUN_SEARCH, out, o->resume != 0, o->overwrite != 0,
-                                o->numbered != 0));
-    if (e->run.numbered && e->run.resume)
-        MDL_TRY(mdl_run_find_newest(&e->run, NULL));
+                                o->numbered != 0, NULL));
     return mdl_run_claim(&e->run, &inputs);
 }
 
@@ -96,18 +94,14 @@ static mdl_status announce(const evolution *e)
 {
     const mdl_config *config = &e->work.config;
     size_t scratch = config->merge.from_scratch;
-    char *facts;
     if (e->options.on_begin == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_result_text(
-        mdl_json_pack("{s:s, s:s, s:I, s:b, s:I, s:s}", "out", e->run.out, "title", e->title,
-                      "models", (json_int_t)(scratch > 0 ? scratch : e->n), "from_scratch",
-                      scratch > 0, "archive", (json_int_t)config->merge.archive, "source",
-                      e->work.data->config.source),
-        &facts));
-    mdl_obey(e->options.on_begin(e->options.user, facts));
-    mdl_free(facts);
-    return mdl_stop_check();
+    return mdl_tell_begin(mdl_json_pack("{s:s, s:s, s:I, s:b, s:I, s:s}", "out", e->run.out,
+                                        "title", e->title, "models",
+                                        (json_int_t)(scratch > 0 ? scratch : e->n), "from_scratch",
+                                        scratch > 0, "archive", (json_int_t)config->merge.archive,
+                                        "source", e->work.data->config.source),
+                          e->options.on_begin, e->options.user);
 }
 
 static mdl_status give_result(const evolution *e, const mdl_merge_result *r, char **result)

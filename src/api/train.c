@@ -83,9 +83,7 @@ static mdl_status claim(training *t)
                    ? mdl_fail(MDL_INVALID, "mdl_train: resume and overwrite need a folder (out)")
                    : MDL_OK;
     MDL_TRY(mdl_run_folder_name(&t->run, MDL_RUN_TRAINING, t->options.out, t->options.resume != 0,
-                                t->options.overwrite != 0, t->options.numbered != 0));
-    if (t->run.numbered && t->run.resume)
-        MDL_TRY(mdl_run_find_newest(&t->run, NULL));
+                                t->options.overwrite != 0, t->options.numbered != 0, NULL));
     MDL_TRY(use_own_config(t));
     return mdl_run_claim(&t->run, &inputs);
 }
@@ -105,10 +103,9 @@ static mdl_status announce(const training *t)
 {
     const mdl_config *config = &t->work.config;
     const mdl_data *d = t->work.data;
-    char *facts;
     if (t->options.on_begin == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_result_text(
+    return mdl_tell_begin(
         mdl_json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:i, s:I}",
                       "out", t->options.out != NULL ? t->run.out : NULL, "model",
                       mdl_model_def_of(config->model.kind)->name, "title",
@@ -119,10 +116,7 @@ static mdl_status announce(const training *t)
                       (json_int_t)config->train.batch, "epochs", (json_int_t)config->train.epochs,
                       "backend", t->work.device->backend->name, "threads", t->work.device->threads,
                       "seed", (json_int_t)config->run.seed),
-        &facts));
-    mdl_obey(t->options.on_begin(t->options.user, facts));
-    mdl_free(facts);
-    return mdl_stop_check();
+        t->options.on_begin, t->options.user);
 }
 
 static json_t *result_json(const training *t, const mdl_train_result *r)

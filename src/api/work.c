@@ -46,6 +46,9 @@ static mdl_status from_checkpoint(const char *path, mdl_config *config)
     return status;
 }
 
+/* The keys that say how images are normalised. */
+static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
+
 static void tell_former(void *user, const char *sentence)
 {
     (void)user;
@@ -54,7 +57,6 @@ static void tell_former(void *user, const char *sentence)
 
 static mdl_status configure(const mdl_config *config, const char *checkpoint, mdl_config *out)
 {
-    static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
     *out = *config;
     mdl_config_tell_former(config, tell_former, NULL);
     if (checkpoint != NULL) {
@@ -78,10 +80,9 @@ mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config
     return configure(config, checkpoint, &work->config);
 }
 
-/* Whether the keys that say how images are normalised are as nobody has set them. */
+/* Whether nobody has set one of them. */
 static bool normalises_as_before(const mdl_config *config)
 {
-    static const char *const wishes[] = {"data.normalize", "data.mean", "data.std"};
     for (size_t i = 0; i < MDL_COUNT(wishes); i++)
         if (config->origin.line[mdl_key_find(wishes[i])] != 0)
             return false;
@@ -219,6 +220,15 @@ void mdl_obey(int answer)
 {
     if (answer != 0)
         mdl_context_stop(mdl_context_current());
+}
+
+mdl_status mdl_tell_begin(json_t *facts, int (*tell)(void *user, const char *facts), void *user)
+{
+    char *text;
+    MDL_TRY(mdl_result_text(facts, &text));
+    mdl_obey(tell(user, text));
+    mdl_free(text);
+    return mdl_stop_check();
 }
 
 /* ---- options and results -------------------------------------------------------------------- */

@@ -21,9 +21,8 @@ mdl_status cli_run_find(const cli_args *args, mdl_run_kind kind, const char *oth
         MDL_TRY(cli_default_folder(args, otherwise, base, sizeof(base)));
         out = base;
     }
-    MDL_TRY(mdl_run_folder_name(run, kind, out, resume, cli_flag(args, "--overwrite"), numbered));
-    bool goes_on = resume || kind == MDL_RUN_EXPERIMENT;
-    return numbered && goes_on ? mdl_run_find_newest(run, config) : MDL_OK;
+    return mdl_run_folder_name(run, kind, out, resume, cli_flag(args, "--overwrite"), numbered,
+                               config);
 }
 
 mdl_run_inputs cli_inputs(const cli_args *args, const mdl_config *config)

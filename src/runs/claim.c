@@ -24,13 +24,17 @@ static unsigned long number_of(const char *name, const char *leaf)
     return *end == '\0' ? number : 0;
 }
 
-mdl_status mdl_run_find_newest(mdl_run_folder *run, const mdl_config *config)
+/* The newest of the numbered folders that the run can go on in, into run->out; else it stays as it
+ * is.  An experiment is gone on with where its configuration is the same. */
+static mdl_status find_newest(mdl_run_folder *run, const mdl_config *config)
 {
-    const char *leaf = strrchr(run->out, '/') + 1;
+    const char *slash = strrchr(run->out, '/'), *leaf = slash != NULL ? slash + 1 : run->out;
     char parent[MDL_PATH_MAX], path[MDL_PATH_MAX], first[512];
     unsigned long newest = 0;
     mdl_status status = MDL_OK;
-    MDL_TRY(mdl_path(parent, sizeof(parent), "", "%.*s", (int)(leaf - 1 - run->out), run->out));
+    MDL_TRY(slash != NULL
+                ? mdl_path(parent, sizeof(parent), "", "%.*s", (int)(slash - run->out), run->out)
+                : mdl_path(parent, sizeof(parent), "", "."));
     DIR *list;
     MDL_TRY(mdl_folder_open(parent, &list));
     for (struct dirent *e; list != NULL && status == MDL_OK && (e = readdir(list)) != NULL;) {
@@ -56,7 +60,7 @@ mdl_status mdl_run_find_newest(mdl_run_folder *run, const mdl_config *config)
 }
 
 mdl_status mdl_run_folder_name(mdl_run_folder *run, mdl_run_kind kind, const char *out, bool resume,
-                               bool overwrite, bool numbered)
+                               bool overwrite, bool numbered, const mdl_config *config)
 {
     *run = (mdl_run_folder){
         .kind = kind, .resume = resume, .overwrite = overwrite, .numbered = numbered};
@@ -71,7 +75,8 @@ mdl_status mdl_run_folder_name(mdl_run_folder *run, mdl_run_kind kind, const cha
     MDL_TRY(mdl_path(run->out, sizeof(run->out), "", "%s", out));
     for (size_t end = strlen(run->out); end > 1 && run->out[end - 1] == '/'; end--)
         run->out[end - 1] = '\0';
-    return MDL_OK;
+    bool goes_on = resume || kind == MDL_RUN_EXPERIMENT;
+    return numbered && goes_on ? find_newest(run, config) : MDL_OK;
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */

@@ -65,14 +65,14 @@ typedef struct mdl_run_folder { /* the folder of a training, a search or an expe
     mdl_lock *lock;
 } mdl_run_folder;
 
-/* Name the folder of a run: `out` without slashes at its end.  MDL_CONFIG where nothing is named,
- * or where it is both to go on and to begin anew. */
+/* Name the folder of a run: `out` without slashes at its end.  Of a numbered one (runs/a, runs/a-2,
+ * ...) that is to go on, as an experiment always is, it is the newest that holds such a run, for an
+ * experiment with the same configuration (NULL for others); where there is none, it stays a name
+ * without a number.  MDL_CONFIG where nothing is named, or where it is both to go on and to begin
+ * anew. */
 mdl_status mdl_run_folder_name(mdl_run_folder *run, mdl_run_kind kind, const char *out, bool resume,
-                               bool overwrite, bool numbered) MDL_MUST_CHECK;
-/* Of a numbered folder (runs/a, runs/a-2, ...), the newest that the run can go on in becomes
- * run->out; where there is none, it stays as it is.  An experiment is gone on with where its
- * configuration is the same; NULL for others. */
-mdl_status mdl_run_find_newest(mdl_run_folder *run, const mdl_config *config) MDL_MUST_CHECK;
+                               bool overwrite, bool numbered,
+                               const mdl_config *config) MDL_MUST_CHECK;
 /* Own the folder for the run.  Refused, before anything in it changes: where another process has
  * it, where it holds a run (of another kind; or of this one without resume or overwrite), where
  * something in it that is an input or nobody's run would be written over, among the data. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <mendel/mendel.h>
@@ -274,6 +275,30 @@ static void stops_and_resumes(void **state)
     mdl_config_destroy(config);
 }
 
+/* A numbered folder: a new one each time, the newest with `resume`; its name may have no slash. */
+static void numbers_folders(void **state)
+{
+    char before[MDL_PATH_MAX], *result;
+    mdl_config *config = small_config("1");
+    mdl_train_options options = MDL_TRAIN_OPTIONS;
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_int_equal(chdir(*state), 0);
+    options.out = "run";
+    options.numbered = 1;
+    assert_int_equal(mdl_train(NULL, config, NULL, &options, &result), MDL_OK);
+    assert_non_null(strstr(result, "\"out\":\"run\""));
+    mdl_free(result);
+    assert_int_equal(mdl_train(NULL, config, NULL, &options, &result), MDL_OK);
+    assert_non_null(strstr(result, "\"out\":\"run-2\""));
+    mdl_free(result);
+    options.resume = 1;
+    assert_int_equal(mdl_train(NULL, config, NULL, &options, &result), MDL_OK);
+    assert_non_null(strstr(result, "\"out\":\"run-2\""));
+    mdl_free(result);
+    assert_int_equal(chdir(before), 0);
+    mdl_config_destroy(config);
+}
+
 static int stop_context(void *context, const mdl_train_step *step)
 {
     (void)step;
@@ -466,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(memory_like_files, enter, leave),
         cmocka_unit_test_setup_teardown(two_at_once, enter, leave),
         cmocka_unit_test_setup_teardown(stops_and_resumes, enter, leave),
+        cmocka_unit_test_setup_teardown(numbers_folders, enter, leave),
         cmocka_unit_test(stops_one_context),
         cmocka_unit_test_setup_teardown(merges, enter, leave),
         cmocka_unit_test(plans),
