@@ -84,7 +84,7 @@ static mdl_status make_sets(const mdl_images *train, const mdl_images *test,
             status = make_set(images != NULL ? images : &none, shape, sets[i]);
     }
     if (status == MDL_OK)
-        return mdl_data_of_sets(&data, sets[0], sets[1], out);
+        return mdl_data_of_sets(&data, sets[0], NULL, sets[1], out);
     mdl_dataset_free(sets[0]);
     mdl_dataset_free(sets[1]);
     return status;

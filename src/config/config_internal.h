@@ -25,8 +25,8 @@ enum {
     MDL__KEY_IN_CHECKPOINT = 1, /* says what the model is, how its images are prepared, and which
                                    of them were held out: no merge may be judged on others */
     MDL__KEY_MACHINE = 2,       /* does not change what a run computes, only how fast */
-    MDL__KEY_LATER = 4          /* younger than the records of steps, in which it stands only where
-                                   it is not at its default */
+    MDL__KEY_LATER = 4          /* younger than the records of steps and than checkpoints, in which
+                                   it stands only where it is not at its default */
 };
 
 typedef struct mdl__key {

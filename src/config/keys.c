@@ -66,6 +66,7 @@ const mdl__key mdl__keys[] = {
     {"data.std", MDL__KEY_CHANNELS, MDL__KEY_LATER, AT(data.given_std), 1e-6, 1000, NULL, "then they are divided by this", NULL, NULL},
     FLAG("data.skip_damaged", MDL__KEY_LATER, data.skip_damaged, "leave out image files that cannot be read; false: refuse them"),
     SIZE("data.limit", 0, data.limit, 0, BIG, "images of each split; 0: all"),
+    CHOICE("data.validation", CKPT | MDL__KEY_LATER, data.validation, "own|fraction", "own: the validation split that the source brings, where it does; fraction: always a part of train"),
     {"data.validation_fraction", MDL__KEY_REAL, CKPT, AT(data.validation_fraction), 0, 0.9, NULL, "part of the training images that is the validation split, which chooses epochs and merges", "data.fitness_fraction", NULL},
     {"data.split_seed", MDL__KEY_U64, CKPT, AT(data.split_seed), 0, 0, NULL, "seed of the draw of the validation split", NULL, NULL},
     {"data.augment", MDL__KEY_AUGMENT, 0, AT(data), 0, 0, "crop|flip|cutout|normalize", "none, or a list; each word switches on the key of that name below", NULL, NULL},

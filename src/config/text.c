@@ -61,9 +61,8 @@ static bool is_wanted(const mdl_config *config, const mdl_config *plain, const m
 {
     if (why == MDL__FOR_FILE)
         return true;
-    if (why == MDL__FOR_CHECKPOINT)
-        return (key->flags & MDL__KEY_IN_CHECKPOINT) != 0;
-    if ((key->flags & MDL__KEY_MACHINE) != 0 || !is_in(key, sections))
+    if (why == MDL__FOR_CHECKPOINT ? (key->flags & MDL__KEY_IN_CHECKPOINT) == 0
+                                   : (key->flags & MDL__KEY_MACHINE) != 0 || !is_in(key, sections))
         return false;
     return (key->flags & MDL__KEY_LATER) == 0 || !mdl__key_same(key, config, plain);
 }

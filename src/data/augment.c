@@ -38,9 +38,9 @@ mdl_status mdl__prepare_create(const mdl_data *data, struct mdl__prepare **out)
 {
     MDL_TRY(MDL_NEW(1, "image tables", out));
     fill_values(data, *out);
-    mdl_status status = make_view(data, data->train, &(*out)->view[0]);
-    if (status == MDL_OK)
-        status = make_view(data, data->test, &(*out)->view[1]);
+    mdl_status status = MDL_OK;
+    for (int s = 0; s < 3 && status == MDL_OK; s++)
+        status = make_view(data, mdl_data_set(data, (mdl_split)s), &(*out)->view[s]);
     if (status != MDL_OK) {
         mdl__prepare_destroy(*out);
         *out = NULL;
@@ -52,7 +52,7 @@ void mdl__prepare_destroy(struct mdl__prepare *prepare)
 {
     if (prepare == NULL)
         return;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < MDL_COUNT(prepare->view); i++) {
         mdl__taps_deinit(&prepare->view[i].rows);
         mdl__taps_deinit(&prepare->view[i].columns);
     }
@@ -236,7 +236,7 @@ void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, 
     size_t image = data->index[options->split][position];
     const image_source from = {
         .prepare = data->prepare,
-        .view = &data->prepare->view[options->split == MDL_SPLIT_TEST ? 1 : 0],
+        .view = &data->prepare->view[options->split],
         .pixels = set->pixels + image * set->height * set->width * set->channels,
         .height = set->height,
         .width = set->width,

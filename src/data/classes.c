@@ -197,7 +197,7 @@ static mdl_status say_empty(const mdl_data *data, const mdl_dataset *set, const 
 
 mdl_status mdl__classes_take(mdl_data *data)
 {
-    mdl_dataset *sets[2] = {data->train, data->test};
+    mdl_dataset *sets[3] = {data->train, data->validation, data->test};
     name_place *sorted = NULL;
     const char *twice = NULL;
     for (size_t i = 0; i < MDL_COUNT(sets); i++) {
@@ -225,6 +225,8 @@ mdl_status mdl__classes_tell_empty(const mdl_data *data)
 {
     if (data->train != NULL)
         MDL_TRY(say_empty(data, data->train, "train"));
+    if (data->validation != NULL)
+        MDL_TRY(say_empty(data, data->validation, "validate"));
     return data->test->count > 0 ? say_empty(data, data->test, "test") : MDL_OK;
 }
 
@@ -300,7 +302,7 @@ static mdl_status match_by_number(mdl_data *data, class_list *list, const char *
 
 static mdl_status match_by_name(mdl_data *data, class_list *list, const char *path)
 {
-    mdl_dataset *sets[2] = {data->train, data->test};
+    mdl_dataset *sets[3] = {data->train, data->validation, data->test};
     size_t *number = NULL;
     bool *used = NULL, *has = NULL; /* the data's classes that have images; the checkpoint's */
     mdl_status status = MDL_NEW(data->classes, "classes", &number);
@@ -308,13 +310,13 @@ static mdl_status match_by_name(mdl_data *data, class_list *list, const char *pa
         status = MDL_NEW(data->classes, "classes", &used);
     if (status == MDL_OK)
         status = MDL_NEW(list->count, "classes", &has);
-    for (size_t s = 0; s < 2 && status == MDL_OK; s++)
+    for (size_t s = 0; s < MDL_COUNT(sets) && status == MDL_OK; s++)
         for (size_t i = 0; sets[s] != NULL && i < sets[s]->count; i++)
             used[sets[s]->labels[i]] = true;
     if (status == MDL_OK)
         status = number_classes(data, list, path, used, number);
     if (status == MDL_OK) {
-        for (size_t s = 0; s < 2; s++)
+        for (size_t s = 0; s < MDL_COUNT(sets); s++)
             if (sets[s] != NULL)
                 renumber(sets[s], number, list->count);
         for (size_t c = 0; c < data->classes; c++)

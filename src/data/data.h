@@ -33,6 +33,7 @@ typedef enum mdl_normalize {
     MDL_NORMALIZE_UNIT,    /* x / value_max */
     MDL_NORMALIZE_NONE     /* x as in the file */
 } mdl_normalize;
+typedef enum mdl_validation { MDL_VALIDATION_OWN, MDL_VALIDATION_FRACTION } mdl_validation;
 typedef enum mdl_flip { MDL_FLIP_NONE, MDL_FLIP_RANDOM, MDL_FLIP_ALTERNATING } mdl_flip;
 
 typedef struct mdl_channel_values { /* a number for each channel */
@@ -46,9 +47,10 @@ typedef struct mdl_data_config {
     size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;
     mdl_normalize normalize;
-    size_t limit; /* images of each split, 0: all; a stratified choice by split_seed */
-    double validation_fraction; /* the validation split: a part of train, stratified, seeded by
-                                   split_seed; before limit */
+    size_t limit;              /* images of each split, 0: all; a stratified choice by split_seed */
+    mdl_validation validation; /* own: the source's own validation split where it brings one, else
+                                  a part of train; fraction: always a part of train */
+    double validation_fraction; /* that part, stratified, seeded by split_seed; before limit */
     uint64_t split_seed;
     size_t crop_padding; /* random crop after padding by this; 0: none */
     bool crop_reflect;   /* reflect instead of zero padding (zero after normalisation) */
@@ -102,6 +104,10 @@ typedef struct mdl_source {
      * what follows the colon.  What it allocated before a failure is freed by the caller. */
     mdl_status (*read)(const mdl_data_config *config, const char *argument, bool test,
                        mdl_dataset *set);
+    /* The same for the validation split that the source brings; a set that stays empty says that it
+     * brings none here.  NULL: it never does. */
+    mdl_status (*read_validation)(const mdl_data_config *config, const char *argument,
+                                  mdl_dataset *set);
 } mdl_source;
 extern const mdl_source *const mdl_sources[];
 extern const size_t mdl_source_count;
@@ -124,8 +130,9 @@ mdl_status mdl_dataset_check_size(const mdl_dataset *set) MDL_MUST_CHECK;
 /* The splits of a source.  Indices point into the dataset. */
 typedef struct mdl_data {
     mdl_data_config config;
-    mdl_dataset *train, *test; /* fitness lies in train, which is NULL with test_only; owned */
-    uint32_t *index[3];        /* by mdl_split; owned */
+    mdl_dataset *train, *test; /* train is NULL with test_only; owned */
+    mdl_dataset *validation; /* the source's own; NULL: the validation split lies in train; owned */
+    uint32_t *index[3];      /* by mdl_split; owned */
     size_t count[3];
     size_t height, width, channels, classes; /* as the model sees them */
     char **class_names; /* [classes], as bytes; NULL: not known; owned.  The sets have none */
@@ -138,8 +145,9 @@ typedef struct mdl_data {
  * and split.  Every split is a pure function of config. */
 mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out) MDL_MUST_CHECK;
 /* The splits of sets that are there already; config->source is only what they are called.  The sets
- * are taken, also on failure: train may be NULL, test may hold no images. */
-mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train, mdl_dataset *test,
+ * are taken, also on failure: train and validation may be NULL, test may hold no images. */
+mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train,
+                            mdl_dataset *validation, mdl_dataset *test,
                             mdl_data **out) MDL_MUST_CHECK;
 /* The images of `from` under another configuration: other splits, other normalisation, other
  * numbers of the classes.  The pixels are those of `from`, which must outlive it; how they were

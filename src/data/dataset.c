@@ -63,7 +63,15 @@ static mdl_status find_source(const char *text, const mdl_source **source, const
     return MDL_OK;
 }
 
-mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_dataset **out)
+static mdl_status read_split(const mdl_source *source, const mdl_data_config *config,
+                             const char *argument, mdl_split split, mdl_dataset *set)
+{
+    return split == MDL_SPLIT_VALIDATION
+               ? source->read_validation(config, argument, set)
+               : source->read(config, argument, split == MDL_SPLIT_TEST, set);
+}
+
+mdl_status mdl__dataset_read(const mdl_data_config *config, mdl_split split, mdl_dataset **out)
 {
     const mdl_source *source = NULL;
     const char *argument = NULL;
@@ -73,8 +81,14 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_datas
         return mdl_fail(MDL_CONFIG, "the data source is longer than %zu bytes",
                         sizeof(config->source) - 1);
     MDL_TRY(find_source(config->source, &source, &argument));
+    if (split == MDL_SPLIT_VALIDATION && source->read_validation == NULL)
+        return MDL_OK;
     MDL_TRY(MDL_NEW(1, "dataset", &set));
-    mdl_status status = source->read(config, argument, test, set);
+    mdl_status status = read_split(source, config, argument, split, set);
+    if (status == MDL_OK && split == MDL_SPLIT_VALIDATION && set->count == 0) {
+        mdl_dataset_free(set);
+        return MDL_OK;
+    }
     if (status == MDL_OK) {
         *out = set;
         return MDL_OK;
@@ -86,13 +100,12 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, bool test, mdl_datas
     return status;
 }
 
-mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *train,
-                               const mdl_dataset *test)
+mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *const sets[3])
 {
     size_t damaged = 0, count = 0;
     const char *first = NULL;
-    for (int i = 0; i < 2; i++) {
-        const mdl_dataset *set = i == 0 ? train : test;
+    for (size_t i = 0; i < 3; i++) {
+        const mdl_dataset *set = sets[i];
         if (set == NULL)
             continue;
         damaged += set->damaged;
@@ -109,8 +122,9 @@ mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset 
 
 static mdl_status read_whole(const mdl_data_config *config, bool test, mdl_dataset **out)
 {
-    MDL_TRY(mdl__dataset_read(config, test, out));
-    mdl_status status = mdl__refuse_damaged(config, *out, NULL);
+    MDL_TRY(mdl__dataset_read(config, test ? MDL_SPLIT_TEST : MDL_SPLIT_TRAIN, out));
+    const mdl_dataset *const sets[3] = {*out};
+    mdl_status status = mdl__refuse_damaged(config, sets);
     if (status == MDL_OK)
         return MDL_OK;
     mdl_dataset_free(*out);

@@ -44,7 +44,7 @@ static mdl_status make(const mdl_data *from, mdl_split split, size_t limit, mdl_
     *data = *from;
     memset(data->index, 0, sizeof(data->index));
     memset(data->count, 0, sizeof(data->count));
-    data->train = data->test = NULL;
+    data->train = data->validation = data->test = NULL;
     data->prepare = NULL;
     data->class_names = NULL;
     data->config.test_only = true;

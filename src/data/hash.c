@@ -46,6 +46,8 @@ static uint64_t add_set(uint64_t hash, const mdl_dataset *set)
 uint64_t mdl__data_hash(const mdl_data *data)
 {
     uint64_t hash = add_set(add_set(SECOND, data->train), data->test);
+    if (data->validation != NULL)
+        hash = add_set(hash, data->validation);
     for (size_t i = 0; data->class_names != NULL && i < data->classes; i++)
         hash = add_bytes(hash, data->class_names[i], strlen(data->class_names[i]));
     return hash;

@@ -35,13 +35,14 @@ mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, siz
                               size_t channels, size_t classes) MDL_MUST_CHECK;
 /* Make room for set->classes names, all NULL. */
 mdl_status mdl__dataset_alloc_names(mdl_dataset *set) MDL_MUST_CHECK;
-/* As mdl_dataset_read, but where no constants are published, std[0] stays 0. */
-mdl_status mdl__dataset_read(const mdl_data_config *config, bool test,
+/* As mdl_dataset_read, but where no constants are published, std[0] stays 0.  For the validation
+ * split *out is NULL where the source brings none of its own. */
+mdl_status mdl__dataset_read(const mdl_data_config *config, mdl_split split,
                              mdl_dataset **out) MDL_MUST_CHECK;
 void mdl__free_names(char **names, size_t count); /* NULL is allowed */
-/* Fail where images are damaged and are not to be left out.  test may be NULL. */
-mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset *train,
-                               const mdl_dataset *test) MDL_MUST_CHECK;
+/* Fail where images of the sets are damaged and are not to be left out.  Each may be NULL. */
+mdl_status mdl__refuse_damaged(const mdl_data_config *config,
+                               const mdl_dataset *const sets[3]) MDL_MUST_CHECK;
 /* Take the names of the classes from the sets into data. */
 mdl_status mdl__classes_take(mdl_data *data) MDL_MUST_CHECK;
 /* Say which classes have no images. */
@@ -100,7 +101,7 @@ struct mdl__prepare {
         bool resample;           /* by rows and columns; else the image stands at (top, left) */
         size_t top, left;        /* zeros around it (MDL_RESIZE_PAD) */
         mdl__taps rows, columns; /* only where `resample` */
-    } view[2];                   /* of train and test: their images may differ in size */
+    } view[3];                   /* by mdl_split: their images may differ in size */
 };
 mdl_status mdl__prepare_create(const mdl_data *data, struct mdl__prepare **out) MDL_MUST_CHECK;
 void mdl__prepare_destroy(struct mdl__prepare *prepare); /* NULL is allowed */

@@ -1,85 +1,9 @@
 /* Splits of a source: which image belongs to train, to the validation split, to test.  Every
  * choice is a pure function of the configuration and the labels. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "data/internal.h"
-
-/* ---- stratified choice ---------------------------------------------------------------------- */
-
-/* Share `want` among the classes in proportion to their sizes: the whole parts first, then one each
- * to the largest remainders (of equal ones, the lower class). */
-static void share(const size_t *sizes, size_t classes, size_t count, size_t want, size_t *quota)
-{
-    size_t given = 0;
-    for (size_t c = 0; c < classes; c++) {
-        quota[c] = (size_t)((uint64_t)want * sizes[c] / count);
-        given += quota[c];
-    }
-    while (given < want) {
-        size_t best = classes;
-        double most = -1.0;
-        for (size_t c = 0; c < classes; c++) {
-            double left = (double)want * (double)sizes[c] / (double)count - (double)quota[c];
-            if (quota[c] < sizes[c] && left > most) {
-                most = left;
-                best = c;
-            }
-        }
-        quota[best]++;
-        given++;
-    }
-}
-
-mdl_status mdl__stratify(const int32_t *labels, size_t classes, const uint32_t *from, size_t count,
-                         size_t want, uint64_t seed, enum mdl__choice purpose, uint32_t *chosen,
-                         uint32_t *rest)
-{
-    uint32_t *order = NULL;
-    size_t *sizes = NULL; /* and behind them the quotas */
-    bool *taken = NULL;
-    if (want > count)
-        return mdl_fail(MDL_INVALID, "cannot choose %zu of %zu images", want, count);
-    mdl_status status = MDL_NEW(count, "split", &order);
-    if (status == MDL_OK)
-        status = MDL_NEW(2 * classes, "split", &sizes);
-    if (status == MDL_OK)
-        status = MDL_NEW(count, "split", &taken);
-    if (status != MDL_OK)
-        goto done;
-
-    size_t *quota = sizes + classes;
-    for (size_t i = 0; i < count; i++) {
-        order[i] = (uint32_t)i;
-        sizes[labels[from[i]]]++;
-    }
-    if (count > 0)
-        share(sizes, classes, count, want, quota);
-    mdl_rng rng = mdl_rng_init(seed, MDL_STREAM_SPLIT);
-    rng.index = (uint64_t)purpose << 32; /* a shuffle uses fewer than 2^32 blocks */
-    mdl_rng_shuffle(&rng, order, count);
-    for (size_t i = 0; i < count; i++) {
-        size_t *left = &quota[labels[from[order[i]]]];
-        if (*left > 0) {
-            (*left)--;
-            taken[order[i]] = true;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i])
-            *chosen++ = from[i];
-        else if (rest != NULL)
-            *rest++ = from[i];
-    }
-done:
-    mdl_free(order);
-    mdl_free(sizes);
-    mdl_free(taken);
-    return status;
-}
-
-/* ---- opening -------------------------------------------------------------------------------- */
 
 static mdl_status check_config(const mdl_data_config *config)
 {
@@ -114,20 +38,31 @@ static const mdl_dataset *main_side(const mdl_data *data)
     return data->train != NULL ? data->train : data->test;
 }
 
-static mdl_status check_sides(const mdl_data *data)
+/* Whether another side (`what`: to do with it) can stand beside that one. */
+static mdl_status check_side(const mdl_data *data, const mdl_dataset *test, const char *what)
 {
-    const mdl_dataset *train = main_side(data), *test = data->test;
+    const mdl_dataset *train = main_side(data);
     if (train->channels != test->channels || train->classes != test->classes)
-        return mdl_fail(
-            MDL_FORMAT, "%s: %zu channels and %zu classes to train on, but %zu and %zu to test on",
-            data->config.source, train->channels, train->classes, test->channels, test->classes);
+        return mdl_fail(MDL_FORMAT,
+                        "%s: %zu channels and %zu classes to train on, but %zu and %zu to %s on",
+                        data->config.source, train->channels, train->classes, test->channels,
+                        test->classes, what);
     if (data->config.size == MDL_SIZE_NATIVE &&
         (train->height != test->height || train->width != test->width))
         return mdl_fail(MDL_FORMAT,
-                        "%s: images of %zux%zu to train on, but %zux%zu to test on; data.size "
+                        "%s: images of %zux%zu to train on, but %zux%zu to %s on; data.size "
                         "model makes them alike",
-                        data->config.source, train->height, train->width, test->height,
-                        test->width);
+                        data->config.source, train->height, train->width, test->height, test->width,
+                        what);
+    return MDL_OK;
+}
+
+static mdl_status check_sides(const mdl_data *data)
+{
+    const mdl_dataset *train = main_side(data);
+    MDL_TRY(check_side(data, data->test, "test"));
+    if (data->validation != NULL)
+        MDL_TRY(check_side(data, data->validation, "validate"));
     if (data->config.size == MDL_SIZE_MODEL && train->channels != 1 && train->channels != 3)
         return mdl_fail(MDL_UNSUPPORTED, "%s: images of %zu channels cannot become RGB",
                         data->config.source, train->channels);
@@ -156,7 +91,31 @@ static mdl_status limit_split(mdl_data *data, mdl_split split)
     return MDL_OK;
 }
 
-/* Share the training images between train and fitness. */
+/* A split of all images of its set. */
+static mdl_status take_all(mdl_data *data, mdl_split split)
+{
+    size_t count = mdl_data_set(data, split)->count;
+    data->count[split] = count;
+    MDL_TRY(MDL_NEW(count, "split", &data->index[split]));
+    for (size_t i = 0; i < count; i++)
+        data->index[split][i] = (uint32_t)i;
+    return MDL_OK;
+}
+
+/* Train and a validation split of its own. */
+static mdl_status take_both(mdl_data *data)
+{
+    const mdl_data_config usual = mdl_data_config_default();
+    if (data->config.validation_fraction != usual.validation_fraction)
+        mdl_log(MDL_LOG_INFO,
+                "%s brings a validation split of %zu images: data.validation_fraction takes "
+                "nothing from train (data.validation=fraction would)",
+                data->config.source, data->validation->count);
+    MDL_TRY(take_all(data, MDL_SPLIT_TRAIN));
+    return take_all(data, MDL_SPLIT_VALIDATION);
+}
+
+/* Share the training images between train and the validation split. */
 static mdl_status split_train(mdl_data *data)
 {
     const mdl_dataset *train = data->train;
@@ -182,12 +141,11 @@ static mdl_status split_train(mdl_data *data)
 
 static mdl_status make_splits(mdl_data *data)
 {
-    if (data->train != NULL)
+    if (data->validation != NULL)
+        MDL_TRY(take_both(data));
+    else if (data->train != NULL)
         MDL_TRY(split_train(data));
-    data->count[MDL_SPLIT_TEST] = data->test->count;
-    MDL_TRY(MDL_NEW(data->test->count, "split", &data->index[MDL_SPLIT_TEST]));
-    for (size_t i = 0; i < data->test->count; i++)
-        data->index[MDL_SPLIT_TEST][i] = (uint32_t)i;
+    MDL_TRY(take_all(data, MDL_SPLIT_TEST));
     for (int s = 0; s < 3; s++)
         MDL_TRY(limit_split(data, (mdl_split)s));
     return MDL_OK;
@@ -204,8 +162,9 @@ static mdl_status read_test(mdl_data *data)
 {
     if (needs_constants(&data->config))
         return mdl_dataset_read(&data->config, true, &data->test);
-    MDL_TRY(mdl__dataset_read(&data->config, true, &data->test));
-    return mdl__refuse_damaged(&data->config, NULL, data->test);
+    MDL_TRY(mdl__dataset_read(&data->config, MDL_SPLIT_TEST, &data->test));
+    const mdl_dataset *const sets[3] = {data->test};
+    return mdl__refuse_damaged(&data->config, sets);
 }
 
 static mdl_status read_sides(mdl_data *data)
@@ -213,9 +172,12 @@ static mdl_status read_sides(mdl_data *data)
     const mdl_data_config *config = &data->config;
     if (config->test_only)
         return read_test(data);
-    MDL_TRY(mdl__dataset_read(config, false, &data->train));
-    MDL_TRY(mdl__dataset_read(config, true, &data->test)); /* names its damaged files, too */
-    return mdl__refuse_damaged(config, data->train, data->test);
+    MDL_TRY(mdl__dataset_read(config, MDL_SPLIT_TRAIN, &data->train));
+    if (config->validation == MDL_VALIDATION_OWN)
+        MDL_TRY(mdl__dataset_read(config, MDL_SPLIT_VALIDATION, &data->validation));
+    MDL_TRY(mdl__dataset_read(config, MDL_SPLIT_TEST, &data->test));
+    const mdl_dataset *const sets[3] = {data->train, data->validation, data->test};
+    return mdl__refuse_damaged(config, sets); /* now that all were read and name their files */
 }
 
 /* Constants that are not published are measured on the images to train on. */
@@ -328,17 +290,19 @@ mdl_status mdl_data_read(const mdl_data_config *config, mdl_data **out)
     return status;
 }
 
-mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train, mdl_dataset *test,
-                            mdl_data **out)
+mdl_status mdl_data_of_sets(const mdl_data_config *config, mdl_dataset *train,
+                            mdl_dataset *validation, mdl_dataset *test, mdl_data **out)
 {
     *out = NULL;
     mdl_status status = create(config, out);
     if (status != MDL_OK) {
         mdl_dataset_free(train);
+        mdl_dataset_free(validation);
         mdl_dataset_free(test);
         return status;
     }
     (*out)->train = train;
+    (*out)->validation = validation;
     (*out)->test = test;
     return settle(MDL_OK, out);
 }
@@ -352,12 +316,15 @@ void mdl_data_close(mdl_data *data)
         mdl_free(data->index[s]);
     mdl__free_names(data->class_names, data->classes);
     mdl_dataset_free(data->train);
+    mdl_dataset_free(data->validation);
     mdl_dataset_free(data->test);
     mdl_free(data);
 }
 
 const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split)
 {
+    if (split == MDL_SPLIT_VALIDATION && data->validation != NULL)
+        return data->validation;
     return split == MDL_SPLIT_TEST ? data->test : data->train;
 }
 

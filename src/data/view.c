@@ -31,18 +31,22 @@ static mdl_status share(const mdl_dataset *from, char *const *names, mdl_dataset
 mdl_status mdl_data_view(const mdl_data *from, const mdl_data_config *config, mdl_data **out)
 {
     mdl_data_config own = *config;
-    mdl_dataset *train = NULL, *test = NULL;
+    mdl_dataset *train = NULL, *validation = NULL, *test = NULL;
     mdl_status status = MDL_OK;
     *out = NULL;
     memcpy(own.source, from->config.source, sizeof(own.source));
     if (from->train != NULL && !config->test_only)
         status = share(from->train, from->class_names, &train);
+    if (status == MDL_OK && train != NULL && from->validation != NULL &&
+        config->validation == MDL_VALIDATION_OWN)
+        status = share(from->validation, NULL, &validation);
     if (status == MDL_OK)
         status = share(from->test, train == NULL ? from->class_names : NULL, &test);
     /* What was measured on images that are left alone here still holds. */
     if (status == MDL_OK)
-        return mdl_data_of_sets(&own, train, test, out);
+        return mdl_data_of_sets(&own, train, validation, test, out);
     mdl_dataset_free(train);
+    mdl_dataset_free(validation);
     mdl_dataset_free(test);
     return status;
 }

@@ -16,11 +16,11 @@ static const char compiler[] = "GCC " __VERSION__;
 static const char compiler[] = "an unknown compiler";
 #endif
 
-/* The hash of the hashes of pixels and labels, train before test. */
+/* The hash of the hashes of pixels and labels: train, test, and a validation split of its own. */
 static mdl_status hash_data(const mdl_data *data, char out[65])
 {
-    const mdl_dataset *sets[2] = {data->train, data->test};
-    char hashes[4 * 64 + 1] = "", one[65];
+    const mdl_dataset *sets[3] = {data->train, data->test, data->validation};
+    char hashes[2 * 3 * 64 + 1] = "", one[65];
     for (size_t i = 0; i < MDL_COUNT(sets); i++) {
         const mdl_dataset *s = sets[i];
         if (s == NULL)

@@ -269,6 +269,7 @@ static const char *const nasty[] = {
     "recalibrate",
     "log_likelihood",
     "block",
+    "fraction",
     "same",
     "random,ga,ties",
 };

@@ -292,6 +292,75 @@ static void test_alone(void **state)
     assert_true(data->mean[0] == mean && data->std[0] == std);
 }
 
+/* A set of images of 2x2 grey pixels, all of one value, with the labels 0, 1, 0, 1, ... */
+static mdl_dataset *plain_set(size_t count, uint8_t value)
+{
+    mdl_dataset *set = NULL;
+    assert_int_equal(MDL_NEW(1, "set", &set), MDL_OK);
+    *set = (mdl_dataset){
+        .count = count, .height = 2, .width = 2, .channels = 1, .classes = 2, .value_max = 255};
+    assert_int_equal(MDL_NEW(count * 4, "pixels", &set->pixels), MDL_OK);
+    assert_int_equal(MDL_NEW(count, "labels", &set->labels), MDL_OK);
+    memset(set->pixels, value, count * 4);
+    for (size_t i = 0; i < count; i++)
+        set->labels[i] = (int32_t)(i % 2);
+    return set;
+}
+
+static mdl_status open_sets(const mdl_data_config *config, uint8_t value)
+{
+    mdl_data_close(data);
+    return mdl_data_of_sets(config, plain_set(40, 100), plain_set(6, value), plain_set(8, 50),
+                            &data);
+}
+
+/* A validation split of its own: nothing is taken from train, and the hash sees it. */
+static void own_validation(void **state)
+{
+    (void)state;
+    mdl_data_config config = mdl_data_config_default();
+    config.image_size = 4;
+    config.validation_fraction = 0.2;
+    config.normalize = MDL_NORMALIZE_UNIT;
+    assert_int_equal(open_sets(&config, 200), MDL_OK);
+    assert_ptr_equal(mdl_data_set(data, MDL_SPLIT_VALIDATION), data->validation);
+    assert_int_equal(data->count[MDL_SPLIT_TRAIN], 40);
+    assert_int_equal(data->count[MDL_SPLIT_VALIDATION], 6);
+    assert_int_equal(data->count[MDL_SPLIT_TEST], 8);
+    const mdl_loader_options options = {.split = MDL_SPLIT_VALIDATION};
+    float image[4 * 4 * 3];
+    int32_t label;
+    mdl_prepare_image(data, &options, 0, 3, image, &label);
+    assert_int_equal(label, 1);
+    assert_true(fabs((double)image[0] - 200 / 255.0) < 1e-6 && image[0] == image[47]);
+    uint64_t hash = data->hash;
+
+    /* A view keeps it, or takes a part of train where that is wanted. */
+    mdl_data *view = NULL;
+    config.limit = 4;
+    assert_int_equal(mdl_data_view(data, &config, &view), MDL_OK);
+    assert_ptr_equal(mdl_data_set(view, MDL_SPLIT_VALIDATION)->pixels, data->validation->pixels);
+    assert_int_equal(view->count[MDL_SPLIT_VALIDATION], 4);
+    mdl_data_close(view);
+    config.limit = 0;
+    config.validation = MDL_VALIDATION_FRACTION;
+    assert_int_equal(mdl_data_view(data, &config, &view), MDL_OK);
+    assert_ptr_equal(mdl_data_set(view, MDL_SPLIT_VALIDATION), view->train);
+    assert_int_equal(view->count[MDL_SPLIT_TRAIN], 32);
+    assert_int_equal(view->count[MDL_SPLIT_VALIDATION], 8);
+    mdl_data_close(view);
+
+    config.validation = MDL_VALIDATION_OWN;
+    assert_int_equal(open_sets(&config, 201), MDL_OK);
+    assert_true(data->hash != hash);
+    mdl_data_close(data);
+    mdl_dataset *wide = plain_set(6, 1);
+    wide->classes = 3;
+    assert_int_equal(mdl_data_of_sets(&config, plain_set(40, 100), wide, plain_set(8, 50), &data),
+                     MDL_FORMAT);
+    assert_non_null(strstr(mdl_error_detail(), "1 and 3 to validate on"));
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
@@ -314,9 +383,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(stratified),   TEST(uneven_classes),      TEST(seeded),
-        TEST(limited),      TEST(shape_for_the_model), TEST(refused),
-        TEST(sides_differ), TEST(out_of_memory),       TEST(test_alone),
+        TEST(stratified),          TEST(uneven_classes), TEST(seeded),       TEST(limited),
+        TEST(shape_for_the_model), TEST(refused),        TEST(sides_differ), TEST(out_of_memory),
+        TEST(test_alone),          TEST(own_validation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
