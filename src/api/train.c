@@ -9,6 +9,7 @@ typedef struct training { /* one call of mdl_train */
     mdl_work work;
     mdl_train_options options;
     mdl_run_folder run;
+    char *settings; /* the whole configuration, as YAML */
 } training;
 
 /* ---- what is told --------------------------------------------------------------------------- */
@@ -149,6 +150,7 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
     bool goes_on = t->run.resume && mdl_file_exists(state);
     if (goes_on)
         MDL_TRY(mdl_tuning_use_in(w->device, w->config.run.tuning, t->run.out, true));
+    MDL_TRY(mdl_config_text(&w->config, &t->settings));
     mdl_train_events events = {
         .step = on_step, .epoch = on_epoch, .message = on_message, .user = t};
     mdl_train_job job = {
@@ -164,6 +166,7 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
         .prepare_user = t,
         .resume = t->run.resume,
         .config_text = w->model_text,
+        .settings_text = t->settings,
         .memory_limit = w->config.run.memory_limit,
         .events = &events,
     };
@@ -187,6 +190,7 @@ mdl_status mdl_train(mdl_context *context, const mdl_config *config, const mdl_d
     if (status == MDL_OK)
         status = train(&t, data, result);
     status = mdl_work_end(&t.work, status);
+    mdl_free(t.settings);
     mdl_run_folder_close(&t.run);
     return status;
 }

@@ -107,7 +107,9 @@ const cli_command cli_cmd_train = {
         "final.safetensors, ema.safetensors (train.ema), best.safetensors (train.keep_best),\n"
         "epoch-NNN.safetensors (train.keep of "
         "them),\n"
-        "metrics.jsonl, metrics.csv, config.yaml and resume.state.  Ctrl-C saves, then stops;\n"
+        "metrics.jsonl, metrics.csv, config.yaml and resume.state, and with train.tensorboard "
+        "event\n"
+        "files, which TensorBoard shows while it runs.  Ctrl-C saves, then stops;\n"
         "--resume goes on bit-identically, with DIR/config.yaml where no --config is given.\n"
         "Without --out the folder is a new one, runs/NAME, runs/NAME-2 and so on; --resume then\n"
         "takes the newest.\n",

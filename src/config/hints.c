@@ -23,6 +23,7 @@ static const struct {
     {"initial_checkpoint weights checkpoint", "train.init", NULL},
     {"save_interval", "train.save_every", NULL},
     {"log_interval", "train.metrics_every", NULL},
+    {"tensorboard log_dir", "train.tensorboard", NULL},
     {"eval_interval", "train.evaluate_every", NULL},
     {"lr learning_rate base_lr", "optim.lr", NULL},
     {"wd", "optim.weight_decay", NULL},

@@ -88,6 +88,7 @@ const mdl__key mdl__keys[] = {
     SIZE("train.keep", 0, train.keep, 0, 1000000, "how many of the last epochs' checkpoints are kept"),
     FLAG("train.keep_best", MDL__KEY_LATER, train.keep_best, "keep the weights of the best epoch on the validation split, as best.safetensors"),
     SIZE("train.patience", MDL__KEY_LATER, train.patience, 0, 1000000, "epochs without a better one on the validation split, after which training ends; 0: off"),
+    FLAG("train.tensorboard", MDL__KEY_MACHINE | MDL__KEY_LATER, train.tensorboard, "also write the metrics as event files for TensorBoard"),
     SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
     SIZE("train.metrics_every", 0, train.metrics_every, 0, 1000000, "steps between readings of the loss from the device; 0: as suits it"),
     SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the validation split; 0: the last only"),

@@ -28,6 +28,7 @@ static const entry training[] = {
     {"resume.state", NULL},
     {"metrics.jsonl", NULL},
     {"metrics.csv", NULL},
+    {"events.out.tfevents.#", NULL},
     {"final.safetensors", NULL},
     {"ema.safetensors", NULL},
     {"best.safetensors", NULL},

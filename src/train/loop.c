@@ -175,6 +175,7 @@ static mdl_status finish_epoch(mdl__trainer *t)
     t->position.loss_sum = t->position.correct = t->position.epoch_seconds = 0;
     t->position.joules = 0;
     MDL_TRY(mdl__metrics_write(t, t->n_history));
+    MDL_TRY(mdl__tensorboard_add(&t->board, line));
     MDL_TRY(mdl__epoch_save(t));
     MDL_TRY(mdl__best_save(t));
     MDL_TRY(mdl__state_save(t));
@@ -248,6 +249,7 @@ static mdl_status finish_part(mdl__trainer *t)
         return stop(t);
     MDL_TRY(status);
     MDL_TRY(mdl__metrics_write(t, t->n_history + 1));
+    MDL_TRY(mdl__tensorboard_add(&t->board, line));
     MDL_TRY(mdl__state_save(t));
     if (events != NULL && events->epoch != NULL)
         events->epoch(events->user, line);

@@ -48,12 +48,13 @@ typedef struct mdl_train_config {
     char init[MDL_PATH_MAX]; /* checkpoint to start from; "": random */
     char freeze[512]; /* parameters that are not trained, as for mdl_graph_freeze; "": none */
     double label_smoothing;
-    double clip;     /* largest norm of the gradient; 0: off */
-    double ema;      /* decay d of the average of weights and BN statistics; 0: off.  After t steps
-                        min(d, (1 + t) / (10 + t)), so that the random start is forgotten */
-    bool keep_best;  /* the weights of the epoch that is best on the validation split stay, too */
-    size_t patience; /* epochs without a better one after which the training ends; 0: off */
-    size_t keep;     /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
+    double clip;      /* largest norm of the gradient; 0: off */
+    double ema;       /* decay d of the average of weights and BN statistics; 0: off.  After t steps
+                         min(d, (1 + t) / (10 + t)), so that the random start is forgotten */
+    bool keep_best;   /* the weights of the epoch that is best on the validation split stay, too */
+    size_t patience;  /* epochs without a better one after which the training ends; 0: off */
+    size_t keep;      /* how many of the last epoch-NNN.safetensors stay; 0: none are written */
+    bool tensorboard; /* what metrics.jsonl holds also goes into an event file */
     size_t save_every;    /* optimizer steps between saves of resume.state; 0: each epoch */
     size_t metrics_every; /* optimizer steps between readings of the loss from the device; 0: each
                              step where its memory is the host's, else 20 or half a second */

@@ -43,9 +43,10 @@ typedef struct mdl_train_job {
     mdl_status (*prepare)(void *user); /* before a new training (not a resumed one) changes anything
                                           in `out`, when all that it needs is there; may be NULL */
     void *prepare_user;
-    bool resume;             /* continue from out/resume.state where it exists */
-    const char *config_text; /* YAML of the whole effective configuration, into checkpoints */
-    size_t memory_limit;     /* bytes, 0: what the device has */
+    bool resume;               /* continue from out/resume.state where it exists */
+    const char *config_text;   /* YAML of the whole effective configuration, into checkpoints */
+    const char *settings_text; /* the whole configuration, for TensorBoard; NULL: it is not shown */
+    size_t memory_limit;       /* bytes, 0: what the device has */
     const mdl_train_events *events; /* may be NULL */
 } mdl_train_job;
 
@@ -62,8 +63,8 @@ typedef struct mdl_train_result {
 
 /* Train to the end (or to max_steps, or to a stop request: MDL_CANCELLED after saving).  Writes
  * final.safetensors, best.safetensors (keep_best), epoch-NNN.safetensors, ema.safetensors,
- * metrics.jsonl, metrics.csv, resume.state into `out`.  A loss that is not finite: MDL_NUMERIC, the
- * step named, the last good checkpoint kept. */
+ * metrics.jsonl, metrics.csv, events.out.tfevents.N (tensorboard), resume.state into `out`.  A loss
+ * that is not finite: MDL_NUMERIC, the step named, the last good checkpoint kept. */
 mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result) MDL_MUST_CHECK;
 
 #endif

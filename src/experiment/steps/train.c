@@ -38,11 +38,12 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
     mdl__training *t = step->training;
     mdl_train_config config = t->config.train;
     mdl_train_result result;
-    char *text;
+    char *text, *settings = NULL;
     if (t->role == MDL__ROLE_CHILD)
         MDL_TRY(mdl_path(config.init, sizeof(config.init), step->arm->trunk->folder,
                          "final.safetensors"));
     MDL_TRY(mdl_config_model_text(&t->config, &text));
+    mdl_status status = mdl_config_text(&t->config, &settings);
     mdl_train_job job = {
         .model = &t->config.model,
         .train = &config,
@@ -52,10 +53,13 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
         .out = t->folder,
         .resume = record->begun,
         .config_text = text,
+        .settings_text = settings,
         .memory_limit = t->config.run.memory_limit,
         .events = lab->job->events != NULL ? lab->job->events->train : NULL,
     };
-    mdl_status status = mdl_train_run(&job, &result);
+    if (status == MDL_OK)
+        status = mdl_train_run(&job, &result);
+    mdl_free(settings);
     mdl_free(text);
     if (status == MDL_OK)
         note(record, t, &result);

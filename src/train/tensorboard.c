@@ -1,0 +1,216 @@
+/* What metrics.jsonl holds, as an event file of TensorBoard, which grows while a training runs.
+ *
+ * Each session of a training writes a file of its own, numbered, since TensorBoard reads the files
+ * of a folder in the order of their names.  One that goes on begins with the word that it starts
+ * behind the last step of the saved state: what a killed session wrote beyond that is dropped by
+ * whoever reads it, and no point stands twice.  What a state counts on is on the disk before it.
+ *
+ * A file is records of a length, its checksum, an Event, and its checksum (little-endian). */
+#include "train/train_internal.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "train/tensorboard.pb-c.h"
+
+#define NAME "events.out.tfevents."
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+/* RFC 3720. */
+static uint32_t crc32c(const void *bytes, size_t size)
+{
+    /* The remainders of four bits by Castagnoli's polynomial, lowest bit first. */
+    static const uint32_t table[16] = {0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
+                                       0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+                                       0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+                                       0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
+    const unsigned char *at = bytes;
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < size; i++) {
+        crc = table[(crc ^ at[i]) & 15] ^ crc >> 4;
+        crc = table[(crc ^ (uint32_t)at[i] >> 4) & 15] ^ crc >> 4;
+    }
+    return ~crc;
+}
+
+/* As records have it, so that a checksum of what holds checksums says something. */
+static uint32_t masked(const void *bytes, size_t size)
+{
+    uint32_t crc = crc32c(bytes, size);
+    return (crc >> 15 | crc << 17) + 0xa282ead8;
+}
+
+static void put_little(unsigned char *to, uint64_t value, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = (unsigned char)(value >> 8 * i);
+}
+
+static mdl_status put(const mdl__tensorboard *board, Mdl__Tensorboard__Event *event)
+{
+    struct timespec now;
+    enum { LENGTH = 8, CRC = 4, HEAD = LENGTH + CRC };
+    clock_gettime(CLOCK_REALTIME, &now);
+    event->has_wall_time = event->has_step = 1;
+    event->wall_time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    size_t size = mdl__tensorboard__event__get_packed_size(event);
+    unsigned char *record;
+    MDL_TRY(MDL_NEW(HEAD + size + CRC, "an event", &record));
+    put_little(record, size, LENGTH);
+    put_little(record + LENGTH, masked(record, LENGTH), CRC);
+    mdl__tensorboard__event__pack(event, record + HEAD);
+    put_little(record + HEAD + size, masked(record + HEAD, size), CRC);
+    fwrite(record, 1, HEAD + size + CRC, board->file); /* flushing looks for errors */
+    mdl_free(record);
+    return MDL_OK;
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+static mdl_status put_line(const mdl__tensorboard *board, const mdl_epoch_metrics *m)
+{
+    struct {
+        char *tag;
+        double value;
+    } scalars[] = {
+        {"epoch", (double)m->epoch},
+        {"learning_rate", m->lr},
+        {"loss/train", m->train_loss},
+        {"loss/validation", m->fitness_loss},
+        {"accuracy/train", m->train_top1},
+        {"accuracy/validation", m->fitness_top1},
+        {"images_per_second", m->images_per_second},
+        {"seconds", m->seconds},
+        {"joules", m->joules},
+    };
+    Mdl__Tensorboard__Value value[MDL_COUNT(scalars)], *values[MDL_COUNT(scalars)];
+    Mdl__Tensorboard__Summary summary = MDL__TENSORBOARD__SUMMARY__INIT;
+    Mdl__Tensorboard__Event event = MDL__TENSORBOARD__EVENT__INIT;
+    summary.value = values;
+    for (size_t i = 0; i < MDL_COUNT(scalars); i++) {
+        if (!isfinite(scalars[i].value)) /* not measured */
+            continue;
+        Mdl__Tensorboard__Value *v = &value[i];
+        mdl__tensorboard__value__init(v);
+        v->tag = scalars[i].tag;
+        v->has_simple_value = 1;
+        v->simple_value = (float)scalars[i].value;
+        values[summary.n_value++] = v;
+    }
+    event.step = (int64_t)m->step;
+    event.summary = &summary;
+    return put(board, &event);
+}
+
+/* A text, which TensorBoard takes for Markdown: indented, it is shown as it is. */
+static mdl_status put_text(const mdl__tensorboard *board, int64_t step, char *tag, const char *text)
+{
+    Mdl__Tensorboard__SummaryMetadata__PluginData plugin =
+        MDL__TENSORBOARD__SUMMARY_METADATA__PLUGIN_DATA__INIT;
+    Mdl__Tensorboard__SummaryMetadata metadata = MDL__TENSORBOARD__SUMMARY_METADATA__INIT;
+    Mdl__Tensorboard__TensorShapeProto shape = MDL__TENSORBOARD__TENSOR_SHAPE_PROTO__INIT;
+    Mdl__Tensorboard__TensorProto tensor = MDL__TENSORBOARD__TENSOR_PROTO__INIT;
+    Mdl__Tensorboard__Value value = MDL__TENSORBOARD__VALUE__INIT, *values = &value;
+    Mdl__Tensorboard__Summary summary = MDL__TENSORBOARD__SUMMARY__INIT;
+    Mdl__Tensorboard__Event event = MDL__TENSORBOARD__EVENT__INIT;
+    mdl_string shown = {0};
+    for (const char *at = text; *at != '\0';) {
+        size_t line = strcspn(at, "\n");
+        mdl_string_add(&shown, "    %.*s\n", (int)line, at);
+        at += line + (at[line] == '\n');
+    }
+    size_t size = shown.length;
+    char *markdown;
+    MDL_TRY(mdl_string_take(&shown, &markdown));
+    ProtobufCBinaryData bytes = {.len = size, .data = (uint8_t *)markdown};
+    plugin.plugin_name = "text";
+    metadata.plugin_data = &plugin;
+    metadata.has_data_class = 1;
+    metadata.data_class = MDL__TENSORBOARD__SUMMARY_METADATA__DATA_CLASS__TENSOR;
+    tensor.has_dtype = 1;
+    tensor.dtype = MDL__TENSORBOARD__TENSOR_PROTO__DATA_TYPE__STRING;
+    tensor.tensor_shape = &shape; /* of rank 0 */
+    tensor.n_string_val = 1;
+    tensor.string_val = &bytes;
+    value.tag = tag;
+    value.tensor = &tensor;
+    value.metadata = &metadata;
+    summary.n_value = 1;
+    summary.value = &values;
+    event.step = step;
+    event.summary = &summary;
+    mdl_status status = put(board, &event);
+    mdl_free(markdown);
+    return status;
+}
+
+static mdl_status put_head(const mdl__tensorboard *board, bool goes_on, int64_t step)
+{
+    Mdl__Tensorboard__Event event = MDL__TENSORBOARD__EVENT__INIT;
+    Mdl__Tensorboard__SessionLog start = MDL__TENSORBOARD__SESSION_LOG__INIT;
+    event.file_version = "brain.Event:2";
+    MDL_TRY(put(board, &event));
+    if (!goes_on)
+        return MDL_OK;
+    start.has_status = 1;
+    start.status = MDL__TENSORBOARD__SESSION_LOG__STATUS__START;
+    event.file_version = NULL;
+    event.session_log = &start;
+    event.step = step;
+    return put(board, &event);
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+/* The largest number of a file in the folder; 0: there is none. */
+static mdl_status find_last(const char *folder, uint64_t *last)
+{
+    DIR *list;
+    *last = 0;
+    MDL_TRY(mdl_folder_open(folder, &list));
+    for (struct dirent *e; list != NULL && (e = readdir(list)) != NULL;) {
+        uint64_t number;
+        if (sscanf(e->d_name, NAME "%" SCNu64, &number) == 1 && number > *last)
+            *last = number;
+    }
+    if (list != NULL)
+        closedir(list);
+    return MDL_OK;
+}
+
+mdl_status mdl__tensorboard_open(const mdl_train_job *job, const mdl_epoch_metrics *history,
+                                 size_t lines, mdl__tensorboard *board)
+{
+    uint64_t last;
+    if (!job->train->tensorboard || !mdl__writes(job))
+        return MDL_OK;
+    MDL_TRY(find_last(job->out, &last));
+    MDL_TRY(mdl_path(board->path, sizeof(board->path), job->out, NAME "%06" PRIu64, last + 1));
+    MDL_TRY(mdl_append_open(board->path, &board->file));
+    int64_t step = lines > 0 ? (int64_t)history[lines - 1].step + 1 : 0;
+    MDL_TRY(put_head(board, last > 0, step));
+    if (job->settings_text != NULL)
+        MDL_TRY(put_text(board, step, "configuration", job->settings_text));
+    for (size_t i = 0; i < lines && last == 0; i++) /* it was switched on in between */
+        MDL_TRY(put_line(board, &history[i]));
+    return mdl_append_flush(board->file, board->path);
+}
+
+mdl_status mdl__tensorboard_add(const mdl__tensorboard *board, const mdl_epoch_metrics *line)
+{
+    if (board->file == NULL)
+        return MDL_OK;
+    MDL_TRY(put_line(board, line));
+    return mdl_append_flush(board->file, board->path);
+}
+
+void mdl__tensorboard_close(mdl__tensorboard *board)
+{
+    if (board->file != NULL)
+        fclose(board->file);
+    board->file = NULL;
+}
