@@ -14,7 +14,7 @@ typedef struct evaluation { /* one call of mdl_evaluate */
     mdl_evaluate_options options;
     const char *checkpoint;
     mdl_split split;
-    mdl_safetensors *file;
+    mdl_tensors *file;
     mdl_evaluator *evaluator;
     mdl_weights weights;
     mdl_scores scores;
@@ -141,7 +141,7 @@ static mdl_status evaluate(evaluation *e, const mdl_data *data, char **result)
         .steps = e->options.steps,
         .keep_logits = e->options.predictions != NULL || e->options.logits != NULL,
     };
-    MDL_TRY(mdl_safetensors_read(e->checkpoint, &e->file));
+    MDL_TRY(mdl_tensors_load(e->checkpoint, &e->file));
     MDL_TRY(mdl_work_open(w, data, false, e->checkpoint));
     MDL_TRY(mdl_evaluator_create(&w->config.model, w->data, w->device, &options, &e->evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(e->evaluator);
@@ -177,6 +177,6 @@ mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config, const md
     mdl_scores_free(&e.scores);
     mdl_weights_destroy(&e.weights);
     mdl_evaluator_destroy(e.evaluator);
-    mdl_safetensors_free(e.file);
+    mdl_tensors_close(e.file);
     return mdl_work_end(&e.work, status);
 }

@@ -57,11 +57,11 @@ static mdl_status warn_of_parents(const evolution *e)
     char *first = NULL;
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < e->n && status == MDL_OK; i++) {
-        mdl_safetensors *file;
-        status = mdl_safetensors_read(e->checkpoints[i], &file);
+        mdl_tensors *file;
+        status = mdl_tensors_load(e->checkpoints[i], &file);
         if (status != MDL_OK)
             break;
-        const char *text = mdl_safetensors_metadata(file, "mendel.config");
+        const char *text = mdl_tensors_metadata(file, "mendel.config");
         text = text != NULL ? text : "";
         if (i == 0)
             status = mdl_strdup(text, &first);
@@ -70,7 +70,7 @@ static mdl_status warn_of_parents(const evolution *e)
                     "%s has another configuration than %s, which serves for all; make sure that "
                     "neither was trained on images of the validation split",
                     e->checkpoints[i], e->checkpoints[0]);
-        mdl_safetensors_free(file);
+        mdl_tensors_close(file);
     }
     mdl_free(first);
     return status;

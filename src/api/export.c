@@ -9,7 +9,7 @@
 enum { OWN_KEYS = 2 };
 
 /* The metadata of the file: what the model is, and what the checkpoint says of its images. */
-static size_t metadata(const mdl_work *w, const mdl_safetensors *file,
+static size_t metadata(const mdl_work *w, const mdl_tensors *file,
                        const char *keys[OWN_KEYS + MDL_IMAGE_METADATA],
                        const char *values[OWN_KEYS + MDL_IMAGE_METADATA])
 {
@@ -18,14 +18,14 @@ static size_t metadata(const mdl_work *w, const mdl_safetensors *file,
     keys[n] = "mendel.version", values[n++] = mdl_build_version();
     keys[n] = "mendel.config", values[n++] = w->model_text;
     for (size_t i = 0; i < MDL_COUNT(images); i++) {
-        const char *text = mdl_safetensors_metadata(file, images[i]);
+        const char *text = mdl_tensors_metadata(file, images[i]);
         if (text != NULL)
             keys[n] = images[i], values[n++] = text;
     }
     return n;
 }
 
-static mdl_status write_file(const mdl_work *w, const mdl_safetensors *file, const char *checkpoint,
+static mdl_status write_file(const mdl_work *w, const mdl_tensors *file, const char *checkpoint,
                              const char *out, const mdl_export_options *options,
                              mdl_onnx_facts *facts)
 {
@@ -57,7 +57,7 @@ static mdl_status export(mdl_work *w, const char *checkpoint, const char *out,
 {
     const mdl_run_inputs inputs = {.config = &w->config, .files = &checkpoint, .n_files = 1};
     const mdl_model_config *model = &w->config.model;
-    mdl_safetensors *file;
+    mdl_tensors *file;
     mdl_onnx_facts facts;
     MDL_TRY(mdl_run_check_output(out, options->overwrite != 0, &inputs));
     if ((options->all_steps || options->steps > 0) && !mdl_model_def_of(model->kind)->recursive)
@@ -66,9 +66,9 @@ static mdl_status export(mdl_work *w, const char *checkpoint, const char *out,
     if (model->height == 0)
         MDL_TRY(mdl_config_assume_data(&w->config));
     MDL_TRY(mdl_config_model_text(&w->config, &w->model_text));
-    MDL_TRY(mdl_safetensors_read(checkpoint, &file));
+    MDL_TRY(mdl_tensors_load(checkpoint, &file));
     mdl_status status = write_file(w, file, checkpoint, out, options, &facts);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     MDL_TRY(status);
     json_t *json = mdl_json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:[I,I,I], s:b}", "out", out, "model",

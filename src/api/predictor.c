@@ -35,7 +35,7 @@ const char *mdl_version(void)
 /* The largest side of an image that callers need to be ready for. */
 enum { MAX_SIDE = 2048 };
 
-static mdl_status read_images(mdl_predictor *p, const mdl_safetensors *file, const char *path)
+static mdl_status read_images(mdl_predictor *p, const mdl_tensors *file, const char *path)
 {
     mdl_image_preparation images;
     MDL_TRY(mdl_image_metadata_read(file, path, &images));
@@ -56,18 +56,18 @@ static mdl_status read_images(mdl_predictor *p, const mdl_safetensors *file, con
     return MDL_OK;
 }
 
-static mdl_status read_classes(mdl_predictor *p, const mdl_safetensors *file, const char *path)
+static mdl_status read_classes(mdl_predictor *p, const mdl_tensors *file, const char *path)
 {
-    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    const char *text = mdl_tensors_metadata(file, MDL_CLASSES_KEY);
     if (text == NULL)
         return MDL_OK;
     mdl_status status = mdl_json_read(text, strlen(text), 0, &p->classes);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s: %s", path, MDL_CLASSES_KEY);
 }
 
-static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, const char *path)
+static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const char *path)
 {
-    const char *text = mdl_safetensors_metadata(file, "mendel.config");
+    const char *text = mdl_tensors_metadata(file, "mendel.config");
     mdl_config config = mdl_config_default();
     if (text == NULL)
         return mdl_fail(
@@ -81,7 +81,7 @@ static mdl_status read_model(mdl_predictor *p, const mdl_safetensors *file, cons
     return mdl_model_check(&p->model);
 }
 
-static mdl_status open_network(mdl_predictor *p, const mdl_safetensors *file, const char *path)
+static mdl_status open_network(mdl_predictor *p, const mdl_tensors *file, const char *path)
 {
     MDL_TRY(mdl_graph_create(p->device->real, &p->graph));
     MDL_TRY(mdl_model_build(&p->model, MDL_MODE_INFER, p->batch, 0, 0, p->graph, &p->io));
@@ -95,13 +95,13 @@ static mdl_status open_network(mdl_predictor *p, const mdl_safetensors *file, co
 
 static mdl_status open_all(mdl_predictor *p, const char *path, const char *backend, int threads)
 {
-    mdl_safetensors *file = NULL;
+    mdl_tensors *file = NULL;
     MDL_TRY(mdl_device_open(backend != NULL ? backend : "cpu", threads, MDL_F32, &p->device));
-    MDL_TRY(mdl_safetensors_read(path, &file));
+    MDL_TRY(mdl_tensors_load(path, &file));
     mdl_status status = read_model(p, file, path);
     if (status == MDL_OK)
         status = open_network(p, file, path);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     if (status != MDL_OK)
         return status;
     size_t image = p->model.height * p->model.width_px * p->model.channels;

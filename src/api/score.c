@@ -10,7 +10,7 @@ mdl_status mdl_work_score(const mdl_work *work, const char *checkpoint, mdl_spli
 {
     mdl_evaluator_options options = {.split = split};
     mdl_evaluator *evaluator = NULL;
-    mdl_safetensors *file = NULL;
+    mdl_tensors *file = NULL;
     mdl_weights weights = {0};
     mdl_scores scores = {0};
     *out = (mdl_quality){.top1 = (double)NAN, .loss = (double)NAN};
@@ -19,7 +19,7 @@ mdl_status mdl_work_score(const mdl_work *work, const char *checkpoint, mdl_spli
     MDL_TRY(
         mdl_evaluator_create(&work->config.model, work->data, work->device, &options, &evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(evaluator);
-    mdl_status status = mdl_safetensors_read(checkpoint, &file);
+    mdl_status status = mdl_tensors_load(checkpoint, &file);
     if (status == MDL_OK)
         status = mdl_weights_create(graph, work->device, &weights);
     if (status == MDL_OK)
@@ -31,7 +31,7 @@ mdl_status mdl_work_score(const mdl_work *work, const char *checkpoint, mdl_spli
             .images = work->data->count[split], .top1 = scores.top1, .loss = scores.loss};
     mdl_scores_free(&scores);
     mdl_weights_destroy(&weights);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     mdl_evaluator_destroy(evaluator);
     return status;
 }

@@ -11,7 +11,7 @@
 
 /* The network's input, and what the images were normalised with: other images are to be normalised
  * as those were, only scaled to 0..1 by their own full intensity. */
-static mdl_status image_settings(const mdl_safetensors *file, const char *path, mdl_config *config)
+static mdl_status image_settings(const mdl_tensors *file, const char *path, mdl_config *config)
 {
     mdl_image_preparation images;
     MDL_TRY(mdl_image_metadata_read(file, path, &images));
@@ -31,18 +31,18 @@ static mdl_status image_settings(const mdl_safetensors *file, const char *path, 
 /* The configuration that a checkpoint carries; where it has none, that of before stays. */
 static mdl_status from_checkpoint(const char *path, mdl_config *config)
 {
-    mdl_safetensors *file;
-    MDL_TRY(mdl_safetensors_read(path, &file));
-    const char *text = mdl_safetensors_metadata(file, "mendel.config");
+    mdl_tensors *file;
+    MDL_TRY(mdl_tensors_load(path, &file));
+    const char *text = mdl_tensors_metadata(file, "mendel.config");
     mdl_status status = MDL_OK;
     if (text != NULL) {
         mdl_config_origin origin = config->origin; /* its lines are those of no file */
         status = mdl_config_parse(text, strlen(text), path, config);
         config->origin = origin;
     }
-    if (status == MDL_OK && mdl_safetensors_metadata(file, "mendel.input") != NULL)
+    if (status == MDL_OK && mdl_tensors_metadata(file, "mendel.input") != NULL)
         status = image_settings(file, path, config);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return status;
 }
 
@@ -150,16 +150,16 @@ static mdl_status check_unnamed(const mdl_config *config)
 /* Classes are matched by name with those of the checkpoint, where it has names. */
 static mdl_status match_classes(const char *checkpoint, const mdl_config *config, mdl_data *data)
 {
-    mdl_safetensors *file;
-    MDL_TRY(mdl_safetensors_read(checkpoint, &file));
-    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    mdl_tensors *file;
+    MDL_TRY(mdl_tensors_load(checkpoint, &file));
+    const char *text = mdl_tensors_metadata(file, MDL_CLASSES_KEY);
     if (text == NULL && data->class_names != NULL && data->classes < config->model.classes)
         mdl_log(MDL_LOG_WARN,
                 "%s has %zu classes, the model %zu; %s has no names of classes: they are taken by "
                 "number (an empty folder holds the place of a class)",
                 data->config.source, data->classes, config->model.classes, checkpoint);
     mdl_status status = mdl_data_match_classes(data, text, checkpoint);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return status;
 }
 

@@ -1,12 +1,12 @@
-/* Checkpoints: safetensors files, the translation between our layout and the ecosystem's, and the
- * resume state.  Everything is written atomically; every length and offset of a file is checked
- * before it is used. */
+/* Checkpoints: named tensors in files of several kinds, safetensors files that are written, the
+ * translation between our layout and the ecosystem's, and the resume state.  Everything is written
+ * atomically; every length and offset of a file is checked before it is used. */
 #ifndef MDL_CHECKPOINT_H
 #define MDL_CHECKPOINT_H
 
 #include "graph/graph.h"
 
-/* ---- safetensors ---------------------------------------------------------------------------- */
+/* ---- named tensors in files ----------------------------------------------------------------- */
 
 /* Element types of files; weights may have the first four (we write F32, F64, I64, I32, U8). */
 typedef enum mdl_file_type {
@@ -26,6 +26,11 @@ typedef enum mdl_file_type {
     MDL_FILE_F8_E5M2,
     MDL_FILE_F8_E4M3
 } mdl_file_type;
+#define MDL_FILE_TYPES (MDL_FILE_F8_E4M3 + 1)
+
+/* Bytes of one element, and the name that safetensors has for the type. */
+size_t mdl_file_type_size(mdl_file_type type);
+const char *mdl_file_type_name(mdl_file_type type);
 
 typedef struct mdl_file_tensor {
     char *name;
@@ -33,29 +38,59 @@ typedef struct mdl_file_tensor {
     int rank; /* 0 .. 8 */
     size_t dim[8];
     size_t count;     /* elements */
-    const void *data; /* in the file's memory; may be unaligned */
-    size_t bytes;
+    size_t bytes;     /* count elements of the type */
+    const void *data; /* in memory, where it was loaded or is to be written; else NULL */
+    size_t file;      /* the set's file that it lies in, */
+    uint64_t offset;  /* and the byte of it where its first element is */
+    bool strided;     /* its elements do not lie one behind the other, but */
+    size_t stride[8]; /* these numbers of elements apart, by dimension */
 } mdl_file_tensor;
 
-typedef struct mdl_safetensors { /* a file that was read, in memory */
-    mdl_file_tensor *tensors;    /* in the order of their data */
+typedef struct mdl_tensors_file {
+    char *path;
+    mdl_source *source;
+} mdl_tensors_file;
+
+typedef struct mdl_tensors {  /* what a checkpoint holds */
+    mdl_file_tensor *tensors; /* in the order of their data */
     size_t n_tensors;
     const mdl_file_tensor **by_name; /* [n_tensors], sorted by name */
-    char **keys, **values;           /* __metadata__ */
+    char **keys, **values;           /* metadata */
     size_t n_metadata;
-    char *memory; /* the file */
-    size_t size;
-} mdl_safetensors;
+    mdl_tensors_file *files;
+    size_t n_files;
+    char *memory; /* the data, where they were loaded */
+} mdl_tensors;
 
-/* What the format's own reader takes is taken, within these limits: a header of 100 MB and some
- * 50,000 tensors, eight dimensions, whole bytes for each element, no name twice.  A file that is
- * something else is called by its kind. */
-mdl_status mdl_safetensors_read(const char *path, mdl_safetensors **out) MDL_MUST_CHECK;
-void mdl_safetensors_free(mdl_safetensors *file);
-const mdl_file_tensor *mdl_safetensors_find(const mdl_safetensors *file, const char *name);
-const char *mdl_safetensors_metadata(const mdl_safetensors *file, const char *key); /* or NULL */
-/* Elements as float64 (of the two types of 8 bits: NAN); `out` holds tensor->count. */
+/* Open a checkpoint: a safetensors file, or one in several files by its index (a file with a
+ * weight_map, or the folder that holds model.safetensors.index.json).  Only headers are read; data
+ * are read by mdl_tensors_read.  What the formats' own readers take is taken, within these limits:
+ * a header of 100 MB and some 50,000 tensors a file, eight dimensions, whole bytes for each
+ * element, no name twice.  A file that is something else is called by its kind.  Close with
+ * mdl_tensors_close; *out is NULL on failure. */
+mdl_status mdl_tensors_open(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
+/* The same, and all data are loaded into memory: tensor->data. */
+mdl_status mdl_tensors_load(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
+void mdl_tensors_close(mdl_tensors *set);
+/* Elements first .. first + count - 1, in the order of the last dimension first and in the type
+ * that they have in the file, into `out`.  Any number of threads may read at once.  Of a strided
+ * tensor all that lies between its first and last element is in memory meanwhile. */
+mdl_status mdl_tensors_read(const mdl_tensors *set, const mdl_file_tensor *tensor, size_t first,
+                            size_t count, void *out) MDL_MUST_CHECK;
+const mdl_file_tensor *mdl_tensors_find(const mdl_tensors *set, const char *name); /* or NULL */
+const char *mdl_tensors_metadata(const mdl_tensors *set, const char *key);         /* or NULL */
+/* Elements as float64 (of the two types of 8 bits: NAN); `out` holds tensor->count.  Of a tensor
+ * whose data are in memory. */
 void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);
+
+/* Their former names, until all that is being written has the new ones. */
+#define mdl_safetensors          mdl_tensors
+#define mdl_safetensors_read     mdl_tensors_load
+#define mdl_safetensors_free     mdl_tensors_close
+#define mdl_safetensors_find     mdl_tensors_find
+#define mdl_safetensors_metadata mdl_tensors_metadata
+
+/* ---- writing safetensors -------------------------------------------------------------------- */
 
 /* Write: tensors with `data` in native memory (name, type, rank, dim, data are read; count and
  * bytes are computed), keys/values as metadata.  Same input, same bytes. */
@@ -94,15 +129,15 @@ mdl_status mdl_weights_save(const char *path, const mdl_graph *graph, const mdl_
 /* Load into weights; every parameter and buffer of the graph must be there with its shape (names of
  * missing, unexpected and wrongly shaped ones are listed), num_batches_tracked is optional.
  * MDL_NUMERIC where a value cannot be computed with, as in mdl_weights_check. */
-mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
+mdl_status mdl_weights_load(const mdl_tensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights) MDL_MUST_CHECK;
 /* The same where only a part fits: a tensor that is missing or has another shape keeps what
  * `weights` has, and a warning names it.  MDL_SHAPE where fewer fit than do not: the file is
  * another model's. */
-mdl_status mdl_weights_load_part(const mdl_safetensors *file, const char *path,
-                                 const mdl_graph *graph, mdl_weights *weights) MDL_MUST_CHECK;
+mdl_status mdl_weights_load_part(const mdl_tensors *file, const char *path, const mdl_graph *graph,
+                                 mdl_weights *weights) MDL_MUST_CHECK;
 /* Whether mdl_weights_load would take the file, without loading it: the same failures. */
-mdl_status mdl_weights_match(const mdl_safetensors *file, const char *path,
+mdl_status mdl_weights_match(const mdl_tensors *file, const char *path,
                              const mdl_graph *graph) MDL_MUST_CHECK;
 /* MDL_NUMERIC where a value is not finite, or a running variance negative; the detail names the
  * tensor and the place in it, as a file would have it, behind `what`. */

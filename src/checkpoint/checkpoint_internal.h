@@ -8,13 +8,40 @@
 /* Of a safetensors file: bytes of the header's length, and the longest header. */
 enum { MDL__LENGTH_BYTES = 8, MDL__HEADER_LIMIT = 100000000 };
 
-/* Bytes of one element, and the name in a file's header; false where no type has it. */
-size_t mdl__file_type_size(mdl_file_type type);
-const char *mdl__file_type_name(mdl_file_type type);
+/* The type that has this name in a file's header; false where none has. */
 bool mdl__file_type_find(const char *name, mdl_file_type *out);
 /* "[10, 1280]" into `text`; returns text. */
 #define MDL__DIMS_TEXT 200
 const char *mdl__dims_text(int rank, const size_t *dim, char *text);
+
+/* ---- kinds of checkpoints ------------------------------------------------------------------- */
+
+/* The first bytes of a file, by which its kind is recognised, with a NUL behind them. */
+typedef struct mdl__head {
+    size_t size;
+    char bytes[(1 << 16) + 1];
+} mdl__head;
+
+/* A kind of file, a row of the table in tensors.c. */
+typedef struct mdl__tensors_reader {
+    bool (*recognises)(const char *path, const mdl__head *head);
+    /* Fill in tensors, metadata and further files; the set has the file itself as files[0]. */
+    mdl_status (*read)(mdl_tensors *set, const mdl__head *head);
+} mdl__tensors_reader;
+extern const mdl__tensors_reader mdl__reader_safetensors, mdl__reader_shards;
+
+/* Whether the first bytes are text. */
+bool mdl__is_text(const mdl__head *head);
+/* Set count and bytes from type and dimensions; false where they overflow. */
+bool mdl__measure(mdl_file_tensor *tensor);
+/* Sort the tensors by file and place in it; those without elements before others. */
+void mdl__sort_by_place(mdl_tensors *set);
+/* Open a checkpoint that is one file. */
+mdl_status mdl__tensors_open_one(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
+/* Put a pair of copies behind the others. */
+mdl_status mdl__add_metadata(mdl_tensors *set, const char *key, const char *value) MDL_MUST_CHECK;
+/* Put a file, both of which are taken over in every case, behind the others. */
+mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_source *source) MDL_MUST_CHECK;
 
 /* Dimensions of a parameter in a file; returns the rank. */
 int mdl__file_dims(const mdl_param *param, size_t dim[8]);

@@ -18,12 +18,12 @@ static const struct {
     [MDL_FILE_F8_E4M3] = {"F8_E4M3", 1},
 };
 
-size_t mdl__file_type_size(mdl_file_type type)
+size_t mdl_file_type_size(mdl_file_type type)
 {
     return types[type].size;
 }
 
-const char *mdl__file_type_name(mdl_file_type type)
+const char *mdl_file_type_name(mdl_file_type type)
 {
     return types[type].name;
 }

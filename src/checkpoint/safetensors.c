@@ -14,18 +14,6 @@
 
 enum { MAX_RANK = 8, MAX_VALUES = 1 << 18 /* in a header, some 50,000 tensors */ };
 
-/* Where a tensor's bytes lie, for sorting before the pointers are set. */
-static int by_position(const void *a, const void *b)
-{
-    const mdl_file_tensor *x = a, *y = b;
-    const char *p = x->data, *q = y->data;
-    if (p != q)
-        return p < q ? -1 : 1;
-    if (x->bytes != y->bytes) /* empty tensors before the one that starts at the same place */
-        return x->bytes < y->bytes ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
 static bool json_size(const json_t *value, size_t *out)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
@@ -56,26 +44,15 @@ static mdl_status read_shape(const json_t *entry, mdl_file_tensor *tensor)
         return mdl_fail(MDL_UNSUPPORTED, "tensor %s: %zu dimensions, at most %d are read",
                         tensor->name, json_array_size(shape), MAX_RANK);
     tensor->rank = (int)json_array_size(shape);
-    tensor->count = 1;
-    bool empty = false;
-    for (int i = 0; i < tensor->rank; i++) {
+    for (int i = 0; i < tensor->rank; i++)
         if (!json_size(json_array_get(shape, (size_t)i), &tensor->dim[i]))
             return mdl_fail(MDL_FORMAT, "tensor %s: dimension %d is no size", tensor->name, i);
-        if (tensor->dim[i] == 0) {
-            empty = true;
-            continue;
-        }
-        if (tensor->count > SIZE_MAX / mdl__file_type_size(tensor->type) / tensor->dim[i])
-            return mdl_fail(MDL_FORMAT, "tensor %s: the size overflows", tensor->name);
-        tensor->count *= tensor->dim[i];
-    }
-    if (empty)
-        tensor->count = 0;
-    tensor->bytes = tensor->count * mdl__file_type_size(tensor->type);
-    return MDL_OK;
+    return mdl__measure(tensor)
+               ? MDL_OK
+               : mdl_fail(MDL_FORMAT, "tensor %s: the size overflows", tensor->name);
 }
 
-static mdl_status read_range(const json_t *entry, const char *data, size_t data_bytes,
+static mdl_status read_range(const json_t *entry, size_t data, size_t data_bytes,
                              mdl_file_tensor *tensor)
 {
     const json_t *range = json_object_get(entry, "data_offsets");
@@ -90,23 +67,20 @@ static mdl_status read_range(const json_t *entry, const char *data, size_t data_
     if (end - begin != tensor->bytes) {
         char text[MDL__DIMS_TEXT];
         return mdl_fail(MDL_FORMAT, "tensor %s: %s of shape %s needs %zu bytes, the file gives %zu",
-                        tensor->name, mdl__file_type_name(tensor->type),
+                        tensor->name, mdl_file_type_name(tensor->type),
                         mdl__dims_text(tensor->rank, tensor->dim, text), tensor->bytes,
                         end - begin);
     }
-    tensor->data = data + begin;
+    tensor->offset = data + begin;
     return MDL_OK;
 }
 
-static mdl_status read_metadata(const json_t *metadata, mdl_safetensors *file)
+static mdl_status read_metadata(const json_t *metadata, mdl_tensors *set)
 {
     if (json_is_null(metadata)) /* none, as where the key is missing */
         return MDL_OK;
     if (!json_is_object(metadata))
         return mdl_fail(MDL_FORMAT, "__metadata__ is no map of texts");
-    size_t n = json_object_size(metadata);
-    MDL_TRY(MDL_NEW(n + 1, "checkpoint metadata", &file->keys));
-    MDL_TRY(MDL_NEW(n + 1, "checkpoint metadata", &file->values));
     const char *key = NULL;
     json_t *value = NULL;
     json_object_foreach((json_t *)metadata, key, value)
@@ -116,41 +90,18 @@ static mdl_status read_metadata(const json_t *metadata, mdl_safetensors *file)
                             "__metadata__: the value of %.200s is no text, as the format wants it: "
                             "write numbers with quotation marks",
                             key);
-        file->n_metadata++; /* counted first: free releases what is not NULL */
-        MDL_TRY(mdl_strdup(key, &file->keys[file->n_metadata - 1]));
-        MDL_TRY(mdl_strdup(json_string_value(value), &file->values[file->n_metadata - 1]));
+        MDL_TRY(mdl__add_metadata(set, key, json_string_value(value)));
     }
     return MDL_OK;
 }
 
-static mdl_status read_header(const json_t *header, const char *data, size_t data_bytes,
-                              mdl_safetensors *file)
+/* Tensors lie one behind the other from byte `data` of the file to its end. */
+static mdl_status check_places(const mdl_tensors *set, size_t data, size_t data_bytes)
 {
-    if (!json_is_object(header))
-        return mdl_fail(MDL_FORMAT, "the header is no JSON object");
-    MDL_TRY(MDL_NEW(json_object_size(header) + 1, "checkpoint tensors", &file->tensors));
-    const char *name = NULL;
-    json_t *entry = NULL;
-    json_object_foreach((json_t *)header, name, entry)
-    {
-        if (strcmp(name, "__metadata__") == 0) {
-            MDL_TRY(read_metadata(entry, file));
-            continue;
-        }
-        mdl_file_tensor *tensor = &file->tensors[file->n_tensors++];
-        MDL_TRY(mdl_strdup(name, &tensor->name));
-        if (!json_is_object(entry))
-            return mdl_fail(MDL_FORMAT, "tensor %s: the entry is no JSON object", name);
-        MDL_TRY(read_type(entry, tensor));
-        MDL_TRY(read_shape(entry, tensor));
-        MDL_TRY(read_range(entry, data, data_bytes, tensor));
-    }
-    if (file->n_tensors > 1)
-        qsort(file->tensors, file->n_tensors, sizeof(*file->tensors), by_position);
-    const char *end = data;
-    for (size_t i = 0; i < file->n_tensors; i++) {
-        const mdl_file_tensor *tensor = &file->tensors[i];
-        const char *begin = tensor->data;
+    uint64_t end = data;
+    for (size_t i = 0; i < set->n_tensors; i++) {
+        const mdl_file_tensor *tensor = &set->tensors[i];
+        uint64_t begin = tensor->offset;
         if (begin != end)
             return mdl_fail(MDL_FORMAT, "tensor %s: its data begin at byte %zu, %s byte %zu",
                             tensor->name, (size_t)(begin - data),
@@ -165,60 +116,59 @@ static mdl_status read_header(const json_t *header, const char *data, size_t dat
     return MDL_OK;
 }
 
-static int by_name(const void *a, const void *b)
+static mdl_status read_header(const json_t *header, size_t data, size_t data_bytes,
+                              mdl_tensors *set)
 {
-    return strcmp((*(const mdl_file_tensor *const *)a)->name,
-                  (*(const mdl_file_tensor *const *)b)->name);
-}
-
-static mdl_status sort_names(mdl_safetensors *file)
-{
-    MDL_TRY(MDL_NEW(file->n_tensors + 1, "checkpoint tensors", &file->by_name));
-    for (size_t i = 0; i < file->n_tensors; i++)
-        file->by_name[i] = &file->tensors[i];
-    if (file->n_tensors > 1)
-        qsort((void *)file->by_name, file->n_tensors, sizeof(*file->by_name), by_name);
-    return MDL_OK;
-}
-
-/* Whether the first bytes are text of one line or more. */
-static bool is_text(const char *bytes, size_t size)
-{
-    for (size_t i = 0; i < mdl_min_size(size, 512); i++) {
-        unsigned char c = (unsigned char)bytes[i];
-        if ((c < 0x20 && strchr("\t\n\r\f", c) == NULL) || c == 0 || c == 0x7f)
-            return false;
+    if (!json_is_object(header))
+        return mdl_fail(MDL_FORMAT, "the header is no JSON object");
+    MDL_TRY(MDL_NEW(json_object_size(header) + 1, "checkpoint tensors", &set->tensors));
+    const char *name = NULL;
+    json_t *entry = NULL;
+    json_object_foreach((json_t *)header, name, entry)
+    {
+        if (strcmp(name, "__metadata__") == 0) {
+            MDL_TRY(read_metadata(entry, set));
+            continue;
+        }
+        mdl_file_tensor *tensor = &set->tensors[set->n_tensors++];
+        MDL_TRY(mdl_strdup(name, &tensor->name));
+        if (!json_is_object(entry))
+            return mdl_fail(MDL_FORMAT, "tensor %s: the entry is no JSON object", name);
+        MDL_TRY(read_type(entry, tensor));
+        MDL_TRY(read_shape(entry, tensor));
+        MDL_TRY(read_range(entry, data, data_bytes, tensor));
     }
-    return size > 0;
+    mdl__sort_by_place(set);
+    return check_places(set, data, data_bytes);
 }
 
 /* The file is not of this format: say what it is. */
-static mdl_status refuse_kind(const mdl_safetensors *file)
+static mdl_status refuse_kind(const mdl__head *head)
 {
-    const char *kind = mdl_file_kind(file->memory, file->size);
-    if (kind == NULL && is_text(file->memory, file->size))
-        kind = strstr(file->memory, "\"weight_map\"") != NULL
-                   ? "the index of a checkpoint in several files, of which only one can be read"
-               : file->memory[strspn(file->memory, " \t\r\n")] == '{' ? "a JSON text"
-                                                                      : "a text file";
+    const char *kind = mdl_file_kind(head->bytes, head->size);
+    if (kind == NULL && mdl__is_text(head))
+        kind = strstr(head->bytes, "\"weight_map\"") != NULL
+                   ? "the index of a checkpoint in several files"
+               : head->bytes[strspn(head->bytes, " \t\r\n")] == '{' ? "a JSON text"
+                                                                    : "a text file";
     return kind == NULL ? MDL_OK
                         : mdl_fail(MDL_FORMAT, "the file is %s (expected: safetensors)", kind);
 }
 
-/* The header's length, which must lie in the file, and its first character. */
-static mdl_status read_length(const mdl_safetensors *file, uint64_t *length)
+/* The header's length, which must lie in the file of `size` bytes, and its first character. */
+static mdl_status read_length(const mdl__head *head, size_t size, uint64_t *length)
 {
-    if (file->size < MDL__LENGTH_BYTES) {
-        MDL_TRY(refuse_kind(file));
-        return mdl_fail(MDL_FORMAT, "%zu bytes are too short for a safetensors file", file->size);
+    if (size < MDL__LENGTH_BYTES) {
+        MDL_TRY(refuse_kind(head));
+        return mdl_fail(MDL_FORMAT, "%zu bytes are too short for a safetensors file", size);
     }
-    memcpy(length, file->memory, MDL__LENGTH_BYTES);
-    const char *text = file->memory + MDL__LENGTH_BYTES;
-    size_t left = file->size - MDL__LENGTH_BYTES;
+    memcpy(length, head->bytes, MDL__LENGTH_BYTES);
+    const char *text = head->bytes + MDL__LENGTH_BYTES;
+    size_t left = size - MDL__LENGTH_BYTES, seen = head->size - MDL__LENGTH_BYTES;
     bool braced = left > 0 && text[0] == '{';
     if (*length > MDL__HEADER_LIMIT || *length > left) {
         if (*length > MDL__HEADER_LIMIT || !braced)
-            MDL_TRY(refuse_kind(file));
+            MDL_TRY(refuse_kind(head));
         return mdl_fail(
             MDL_FORMAT,
             "header length %llu: the file holds %zu bytes behind it, and %d are allowed%s",
@@ -228,11 +178,12 @@ static mdl_status read_length(const mdl_safetensors *file, uint64_t *length)
                 : "");
     }
     size_t blank = 0;
-    while (blank < *length && strchr(" \t\r\n", text[blank]) != NULL && text[blank] != '\0')
+    seen = mdl_min_size(seen, (size_t)*length);
+    while (blank < seen && strchr(" \t\r\n", text[blank]) != NULL && text[blank] != '\0')
         blank++;
-    if (blank < *length && text[blank] == '{')
+    if (blank < seen && text[blank] == '{')
         return MDL_OK;
-    MDL_TRY(refuse_kind(file));
+    MDL_TRY(refuse_kind(head));
     return mdl_fail(MDL_FORMAT, "the header does not begin with '{': no safetensors file");
 }
 
@@ -249,96 +200,31 @@ static mdl_status limit_values(const char *header, size_t length)
                     values, MAX_VALUES);
 }
 
-static mdl_status parse(mdl_safetensors *file)
+static mdl_status parse(const char *text, size_t length, size_t size, mdl_tensors *set)
 {
-    uint64_t length = 0;
-    MDL_TRY(read_length(file, &length));
-    const char *text = file->memory + MDL__LENGTH_BYTES;
     json_t *header;
-    MDL_TRY(limit_values(text, (size_t)length));
-    mdl_status status = mdl_json_read(text, (size_t)length, JSON_REJECT_DUPLICATES, &header);
+    size_t data = MDL__LENGTH_BYTES + length;
+    MDL_TRY(limit_values(text, length));
+    mdl_status status = mdl_json_read(text, length, JSON_REJECT_DUPLICATES, &header);
     if (status != MDL_OK)
         return mdl_fail_context(status, "header");
-    status =
-        read_header(header, text + length, file->size - MDL__LENGTH_BYTES - (size_t)length, file);
+    status = read_header(header, data, size - data, set);
     json_decref(header);
-    return status == MDL_OK ? sort_names(file) : status;
+    return status;
 }
 
-/* Where a folder is given, the checkpoint in it may be meant. */
-static mdl_status advise_folder(const char *path, mdl_status status)
+static mdl_status read_file(mdl_tensors *set, const mdl__head *head)
 {
-    static const char *const leaves[] = {"final.safetensors", "merged.safetensors",
-                                         "model.safetensors"};
-    char inside[MDL_PATH_MAX], detail[1024];
-    snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
-    for (size_t i = 0; i < MDL_COUNT(leaves); i++)
-        if (mdl_path(inside, sizeof(inside), path, "%s", leaves[i]) == MDL_OK &&
-            mdl_file_exists(inside))
-            return mdl_fail(status, "%s; the checkpoint in it is %s", detail, inside);
-    return mdl_fail(status, "%s", detail);
+    const mdl_source *source = set->files[0].source;
+    uint64_t length = 0;
+    char *text;
+    MDL_TRY(read_length(head, mdl_source_size(source), &length));
+    MDL_TRY(mdl_alloc((size_t)length + 1, 1, "checkpoint header", (void **)&text));
+    mdl_status status = mdl_source_read(source, MDL__LENGTH_BYTES, (size_t)length, text);
+    if (status == MDL_OK)
+        status = parse(text, (size_t)length, mdl_source_size(source), set);
+    mdl_free(text);
+    return status;
 }
 
-mdl_status mdl_safetensors_read(const char *path, mdl_safetensors **out)
-{
-    *out = NULL;
-    mdl_safetensors *file = NULL;
-    MDL_TRY(MDL_NEW(1, "checkpoint", &file));
-    mdl_status status = mdl_file_read(path, 0, &file->memory, &file->size);
-    if (status == MDL_OK) {
-        status = parse(file);
-        if (status != MDL_OK)
-            status = mdl_fail_context(status, "%s", path);
-    } else if (status == MDL_IO) {
-        status = advise_folder(path, status);
-    }
-    if (status != MDL_OK) {
-        mdl_safetensors_free(file);
-        return status;
-    }
-    *out = file;
-    return MDL_OK;
-}
-
-void mdl_safetensors_free(mdl_safetensors *file)
-{
-    if (file == NULL)
-        return;
-    for (size_t i = 0; i < file->n_tensors; i++)
-        mdl_free(file->tensors[i].name);
-    for (size_t i = 0; i < file->n_metadata; i++) {
-        mdl_free(file->keys[i]);
-        mdl_free(file->values[i]);
-    }
-    mdl_free(file->tensors);
-    mdl_free((void *)file->by_name);
-    mdl_free(file->keys);
-    mdl_free(file->values);
-    mdl_free(file->memory);
-    mdl_free(file);
-}
-
-const mdl_file_tensor *mdl_safetensors_find(const mdl_safetensors *file, const char *name)
-{
-    size_t low = 0, high = file->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, file->by_name[middle]->name);
-        if (order == 0)
-            return file->by_name[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
-}
-
-const char *mdl_safetensors_metadata(const mdl_safetensors *file, const char *key)
-{
-    for (size_t i = 0; i < file->n_metadata; i++) {
-        if (strcmp(file->keys[i], key) == 0)
-            return file->values[i];
-    }
-    return NULL;
-}
+const mdl__tensors_reader mdl__reader_safetensors = {NULL, read_file};

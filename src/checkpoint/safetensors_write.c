@@ -7,7 +7,7 @@
 /* Elements of a tensor from its rank and dimensions; `bytes` likewise. */
 static mdl_status measure(const mdl_file_tensor *tensor, size_t *bytes)
 {
-    size_t total = mdl__file_type_size(tensor->type);
+    size_t total = mdl_file_type_size(tensor->type);
     for (int i = 0; i < tensor->rank; i++) {
         if (tensor->dim[i] != 0 && total > SIZE_MAX / tensor->dim[i])
             return mdl_fail(MDL_INVALID, "tensor %s: the size overflows", tensor->name);
@@ -39,7 +39,7 @@ static mdl_status describe(const mdl_file_tensor *tensor, size_t begin, size_t b
     for (int i = 0; i < tensor->rank; i++)
         mdl_json_append(&shape, mdl_json_pack("I", (json_int_t)tensor->dim[i]));
     return put_new(header, tensor->name,
-                   mdl_json_pack("{s:s, s:o, s:[I, I]}", "dtype", mdl__file_type_name(tensor->type),
+                   mdl_json_pack("{s:s, s:o, s:[I, I]}", "dtype", mdl_file_type_name(tensor->type),
                                  "shape", shape, "data_offsets", (json_int_t)begin,
                                  (json_int_t)end));
 }

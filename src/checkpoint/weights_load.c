@@ -53,10 +53,10 @@ static void look_at(const mdl_file_tensor *tensor, const mdl_param *param, doubl
 }
 
 /* A parameter's values from the file into the arena `ours`; NULL: they are only looked at. */
-static void take_param(const mdl_safetensors *file, const mdl_param *param, double *scratch,
+static void take_param(const mdl_tensors *file, const mdl_param *param, double *scratch,
                        double *ours, mismatch *wrong)
 {
-    const mdl_file_tensor *tensor = mdl_safetensors_find(file, param->name);
+    const mdl_file_tensor *tensor = mdl_tensors_find(file, param->name);
     if (tensor == NULL) {
         list_add(&wrong->missing, param->name, "");
         return;
@@ -67,7 +67,7 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
         !is_float(tensor->type)) {
         char expected[MDL__DIMS_TEXT], got[MDL__DIMS_TEXT], more[2 * MDL__DIMS_TEXT + 64];
         snprintf(more, sizeof(more), " (expected %s, the file has %s %s)",
-                 mdl__dims_text(rank, dim, expected), mdl__file_type_name(tensor->type),
+                 mdl__dims_text(rank, dim, expected), mdl_file_type_name(tensor->type),
                  mdl__dims_text(tensor->rank, tensor->dim, got));
         list_add(&wrong->shaped, param->name, more);
         return;
@@ -82,16 +82,15 @@ static void take_param(const mdl_safetensors *file, const mdl_param *param, doub
     mdl__layout_from_file(param, scratch, ours + param->offset);
 }
 
-static void mark_expected(const mdl_safetensors *file, const char *name, bool *expected)
+static void mark_expected(const mdl_tensors *file, const char *name, bool *expected)
 {
-    const mdl_file_tensor *tensor = mdl_safetensors_find(file, name);
+    const mdl_file_tensor *tensor = mdl_tensors_find(file, name);
     if (tensor != NULL)
         expected[tensor - file->tensors] = true;
 }
 
 /* List what the file has and the model has not. */
-static mdl_status list_unexpected(const mdl_safetensors *file, const mdl_graph *graph,
-                                  name_list *list)
+static mdl_status list_unexpected(const mdl_tensors *file, const mdl_graph *graph, name_list *list)
 {
     char tracked[128];
     bool *expected = NULL;
@@ -150,7 +149,7 @@ static mdl_status begin(const mdl_graph *graph, const mdl_weights *weights, load
 }
 
 /* Every tensor that fits, and a list of those that do not. */
-static mdl_status take_all(const mdl_safetensors *file, const mdl_graph *graph, loading *l)
+static mdl_status take_all(const mdl_tensors *file, const mdl_graph *graph, loading *l)
 {
     for (size_t i = 0; i < mdl_graph_param_count(graph); i++)
         take_param(file, mdl_graph_param_at(graph, i), l->scratch, l->params, &l->wrong);
@@ -174,7 +173,7 @@ static mdl_status end(mdl_status status, loading *l, mdl_weights *weights)
     return status;
 }
 
-mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const mdl_graph *graph,
+mdl_status mdl_weights_load(const mdl_tensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights)
 {
     loading l;
@@ -186,7 +185,7 @@ mdl_status mdl_weights_load(const mdl_safetensors *file, const char *path, const
     return end(status, &l, weights);
 }
 
-mdl_status mdl_weights_match(const mdl_safetensors *file, const char *path, const mdl_graph *graph)
+mdl_status mdl_weights_match(const mdl_tensors *file, const char *path, const mdl_graph *graph)
 {
     loading l = {.wrong = {.real = mdl_graph_real(graph)}}; /* without arenas */
     MDL_TRY(MDL_NEW(PIECE, "checkpoint", &l.scratch));
@@ -210,8 +209,8 @@ static void tell_part(const char *path, const mismatch *wrong)
                 wrong->unexpected.count, wrong->unexpected.text);
 }
 
-mdl_status mdl_weights_load_part(const mdl_safetensors *file, const char *path,
-                                 const mdl_graph *graph, mdl_weights *weights)
+mdl_status mdl_weights_load_part(const mdl_tensors *file, const char *path, const mdl_graph *graph,
+                                 mdl_weights *weights)
 {
     loading l;
     mdl_status status = begin(graph, weights, &l);

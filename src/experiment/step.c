@@ -173,11 +173,11 @@ mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *mo
 
 mdl_status mdl__checkpoints_load(mdl__checkpoints *c, const char *path)
 {
-    mdl_safetensors *file;
-    MDL_TRY(mdl_safetensors_read(path, &file));
+    mdl_tensors *file;
+    MDL_TRY(mdl_tensors_load(path, &file));
     mdl_status status =
         mdl_weights_load(file, path, mdl_evaluator_graph(c->evaluator), &c->weights);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return status;
 }
 

@@ -107,9 +107,9 @@ void mdl__merge_context_destroy(mdl__merge_context *m)
     memset(m, 0, sizeof(*m));
 }
 
-mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_safetensors *file, const char *path)
+mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_tensors *file, const char *path)
 {
-    const char *text = mdl_safetensors_metadata(file, MDL_CLASSES_KEY);
+    const char *text = mdl_tensors_metadata(file, MDL_CLASSES_KEY);
     if (text == NULL)
         return MDL_OK;
     if (seen->text != NULL)
@@ -127,12 +127,12 @@ void mdl__classes_forget(mdl__classes_seen *seen)
 
 mdl_status mdl__merge_context_load(mdl__merge_context *m, const char *path, mdl_weights *out)
 {
-    mdl_safetensors *file = NULL;
-    MDL_TRY(mdl_safetensors_read(path, &file));
+    mdl_tensors *file = NULL;
+    MDL_TRY(mdl_tensors_load(path, &file));
     mdl_status status = mdl__same_classes(&m->classes, file, path);
     if (status == MDL_OK)
         status = mdl_weights_load(file, path, m->graph, out);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return status;
 }
 
@@ -194,7 +194,7 @@ mdl_status mdl__merge_context_save(mdl__merge_context *m, const char *path, cons
                                    const mdl_weights *weights)
 {
     mdl_image_metadata images;
-    mdl_safetensors *file;
+    mdl_tensors *file;
     if (m->job->data != NULL) {
         mdl_status made = mdl_image_metadata_make(m->job->data, &images);
         if (made == MDL_OK)
@@ -205,11 +205,11 @@ mdl_status mdl__merge_context_save(mdl__merge_context *m, const char *path, cons
     /* Without data the first parent says how images are prepared, if it says so. */
     static const char *const keys[MDL_IMAGE_METADATA] = {MDL_IMAGE_METADATA_KEYS};
     const char *values[MDL_IMAGE_METADATA];
-    MDL_TRY(mdl_safetensors_read(m->job->parents[0], &file));
+    MDL_TRY(mdl_tensors_load(m->job->parents[0], &file));
     for (size_t i = 0; i < MDL_IMAGE_METADATA; i++)
         values[i] = strcmp(keys[i], MDL_CLASSES_KEY) == 0 ? m->classes.text
-                                                          : mdl_safetensors_metadata(file, keys[i]);
+                                                          : mdl_tensors_metadata(file, keys[i]);
     mdl_status status = save(m, path, kind, keys, values, weights);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return status;
 }

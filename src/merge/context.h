@@ -14,7 +14,7 @@ typedef struct mdl__classes_seen { /* names of the classes of the first parent t
 } mdl__classes_seen;
 /* Note the classes of a parent, or compare them with those noted: parents of other classes, or of
  * the same in another order, have nothing in common that could be averaged. */
-mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_safetensors *file,
+mdl_status mdl__same_classes(mdl__classes_seen *seen, const mdl_tensors *file,
                              const char *path) MDL_MUST_CHECK;
 void mdl__classes_forget(mdl__classes_seen *seen);
 

@@ -9,15 +9,15 @@ static mdl_status evaluate_all(const mdl_merge_job *job, mdl_evaluator *evaluato
                                mdl_weights *weights, mdl_scores *scores, double **sum,
                                mdl__classes_seen *seen)
 {
-    mdl_safetensors *file = NULL;
+    mdl_tensors *file = NULL;
     const mdl_graph *graph = mdl_evaluator_graph(evaluator);
     MDL_TRY(mdl_weights_create(graph, job->device, weights));
     for (size_t p = 0; p < job->n_parents; p++) {
-        MDL_TRY(mdl_safetensors_read(job->parents[p], &file));
+        MDL_TRY(mdl_tensors_load(job->parents[p], &file));
         mdl_status status = mdl__same_classes(seen, file, job->parents[p]);
         if (status == MDL_OK)
             status = mdl_weights_load(file, job->parents[p], graph, weights);
-        mdl_safetensors_free(file);
+        mdl_tensors_close(file);
         MDL_TRY(status);
         MDL_TRY(mdl_evaluator_run(evaluator, weights, scores));
         MDL_TRY(mdl_scores_check(scores, job->parents[p]));

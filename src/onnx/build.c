@@ -71,7 +71,7 @@ static void append(mdl__onnx *b, mdl__list *list, void *message)
         list->at[list->count++] = message;
 }
 
-mdl_status mdl__onnx_init(mdl__onnx *b, const mdl_graph *graph, const mdl_safetensors *file)
+mdl_status mdl__onnx_init(mdl__onnx *b, const mdl_graph *graph, const mdl_tensors *file)
 {
     size_t tensors = mdl_graph_tensor_count(graph);
     *b = (mdl__onnx){.graph = graph, .file = file};
@@ -275,7 +275,7 @@ static void take_data(mdl__onnx *b, const mdl_file_tensor *from, Mdl__Onnx__Tens
 
 static char *add_weights(mdl__onnx *b, const mdl_param *param)
 {
-    const mdl_file_tensor *from = mdl_safetensors_find(b->file, param->name);
+    const mdl_file_tensor *from = mdl_tensors_find(b->file, param->name);
     int64_t dim[MDL_COUNT(from->dim)];
     for (int i = 0; i < from->rank; i++)
         dim[i] = (int64_t)from->dim[i];

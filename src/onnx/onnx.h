@@ -15,10 +15,10 @@ typedef struct mdl_onnx_pixels { /* how bytes become the input of the network */
 
 typedef struct mdl_onnx_job {
     const mdl_model_config *model;
-    size_t steps;                /* supervision steps; 0: as trained */
-    bool all_steps;              /* each of them is an output, and its q */
-    const mdl_safetensors *file; /* the weights */
-    const char *file_path;       /* for messages */
+    size_t steps;            /* supervision steps; 0: as trained */
+    bool all_steps;          /* each of them is an output, and its q */
+    const mdl_tensors *file; /* the weights */
+    const char *file_path;   /* for messages */
     /* NULL: the input "images" is float32 [N, C, H, W], normalised; else uint8 [N, H, W, C] */
     const mdl_onnx_pixels *pixels;
     const char *const *keys, *const *values; /* metadata */

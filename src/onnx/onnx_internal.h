@@ -15,7 +15,7 @@ typedef struct mdl__list { /* of messages */
 
 typedef struct mdl__onnx {
     const mdl_graph *graph;
-    const mdl_safetensors *file;
+    const mdl_tensors *file;
     struct mdl__chunk *chunks; /* the memory of all messages */
     mdl__list nodes;           /* NodeProto, in the order in which they run */
     mdl__list weights;         /* TensorProto, from the file */
@@ -28,7 +28,7 @@ typedef struct mdl__onnx {
 } mdl__onnx;
 
 mdl_status mdl__onnx_init(mdl__onnx *b, const mdl_graph *graph,
-                          const mdl_safetensors *file) MDL_MUST_CHECK;
+                          const mdl_tensors *file) MDL_MUST_CHECK;
 void mdl__onnx_deinit(mdl__onnx *b); /* after a failed init, too */
 void mdl__onnx_error(mdl__onnx *b, mdl_status status);
 /* Zeroed memory that lives as long as the builder; NULL after an error. */

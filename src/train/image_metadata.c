@@ -43,10 +43,10 @@ void mdl_image_metadata_free(mdl_image_metadata *metadata)
 }
 
 /* `count` numbers from a list in the metadata. */
-static mdl_status numbers(const mdl_safetensors *file, const char *path, const char *key,
+static mdl_status numbers(const mdl_tensors *file, const char *path, const char *key,
                           double *values, size_t count)
 {
-    const char *text = mdl_safetensors_metadata(file, key), *at = text;
+    const char *text = mdl_tensors_metadata(file, key), *at = text;
     if (text == NULL)
         return mdl_fail(MDL_CONFIG,
                         "%s: no metadata %s, by which a checkpoint of Mendel's says how its "
@@ -66,7 +66,7 @@ static mdl_status numbers(const mdl_safetensors *file, const char *path, const c
 /* The largest image that is believed; no source gives larger ones. */
 enum { MAX_SIDE = 8192, MAX_CHANNELS = 4 };
 
-mdl_status mdl_image_metadata_read(const mdl_safetensors *file, const char *path,
+mdl_status mdl_image_metadata_read(const mdl_tensors *file, const char *path,
                                    mdl_image_preparation *out)
 {
     double input[3] = {0};

@@ -28,7 +28,7 @@ typedef struct mdl_image_preparation {
     size_t height, width, channels;
     double value_max, mean[4], std[4];
 } mdl_image_preparation;
-mdl_status mdl_image_metadata_read(const mdl_safetensors *file, const char *path,
+mdl_status mdl_image_metadata_read(const mdl_tensors *file, const char *path,
                                    mdl_image_preparation *out) MDL_MUST_CHECK;
 
 #endif

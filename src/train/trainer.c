@@ -125,12 +125,12 @@ static mdl_status load_init(mdl__trainer *t)
     MDL_TRY(mdl_weights_init(t->built.graph, job->seed, &t->weights));
     if (path[0] == 0)
         return MDL_OK;
-    mdl_safetensors *file = NULL;
-    MDL_TRY(mdl_safetensors_read(path, &file));
+    mdl_tensors *file = NULL;
+    MDL_TRY(mdl_tensors_load(path, &file));
     mdl_status status = mdl_weights_load_part(file, path, t->built.graph, &t->weights);
     if (status == MDL_OK)
-        status = say_classes(job, mdl_safetensors_metadata(file, MDL_CLASSES_KEY));
-    mdl_safetensors_free(file);
+        status = say_classes(job, mdl_tensors_metadata(file, MDL_CLASSES_KEY));
+    mdl_tensors_close(file);
     return status;
 }
 

@@ -30,13 +30,13 @@ static void open_model(void)
     atexit(close_model);
 }
 
-static void look(const mdl_safetensors *file)
+static void look(const mdl_tensors *file)
 {
     mdl_image_preparation images;
     double *values = NULL;
     for (size_t i = 0; i < file->n_tensors; i++) {
         const mdl_file_tensor *tensor = &file->tensors[i];
-        fuzz_must(mdl_safetensors_find(file, tensor->name) == tensor, "a tensor is found");
+        fuzz_must(mdl_tensors_find(file, tensor->name) == tensor, "a tensor is found");
         FUZZ_MUST(MDL_NEW(tensor->count + 1, "values", &values));
         mdl_file_tensor_get(tensor, values);
         mdl_free(values);
@@ -47,13 +47,13 @@ static void look(const mdl_safetensors *file)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    mdl_safetensors *file = NULL;
+    mdl_tensors *file = NULL;
     if (graph == NULL)
         open_model();
-    mdl_status status = mdl_safetensors_read(fuzz_file("f.safetensors", data, size), &file);
+    mdl_status status = mdl_tensors_load(fuzz_file("f.safetensors", data, size), &file);
     fuzz_must((status == MDL_OK) == (file != NULL), "there is a file where it was read");
     if (fuzz_worked(status))
         look(file);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     return 0;
 }

@@ -134,7 +134,7 @@ typedef struct side { /* one backend's model */
     mdl_plan *plan;
     mdl_run *run;
     mdl_model_io io;
-    mdl_safetensors *read; /* what came back */
+    mdl_tensors *read; /* what came back */
 } side;
 
 typedef struct test {
@@ -177,7 +177,7 @@ static int tear_down(void **state)
     (void)state;
     for (size_t i = 0; i < MDL_COUNT(t.sides); i++) {
         side *s = &t.sides[i];
-        mdl_safetensors_free(s->read);
+        mdl_tensors_close(s->read);
         close_graph(s);
         mdl_buffer_destroy(s->gradients);
         mdl_weights_destroy(&s->weights);
@@ -218,9 +218,9 @@ static void write_weights(side *s)
     mdl_file_tensor tensors[512];
     size_t n = 0, used = 0;
     must(mdl_weights_save(t.path, s->graph, &s->weights, &info), "structure");
-    must(mdl_safetensors_read(t.path, &s->read), "structure");
+    must(mdl_tensors_load(t.path, &s->read), "structure");
     assert_true(s->read->n_tensors <= MDL_COUNT(tensors));
-    must(MDL_NEW(s->read->size + 8, "test", &t.data), "memory");
+    must(MDL_NEW(mdl_source_size(s->read->files[0].source) + 8, "test", &t.data), "memory");
     for (size_t i = 0; i < s->read->n_tensors; i++) {
         mdl_file_tensor tensor = s->read->tensors[i];
         if (tensor.type == MDL_FILE_I64)
@@ -236,7 +236,7 @@ static void write_weights(side *s)
         tensors[n++] = tensor;
     }
     must(mdl_safetensors_write(t.path, tensors, n, NULL, NULL, 0), "writing weights");
-    mdl_safetensors_free(s->read);
+    mdl_tensors_close(s->read);
     s->read = NULL;
 }
 
@@ -282,10 +282,10 @@ static void open_weights(side *s)
 
 static void load_weights(side *s)
 {
-    mdl_safetensors *file = NULL;
-    must(mdl_safetensors_read(t.path, &file), "reading weights");
+    mdl_tensors *file = NULL;
+    must(mdl_tensors_load(t.path, &file), "reading weights");
     mdl_status status = mdl_weights_load(file, t.path, s->graph, &s->weights);
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     must(status, "loading weights");
 }
 
@@ -327,7 +327,7 @@ static void compare_steps(side *s, const char *key, const int *tensors, double l
  * element; relative to the norm.  The shift of a BatchNorm whose only reader is a convolution
  * before another BatchNorm has a true gradient of zero, so norms count as at least 1e-6 of the
  * whole. */
-static void compare_summaries(const mdl_safetensors *file, const char *key)
+static void compare_summaries(const mdl_tensors *file, const char *key)
 {
     const char *name = NULL;
     json_t *want = NULL;
@@ -340,7 +340,7 @@ static void compare_summaries(const mdl_safetensors *file, const char *key)
     double least = 1e-6 * sqrt(whole);
     json_object_foreach(json_object_get(t.golden, key), name, want)
     {
-        const mdl_file_tensor *tensor = mdl_safetensors_find(file, name);
+        const mdl_file_tensor *tensor = mdl_tensors_find(file, name);
         if (tensor == NULL)
             fail_msg("%s: no tensor %s", key, name);
         char salted[128];
@@ -366,17 +366,17 @@ static void compare_summaries(const mdl_safetensors *file, const char *key)
 
 static void read_back(side *s)
 {
-    mdl_safetensors_free(s->read);
+    mdl_tensors_close(s->read);
     s->read = NULL;
-    must(mdl_safetensors_read(t.path, &s->read), "reading back");
+    must(mdl_tensors_load(t.path, &s->read), "reading back");
 }
 
 /* |a - exact| / |exact| over all gradients of two files. */
-static double relative_error(const mdl_safetensors *a, const mdl_safetensors *exact)
+static double relative_error(const mdl_tensors *a, const mdl_tensors *exact)
 {
     double difference = 0.0, norm = 0.0;
     for (size_t i = 0; i < exact->n_tensors; i++) {
-        const mdl_file_tensor *tensor = mdl_safetensors_find(a, exact->tensors[i].name);
+        const mdl_file_tensor *tensor = mdl_tensors_find(a, exact->tensors[i].name);
         assert_non_null(tensor);
         mdl_file_tensor_get(tensor, t.values);
         mdl_file_tensor_get(&exact->tensors[i], t.exact);

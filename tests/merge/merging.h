@@ -134,10 +134,10 @@ static inline mdl_merge_config digits_merge(void)
 
 static inline void load(const char *path, mdl_weights *w)
 {
-    mdl_safetensors *file = NULL;
-    must(mdl_safetensors_read(path, &file));
+    mdl_tensors *file = NULL;
+    must(mdl_tensors_load(path, &file));
     must(mdl_weights_load(file, path, graph, w));
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
 }
 
 #endif

@@ -58,11 +58,11 @@ static void baselines(void **state)
 
     job.data = NULL; /* interpolated only; how images are prepared comes from the first parent */
     must(mdl_merge_average(&job, path));
-    mdl_safetensors *file = NULL;
-    must(mdl_safetensors_read(path, &file));
-    const char *input = mdl_safetensors_metadata(file, "mendel.input");
+    mdl_tensors *file = NULL;
+    must(mdl_tensors_load(path, &file));
+    const char *input = mdl_tensors_metadata(file, "mendel.input");
     bool same = input != NULL && strcmp(input, "8 8 1") == 0;
-    mdl_safetensors_free(file);
+    mdl_tensors_close(file);
     assert_true(same);
     job.data = data;
 
