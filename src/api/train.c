@@ -98,6 +98,13 @@ static mdl_status prepare(void *user)
     return mdl_tuning_leave(t->work.device, t->run.out);
 }
 
+/* The configuration of a run that goes on, when its state has been taken: it may be longer. */
+static mdl_status go_on(void *user)
+{
+    training *t = user;
+    return mdl_run_write_config(t->run.out, MDL_RUN_TRAINING, &t->work.config);
+}
+
 /* ---- the work ------------------------------------------------------------------------------- */
 
 static mdl_status announce(const training *t)
@@ -163,6 +170,7 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
         .checkpoint = t->options.checkpoint,
         .lock = t->run.lock,
         .prepare = writes ? prepare : NULL,
+        .goes_on = writes ? go_on : NULL,
         .prepare_user = t,
         .resume = t->run.resume,
         .config_text = w->model_text,
@@ -171,8 +179,6 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
         .events = &events,
     };
     MDL_TRY(mdl_train_run(&job, &outcome));
-    if (goes_on) /* only now is it clear that it can go on with this configuration */
-        MDL_TRY(mdl_run_write_config(t->run.out, MDL_RUN_TRAINING, &w->config));
     return mdl_result_text(result_json(t, &outcome), result);
 }
 

@@ -100,18 +100,28 @@ void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
     add_values(fp, "data.std", &c->given_std);
 }
 
-/* The first line in which two texts differ, without its newline. */
-static void first_difference(const char *a, const char *b, char *line_a, char *line_b, size_t size)
+/* Whether the line `text` starts with is that of this key; NULL is none's. */
+static bool is_line_of(const char *text, const char *key)
+{
+    size_t length = key != NULL ? strlen(key) : 0;
+    return length > 0 && strncmp(text, key, length) == 0 && text[length] == ' ';
+}
+
+/* The first line in which two texts differ, without its newline; false: they are the same.  The
+ * line of the key `free`, which may be NULL, is not looked at. */
+static bool first_difference(const char *a, const char *b, const char *free, char *line_a,
+                             char *line_b, size_t size)
 {
     while (*a && *b) {
         size_t na = strcspn(a, "\n"), nb = strcspn(b, "\n");
-        if (na != nb || memcmp(a, b, na) != 0)
+        if ((na != nb || memcmp(a, b, na) != 0) && !(is_line_of(a, free) && is_line_of(b, free)))
             break;
         a += na + (a[na] != 0);
         b += nb + (b[nb] != 0);
     }
     snprintf(line_a, size, "%.*s", (int)strcspn(a, "\n"), a);
     snprintf(line_b, size, "%.*s", (int)strcspn(b, "\n"), b);
+    return *a != '\0' || *b != '\0';
 }
 
 mdl_status mdl_fingerprint_write(const mdl_fingerprint *fp, mdl_state_writer *state)
@@ -146,10 +156,9 @@ mdl_status mdl_fingerprint_check(const mdl_fingerprint *fp, const mdl_state *sta
     const char *saved = mdl_state_find(state, "settings", &size);
     if (saved == NULL || size == 0 || saved[size - 1] != 0)
         return mdl_fail(MDL_FORMAT, "%s: the block \"settings\" is missing or not a text", path);
-    if (strcmp(saved, fp->text) == 0)
-        return check_data(fp, state, path);
     char was[160], is[160];
-    first_difference(saved, fp->text, was, is, sizeof(was));
+    if (!first_difference(saved, fp->text, fp->free, was, is, sizeof(was)))
+        return check_data(fp, state, path);
     return mdl_fail(MDL_CONFIG,
                     "%s was saved with \"%s\", the configuration now says \"%s\": resume with the "
                     "same configuration, or start a new run in another folder",

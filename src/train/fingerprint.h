@@ -10,8 +10,9 @@
  * others is refused, naming the file and the first setting that differs.  Zeroed at first. */
 typedef struct mdl_fingerprint {
     char text[4096];
-    size_t used;   /* characters; more than there is room for where they did not fit */
-    uint64_t data; /* mdl_data.hash; 0: not looked at */
+    size_t used;      /* characters; more than there is room for where they did not fit */
+    uint64_t data;    /* mdl_data.hash; 0: not looked at */
+    const char *free; /* the key whose value may be another; NULL: none's */
 } mdl_fingerprint;
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...) MDL_PRINTF(2, 3);
 void mdl_fingerprint_model(mdl_fingerprint *fp, const mdl_model_config *model);

@@ -64,18 +64,23 @@ mdl_status mdl__folder_prepare(const mdl_train_job *job)
 
 /* ---- resume.state --------------------------------------------------------------------------- */
 
+/* A key in the text of the settings. */
+#define EPOCHS "train.epochs"
+
 /* What must be as it was for the continued run to equal an uninterrupted one.  How long it runs and
- * what it writes (max_steps, keep, save_every) may change. */
+ * what it writes (epochs, max_steps, keep, save_every) may change; epochs stay in the text, to tell
+ * a change of them. */
 static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
 {
     const mdl_train_config *c = job->train;
     const mdl_optim_config *o = &c->optim;
     const mdl_schedule_config *s = &c->schedule;
     memset(fp, 0, sizeof(*fp));
+    fp->free = EPOCHS;
     mdl_fingerprint_add(fp, "run.seed %llu\nrun.precision %s\n", (unsigned long long)job->seed,
                         c->precision == MDL_PRECISION_MIXED ? "mixed"
                                                             : mdl_dtype_name(job->device->real));
-    mdl_fingerprint_add(fp, "train.epochs %zu\ntrain.batch %zu\ntrain.accumulate %zu\n", c->epochs,
+    mdl_fingerprint_add(fp, EPOCHS " %zu\ntrain.batch %zu\ntrain.accumulate %zu\n", c->epochs,
                         c->batch, c->accumulate);
     mdl_fingerprint_add(fp, "train.label_smoothing %.17g\ntrain.clip %.17g\ntrain.ema %.17g\n",
                         c->label_smoothing, c->clip, c->ema);
@@ -184,14 +189,34 @@ static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
     const mdl_train_config *c = t->job->train;
     MDL_TRY(mdl_state_get(state, "position", &t->position, sizeof(t->position)));
     const mdl__position *p = &t->position;
+    if (p->epoch > c->epochs || (p->epoch == c->epochs && p->images > 0))
+        return mdl_fail(
+            MDL_CONFIG,
+            "%s/resume.state: %llu epochs are done%s, more than the %zu of train.epochs",
+            t->job->out, (unsigned long long)p->epoch, p->images > 0 ? " and another is begun" : "",
+            c->epochs);
     /* The last batch of an epoch: it was stopped while the epoch was evaluated. */
-    if (p->epoch > c->epochs || (p->epoch == c->epochs && p->images > 0) ||
-        (!t->stepwise && (p->batch > t->batches || (p->batch == t->batches && p->images == 0))))
+    if (!t->stepwise && (p->batch > t->batches || (p->batch == t->batches && p->images == 0)))
         return mdl_fail(MDL_FORMAT, "the saved state is at epoch %llu of %zu, batch %llu of %zu",
                         (unsigned long long)p->epoch, c->epochs, (unsigned long long)p->batch,
                         t->batches);
     t->n_history = (size_t)p->epoch;
     return mdl_state_get(state, "history", t->history, t->n_history * sizeof(*t->history));
+}
+
+/* Another length is another schedule from here on; what is behind stays. */
+static void say_length(const mdl__trainer *t, const mdl_state *state)
+{
+    size_t size, now = t->job->train->epochs;
+    unsigned long long was;
+    const char *settings = mdl_state_find(state, "settings", &size); /* a text: it was compared */
+    const char *line = settings != NULL ? strstr(settings, "\n" EPOCHS " ") : NULL;
+    if (line == NULL || sscanf(line, "\n" EPOCHS " %llu", &was) != 1 || was == now)
+        return;
+    mdl__notify(t,
+                "train.epochs is %zu, it was %llu: from here on the learning rate is that of a "
+                "training of %zu epochs at the same step",
+                now, was, now);
 }
 
 mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
@@ -216,6 +241,7 @@ mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state)
     mdl__notify(t, "resumed from %s/resume.state: %llu epochs and %llu steps of the next were done",
                 t->job->out, (unsigned long long)t->position.epoch,
                 (unsigned long long)t->position.batch);
+    say_length(t, state);
     machine(t->job, now);
     const char *was = mdl_state_find(state, "machine", &size);
     if (was != NULL && size == sizeof(now) && memcmp(was, now, size) != 0)

@@ -42,8 +42,9 @@ typedef struct mdl_train_job {
     const mdl_lock *lock;              /* the caller's on it; NULL: it is taken for the run */
     mdl_status (*prepare)(void *user); /* before a new training (not a resumed one) changes anything
                                           in `out`, when all that it needs is there; may be NULL */
-    void *prepare_user;
-    bool resume;               /* continue from out/resume.state where it exists */
+    mdl_status (*goes_on)(void *user); /* the same for a resumed one, when its state was taken */
+    void *prepare_user;                /* of both */
+    bool resume;                       /* continue from out/resume.state where it exists */
     const char *config_text;   /* YAML of the whole effective configuration, into checkpoints */
     const char *settings_text; /* the whole configuration, for TensorBoard; NULL: it is not shown */
     size_t memory_limit;       /* bytes, 0: what the device has */

@@ -138,6 +138,8 @@ mdl_status mdl__trainer_begin(mdl__trainer *t, const mdl_state *state)
 {
     if (state != NULL) {
         MDL_TRY(mdl__state_load(t, state));
+        if (t->job->goes_on != NULL)
+            MDL_TRY(t->job->goes_on(t->job->prepare_user));
     } else {
         MDL_TRY(load_init(t)); /* before the folder is cleared: it may come from there */
         if (t->ema.params != NULL)
