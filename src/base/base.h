@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/comm.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "mendel/context.h"
@@ -86,6 +87,14 @@ bool mdl_alloc_fails_now(void);
  * second. */
 unsigned long mdl_alloc_failures(void);
 void mdl_alloc_count_failure(void);
+
+/* ---- hash ----------------------------------------------------------------------------------- */
+
+/* A fast hash of 64 bits for noticing changes; no protection against bytes made to collide.  Begin
+ * with MDL_HASH_START. */
+#define MDL_HASH_START UINT64_C(0xd1b54a32d192ed03)
+uint64_t mdl_hash_word(uint64_t hash, uint64_t word);
+uint64_t mdl_hash_bytes(uint64_t hash, const void *data, size_t size);
 
 /* ---- random numbers (Philox 4x32-10, Salmon et al. 2011) ------------------------------------ */
 
@@ -306,17 +315,5 @@ mdl_status mdl_module_symbol(const char *module, const char *symbol, void **out)
  * what it said.  A stop request ends it: MDL_CANCELLED. */
 mdl_status mdl_tool_run(const char *const *argv, const char *input, size_t size, size_t limit,
                         char **output, size_t *output_size) MDL_MUST_CHECK;
-
-/* ---- communicator --------------------------------------------------------------------------- */
-
-/* What the trainer and the merger need of a group of processes.  The single-process one is the
- * default: size 1, rank 0, every operation the identity. */
-typedef struct mdl_comm {
-    int size, rank;
-    void *state;
-    mdl_status (*allreduce_sum)(const struct mdl_comm *comm, float *data, size_t count);
-    mdl_status (*broadcast)(const struct mdl_comm *comm, void *data, size_t bytes, int root);
-} mdl_comm;
-const mdl_comm *mdl_comm_single(void);
 
 #endif

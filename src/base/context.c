@@ -15,6 +15,7 @@ struct mdl_context {
     pthread_mutex_t log_mutex; /* held while a line is handed over: lines of threads do not mix */
     mdl_log_fn log;            /* NULL: silence */
     void *user;                /* its first argument */
+    const mdl_comm *comm;      /* of its work; NULL: a single process */
 };
 
 /* Of threads that have entered none. */
@@ -52,6 +53,17 @@ void mdl_context_destroy(mdl_context *context)
         return;
     pthread_mutex_destroy(&context->log_mutex);
     mdl_free(context);
+}
+
+void mdl_context_set_comm(mdl_context *context, const mdl_comm *comm)
+{
+    (context != NULL ? context : &own)->comm = comm;
+}
+
+const mdl_comm *mdl_comm_current(void)
+{
+    const mdl_comm *comm = mdl_context_current()->comm;
+    return comm != NULL ? comm : mdl_comm_single();
 }
 
 /* ---- log ------------------------------------------------------------------------------------ */

@@ -145,11 +145,15 @@ static void single_process_is_the_identity(void **state)
     float data[3] = {1, 2, 3};
     assert_int_equal(comm->size, 1);
     assert_int_equal(comm->rank, 0);
-    assert_int_equal(comm->allreduce_sum(comm, data, 3), MDL_OK);
-    assert_int_equal(comm->broadcast(comm, data, sizeof(data), 0), MDL_OK);
+    float all[3];
+    assert_int_equal(mdl_comm_allgather(comm, data, sizeof(data), all), MDL_OK);
+    assert_memory_equal(all, data, sizeof(data));
+    assert_int_equal(mdl_comm_broadcast(comm, data, sizeof(data), 0), MDL_OK);
+    assert_int_equal(mdl_comm_agree(comm, MDL_IO), MDL_IO);
+    assert_int_equal(mdl_comm_same(comm, "a text", "any"), MDL_OK);
     for (int i = 0; i < 3; i++)
         assert_true(data[i] == (float)(i + 1));
-    assert_int_equal(comm->broadcast(comm, data, sizeof(data), 1), MDL_INVALID);
+    assert_int_equal(mdl_comm_broadcast(comm, data, sizeof(data), 1), MDL_INVALID);
 }
 
 int main(void)

@@ -1,0 +1,227 @@
+/* The collective calls over ranks that are threads with random delays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+
+enum { MOST = 8 };
+
+typedef struct rank { /* a thread that is one; asserts belong to the main thread */
+    mdl_comm *comm;
+    void *end;
+    void (*body)(struct rank *r);
+    mdl_status status;
+    char detail[512];
+    int64_t all[MOST];
+    int64_t number;
+    char text[64];
+} rank;
+
+static void run(void *user)
+{
+    rank *r = user;
+    mdl_context *context;
+    r->status = mdl_context_create(&context);
+    if (r->status != MDL_OK)
+        return;
+    (void)mdl_context_enter(context);
+    r->status = mdl_comm_open(mdl_thread_link_open, r->end, &r->comm);
+    if (r->status == MDL_OK)
+        r->body(r);
+    snprintf(r->detail, sizeof(r->detail), "%s", mdl_error_detail());
+    mdl_comm_close(r->comm);
+    (void)mdl_context_enter(NULL);
+    mdl_context_destroy(context);
+}
+
+static void with_ranks(int n, void (*body)(rank *), rank ranks[MOST])
+{
+    mdl_thread_links *links;
+    mdl_thread *threads[MOST];
+    memset(ranks, 0, MOST * sizeof(*ranks));
+    assert_int_equal(mdl_thread_links_create(n, 300, &links), MDL_OK);
+    for (int i = 0; i < n; i++) {
+        ranks[i].end = mdl_thread_links_end(links, i);
+        ranks[i].body = body;
+        assert_int_equal(mdl_thread_start(run, &ranks[i], &threads[i]), MDL_OK);
+    }
+    for (int i = 0; i < n; i++)
+        mdl_thread_join(threads[i]);
+    mdl_thread_links_destroy(links);
+}
+
+static void gather(rank *r)
+{
+    int64_t own = 100 + r->comm->rank;
+    for (int i = 0; i < 20 && r->status == MDL_OK; i++)
+        r->status = mdl_comm_allgather(r->comm, &own, sizeof(own), r->all);
+}
+
+static void all_have_all(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    for (int n = 1; n <= MOST; n++) {
+        with_ranks(n, gather, ranks);
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(ranks[i].status, MDL_OK);
+            for (int k = 0; k < n; k++)
+                assert_int_equal(ranks[i].all[k], 100 + k);
+        }
+    }
+}
+
+static void spread(rank *r)
+{
+    r->status = MDL_OK;
+    for (int root = 0; root < r->comm->size && r->status == MDL_OK; root++) {
+        char *text = NULL;
+        size_t size = 0;
+        r->number = r->comm->rank == root ? 7 + root : 0;
+        r->status = mdl_comm_broadcast(r->comm, &r->number, sizeof(r->number), root);
+        if (r->number != 7 + root)
+            r->status = mdl_fail(MDL_NUMERIC, "root %d", root);
+        if (r->comm->rank == root && r->status == MDL_OK) {
+            r->status = mdl_strdup("from the root", &text);
+            size = 13;
+        }
+        if (r->status == MDL_OK)
+            r->status = mdl_comm_broadcast_text(r->comm, &text, &size, root);
+        if (r->status == MDL_OK)
+            snprintf(r->text, sizeof(r->text), "%zu %s", size, text);
+        mdl_free(text);
+    }
+}
+
+static void the_root_tells_all(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    for (int n = 1; n <= MOST; n++) {
+        with_ranks(n, spread, ranks);
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(ranks[i].status, MDL_OK);
+            assert_string_equal(ranks[i].text, "13 from the root");
+        }
+    }
+}
+
+static void two_fail(rank *r)
+{
+    mdl_status own = MDL_OK;
+    if (r->comm->rank == 2)
+        own = mdl_fail(MDL_IO, "no space left");
+    if (r->comm->rank == 3)
+        own = mdl_fail(MDL_NO_MEMORY, "too little");
+    r->status = mdl_comm_agree(r->comm, own);
+    r->number = mdl_comm_agreed(r->comm, r->status);
+    r->status = mdl_comm_agree(r->comm, r->status); /* nothing is sent any more */
+}
+
+static void all_learn_of_a_failure(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(4, two_fail, ranks);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ranks[i].status, MDL_IO);
+        assert_true(ranks[i].number);
+        assert_non_null(strstr(ranks[i].detail, "rank 2 ("));
+        assert_non_null(strstr(ranks[i].detail, "): no space left"));
+    }
+}
+
+static void differ(rank *r)
+{
+    r->status = mdl_comm_same(r->comm, "the version", "1.0");
+    if (r->status == MDL_OK)
+        r->status = mdl_comm_same(r->comm, "the configuration",
+                                  r->comm->rank == 1 ? "a 1\nb 3\n" : "a 1\nb 2\n");
+}
+
+static void the_line_that_differs_is_named(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(3, differ, ranks);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ranks[i].status, MDL_CONFIG);
+        assert_non_null(strstr(ranks[i].detail, "rank 1 ("));
+        assert_non_null(strstr(ranks[i].detail, "the configuration is not that of rank 0: \"b 2\" "
+                                                "there, \"b 3\" here"));
+    }
+}
+
+static void one_hangs(rank *r)
+{
+    int64_t own = 0;
+    r->status = mdl_comm_set_patience(r->comm, 0.05);
+    if (r->comm->rank == 1)
+        return; /* it never comes */
+    r->status = mdl_comm_allgather(r->comm, &own, sizeof(own), r->all);
+    r->number = mdl_comm_agree(r->comm, r->status);
+}
+
+static void a_rank_that_hangs_is_seen(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(2, one_hangs, ranks);
+    assert_int_equal(ranks[0].status, MDL_DEVICE);
+    assert_int_equal(ranks[0].number, MDL_DEVICE);
+    assert_non_null(strstr(ranks[0].detail, "nothing came from rank 1 ("));
+}
+
+static void one_aborts(rank *r)
+{
+    int64_t own = 0;
+    if (r->comm->rank == 0)
+        mdl_comm_abort(r->comm, 3);
+    else
+        r->status = mdl_comm_allgather(r->comm, &own, sizeof(own), r->all);
+}
+
+static void an_abort_ends_all(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(3, one_aborts, ranks);
+    assert_int_equal(ranks[1].status, MDL_DEVICE);
+    assert_int_equal(ranks[2].status, MDL_DEVICE);
+}
+
+static void hosts_are_counted(rank *r)
+{
+    r->number = mdl_comm_ranks_here(r->comm);
+    snprintf(r->text, sizeof(r->text), "%s", mdl_comm_name(r->comm));
+}
+
+static void ranks_know_each_other(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(3, hosts_are_counted, ranks);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ranks[i].number, 3);
+        assert_string_equal(ranks[i].text, "threads");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_have_all),
+        cmocka_unit_test(the_root_tells_all),
+        cmocka_unit_test(all_learn_of_a_failure),
+        cmocka_unit_test(the_line_that_differs_is_named),
+        cmocka_unit_test(a_rank_that_hangs_is_seen),
+        cmocka_unit_test(an_abort_ends_all),
+        cmocka_unit_test(ranks_know_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
