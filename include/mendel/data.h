@@ -59,9 +59,37 @@ MDL_API mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *
 MDL_API void mdl_data_close(mdl_data *data);
 
 /* What it holds, as JSON: {"source", "classes", "class_names", "height", "width", "channels",
- * "train", "validation", "test"}; the last three are numbers of images.  *json is the caller's, to
- * be freed with mdl_free. */
+ * "train", "validation", "test", "image", "mean", "std", "damaged", "class_counts"}: height, width
+ * and channels as a model sees them and `image` those of the files; train, validation and test are
+ * numbers of images; mean and std of each channel of the files, of values from 0 to 1; the images
+ * left out as damaged, [to train on, to test on]; and for each class its images to train on, to
+ * validate on and to test on.  *json is the caller's, to be freed with mdl_free. */
 MDL_API mdl_status mdl_data_describe(const mdl_data *data, char **json) MDL_MUST_CHECK;
+
+/* ---- download ------------------------------------------------------------------------------- */
+
+typedef struct mdl_data_fetch_options {
+    size_t size;              /* of this struct */
+    const char *folder;       /* where the archive and its content go */
+    const char *url;          /* https, http or file; NULL: the published address */
+    const char *md5, *sha256; /* both NULL: the published checksums; else only those given count */
+    int (*on_progress)(void *user, uint64_t bytes, uint64_t total); /* may be NULL; total 0: not
+                                                                       known */
+    void *user;
+} mdl_data_fetch_options;
+#define MDL_DATA_FETCH_OPTIONS                                                                     \
+    {                                                                                              \
+        sizeof(mdl_data_fetch_options), "data", NULL, NULL, NULL, NULL, NULL                       \
+    }
+
+/* Download a published set ("cifar10", "cifar100"), going on with a broken download, check its sums
+ * and unpack it.  A complete set is left alone.  The result is {"name", "folder", "spec"}: the
+ * folder that holds its files, and what data.source takes for it.
+ * Errors: MDL_INVALID (no such set, an address of another kind), MDL_CONFIG (the folder holds a
+ * run), MDL_IO, MDL_CHECKSUM, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
+MDL_API mdl_status mdl_data_fetch(mdl_context *context, const char *name,
+                                  const mdl_data_fetch_options *options,
+                                  char **result) MDL_MUST_CHECK;
 
 #ifdef __cplusplus
 }

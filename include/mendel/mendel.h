@@ -18,6 +18,7 @@
 #include "mendel/config.h"
 #include "mendel/context.h"
 #include "mendel/data.h"
+#include "mendel/experiment.h"
 #include "mendel/status.h"
 #include "mendel/work.h"
 

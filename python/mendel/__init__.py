@@ -11,8 +11,9 @@ logger "mendel".  Other Python threads run while the library computes; several c
 """
 
 from ._config import keys
-from ._data import Data
+from ._data import Data, fetch
 from ._evaluate import evaluate
+from ._experiment import experiment, report, report_text
 from ._export import export
 from ._library import decode as _decode
 from ._library import library as _library_handle
@@ -57,12 +58,16 @@ __all__ = [
     "devices",
     "evaluate",
     "evolve",
+    "experiment",
     "export",
+    "fetch",
     "interpolate",
     "keys",
     "merge",
     "plan",
     "recalibrate",
+    "report",
+    "report_text",
     "train",
     "version",
 ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_char_p, c_void_p
 from typing import Any, Union
 
 import numpy as np
 
+from . import _library
 from ._config import Config, ConfigLike
-from ._library import Images, ImagesShape, check, encode, library, take_json
+from ._library import Images, ImagesShape, check, encode, encode_optional, library, take_json
+from ._work import Work
 
 DataLike = Union[None, str, "Data", "tuple[Any, Any]"]
 
@@ -176,6 +178,37 @@ class Data:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def fetch(
+    name: str,
+    folder: str | os.PathLike[str] = "data",
+    url: str | None = None,
+    md5: str | None = None,
+    sha256: str | None = None,
+    on_progress: Callable[[int, int], Any] | None = None,
+) -> dict[str, Any]:
+    """Download a published set ("cifar10", "cifar100") into ``folder`` and check its sums.
+
+    A broken download goes on, and a complete set is left alone.  The result's ``spec`` is what
+    ``data`` takes.  ``on_progress`` is called with the bytes so far and in all (0: not known).
+
+    >>> import mendel
+    >>> mendel.fetch("no such set")
+    Traceback (most recent call last):
+        ...
+    mendel.errors.ConfigError: 'no such set' cannot be downloaded: expected one of cifar10, cifar100
+    """
+    work = Work()
+    options = _library.DataFetchOptions(
+        folder=encode(folder, "folder"),
+        url=encode_optional(url, "url"),
+        md5=encode_optional(md5, "md5"),
+        sha256=encode_optional(sha256, "sha256"),
+        on_progress=work.callback(_library.FetchFunction, on_progress, lambda *sizes: sizes, False),
+    )
+    arguments = encode(name, "name"), byref(options)
+    return dict(work.call(library.mdl_data_fetch, *arguments, keep=options))
 
 
 def resolve(data: DataLike, config: Config, side: str) -> _Handle | None:

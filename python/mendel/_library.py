@@ -97,12 +97,37 @@ class EvolveStep(ctypes.Structure):
     ]
 
 
+class ExperimentStep(ctypes.Structure):
+    _fields_ = [
+        ("text", c_char_p),
+        ("step", c_uint64),
+        ("steps", c_uint64),
+        ("seconds_left", c_double),
+    ]
+
+
+class ExperimentProgress(ctypes.Structure):
+    _fields_ = [
+        ("step", c_uint64),
+        ("steps", c_uint64),
+        ("seconds_left", c_double),
+        ("train", POINTER(TrainStep)),
+        ("search", POINTER(EvolveStep)),
+        ("what", c_char_p),
+        ("done", c_uint64),
+        ("total", c_uint64),
+    ]
+
+
 LogFunction = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 BeginFunction = CFUNCTYPE(c_int, c_void_p, c_char_p)
 StepFunction = CFUNCTYPE(c_int, c_void_p, POINTER(TrainStep))
 EpochFunction = CFUNCTYPE(c_int, c_void_p, POINTER(TrainEpoch))
 ProgressFunction = CFUNCTYPE(c_int, c_void_p, c_char_p, c_size_t, c_size_t)
 EvolveFunction = CFUNCTYPE(c_int, c_void_p, POINTER(EvolveStep))
+ExperimentFunction = CFUNCTYPE(c_int, c_void_p, POINTER(ExperimentStep))
+ExperimentProgressFunction = CFUNCTYPE(c_int, c_void_p, POINTER(ExperimentProgress))
+FetchFunction = CFUNCTYPE(c_int, c_void_p, c_uint64, c_uint64)
 
 
 class Options(ctypes.Structure):
@@ -202,6 +227,36 @@ class ExportOptions(Options):
     ]
 
 
+class DataFetchOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("folder", c_char_p),
+        ("url", c_char_p),
+        ("md5", c_char_p),
+        ("sha256", c_char_p),
+        ("on_progress", FetchFunction),
+        ("user", c_void_p),
+    ]
+
+
+class ExperimentOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("resume", c_int),
+        ("overwrite", c_int),
+        ("numbered", c_int),
+        ("on_begin", BeginFunction),
+        ("on_step", ExperimentFunction),
+        ("on_epoch", EpochFunction),
+        ("on_progress", ExperimentProgressFunction),
+        ("user", c_void_p),
+    ]
+
+
+class ReportOptions(Options):
+    _fields_ = [("size", c_size_t), ("html", c_char_p)]
+
+
 # ---- functions -----------------------------------------------------------------------------------
 
 _HANDLE = c_void_p
@@ -229,6 +284,13 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
     ),
     "mdl_data_close": (None, [_HANDLE]),
     "mdl_data_describe": (_STATUS, [_HANDLE, _OUT]),
+    "mdl_data_fetch": (_STATUS, [_HANDLE, c_char_p, POINTER(DataFetchOptions), _OUT]),
+    "mdl_experiment": (
+        _STATUS,
+        [_HANDLE, _HANDLE, c_char_p, POINTER(ExperimentOptions), _OUT],
+    ),
+    "mdl_report": (_STATUS, [_HANDLE, c_char_p, POINTER(ReportOptions), _OUT]),
+    "mdl_report_text": (_STATUS, [_HANDLE, c_char_p, c_size_t, c_int, _OUT]),
     "mdl_version": (c_char_p, []),
     "mdl_predictor_open": (_STATUS, [c_char_p, c_char_p, c_int, c_size_t, _OUT]),
     "mdl_predictor_close": (None, [_HANDLE]),
@@ -353,11 +415,14 @@ def decode(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def take_json(text: c_void_p) -> Any:
-    """The value of a JSON text that the library gave, which is freed; None where there is none."""
-    if not text.value:
-        return None
+def take_text(text: c_void_p) -> str:
+    """A text that the library gave, which is freed."""
     try:
-        return json.loads(decode(ctypes.string_at(text.value)))
+        return decode(ctypes.string_at(text.value or b""))
     finally:
         library.mdl_free(text)
+
+
+def take_json(text: c_void_p) -> Any:
+    """The value of a JSON text that the library gave, which is freed; None where there is none."""
+    return json.loads(take_text(text)) if text.value else None

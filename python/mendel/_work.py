@@ -5,6 +5,7 @@ only where the main thread executes Python.  Callbacks still run on the thread t
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import queue
 import threading
@@ -28,8 +29,16 @@ _log_function = _library.LogFunction(_log)
 
 
 def fields(struct: Any) -> dict[str, Any]:
-    """What a callback is told, as a dict."""
-    return {field[0]: getattr(struct, field[0]) for field in struct._fields_}
+    """What a callback is told, as a dict; a struct that is not there is None."""
+    return {field[0]: _plain(getattr(struct, field[0])) for field in struct._fields_}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return decode(value)
+    if isinstance(value, ctypes._Pointer):
+        return fields(value.contents) if value else None
+    return value
 
 
 class Work:

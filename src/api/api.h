@@ -1,9 +1,10 @@
 /* What a piece of work has open, from its configuration, its checkpoint and its images: shared by
- * the public functions (include/mendel/), and by the rooms above that are not public yet. */
+ * the public functions (include/mendel/), and by the commands that need more than is public. */
 #ifndef MDL_API_ROOM_H
 #define MDL_API_ROOM_H
 
 #include "mendel/mendel.h"
+#include "report/report.h"
 #include "runs/runs.h"
 
 typedef struct mdl_work {

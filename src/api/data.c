@@ -110,21 +110,70 @@ mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *train,
 
 /* ---- what it is ----------------------------------------------------------------------------- */
 
-mdl_status mdl_data_describe(const mdl_data *data, char **json)
+/* For each class its images of each split. */
+static mdl_status class_counts(const mdl_data *data, json_t **list)
 {
-    MDL_REQUIRE(data);
-    MDL_REQUIRE(json);
-    *json = NULL;
+    size_t(*counts)[3];
+    mdl_status status = MDL_OK;
+    MDL_TRY(MDL_NEW(data->classes + 1, "classes", &counts));
+    for (int s = 0; s < 3 && status == MDL_OK; s++) {
+        int32_t *labels;
+        status = MDL_NEW(data->count[s] + 1, "labels", &labels);
+        if (status != MDL_OK)
+            break;
+        mdl_data_labels(data, (mdl_split)s, labels);
+        for (size_t i = 0; i < data->count[s]; i++)
+            counts[labels[i]][s]++;
+        mdl_free(labels);
+    }
+    *list = mdl_json_pack("[]");
+    for (size_t c = 0; c < data->classes; c++)
+        mdl_json_append(list, mdl_json_pack("[I, I, I]", (json_int_t)counts[c][0],
+                                            (json_int_t)counts[c][1], (json_int_t)counts[c][2]));
+    mdl_free(counts);
+    return status;
+}
+
+static json_t *numbers(const double *values, size_t count)
+{
+    json_t *list = mdl_json_pack("[]");
+    for (size_t i = 0; i < count; i++)
+        mdl_json_append(&list, mdl_json_pack("f", values[i]));
+    return list;
+}
+
+static json_t *class_names(const mdl_data *data)
+{
     json_t *names = data->class_names != NULL ? mdl_json_pack("[]") : mdl_json_pack("n");
     for (size_t i = 0; data->class_names != NULL && i < data->classes; i++)
         mdl_json_append(&names, mdl_json_pack("s", data->class_names[i]));
-    return mdl_result_text(mdl_json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "source",
-                                         data->config.source, "classes", (json_int_t)data->classes,
-                                         "class_names", names, "height", (json_int_t)data->height,
-                                         "width", (json_int_t)data->width, "channels",
-                                         (json_int_t)data->channels, "train",
-                                         (json_int_t)data->count[MDL_SPLIT_TRAIN], "validation",
-                                         (json_int_t)data->count[MDL_SPLIT_VALIDATION], "test",
-                                         (json_int_t)data->count[MDL_SPLIT_TEST]),
-                           json);
+    return names;
+}
+
+mdl_status mdl_data_describe(const mdl_data *data, char **json)
+{
+    json_t *counts = NULL;
+    MDL_REQUIRE(data);
+    MDL_REQUIRE(json);
+    *json = NULL;
+    const mdl_dataset *set = data->train != NULL ? data->train : data->test;
+    mdl_status status = class_counts(data, &counts);
+    if (status != MDL_OK) {
+        json_decref(counts);
+        return status;
+    }
+    return mdl_result_text(
+        mdl_json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:[I, I, I], s:o, s:o, "
+                      "s:[I, I], s:o}",
+                      "source", data->config.source, "classes", (json_int_t)data->classes,
+                      "class_names", class_names(data), "height", (json_int_t)data->height, "width",
+                      (json_int_t)data->width, "channels", (json_int_t)data->channels, "train",
+                      (json_int_t)data->count[MDL_SPLIT_TRAIN], "validation",
+                      (json_int_t)data->count[MDL_SPLIT_VALIDATION], "test",
+                      (json_int_t)data->count[MDL_SPLIT_TEST], "image", (json_int_t)set->height,
+                      (json_int_t)set->width, (json_int_t)set->channels, "mean",
+                      numbers(set->mean, set->channels), "std", numbers(set->std, set->channels),
+                      "damaged", (json_int_t)(data->train != NULL ? data->train->damaged : 0),
+                      (json_int_t)data->test->damaged, "class_counts", counts),
+        json);
 }

@@ -28,30 +28,6 @@ typedef struct bench_work { /* one thing that is measured */
 /* The i-th of what the options ask for; false behind the last. */
 bool bench_work_at(const bench *b, size_t i, bench_work *out);
 
-/* ---- one step (bench_step.c) ---------------------------------------------------------------- */
-
-typedef struct bench_step { /* a step with all that it needs to run */
-    cli_step step;
-    mdl_run *run;
-    mdl_weights weights;
-    mdl_buffer *gradients, *moments[2];
-    mdl_segment segment;
-    mdl_scratch scratch;
-    size_t n_params;
-    float *images;   /* the batch */
-    int32_t *labels; /* NULL where the step takes none */
-    bool train;
-} bench_step;
-
-/* *t is zeroed before; close it in every case. */
-mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
-                           size_t batch, bool mixed, bench_step *t);
-void bench_step_close(bench_step *t);
-/* Give it its batch again, as training does before each step. */
-mdl_status bench_step_feed(bench_step *t);
-/* Forward; for training also backward and AdamW, and the loss is read as training does. */
-mdl_status bench_step_run(bench_step *t);
-
 /* ---- what the device is given (bench_profile.c) --------------------------------------------- */
 
 typedef struct bench_profile {        /* of one step, with its batch */
@@ -60,7 +36,7 @@ typedef struct bench_profile {        /* of one step, with its batch */
 } bench_profile;
 
 /* Run b->repeat steps and as many with the device's own times. */
-mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out);
+mdl_status bench_profile_take(const bench *b, mdl_trial_step *t, bench_profile *out);
 
 /* ---- which variants are fastest (bench_tune.c) ---------------------------------------------- */
 
@@ -82,7 +58,7 @@ double bench_roofline_seconds(const bench_roofline *r, double flops, double byte
 /* ---- where the time goes (bench_ops.c) ------------------------------------------------------ */
 
 /* Run b->repeat steps with times, print the table with each line's distance to the roofline. */
-mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,
+mdl_status bench_trace(const bench *b, mdl_trial_step *t, const bench_work *work,
                        const bench_roofline *roofline);
 
 #endif

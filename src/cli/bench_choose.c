@@ -81,20 +81,20 @@ static mdl_status choose(const tuner *t, choices which)
 
 static mdl_status whole_step(tuner *t, const bench_work *work, choices which, double *seconds)
 {
-    bench_step step = {0};
+    mdl_trial_step step = {0};
     double times[64];
     size_t repeat = mdl_min_size(t->b->repeat, 64);
     MDL_TRY(choose(t, which));
-    mdl_status status =
-        bench_step_open(t->b->device, &work->model, work->train, work->batch, work->mixed, &step);
+    mdl_status status = mdl_trial_step_open(t->b->device, &work->model, work->train, work->batch,
+                                            work->mixed, &step);
     for (size_t r = 0; r < WARM_UP_STEPS + repeat && status == MDL_OK; r++) {
         double start = mdl_time();
-        status =
-            mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted") : bench_step_run(&step);
+        status = mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted")
+                                      : mdl_trial_step_run(&step);
         if (r >= WARM_UP_STEPS)
             times[r - WARM_UP_STEPS] = mdl_time() - start;
     }
-    bench_step_close(&step);
+    mdl_trial_step_close(&step);
     if (status == MDL_OK)
         *seconds = fmin(*seconds, mdl_stat_quantile(times, repeat, 0.5));
     bench_tune_progress(t, work);

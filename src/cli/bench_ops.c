@@ -31,7 +31,7 @@ static void name_call(const mdl_call *call, bool layers, char *out, size_t size)
              layers ? " -> " : "", to);
 }
 
-static void collect(const bench *b, const bench_step *t, const double *seconds, op_time *lines,
+static void collect(const bench *b, const mdl_trial_step *t, const double *seconds, op_time *lines,
                     size_t *n_lines)
 {
     for (size_t i = 0; i < mdl_plan_step_count(t->step.plan); i++) {
@@ -46,7 +46,7 @@ static void collect(const bench *b, const bench_step *t, const double *seconds, 
             snprintf(lines[k].name, sizeof(lines[k].name), "%s", name);
             ++*n_lines;
         }
-        mdl_cost cost = cli_call_cost(call);
+        mdl_cost cost = mdl_call_cost(call);
         lines[k].seconds += seconds[i] / (double)b->repeat;
         lines[k].flops += cost.flops;
         lines[k].bytes += cost.bytes;
@@ -98,7 +98,7 @@ static mdl_status print_ops(const bench *b, const bench_work *work, const bench_
     return MDL_OK;
 }
 
-mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,
+mdl_status bench_trace(const bench *b, mdl_trial_step *t, const bench_work *work,
                        const bench_roofline *roofline)
 {
     size_t steps = mdl_plan_step_count(t->step.plan), n_lines = 0;
@@ -111,7 +111,7 @@ mdl_status bench_trace(const bench *b, bench_step *t, const bench_work *work,
     if (status == MDL_OK && mdl_run_times(t->run) != NULL)
         memcpy(before, mdl_run_times(t->run), steps * sizeof(*before));
     for (size_t i = 0; i < b->repeat && status == MDL_OK; i++)
-        status = bench_step_run(t);
+        status = mdl_trial_step_run(t);
     if (status == MDL_OK) {
         const double *after = mdl_run_times(t->run);
         for (size_t i = 0; i < steps; i++)

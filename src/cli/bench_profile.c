@@ -2,19 +2,19 @@
  */
 #include "cli/bench.h"
 
-static mdl_status run_steps(const bench *b, bench_step *t)
+static mdl_status run_steps(const bench *b, mdl_trial_step *t)
 {
     for (size_t i = 0; i < b->repeat; i++) {
         if (mdl_stop_requested())
             return mdl_fail(MDL_CANCELLED, "interrupted");
-        MDL_TRY(bench_step_feed(t));
-        MDL_TRY(bench_step_run(t));
+        MDL_TRY(mdl_trial_step_feed(t));
+        MDL_TRY(mdl_trial_step_run(t));
     }
     return MDL_OK;
 }
 
 /* Times of single kernels slow the host down, so the host's are taken in steps without. */
-mdl_status bench_profile_take(const bench *b, bench_step *t, bench_profile *out)
+mdl_status bench_profile_take(const bench *b, mdl_trial_step *t, bench_profile *out)
 {
     mdl_device *device = b->device;
     mdl_device_stats before = mdl_device_get_stats(device);

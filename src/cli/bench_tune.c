@@ -114,19 +114,19 @@ static void note_times(tuner *t, const mdl_plan *plan, double *times, size_t rep
     }
 }
 
-static mdl_status time_steps(tuner *t, bench_step *step, size_t v)
+static mdl_status time_steps(tuner *t, mdl_trial_step *step, size_t v)
 {
     size_t repeat = mdl_min_size(t->b->repeat, 64), n = mdl_plan_step_count(step->step.plan);
     double *times = NULL;
     MDL_TRY(MDL_NEW(repeat * n, "times", &times));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < WARM_UP_STEPS && status == MDL_OK; i++)
-        status = bench_step_run(step);
+        status = mdl_trial_step_run(step);
     for (size_t r = 0; r < repeat && status == MDL_OK; r++) {
         status = mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted")
                                       : mdl_run_trace(step->run, true); /* from zero */
         if (status == MDL_OK)
-            status = bench_step_run(step);
+            status = mdl_trial_step_run(step);
         if (status == MDL_OK)
             memcpy(times + r * n, mdl_run_times(step->run), n * sizeof(*times));
     }
@@ -148,16 +148,16 @@ void bench_tune_progress(tuner *t, const bench_work *work)
 /* One kind of step with one variant. */
 static mdl_status pass(tuner *t, const bench_work *work, size_t index, size_t v)
 {
-    bench_step step = {0};
+    mdl_trial_step step = {0};
     mdl_status status = force(t, v);
     if (status == MDL_OK)
-        status = bench_step_open(t->b->device, &work->model, work->train, work->batch, work->mixed,
-                                 &step);
+        status = mdl_trial_step_open(t->b->device, &work->model, work->train, work->batch,
+                                     work->mixed, &step);
     if (status == MDL_OK && v == 0)
         status = list_calls(t, step.step.plan, index);
     if (status == MDL_OK)
         status = time_steps(t, &step, v);
-    bench_step_close(&step);
+    mdl_trial_step_close(&step);
     bench_tune_progress(t, work);
     return status;
 }

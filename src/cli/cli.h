@@ -93,6 +93,8 @@ const char *cli_new_word(const char *in, const char *former);
 
 /* ", digits, cifar10:DIR, ...": what --data takes; the first comma is skipped. */
 extern const char cli_source_specs[];
+/* The sources of images, those that can be downloaded marked with *. */
+bool cli_source_row(size_t i, cli_row *row);
 
 /* Options that several commands have. */
 #define CLI_CONFIG_OPTIONS                                                                         \
@@ -164,24 +166,16 @@ void cli_note(const char *format, ...) MDL_PRINTF(1, 2);
 /* A line on standard error, `text` escaped with the ends of lines in it. */
 void cli_print_message(const char *before, const char *text);
 
-typedef struct cli_work {      /* of an experiment; computing as in mdl_experiment_stage */
-    size_t step, steps;        /* 0: what runs is no experiment */
-    double done, now, planned; /* steps that are over, this step, all */
-    double began;              /* mdl_time when this step began */
-    double part, first; /* of this step that is over, and that was when it was first told; -1 */
-    double seconds, learned; /* what the steps before cost here, and how much computing they were */
-    double guess;            /* seconds for a unit of it, before anything is learned; 0: none */
-} cli_work;
-
 /* What is seen while something runs: a bar that is redrawn on a terminal, plain lines elsewhere. */
 typedef struct cli_view {
     FILE *out;
     bool terminal; /* redraw; else lines */
     bool colour;
-    bool unread;  /* it was said that the standard output cannot be written to */
-    size_t drawn; /* characters of the bar that stand on the line now */
-    double last;  /* mdl_time of the last bar or line of progress */
-    cli_work work;
+    bool unread;        /* it was said that the standard output cannot be written to */
+    size_t drawn;       /* characters of the bar that stand on the line now */
+    double last;        /* mdl_time of the last bar or line of progress */
+    size_t step, steps; /* of an experiment; 0: what runs is none */
+    double left;        /* seconds of all its steps, about; negative: not known */
 } cli_view;
 void cli_view_open(cli_view *view, bool json);
 /* Characters of a line: of the terminal as it is now, of COLUMNS where it does not say, else 80. */
@@ -194,15 +188,10 @@ int cli_train_step(void *view, const mdl_train_step *step);
 int cli_train_epoch(void *view, const mdl_train_epoch *epoch);
 int cli_evolve_step(void *view, const mdl_evolve_step *step);
 int cli_evaluate_progress(void *view, const char *what, size_t done, size_t total);
-void cli_assess_progress(void *view, const char *what, size_t done, size_t total);
-void cli_fetch_progress(void *view, uint64_t done, uint64_t total);
+int cli_fetch_progress(void *view, uint64_t done, uint64_t total);
+int cli_experiment_progress(void *view, const mdl_experiment_progress *progress);
 /* Something else's bar, where it is time to show it: `part` (0 to 1) is done. */
 void cli_progress(cli_view *view, const char *front, double part, const char *back);
-/* So much of this step is over. */
-void cli_plan_part(cli_view *view, double part);
-/* Seconds until all steps are over, about; below 0: not known yet.  `settled`: what this step cost
- * so far says something. */
-double cli_plan_left(const cli_view *view, bool settled);
 /* "18.3 MiB" */
 const char *cli_bytes(double bytes, char *text, size_t size);
 /* The current bar's view, so that a log line does not run into it. */

@@ -53,14 +53,15 @@ static mdl_status report(const bench *b, const char *model, const char *work, si
     return cli_flush();
 }
 
-static mdl_status measure(bench_step *t, size_t repeat, bench_time *out)
+static mdl_status measure(mdl_trial_step *t, size_t repeat, bench_time *out)
 {
     double *seconds;
     MDL_TRY(MDL_NEW(repeat, "times", &seconds));
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < repeat + WARM_UP && status == MDL_OK; i++) {
         double start = mdl_time();
-        status = mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted") : bench_step_run(t);
+        status =
+            mdl_stop_requested() ? mdl_fail(MDL_CANCELLED, "interrupted") : mdl_trial_step_run(t);
         if (i >= WARM_UP)
             seconds[i - WARM_UP] = mdl_time() - start;
     }
@@ -119,12 +120,12 @@ bool bench_work_at(const bench *b, size_t i, bench_work *out)
 
 static mdl_status bench_one(const bench *b, const bench_work *work, const bench_roofline *roofline)
 {
-    bench_step t = {0};
+    mdl_trial_step t = {0};
     bench_time time = {0};
     /* A single image is fast, so its median needs more runs. */
     size_t repeat = !work->train && work->batch == 1 ? 10 * b->repeat : b->repeat;
     mdl_status status =
-        bench_step_open(b->device, &work->model, work->train, work->batch, work->mixed, &t);
+        mdl_trial_step_open(b->device, &work->model, work->train, work->batch, work->mixed, &t);
     if (status == MDL_OK)
         status = measure(&t, repeat, &time);
     if (status == MDL_OK)
@@ -138,7 +139,7 @@ static mdl_status bench_one(const bench *b, const bench_work *work, const bench_
     }
     if (status == MDL_OK && (b->ops || b->layers))
         status = bench_trace(b, &t, work, roofline);
-    bench_step_close(&t);
+    mdl_trial_step_close(&t);
     return status;
 }
 

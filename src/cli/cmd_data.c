@@ -4,135 +4,141 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
-#include "cli/engine.h"
 
-/* One download at a time, and not among the files of a run. */
-static mdl_status own_folder(const char *folder, mdl_lock **lock)
+/* ---- fetch ---------------------------------------------------------------------------------- */
+
+static void tell_fetched(void *user, const json_t *r)
 {
-    unsigned kinds;
-    MDL_TRY(mdl_run_kinds(folder, &kinds));
-    MDL_TRY(mdl_run_check_place(folder, false, false));
-    if (kinds != 0)
-        return mdl_fail(MDL_CONFIG, "option --out: %s holds %s: choose another folder", folder,
-                        mdl_run_name(kinds));
-    return mdl_lock_take(folder, lock);
+    (void)user;
+    cli_print(stdout, "%s is in %s; use --data %s\n", cli_text_of(r, "name"),
+              cli_text_of(r, "folder"), cli_text_of(r, "spec"));
 }
 
 static mdl_status fetch(const cli_args *args)
 {
-    const char *to = cli_value(args, "--out");
-    char found[MDL_PATH_MAX];
+    mdl_data_fetch_options options = MDL_DATA_FETCH_OPTIONS;
     cli_view view;
+    char *result;
     MDL_TRY(cli_expect(args, 2, 2, "fetch and the name of a set; `mendel help data` lists them"));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    mdl_fetch_options options = {
-        .url = cli_value(args, "--url"),
-        .md5 = cli_value(args, "--md5"),
-        .sha256 = cli_value(args, "--sha256"),
-        .folder = to != NULL ? to : "data",
-        .progress = cli_fetch_progress,
-        .user = &view,
-    };
-    mdl_lock *lock;
-    MDL_TRY(own_folder(options.folder, &lock));
-    mdl_status status = mdl_fetch(args->positional[1], &options, found, sizeof(found));
-    mdl_lock_release(lock);
+    if (cli_value(args, "--out") != NULL)
+        options.folder = cli_value(args, "--out");
+    options.url = cli_value(args, "--url");
+    options.md5 = cli_value(args, "--md5");
+    options.sha256 = cli_value(args, "--sha256");
+    options.on_progress = cli_fetch_progress;
+    options.user = &view;
+    mdl_status status = mdl_data_fetch(cli_context(), args->positional[1], &options, &result);
     cli_view_close(&view);
-    MDL_TRY(status);
-    if (cli_flag(args, "--json"))
-        return cli_print_json(
-            mdl_json_pack("{s:s, s:s}", "name", args->positional[1], "folder", found), false);
-    cli_print(stdout, "%s is in %s; use --data %s:%s\n", args->positional[1], found,
-              args->positional[1], found);
-    return MDL_OK;
+    return status == MDL_OK ? cli_give_result(result, args, tell_fetched, NULL) : status;
 }
 
-static mdl_status print_class(size_t number, const char *name, const size_t counts[3])
+/* ---- info ----------------------------------------------------------------------------------- */
+
+static size_t count_at(const json_t *list, size_t i)
+{
+    return (size_t)json_integer_value(json_array_get(list, i));
+}
+
+static double real_at(const json_t *list, size_t i)
+{
+    return json_number_value(json_array_get(list, i));
+}
+
+static mdl_status print_class(size_t number, const char *name, const json_t *counts)
 {
     char *shown;
     MDL_TRY(mdl_text_escaped(name, MDL_TEXT_VISIBLE, &shown));
-    printf("  %3zu  %-22s %8zu %10zu %8zu\n", number, shown, counts[0], counts[1], counts[2]);
+    printf("  %3zu  %-22s %8zu %10zu %8zu\n", number, shown, count_at(counts, 0),
+           count_at(counts, 1), count_at(counts, 2));
     mdl_free(shown);
     return MDL_OK;
 }
 
-static mdl_status classes_text(const mdl_data *data, json_t **list)
+static mdl_status print_text(const json_t *facts)
 {
-    for (size_t c = 0; c < data->classes; c++) {
-        size_t counts[3] = {0};
-        for (int s = 0; s < 3; s++) {
-            int32_t *labels;
-            MDL_TRY(MDL_NEW(data->count[s] + 1, "labels", &labels));
-            mdl_data_labels(data, (mdl_split)s, labels);
-            for (size_t i = 0; i < data->count[s]; i++)
-                counts[s] += (size_t)labels[i] == c;
-            mdl_free(labels);
-        }
-        const char *name = data->class_names != NULL ? data->class_names[c] : "";
-        if (list != NULL)
-            mdl_json_append(list,
-                            mdl_json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", name, "train",
-                                          (json_int_t)counts[0], "validation",
-                                          (json_int_t)counts[1], "fitness", (json_int_t)counts[1],
-                                          "test", (json_int_t)counts[2]));
-        else
-            MDL_TRY(print_class(c, name, counts));
+    const json_t *image = json_object_get(facts, "image"), *std = json_object_get(facts, "std");
+    const json_t *mean = json_object_get(facts, "mean"),
+                 *names = json_object_get(facts, "class_names");
+    const json_t *counts = json_object_get(facts, "class_counts");
+    const json_t *damaged = json_object_get(facts, "damaged");
+    cli_print(stdout, "%s: images of %zux%zux%zu, %zux%zux%zu for the model\n",
+              cli_text_of(facts, "source"), count_at(image, 0), count_at(image, 1),
+              count_at(image, 2), cli_count_of(facts, "height"), cli_count_of(facts, "width"),
+              cli_count_of(facts, "channels"));
+    printf("\n%-29s %8s %10s %8s\n", "class", "train", "validation", "test");
+    for (size_t c = 0; c < json_array_size(counts); c++) {
+        const char *name = json_string_value(json_array_get(names, c));
+        MDL_TRY(print_class(c, name != NULL ? name : "", json_array_get(counts, c)));
     }
+    printf("%-29s %8zu %10zu %8zu\n", "all", cli_count_of(facts, "train"),
+           cli_count_of(facts, "validation"), cli_count_of(facts, "test"));
+    if (count_at(damaged, 0) + count_at(damaged, 1) > 0)
+        printf("damaged and left out: %zu to train on, %zu to test on\n", count_at(damaged, 0),
+               count_at(damaged, 1));
+    for (size_t c = 0; c < json_array_size(mean); c++)
+        printf("channel %zu: mean %.4f, deviation %.4f (of 0 to 1)\n", c, real_at(mean, c),
+               real_at(std, c));
     return MDL_OK;
 }
 
-static mdl_status print_info(const mdl_data *data, const char *source, bool json)
+static mdl_status print_json(const json_t *facts)
 {
-    const mdl_dataset *set = data->train;
-    if (json) {
-        json_t *classes = mdl_json_pack("[]");
-        mdl_status status = classes_text(data, &classes);
-        if (status != MDL_OK) {
-            json_decref(classes);
-            return status;
-        }
-        return cli_print_json(
-            mdl_json_pack("{s:s, s:[I,I,I], s:[I,I,I], s:I, s:I, s:I, s:I, s:o}", "source", source,
-                          "image", (json_int_t)set->height, (json_int_t)set->width,
-                          (json_int_t)set->channels, "input", (json_int_t)data->height,
-                          (json_int_t)data->width, (json_int_t)data->channels, "train",
-                          (json_int_t)data->count[0], "validation", (json_int_t)data->count[1],
-                          "fitness", (json_int_t)data->count[1], "test", (json_int_t)data->count[2],
-                          "classes", classes),
-            true);
+    const json_t *names = json_object_get(facts, "class_names");
+    const json_t *counts = json_object_get(facts, "class_counts");
+    json_t *classes = mdl_json_pack("[]");
+    for (size_t c = 0; c < json_array_size(counts); c++) {
+        const json_t *of = json_array_get(counts, c);
+        const char *name = json_string_value(json_array_get(names, c));
+        mdl_json_append(&classes,
+                        mdl_json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", name != NULL ? name : "",
+                                      "train", (json_int_t)count_at(of, 0), "validation",
+                                      (json_int_t)count_at(of, 1), "fitness",
+                                      (json_int_t)count_at(of, 1), "test",
+                                      (json_int_t)count_at(of, 2)));
     }
-    cli_print(stdout, "%s: images of %zux%zux%zu, %zux%zux%zu for the model\n", source, set->height,
-              set->width, set->channels, data->height, data->width, data->channels);
-    printf("\n%-29s %8s %10s %8s\n", "class", "train", "validation", "test");
-    MDL_TRY(classes_text(data, NULL));
-    printf("%-29s %8zu %10zu %8zu\n", "all", data->count[0], data->count[1], data->count[2]);
-    if (set->damaged + data->test->damaged > 0)
-        printf("damaged and left out: %zu to train on, %zu to test on\n", set->damaged,
-               data->test->damaged);
-    for (size_t c = 0; c < set->channels; c++)
-        printf("channel %zu: mean %.4f, deviation %.4f (of 0 to 1)\n", c, (double)set->mean[c],
-               (double)set->std[c]);
-    return MDL_OK;
+    size_t train = cli_count_of(facts, "train"), validation = cli_count_of(facts, "validation");
+    return cli_print_json(
+        mdl_json_pack("{s:s, s:O, s:[I,I,I], s:I, s:I, s:I, s:I, s:o}", "source",
+                      cli_text_of(facts, "source"), "image", json_object_get(facts, "image"),
+                      "input", (json_int_t)cli_count_of(facts, "height"),
+                      (json_int_t)cli_count_of(facts, "width"),
+                      (json_int_t)cli_count_of(facts, "channels"), "train", (json_int_t)train,
+                      "validation", (json_int_t)validation, "fitness", (json_int_t)validation,
+                      "test", (json_int_t)cli_count_of(facts, "test"), "classes", classes),
+        true);
+}
+
+static mdl_status print_info(const mdl_data *data, bool json)
+{
+    char *text;
+    json_t *facts;
+    MDL_TRY(mdl_data_describe(data, &text));
+    mdl_status status = mdl_json_read(text, strlen(text), 0, &facts);
+    mdl_free(text);
+    MDL_TRY(status);
+    status = json ? print_json(facts) : print_text(facts);
+    json_decref(facts);
+    return status;
 }
 
 static mdl_status info(const cli_args *args)
 {
-    mdl_work work;
+    mdl_config *config;
     mdl_data *data = NULL;
     cli_view view;
     MDL_TRY(cli_expect(args, 1, 2, "info and a source, e.g. cifar10:data"));
     cli_view_open(&view, true);
     cli_install_log(&view);
-    mdl_status status = cli_work_begin(args, NULL, &work);
-    if (status == MDL_OK && args->n_positional == 2)
-        status = mdl_config_set_text(&work.config, "data.source", args->positional[1]);
+    MDL_TRY(cli_config(args, &config));
+    mdl_status status = mdl_data_open(
+        cli_context(), args->n_positional == 2 ? args->positional[1] : NULL, config, &data);
+    mdl_config_destroy(config);
     if (status == MDL_OK)
-        status = mdl_data_read(&work.config.data, &data);
-    if (status == MDL_OK)
-        status = print_info(data, work.config.data.source, cli_flag(args, "--json"));
+        status = print_info(data, cli_flag(args, "--json"));
     mdl_data_close(data);
-    return mdl_work_end(&work, status);
+    return status;
 }
 
 static mdl_status run(const cli_args *args)
@@ -143,15 +149,6 @@ static mdl_status run(const cli_args *args)
     if (strcmp(verb, "info") == 0)
         return info(args);
     return mdl_fail(MDL_CONFIG, "expected fetch or info, got %.100s", verb);
-}
-
-static bool source_row(size_t i, cli_row *row)
-{
-    if (i >= mdl_source_count)
-        return false;
-    const mdl_source *source = mdl_sources[i];
-    *row = (cli_row){source->published != NULL ? '*' : ' ', source->spec, source->what};
-    return true;
 }
 
 static const cli_option options[] = {
@@ -170,7 +167,7 @@ const cli_command cli_cmd_data = {
     .usage = "fetch NAME [-o DIR] | info SPEC",
     .text = "fetch checks md5 and sha256, unpacks safely, and goes on with a broken download.  An\n"
             "address of https leads on to https only.  Sources; * can be downloaded:\n",
-    .row = source_row,
+    .row = cli_source_row,
     .words = "fetch|info",
     .examples = "  mendel data fetch cifar10 -o data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"

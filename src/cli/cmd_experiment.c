@@ -1,39 +1,76 @@
 /* mendel experiment: A, B and C, and the table. */
 #include <string.h>
 
-#include "cli/commands.h"
-#include "cli/engine.h"
-#include "cli/revision.h"
-#include "report/report.h"
+#include <jansson.h>
 
-static void stage(void *user, const mdl_experiment_stage *s)
+#include "cli/commands.h"
+
+typedef struct experiment { /* what is told of it, and to whom */
+    cli_view view;
+    const cli_args *args;
+} experiment;
+
+static int begin(void *user, const char *facts)
 {
-    cli_view *view = user;
-    bool first = view->work.step == 0, same = view->work.step == s->step;
-    char time[32];
+    experiment *e = user;
+    json_t *f;
+    if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
+        return 0; /* the work fails by itself where there is no memory */
+    cli_view_line(&e->view,
+                  json_is_true(json_object_get(f, "goes_on")) ? "goes on in %s" : "into %s",
+                  cli_text_of(f, "out"));
+    if (json_is_string(json_object_get(f, "differs")))
+        cli_view_line(&e->view,
+                      "another configuration than before (%s): what depends on it runs again",
+                      cli_text_of(f, "differs"));
+    json_decref(f);
+    return 0;
+}
+
+static int step(void *user, const mdl_experiment_step *s)
+{
+    experiment *e = user;
+    cli_view *view = &e->view;
+    bool first = view->step == 0, same = view->step == s->step;
+    char time[32] = "";
     if (s->step == 0 || same) {
         cli_view_heading(view, "%s", s->text);
-        return;
+        return 0;
     }
-    cli_plan_begin(view, s);
-    double left = cli_plan_left(view, false);
-    if (first && left >= 0)
+    view->step = s->step;
+    view->steps = s->steps;
+    view->left = s->seconds_left;
+    if (s->seconds_left >= 0)
+        mdl_duration(s->seconds_left, time);
+    if (first && time[0] != '\0')
         cli_view_line(view,
                       "%zu steps; about %s in all, by the time that a training step takes here",
-                      s->steps, mdl_duration(left, time));
-    if (!first && left >= 0 && s->work > 0)
-        cli_view_heading(view, "step %zu of %zu: %s (about %s left in all)", s->step, s->steps,
-                         s->text, mdl_duration(left, time));
+                      view->steps, time);
+    if (!first && time[0] != '\0')
+        cli_view_heading(view, "step %zu of %zu: %s (about %s left in all)", view->step,
+                         view->steps, s->text, time);
     else
-        cli_view_heading(view, "step %zu of %zu: %s", s->step, s->steps, s->text);
+        cli_view_heading(view, "step %zu of %zu: %s", view->step, view->steps, s->text);
+    return 0;
+}
+
+static int epoch(void *user, const mdl_train_epoch *m)
+{
+    experiment *e = user;
+    return cli_train_epoch(&e->view, m);
+}
+
+static int progress(void *user, const mdl_experiment_progress *is)
+{
+    experiment *e = user;
+    return cli_experiment_progress(&e->view, is);
 }
 
 /* The results stand without it: what is missing is told, and the experiment has still ended well.
  */
 static mdl_status write_report(const char *out, cli_view *view)
 {
-    mdl_report_job job = {.folder = out};
-    mdl_status status = mdl_report_write(&job);
+    mdl_status status = mdl_report(cli_context(), out, NULL, NULL);
     if (status == MDL_CANCELLED)
         return mdl_fail_context(status, "the table is written, the report is not");
     if (status == MDL_OK)
@@ -43,94 +80,64 @@ static mdl_status write_report(const char *out, cli_view *view)
     return MDL_OK;
 }
 
-static mdl_status write_tables(void *view, const char *folder, const mdl_table *table)
+static mdl_status tell(experiment *e, const char *result)
 {
-    (void)view;
-    return mdl_report_tables(folder, table);
-}
-
-static mdl_status experiment(const mdl_config *config, mdl_run_folder *run, const cli_args *args,
-                             cli_view *view)
-{
-    bool json = cli_flag(args, "--json"), tests = cli_flag(args, "--tests");
-    const char *out = run->out;
-    mdl_train_events train = cli_train_events(view);
-    mdl_experiment_events events = {.stage = stage,
-                                    .train = &train,
-                                    .merge = cli_merge_progress,
-                                    .assess = cli_assess_progress,
-                                    .table = write_tables,
-                                    .user = view};
-    mdl_experiment_job job = {.config = config,
-                              .out = out,
-                              .lock = run->lock,
-                              .prepare = mdl_run_begin,
-                              .prepare_user = run,
-                              .revision = CLI_REVISION,
-                              .events = &events};
-    mdl_table table = {0};
-    char *text = NULL;
-    mdl_status status = mdl_experiment_run(&job, &table);
-    cli_view_close(view);
-    if (status == MDL_OK)
-        status = json ? mdl_table_json(&table, &text)
-                      : mdl_report_terminal(&table, cli_view_columns(view), tests, &text);
-    if (status == MDL_OK) {
-        printf("%s%s", json ? "" : "\n", text);
-        if (!tests)
-            cli_view_line(view, "\nThe tests between the rows: --tests, or the report.");
-        cli_view_line(view, "%sThe table is in %s/table.txt, .md, .csv and .json.",
-                      tests ? "\n" : "", out);
-        status = write_report(out, view);
-    }
+    bool json = cli_flag(e->args, "--json"), tests = cli_flag(e->args, "--tests");
+    char *text = NULL, out[MDL_PATH_MAX];
+    json_t *r;
+    MDL_TRY(mdl_json_read(result, strlen(result), 0, &r));
+    snprintf(out, sizeof(out), "%s", cli_text_of(r, "out"));
+    mdl_status status =
+        json ? cli_print_json(json_incref(r), true)
+             : mdl_report_text(cli_context(), out, cli_view_columns(&e->view), tests, &text);
+    json_decref(r);
+    MDL_TRY(status);
+    if (!json)
+        printf("\n%s", text);
     mdl_free(text);
-    mdl_table_free(&table);
-    return status;
-}
-
-/* Where it goes, and what becomes of what is there. */
-static mdl_status tell_folder(const mdl_run_folder *run, const mdl_config *config, cli_view *view)
-{
-    bool differs = false;
-    char first[512];
-    if (run->goes_on)
-        MDL_TRY(mdl_run_differs(run->out, config, &differs, first, sizeof(first)));
-    cli_view_line(view, run->goes_on ? "goes on in %s" : "into %s", run->out);
-    if (differs)
-        cli_view_line(view, "another configuration than before (%s): what depends on it runs again",
-                      first);
-    return MDL_OK;
+    if (!tests)
+        cli_view_line(&e->view, "\nThe tests between the rows: --tests, or the report.");
+    cli_view_line(&e->view, "%sThe table is in %s/table.txt, .md, .csv and .json.",
+                  tests ? "\n" : "", out);
+    return write_report(out, &e->view);
 }
 
 static mdl_status run(const cli_args *args)
 {
+    experiment e = {.args = args};
+    mdl_experiment_options options = MDL_EXPERIMENT_OPTIONS;
     cli_args with_file = *args;
-    mdl_work work;
-    cli_view view;
-    mdl_run_folder folder = {0};
-    bool json = cli_flag(args, "--json");
+    char base[MDL_PATH_MAX];
+    const char *out = cli_value(args, "--out");
+    mdl_config *config;
+    char *result = NULL;
     MDL_TRY(cli_expect(args, 0, 1, "one configuration"));
     if (args->n_positional == 1)
         cli_use_config(&with_file, args->positional[0]);
     if (cli_value(&with_file, "--config") == NULL)
         return mdl_fail(MDL_CONFIG, "expected a configuration, e.g. configs/quickstart.yaml");
-    cli_view_open(&view, json);
-    cli_install_log(&view);
-    mdl_status status = cli_work_begin(&with_file, NULL, &work);
-    mdl_run_inputs inputs = cli_inputs(&with_file, &work.config);
-    inputs.starts = true;
+    options.numbered = out == NULL;
+    options.resume = cli_flag(args, "--resume");
+    options.overwrite = cli_flag(args, "--overwrite");
+    options.on_begin = begin;
+    options.on_step = step;
+    options.on_epoch = epoch;
+    options.on_progress = progress;
+    options.user = &e;
+    if (out == NULL) {
+        MDL_TRY(cli_default_folder(&with_file, "experiment", base, sizeof(base)));
+        out = base;
+    }
+    MDL_TRY(cli_config(&with_file, &config));
+    cli_view_open(&e.view, cli_flag(args, "--json"));
+    cli_install_log(&e.view);
+    mdl_status status = mdl_experiment(cli_context(), config, out, &options, &result);
+    cli_view_close(&e.view);
+    mdl_config_destroy(config);
     if (status == MDL_OK)
-        status = cli_run_find(&with_file, MDL_RUN_EXPERIMENT, "experiment", &work.config, &folder);
-    if (status == MDL_OK)
-        status = mdl_run_claim(&folder, &inputs);
-    if (status == MDL_OK)
-        status = tell_folder(&folder, &work.config, &view);
-    if (status == MDL_OK)
-        cli_plan_guess(&view, &work.config);
-    if (status == MDL_OK)
-        status = experiment(&work.config, &folder, args, &view);
-    mdl_run_folder_close(&folder);
-    return mdl_work_end(&work, status);
+        status = tell(&e, result);
+    mdl_free(result);
+    return status;
 }
 
 static const cli_option options[] = {

@@ -9,7 +9,7 @@
 typedef struct planning { /* all that one run of the command holds */
     mdl_work work;
     mdl_memory_plan memory;
-    cli_step step;
+    mdl_single_step step;
     bool json, ops;
 } planning;
 
@@ -70,7 +70,7 @@ static void print_ops(const planning *p)
            "MB moved");
     for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++) {
         const mdl_call *call = mdl_plan_step(p->step.plan, i);
-        mdl_cost cost = cli_call_cost(call);
+        mdl_cost cost = mdl_call_cost(call);
         char in[MDL_SHAPE_TEXT] = "", out[MDL_SHAPE_TEXT] = "";
         if (call->n_in > 0)
             mdl_shape_text(&call->in[0].shape, in);
@@ -88,7 +88,7 @@ static json_t *ops_json(const planning *p)
     json_t *list = mdl_json_pack("[]");
     for (size_t i = 0; i < mdl_plan_step_count(p->step.plan); i++) {
         const mdl_call *call = mdl_plan_step(p->step.plan, i);
-        mdl_cost cost = cli_call_cost(call);
+        mdl_cost cost = mdl_call_cost(call);
         mdl_json_append(&list,
                         mdl_json_pack("{s:s, s:b, s:f, s:f, s:b}", "op", mdl_op_get(call->op)->name,
                                       "backward", mdl_plan_step_is_backward(p->step.plan, i),
@@ -130,9 +130,9 @@ static mdl_status plan(planning *p)
                            p->work.config.run.memory_limit, &p->memory));
     mdl_model_config model = p->work.config.model;
     model.freeze = p->work.config.train.freeze;
-    MDL_TRY(cli_step_create(&model, p->work.device, true, p->memory.micro_batch,
-                            p->work.config.train.label_smoothing,
-                            p->work.config.train.precision == MDL_PRECISION_MIXED, &p->step));
+    MDL_TRY(mdl_single_step_create(
+        &model, p->work.device, true, p->memory.micro_batch, p->work.config.train.label_smoothing,
+        p->work.config.train.precision == MDL_PRECISION_MIXED, &p->step));
     return report(p);
 }
 
@@ -147,7 +147,7 @@ static mdl_status run(const cli_args *args)
     if (status == MDL_OK)
         status = plan(&p);
     cli_view_close(&view);
-    cli_step_destroy(&p.step);
+    mdl_single_step_destroy(&p.step);
     return mdl_work_end(&p.work, status);
 }
 

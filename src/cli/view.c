@@ -159,14 +159,22 @@ const char *cli_bytes(double bytes, char *text, size_t size)
 /* ---- training ------------------------------------------------------------------------------- */
 
 /* "2 m 31 s left", of all steps where it is an experiment's and that is known. */
-static void time_left(const cli_view *view, bool settled, double here, char *text, size_t size)
+static void time_left(const cli_view *view, double here, char *text, size_t size)
 {
     char left[32];
-    double all = view->work.steps > 0 ? cli_plan_left(view, settled) : -1;
+    double all = view->steps > 0 ? view->left : -1;
     snprintf(text, size, "%s left%s", mdl_duration(all >= 0 ? all : here, left),
-             view->work.steps == 0 ? ""
-             : all >= 0            ? " in all"
-                                   : " of this step");
+             view->steps == 0 ? ""
+             : all >= 0       ? " in all"
+                              : " of this step");
+}
+
+/* "step 3/14, ", of an experiment. */
+static void step_front(const cli_view *view, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (view->steps > 0)
+        snprintf(text, size, "step %zu/%zu, ", view->step, view->steps);
 }
 
 int cli_train_step(void *user, const mdl_train_step *s)
@@ -175,15 +183,12 @@ int cli_train_step(void *user, const mdl_train_step *s)
     char front[96], fields[4][64];
     const char *parts[] = {fields[0], fields[1], fields[2], fields[3]};
     double part = (double)s->batch / (double)s->batches;
-    cli_plan_part(view, ((double)s->epoch - 1 + part) / (double)s->epochs);
     if (!due(view))
         return 0;
-    front[0] = '\0';
-    if (view->work.steps > 0)
-        snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
+    step_front(view, front, sizeof(front));
     snprintf(front + strlen(front), sizeof(front) - strlen(front), "epoch %llu/%llu",
              (unsigned long long)s->epoch, (unsigned long long)s->epochs);
-    time_left(view, s->epoch > 1, s->seconds_left, fields[0], sizeof(fields[0]));
+    time_left(view, s->seconds_left, fields[0], sizeof(fields[0]));
     snprintf(fields[1], sizeof(fields[1]), "loss %.3f", s->loss);
     snprintf(fields[2], sizeof(fields[2]), "%4.1f %%", 100 * s->top1);
     snprintf(fields[3], sizeof(fields[3]), "%.0f img/s", s->images_per_second);
@@ -210,18 +215,15 @@ int cli_evolve_step(void *user, const mdl_evolve_step *p)
     cli_view *view = user;
     char front[96], fields[MAX_PARTS][64];
     const char *parts[MAX_PARTS];
-    cli_plan_part(view, p->total > 0 ? (double)p->evaluations / (double)p->total : 0);
     if (!due(view) && p->evaluations < p->total)
         return 0;
     for (size_t i = 0; i < MAX_PARTS; i++)
         parts[i] = fields[i];
-    front[0] = '\0';
-    if (view->work.steps > 0)
-        snprintf(front, sizeof(front), "step %zu/%zu, ", view->work.step, view->work.steps);
+    step_front(view, front, sizeof(front));
     snprintf(front + strlen(front), sizeof(front) - strlen(front), "child %llu/%llu",
              (unsigned long long)p->evaluations, (unsigned long long)p->total);
     snprintf(fields[0], sizeof(fields[0]), "best %.2f %%", 100 * p->best_top1);
-    time_left(view, true, p->seconds_left, fields[1], sizeof(fields[1]));
+    time_left(view, p->seconds_left, fields[1], sizeof(fields[1]));
     snprintf(fields[2], sizeof(fields[2]), "archive %llu, mean %.2f %%",
              (unsigned long long)p->members, 100 * p->mean_top1);
     snprintf(fields[3], sizeof(fields[3]), "niches %.1f %%", 100 * p->niches);
@@ -234,13 +236,13 @@ int cli_evolve_step(void *user, const mdl_evolve_step *p)
     return 0;
 }
 
-void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
+int cli_fetch_progress(void *user, uint64_t done, uint64_t total)
 {
     cli_view *view = user;
     char so_far[32], all[32], back[80];
     const char *parts[] = {back};
     if (!due(view))
-        return;
+        return 0;
     cli_bytes((double)done, so_far, sizeof(so_far));
     if (total > 0)
         snprintf(back, sizeof(back), "%s of %s", so_far,
@@ -248,6 +250,7 @@ void cli_fetch_progress(void *user, uint64_t done, uint64_t total)
     else
         snprintf(back, sizeof(back), "%s", so_far);
     draw(view, "download", total > 0 ? (double)done / (double)total : 0, parts, 1);
+    return 0;
 }
 
 void cli_progress(cli_view *view, const char *front, double part, const char *back)
@@ -256,18 +259,25 @@ void cli_progress(cli_view *view, const char *front, double part, const char *ba
         draw(view, front, part, &back, 1);
 }
 
-void cli_assess_progress(void *user, const char *what, size_t done, size_t total)
-{
-    char front[64];
-    cli_plan_part(user, (double)done / (double)total);
-    snprintf(front, sizeof(front), "run %zu/%zu", done + 1, total);
-    cli_progress(user, front, (double)done / (double)total, what);
-}
-
 int cli_evaluate_progress(void *user, const char *what, size_t done, size_t total)
 {
-    cli_assess_progress(user, what, done, total);
+    char front[64];
+    snprintf(front, sizeof(front), "run %zu/%zu", done + 1, total);
+    cli_progress(user, front, (double)done / (double)total, what);
     return 0;
+}
+
+int cli_experiment_progress(void *user, const mdl_experiment_progress *is)
+{
+    cli_view *view = user;
+    view->step = is->step;
+    view->steps = is->steps;
+    view->left = is->seconds_left;
+    if (is->train != NULL)
+        return cli_train_step(view, is->train);
+    if (is->search != NULL)
+        return cli_evolve_step(view, is->search);
+    return cli_evaluate_progress(view, is->what, is->done, is->total);
 }
 
 static void log_line(void *user, mdl_log_level level, const char *text)

@@ -35,7 +35,6 @@ typedef struct mdl_experiment_job {
     mdl_status (*prepare)(void *user); /* before anything in `out` changes, when the data was read;
                                           NULL: there is nothing to do */
     void *prepare_user;
-    const char *revision; /* of the program's sources, for made.json; NULL: not known */
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 

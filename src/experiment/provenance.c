@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "experiment/revision.h"
 #include "experiment/run.h"
 
 #if defined(__clang__)
@@ -36,7 +37,6 @@ static mdl_status hash_data(const mdl_data *data, char out[65])
 static mdl_status describe(const mdl__lab *lab, json_t **out)
 {
     const mdl_device *device = lab->device;
-    const char *revision = lab->job->revision != NULL ? lab->job->revision : "";
     char name[1024] = "", hash[65];
     MDL_TRY(hash_data(lab->data, hash));
     if (device->backend->identify != NULL)
@@ -47,7 +47,7 @@ static mdl_status describe(const mdl__lab *lab, json_t **out)
                       (json_int_t)lab->data->count[MDL_SPLIT_VALIDATION], "test",
                       (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
     *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
-                         "revision", revision, "compiler", compiler, "backend",
+                         "revision", MDL_REVISION, "compiler", compiler, "backend",
                          device->backend->name, "device", name, "threads", device->threads, "tuned",
                          device->tuning != NULL, "data", data);
     return *out != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "made.json: out of memory");

@@ -24,6 +24,11 @@ STRUCTS = {
     "mdl_recalibrate_options": _library.RecalibrateOptions,
     "mdl_interpolate_options": _library.InterpolateOptions,
     "mdl_export_options": _library.ExportOptions,
+    "mdl_data_fetch_options": _library.DataFetchOptions,
+    "mdl_experiment_step": _library.ExperimentStep,
+    "mdl_experiment_progress": _library.ExperimentProgress,
+    "mdl_experiment_options": _library.ExperimentOptions,
+    "mdl_report_options": _library.ReportOptions,
 }
 # What Python has no use for.
 UNUSED = {

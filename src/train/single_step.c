@@ -2,7 +2,7 @@
  * bench`. */
 #include <string.h>
 
-#include "cli/engine.h"
+#include "train/train.h"
 
 /* A training refuses the same (train/plan.c). */
 static mdl_status refuse_lone_norms(const mdl_graph *graph, size_t batch)
@@ -18,7 +18,7 @@ static mdl_status refuse_lone_norms(const mdl_graph *graph, size_t batch)
 }
 
 static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
-                        double label_smoothing, bool mixed, cli_step *step)
+                        double label_smoothing, bool mixed, mdl_single_step *step)
 {
     mdl_plan_options options = {.mixed = mixed};
     mdl_mode mode = train ? MDL_MODE_TRAIN : MDL_MODE_INFER;
@@ -35,25 +35,26 @@ static mdl_status build(const mdl_model_config *model, bool train, size_t batch,
     return mdl_plan_create(step->graph, step->device, &options, &step->plan);
 }
 
-mdl_status cli_step_create(const mdl_model_config *model, mdl_device *device, bool train,
-                           size_t batch, double label_smoothing, bool mixed, cli_step *out)
+mdl_status mdl_single_step_create(const mdl_model_config *model, mdl_device *device, bool train,
+                                  size_t batch, double label_smoothing, bool mixed,
+                                  mdl_single_step *out)
 {
     memset(out, 0, sizeof(*out));
     out->device = device;
     mdl_status status = build(model, train, batch, label_smoothing, mixed, out);
     if (status != MDL_OK)
-        cli_step_destroy(out);
+        mdl_single_step_destroy(out);
     return status;
 }
 
-void cli_step_destroy(cli_step *step)
+void mdl_single_step_destroy(mdl_single_step *step)
 {
     mdl_plan_destroy(step->plan);
     mdl_graph_destroy(step->graph);
     memset(step, 0, sizeof(*step));
 }
 
-mdl_cost cli_call_cost(const mdl_call *call)
+mdl_cost mdl_call_cost(const mdl_call *call)
 {
     mdl_desc in[MDL_MAX_IN], out[MDL_MAX_OUT];
     for (int i = 0; i < call->n_in; i++)

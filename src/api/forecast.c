@@ -1,48 +1,44 @@
-/* How long an experiment still takes: the computing that is planned, times what such computing cost
- * so far here. */
+/* How long an experiment still takes. */
+#include "api/forecast.h"
+
 #include <string.h>
 
-#include "cli/bench.h"
-
-void cli_plan_begin(cli_view *view, const mdl_experiment_stage *stage)
+void mdl_forecast_begin(mdl_forecast *f, const mdl_experiment_stage *stage)
 {
-    cli_work *w = &view->work;
     double now = mdl_time();
-    if (stage->step == w->step) /* the same one says what it is at */
+    if (stage->step == f->step) /* the same one says what it is at */
         return;
-    if (w->now > 0) {
-        w->seconds += now - w->began;
-        w->learned += w->now * (1 - w->first);
+    if (f->now > 0) {
+        f->seconds += now - f->began;
+        f->learned += f->now * (1 - f->first);
     }
-    w->step = stage->step;
-    w->steps = stage->steps;
-    w->done = stage->done;
-    w->now = stage->work;
-    w->planned = stage->planned;
-    w->began = now;
-    w->first = -1;
-    w->part = 0;
+    f->step = stage->step;
+    f->steps = stage->steps;
+    f->done = stage->done;
+    f->now = stage->work;
+    f->planned = stage->planned;
+    f->began = now;
+    f->first = -1;
+    f->part = 0;
 }
 
-void cli_plan_part(cli_view *view, double part)
+void mdl_forecast_part(mdl_forecast *f, double part)
 {
-    cli_work *w = &view->work;
-    if (w->first < 0)
-        w->first = part;
-    w->part = part;
+    if (f->first < 0)
+        f->first = part;
+    f->part = part;
 }
 
-double cli_plan_left(const cli_view *view, bool settled)
+double mdl_forecast_left(const mdl_forecast *f, bool settled)
 {
-    const cli_work *w = &view->work;
-    double learned = w->learned, seconds = w->seconds, rate = w->guess;
-    if (settled && w->now > 0 && w->first >= 0 && w->part > w->first) {
-        learned += w->now * (w->part - w->first);
-        seconds += mdl_time() - w->began;
+    double learned = f->learned, seconds = f->seconds, rate = f->guess;
+    if (settled && f->now > 0 && f->first >= 0 && f->part > f->first) {
+        learned += f->now * (f->part - f->first);
+        seconds += mdl_time() - f->began;
     }
     if (learned > 0)
         rate = seconds / learned;
-    return rate > 0 && w->planned > 0 ? rate * (w->planned - w->done - w->now * w->part) : -1;
+    return rate > 0 && f->planned > 0 ? rate * (f->planned - f->done - f->now * f->part) : -1;
 }
 
 /* Seconds for a training step of a network: the median of some, after two that warm up. */
@@ -51,22 +47,22 @@ static mdl_status time_step(const mdl_config *config, mdl_device *device, mdl_mo
 {
     enum { WARM_UP = 2, MOST = 9 };
     static const double enough = 2; /* seconds */
-    bench_step step = {0};
+    mdl_trial_step step = {0};
     mdl_model_config model = config->model;
     double times[MOST], begin = mdl_time();
     size_t count = 0;
     model.kind = kind;
-    mdl_status status = bench_step_open(device, &model, true, config->train.batch,
-                                        config->train.precision == MDL_PRECISION_MIXED, &step);
+    mdl_status status = mdl_trial_step_open(device, &model, true, config->train.batch,
+                                            config->train.precision == MDL_PRECISION_MIXED, &step);
     for (size_t i = 0; count < MOST && status == MDL_OK && !mdl_stop_requested(); i++) {
         double start = mdl_time();
         if (count > 0 && start - begin > enough)
             break;
-        status = bench_step_run(&step);
+        status = mdl_trial_step_run(&step);
         if (i >= WARM_UP)
             times[count++] = mdl_time() - start;
     }
-    bench_step_close(&step);
+    mdl_trial_step_close(&step);
     *seconds = count > 0 ? mdl_stat_quantile(times, count, 0.5) : 0;
     return status;
 }
@@ -84,7 +80,7 @@ static double guess(const mdl_config *config, mdl_device *device)
            (3 * (double)config->train.batch);
 }
 
-void cli_plan_guess(cli_view *view, const mdl_config *config)
+void mdl_forecast_guess(mdl_forecast *f, const mdl_config *config)
 {
     mdl_work work;
     bool paper = config->merge.from_scratch > 0 || config->experiment.specialists;
@@ -92,12 +88,12 @@ void cli_plan_guess(cli_view *view, const mdl_config *config)
     if (paper || !either || config->run.memory_limit > 0 || config->model.kind == MDL_MODEL_MLP ||
         strcmp(config->run.backend, "cpu") != 0)
         return; /* other devices compile first; a limit may hold no step of the whole batch */
-    mdl_status status = mdl_work_begin(&work, cli_context(), config, NULL);
+    mdl_status status = mdl_work_begin(&work, mdl_context_current(), config, NULL);
     if (status == MDL_OK)
         status = mdl_work_open(&work, NULL, true, NULL);
     if (status == MDL_OK)
-        view->work.guess = guess(&work.config, work.device);
+        f->guess = guess(&work.config, work.device);
     status = mdl_work_end(&work, status);
     if (status != MDL_OK) /* then nothing is foretold */
-        view->work.guess = 0;
+        f->guess = 0;
 }

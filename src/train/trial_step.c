@@ -1,14 +1,14 @@
 /* One step by itself, with all that it needs to run: synthetic images, weights as initialised. */
 #include <math.h>
 
-#include "cli/bench.h"
+#include "train/train.h"
 
 static mdl_view flat(mdl_buffer *buffer, size_t elements)
 {
     return mdl_buffer_view(buffer, 0, buffer->device->real, MDL_SHAPE1(elements));
 }
 
-static mdl_status make_batch(bench_step *t, size_t batch, size_t classes)
+static mdl_status make_batch(mdl_trial_step *t, size_t batch, size_t classes)
 {
     mdl_view images = mdl_run_view(t->run, t->step.io.images);
     size_t count = mdl_shape_count(&images.shape);
@@ -24,7 +24,7 @@ static mdl_status make_batch(bench_step *t, size_t batch, size_t classes)
     return MDL_OK;
 }
 
-mdl_status bench_step_feed(bench_step *t)
+mdl_status mdl_trial_step_feed(mdl_trial_step *t)
 {
     mdl_view images = mdl_run_view(t->run, t->step.io.images);
     MDL_TRY(mdl_view_upload_f32(&images, t->images, mdl_shape_count(&images.shape)));
@@ -34,11 +34,11 @@ mdl_status bench_step_feed(bench_step *t)
     return mdl_view_upload_i32(&labels, t->labels, mdl_shape_count(&labels.shape));
 }
 
-mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bool train,
-                           size_t batch, bool mixed, bench_step *t)
+mdl_status mdl_trial_step_open(mdl_device *device, const mdl_model_config *model, bool train,
+                               size_t batch, bool mixed, mdl_trial_step *t)
 {
     t->train = train;
-    MDL_TRY(cli_step_create(model, device, train, batch, 0, mixed, &t->step));
+    MDL_TRY(mdl_single_step_create(model, device, train, batch, 0, mixed, &t->step));
     t->n_params = mdl_graph_params_size(t->step.graph);
     t->segment = (mdl_segment){0, t->n_params, 1, 1};
     size_t bytes = t->n_params * mdl_dtype_size(device->real);
@@ -53,10 +53,10 @@ mdl_status bench_step_open(mdl_device *device, const mdl_model_config *model, bo
     MDL_TRY(mdl_run_bind(t->run, t->weights.params, t->weights.buffers, t->gradients));
     *mdl_run_state(t->run) = (mdl_step_state){.seed = 1, .bn_momentum = -1};
     MDL_TRY(make_batch(t, batch, model->classes));
-    return bench_step_feed(t);
+    return mdl_trial_step_feed(t);
 }
 
-void bench_step_close(bench_step *t)
+void mdl_trial_step_close(mdl_trial_step *t)
 {
     mdl_free(t->images);
     mdl_free(t->labels);
@@ -66,10 +66,10 @@ void bench_step_close(bench_step *t)
     mdl_buffer_destroy(t->moments[1]);
     mdl_weights_destroy(&t->weights);
     mdl_run_destroy(t->run);
-    cli_step_destroy(&t->step);
+    mdl_single_step_destroy(&t->step);
 }
 
-mdl_status bench_step_run(bench_step *t)
+mdl_status mdl_trial_step_run(mdl_trial_step *t)
 {
     mdl_device *device = t->step.device;
     double loss;
