@@ -79,6 +79,8 @@ mdl_data_config mdl_data_config_default(void);
     X(cifar10, "cifar10:DIR")                                                                      \
     X(cifar100, "cifar100:DIR")                                                                    \
     X(idx, "idx:DIR")                                                                              \
+    X(npz, "npz:FILE")                                                                             \
+    X(npy, "npy:DIR")                                                                              \
     X(folder, "folder:DIR")                                                                        \
     X(synthetic, "synthetic:N")
 /* "digits, cifar10:DIR, ...": each has a comma before it, and the first comma is skipped. */
@@ -93,8 +95,8 @@ typedef struct mdl_source {
     const char *advice;    /* how to get the data where they are missing; NULL: nothing to say */
     size_t classes;        /* 0: known only after reading */
     size_t side, channels; /* of its square images as they are; 0: known only after reading */
+    bool (*recognises)(const char *path); /* whether a file or folder looks as if it were meant */
     /* Of a source whose argument is a folder, else NULL or empty: */
-    bool (*recognises)(const char *folder); /* whether a folder looks as if it were meant */
     const char *const *endings; /* of the files that it reads there, in any case; then NULL */
     const char *const *folders; /* that it looks into there; then NULL */
     bool folders_are_classes;   /* without the first of them, each folder in DIR is a class */

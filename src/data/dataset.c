@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/internal.h"
 
@@ -41,10 +42,12 @@ const mdl_source *mdl_source_of(const char *source)
 /* Nothing that is known; of a folder, what it looks like. */
 static mdl_status fail_unknown(const char *source)
 {
+    struct stat info;
+    bool folder = stat(source, &info) == 0 && S_ISDIR(info.st_mode);
     for (size_t i = 0; i < mdl_source_count; i++)
         if (mdl_sources[i]->recognises != NULL && mdl_sources[i]->recognises(source))
-            return mdl_fail(MDL_CONFIG, "data source '%s' is a folder; did you mean '%s:%s'?",
-                            source, mdl_sources[i]->name, source);
+            return mdl_fail(MDL_CONFIG, "data source '%s' is a %s; did you mean '%s:%s'?", source,
+                            folder ? "folder" : "file", mdl_sources[i]->name, source);
     return mdl_fail(MDL_CONFIG, "data source '%s' is not known: expected one of %s", source,
                     MDL_SOURCE_SPECS);
 }
@@ -239,6 +242,20 @@ void mdl__dataset_measure(mdl_dataset *set)
         set->mean[c] = mean;
         set->std[c] = variance > 1e-9 ? sqrt(variance) : 1.0;
     }
+}
+
+mdl_status mdl__file_start(const char *path, char *start, size_t size, size_t *got)
+{
+    int fd;
+    *got = 0;
+    MDL_TRY(mdl_file_open(path, &fd));
+    ssize_t n = read(fd, start, size);
+    int error = errno;
+    close(fd);
+    if (n < 0)
+        return mdl_fail_errno(error, "cannot read %s", path);
+    *got = (size_t)n;
+    return MDL_OK;
 }
 
 mdl_status mdl__file_size(const char *path, uint64_t *size)

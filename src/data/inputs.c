@@ -60,21 +60,28 @@ static bool lies_in(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-/* The folder of a source, and its row; NULL where it reads none. */
-static const char *folder_of(const char *text, const mdl_source **source)
+/* The file or folder of a source, and its row; NULL where it reads none. */
+static const char *argument_of(const char *text, const mdl_source **source)
 {
     const char *colon = strchr(text, ':');
     *source = mdl_source_of(text);
-    return *source != NULL && (*source)->folders != NULL && colon != NULL ? colon + 1 : NULL;
+    return *source != NULL && (*source)->recognises != NULL && colon != NULL ? colon + 1 : NULL;
+}
+
+/* The same where it can be a folder. */
+static const char *folder_of(const char *text, const mdl_source **source)
+{
+    const char *argument = argument_of(text, source);
+    return argument != NULL && (*source)->folders != NULL ? argument : NULL;
 }
 
 mdl_status mdl_data_has_file(const char *source, const char *path, bool *has)
 {
     const mdl_source *row;
-    const char *folder = folder_of(source, &row);
+    const char *argument = argument_of(source, &row), *folder = folder_of(source, &row);
     struct stat info;
-    *has = false;
-    return folder != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode)
+    *has = argument != NULL && mdl_same_file(argument, path);
+    return !*has && folder != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode)
                ? holds(row, folder, &info, 0, has)
                : MDL_OK;
 }

@@ -51,6 +51,8 @@ uint64_t mdl__data_hash(const mdl_data *data); /* for data->hash; data->hash is 
 /* Measure mean and std on the pixels of the set. */
 void mdl__dataset_measure(mdl_dataset *set);
 
+/* The first bytes of a file, at most `size` of them. */
+mdl_status mdl__file_start(const char *path, char *start, size_t size, size_t *got) MDL_MUST_CHECK;
 /* Size of a regular file in bytes. */
 mdl_status mdl__file_size(const char *path, uint64_t *size) MDL_MUST_CHECK;
 
@@ -79,6 +81,11 @@ enum mdl__choice { MDL__CHOICE_FITNESS, MDL__CHOICE_FOLDER_TEST, MDL__CHOICE_LIM
 mdl_status mdl__stratify(const int32_t *labels, size_t classes, const uint32_t *from, size_t count,
                          size_t want, uint64_t seed, enum mdl__choice purpose, uint32_t *chosen,
                          uint32_t *rest) MDL_MUST_CHECK;
+
+/* The images of one side of a set that comes undivided, of which a seeded, stratified fifth tests:
+ * their numbers, ascending.  Free *chosen with mdl_free. */
+mdl_status mdl__choose_side(const int32_t *labels, size_t classes, size_t count, uint64_t seed,
+                            bool test, uint32_t **chosen, size_t *n) MDL_MUST_CHECK;
 
 /* ---- resampling ----------------------------------------------------------------------------- */
 
@@ -110,6 +117,12 @@ typedef struct mdl__digests { /* lower-case hexadecimal */
     char md5[33], sha256[65];
 } mdl__digests;
 mdl_status mdl__digest_file(const char *path, mdl__digests *out) MDL_MUST_CHECK;
+
+/* ---- archives -------------------------------------------------------------------------------- */
+
+struct archive; /* libarchive's */
+/* What went wrong with it, as an error about the file `path`. */
+mdl_status mdl__fail_archive(struct archive *archive, const char *path);
 
 /* ---- download ------------------------------------------------------------------------------- */
 

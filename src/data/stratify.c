@@ -1,6 +1,8 @@
 /* A stratified choice of images: each class in proportion, seeded. */
 #include "data/internal.h"
 
+enum { TEST_PART = 5 }; /* of an undivided set, one of so many tests */
+
 /* Share `want` among the classes in proportion to their sizes: the whole parts first, then one each
  * to the largest remainders (of equal ones, the lower class). */
 static void share(const size_t *sizes, size_t classes, size_t count, size_t want, size_t *quota)
@@ -69,5 +71,33 @@ done:
     mdl_free(order);
     mdl_free(sizes);
     mdl_free(taken);
+    return status;
+}
+
+mdl_status mdl__choose_side(const int32_t *labels, size_t classes, size_t count, uint64_t seed,
+                            bool test, uint32_t **chosen, size_t *n)
+{
+    size_t tests = (count + TEST_PART / 2) / TEST_PART;
+    uint32_t *all = NULL, *parts[2] = {NULL, NULL}; /* to train on, to test on */
+    if (tests == 0)
+        return mdl_fail(MDL_FORMAT, "%zu images are too few to hold some out for the test", count);
+    mdl_status status = MDL_NEW(count, "split", &all);
+    for (size_t i = 0; status == MDL_OK && i < count; i++)
+        all[i] = (uint32_t)i;
+    if (status == MDL_OK)
+        status = MDL_NEW(count - tests, "split", &parts[0]);
+    if (status == MDL_OK)
+        status = MDL_NEW(tests, "split", &parts[1]);
+    if (status == MDL_OK)
+        status = mdl__stratify(labels, classes, all, count, tests, seed, MDL__CHOICE_FOLDER_TEST,
+                               parts[1], parts[0]);
+    if (status == MDL_OK) {
+        *chosen = parts[test ? 1 : 0];
+        *n = test ? tests : count - tests;
+        parts[test ? 1 : 0] = NULL;
+    }
+    mdl_free(all);
+    mdl_free(parts[0]);
+    mdl_free(parts[1]);
     return status;
 }

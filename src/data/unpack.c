@@ -21,12 +21,12 @@ typedef struct unpacking {
     char buffer[PIECE];
 } unpacking;
 
-static mdl_status fail_archive(const unpacking *job)
+mdl_status mdl__fail_archive(struct archive *archive, const char *path)
 {
-    const char *text = archive_error_string(job->archive);
-    if (archive_errno(job->archive) == ENOMEM)
-        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory", job->path);
-    return mdl_fail(MDL_FORMAT, "%s: %s", job->path, text != NULL ? text : "damaged archive");
+    const char *text = archive_error_string(archive);
+    if (archive_errno(archive) == ENOMEM)
+        return mdl_fail(MDL_NO_MEMORY, "%s: out of memory", path);
+    return mdl_fail(MDL_FORMAT, "%s: %s", path, text != NULL ? text : "damaged archive");
 }
 
 static mdl_status refuse(const unpacking *job, const char *name, const char *why)
@@ -68,7 +68,7 @@ static mdl_status copy_content(unpacking *job, const char *name, mdl_atomic_file
         MDL_TRY(mdl_stop_check());
         la_ssize_t got = archive_read_data(job->archive, job->buffer, sizeof(job->buffer));
         if (got < 0)
-            return fail_archive(job);
+            return mdl__fail_archive(job->archive, job->path);
         if (got == 0)
             return MDL_OK;
         if ((uint64_t)got > job->left)
@@ -105,14 +105,14 @@ static mdl_status unpack_all(unpacking *job)
     if (archive_read_support_filter_gzip(job->archive) != ARCHIVE_OK ||
         archive_read_support_format_tar(job->archive) != ARCHIVE_OK ||
         archive_read_open_filename(job->archive, job->path, PIECE) != ARCHIVE_OK)
-        return fail_archive(job);
+        return mdl__fail_archive(job->archive, job->path);
     for (size_t entries = 0;; entries++) {
         struct archive_entry *entry;
         int result = archive_read_next_header(job->archive, &entry);
         if (result == ARCHIVE_EOF)
             break;
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-            return fail_archive(job);
+            return mdl__fail_archive(job->archive, job->path);
         if (entries == MAX_ENTRIES)
             return mdl_fail(MDL_FORMAT, "%s holds more than %d files", job->path, MAX_ENTRIES);
         MDL_TRY(unpack_entry(job, entry));

@@ -195,8 +195,11 @@ static void rows_of_sources(void **state)
         assert_memory_equal(s->spec, s->name, length);
         assert_true(s->spec[length] == '\0' || s->spec[length] == ':');
         bool of_folder = strcmp(s->spec + length, ":DIR") == 0;
-        assert_true(of_folder == (s->recognises != NULL) && of_folder == (s->endings != NULL) &&
-                    of_folder == (s->folders != NULL));
+        bool of_file = strcmp(s->spec + length, ":FILE") == 0;
+        bool of_either = strcmp(s->spec + length, ":PATH") == 0;
+        assert_true((of_folder || of_file || of_either) == (s->recognises != NULL));
+        assert_true((of_folder || of_either) == (s->endings != NULL));
+        assert_true((of_folder || of_either) == (s->folders != NULL));
         assert_true((s->side > 0) == (s->channels > 0));
         if (s->published != NULL)
             assert_true(of_folder);

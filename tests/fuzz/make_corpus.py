@@ -7,7 +7,7 @@ Good files come from the program itself (a tiny experiment, a tiny training), th
 those that once cost somebody time.  Files that are there and are not made here stay.  JPEG needs
 Pillow and is left as it is without.  A file NAME.make is a recipe for replay.c: lines COUNT TEXT.
 """
-import gzip, io, json, os, struct, subprocess, sys, tarfile, tempfile, zlib
+import gzip, io, json, os, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
@@ -251,6 +251,49 @@ def archives():
     put("archive", "huge.tar", bytes(huge))
 
 
+# ---- NumPy's arrays ---------------------------------------------------------------------------
+
+def npy(literal, values, version=1, length=None):
+    size = len(literal) if length is None else length
+    return (b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", size) +
+            literal.encode() + values)
+
+
+def header(kind, shape, fortran=False):
+    return "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }" % (kind, fortran, shape)
+
+
+def npz(files, stored=False):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name), content, archive.compression)
+    return b"\0" + out.getvalue()
+
+
+def arrays():
+    images = npy(header("|u1", "(2, 2, 3, 3)"), bytes(range(36)))
+    labels = npy(header("<i8", "(2,)"), struct.pack("<2q", 0, 3))
+    put("npy", "plain", b"\1" + images + b"==" + labels)
+    put("npy", "fortran", b"\1" + npy(header("|u1", "(2, 3, 3)", True), bytes(18), 2) + b"==" +
+        npy(header(">u4", "(2, 1)"), struct.pack(">2I", 1, 0), 3))
+    put("npy", "wraps", b"\1" + npy(header("|u1", "(4294967296, 4294967296, 4, 4)"), bytes(16)) + b"==" + labels)
+    put("npy", "zeros", b"\1" + npy(header("|u1", "(0, 4294967296, 4294967296, 3)"), b"") + b"==" + labels)
+    put("npy", "long-header", b"\1" + npy("{", b"", 2, 100 << 20) + b"==" + labels)
+    put("npy", "objects", b"\1" + npy(header("|O", "(2,)"), b"\x80\4cos\nsystem\n") + b"==" + labels)
+    put("npy", "records", b"\1" + npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", bytes(8)) + b"==" + labels)
+    put("npy", "digits", b"\1" + npy("{'shape': (99999999999999999999999,), 'descr': '|u99999999999'}", b"") + b"==" + labels)
+    put("npy", "floats", b"\1" + npy(header("<f4", "(1, 3, 3)"), bytes(36)) + b"==" + labels)
+    pair = [("train_images.npy", images), ("train_labels.npy", labels)]
+    put("npy", "deflated.npz", npz(pair))
+    put("npy", "stored.npz", npz(pair + [("../val_images.npy", images), ("a\nb.npy", b"")], True))
+    put("npy", "twice.npz", npz(pair + [("TRAIN_X.npy", images)]))
+    put("npy", "bomb.npz", npz([("train_images.npy", npy(header("|u1", "(2, 2, 3, 3)"), bytes(1 << 22)))] + pair[1:]))
+    put("npy", "claims.npz", npz([("train_images.npy", npy(header("|u1", "(100000, 1000, 1000, 3)"), b""))] + pair[1:]))
+    put("npy", "undivided.npz", npz([("images.npy", npy(header("|u1", "(9, 1, 1)"), bytes(9))),
+                                     ("labels.npy", npy(header("|u1", "(9,)"), bytes([0, 1, 2] * 3)))]))
+
+
 # ---- JSON -------------------------------------------------------------------------------------
 
 def page(**files):
@@ -336,6 +379,7 @@ if __name__ == "__main__":
     states()
     data()
     archives()
+    arrays()
     tables()
     names()
     with tempfile.TemporaryDirectory() as work:
