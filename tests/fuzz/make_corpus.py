@@ -7,7 +7,7 @@ Good files come from the program itself (a tiny experiment, a tiny training), th
 those that once cost somebody time.  Files that are there and are not made here stay.  JPEG needs
 Pillow and is left as it is without.  A file NAME.make is a recipe for replay.c: lines COUNT TEXT.
 """
-import gzip, io, json, os, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import gzip, io, json, os, pickle, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
@@ -357,6 +357,45 @@ def tables():
     put("text", "escapes", "\\x00\\xZZ\\x4\\\\x41\\x")
 
 
+# ---- what Python writes -----------------------------------------------------------------------
+
+class Call:
+    """Pickles as a call of this function."""
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def pickles():
+    import collections
+    try:
+        import numpy
+    except ImportError:
+        sys.exit("make_corpus.py: the pickles need NumPy")
+    batch = {b"labels": [3, 200, 70000], b"data": numpy.array([[1, 2, 250], [4, 5, 6]], numpy.uint8),
+             "x": numpy.array([1.5, -2], ">f4"), "t": numpy.asfortranarray(numpy.arange(6, dtype=numpy.int16).reshape(2, 3))}
+    for protocol in (2, 3, 4, 5):
+        put("pickle", "batch-%d.pkl" % protocol, pickle.dumps(batch, protocol))
+    put("pickle", "python2.pkl", b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x06K\x09eU\x0bbatch_labelq\x04U\x05a\xffbcdu.")
+    put("pickle", "values.pkl", pickle.dumps((collections.OrderedDict([("a", 1), ("b", -5)]), None, True, False, 2.5, 1 << 70,
+                                              -(1 << 40), "\u00e4", b"\xe4", (), (1,), [1, 2, 3, 4], {}), 2))
+    loop = []
+    loop.append(loop)
+    put("pickle", "loop.pkl", pickle.dumps(loop, 4))
+    put("pickle", "scalar.pkl", pickle.dumps({"best": numpy.float64(0.5)}, 2))
+    put("pickle", "system.pkl", pickle.dumps(Call(os.system, "true"), 2))
+    put("pickle", "eval.pkl", pickle.dumps([Call(eval, "1")], 4))
+    put("pickle", "pairs.pkl", b"\x80\x02ccollections\nOrderedDict\n]](U\x01aK\x01ea\x85R.")
+    put("pickle", "memo.pkl", b"\x80\x02Nr\xff\xff\xff\x7f.")
+    put("pickle", "length.pkl", b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xffabc.")
+    put("pickle", "marks.make", "50000 (\n1 .\n")
+    put("pickle", "lists.make", "50000 ]\n1 .\n")
+    put("pickle", "deep.make", "50000 ]\n49999 a\n1 .\n")
+    put("pickle", "encode.make", "1 c_codecs\\nencode\\nq\\x00X\\xe8\\x03\\x00\\x00\n1000 a\n1 q\\x01U\\x06latin1\\x86q\\x02\n5000 h\\x00h\\x02R0\n1 N.\n")
+
+
 def names():
     put("classes", "same", "[\"cat\",\"dog\"]\n[\"dog\",\"cat\"]")
     put("classes", "ten", json.dumps(["%d" % i for i in range(10)]) + "\n" + json.dumps(["%d" % i for i in reversed(range(10))]))
@@ -382,6 +421,7 @@ if __name__ == "__main__":
     arrays()
     tables()
     names()
+    pickles()
     with tempfile.TemporaryDirectory() as work:
         checkpoints(work)
         pages(work)

@@ -1,0 +1,5 @@
+1 c_codecs\nencode\nq\x00X\xe8\x03\x00\x00
+1000 a
+1 q\x01U\x06latin1\x86q\x02
+5000 h\x00h\x02R0
+1 N.
