@@ -15,6 +15,7 @@ struct mdl_predictor {
     mdl_weights weights;
     mdl_model_io io;
     mdl_model_config model;
+    mdl_image_form form; /* of files */
     size_t batch;
     float *images;       /* [batch, height, width, channels], normalised */
     float value[4][256]; /* by channel and byte: the normalised value */
@@ -77,6 +78,11 @@ static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const ch
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
     MDL_TRY(read_images(p, file, path));
+    p->form = (mdl_image_form){.height = p->model.height,
+                               .width = p->model.width_px,
+                               .channels = p->model.channels,
+                               .resize = config.data.resize,
+                               .crop_fraction = config.data.crop_fraction};
     MDL_TRY(read_classes(p, file, path));
     return mdl_model_check(&p->model);
 }
@@ -194,8 +200,7 @@ static mdl_status decode(void *user, size_t worker, size_t index)
     size_t image = m->height * m->width_px * m->channels;
     (void)worker;
     memset(p->pixels + index * image, 0, image);
-    result->status = mdl_image_read(p->paths[index], m->height, m->width_px, m->channels,
-                                    p->pixels + index * image);
+    result->status = mdl_image_read(p->paths[index], &p->form, p->pixels + index * image);
     result->detail[0] = '\0';
     if (result->status != MDL_OK)
         (void)mdl_text_escape(mdl_error_detail(), MDL_TEXT_UTF8, result->detail,

@@ -36,6 +36,9 @@ static mdl_status from_checkpoint(const char *path, mdl_config *config)
     const char *text = mdl_tensors_metadata(file, "mendel.config");
     mdl_status status = MDL_OK;
     if (text != NULL) {
+        const mdl_config plain = mdl_config_default(); /* of keys that it names where they differ */
+        config->data.crop_fraction = plain.data.crop_fraction;
+        config->data.validation = plain.data.validation;
         mdl_config_origin origin = config->origin; /* its lines are those of no file */
         status = mdl_config_parse(text, strlen(text), path, config);
         config->origin = origin;

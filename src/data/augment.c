@@ -14,21 +14,29 @@ static void fill_values(const mdl_data *data, struct mdl__prepare *prepare)
 
 static mdl_status make_view(const mdl_data *data, const mdl_dataset *set, struct mdl__view *view)
 {
-    if (set == NULL)
+    if (set == NULL || data->config.size == MDL_SIZE_NATIVE)
         return MDL_OK;
-    if (set->height == data->height && set->width == data->width)
+    mdl_image_form form = {.height = data->height,
+                           .width = data->width,
+                           .resize = data->config.resize,
+                           .crop_fraction = data->config.crop_fraction};
+    if (set->fitted && form.resize == MDL_RESIZE_CROP) /* that was done already */
+        form.resize = MDL_RESIZE_STRETCH;
+    bool same = set->height == data->height && set->width == data->width;
+    if (same && form.resize != MDL_RESIZE_CROP)
         return MDL_OK;
-    if (data->config.resize == MDL_RESIZE_BILINEAR) {
+    if (form.resize != MDL_RESIZE_PAD) {
+        mdl__axis axis[2];
+        mdl__fit(&form, set->height, set->width, axis);
         view->resample = true;
-        MDL_TRY(mdl__taps_init(set->height, data->height, &view->rows));
-        return mdl__taps_init(set->width, data->width, &view->columns);
+        MDL_TRY(mdl__taps_init(&axis[0], &view->rows));
+        return mdl__taps_init(&axis[1], &view->columns);
     }
     if (set->height > data->height || set->width > data->width)
-        return mdl_fail(
-            MDL_CONFIG,
-            "images of %zux%zu cannot be padded to %zux%zu: use data.resize bilinear or "
-            "a larger data.image_size",
-            set->height, set->width, data->height, data->width);
+        return mdl_fail(MDL_CONFIG,
+                        "images of %zux%zu cannot be padded to %zux%zu: use data.resize stretch or "
+                        "a larger data.image_size",
+                        set->height, set->width, data->height, data->width);
     view->top = (data->height - set->height) / 2;
     view->left = (data->width - set->width) / 2;
     return MDL_OK;

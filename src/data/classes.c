@@ -9,30 +9,6 @@
 
 enum { TEXT_LIMIT = 1 << 24 }; /* bytes of a list in a checkpoint, whose header is read whole */
 
-/* ---- messages ------------------------------------------------------------------------------- */
-
-enum { NAMED = 6 }; /* names in a message */
-
-typedef struct naming { /* "cat, dog and 3 more" */
-    char text[NAMED * 84];
-    size_t used, count;
-} naming;
-
-static void add_to_message(naming *n, const char *name)
-{
-    if (n->count++ >= NAMED)
-        return;
-    n->used += (size_t)snprintf(n->text + n->used, sizeof(n->text) - n->used, "%s%.79s",
-                                n->used > 0 ? ", " : "", name);
-}
-
-static const char *message(naming *n)
-{
-    if (n->count > NAMED)
-        snprintf(n->text + n->used, sizeof(n->text) - n->used, " and %zu more", n->count - NAMED);
-    return n->text;
-}
-
 /* ---- lists ---------------------------------------------------------------------------------- */
 
 typedef struct name_place { /* a name and its number in its list */
@@ -101,10 +77,10 @@ static mdl_status take_names(const json_t *json, const char *path, class_list *l
     MDL_TRY(sort_list(list->names, count, &list->sorted, &twice));
     if (twice == NULL)
         return MDL_OK;
-    naming n = {.used = 0};
-    add_to_message(&n, twice);
+    mdl__naming n = {.used = 0};
+    mdl__naming_add(&n, twice);
     return mdl_fail(MDL_FORMAT, "%s: metadata mendel.classes has the name %s twice", path,
-                    message(&n));
+                    mdl__naming_text(&n));
 }
 
 /* The list of a checkpoint; the caller frees it, also after a failure. */
@@ -179,19 +155,19 @@ static mdl_status count_images(const mdl_dataset *set, size_t classes, size_t **
 
 static mdl_status say_empty(const mdl_data *data, const mdl_dataset *set, const char *purpose)
 {
-    naming n = {.used = 0};
+    mdl__naming n = {.used = 0};
     size_t *counts;
     MDL_TRY(count_images(set, data->classes, &counts));
     for (size_t c = 0; c < data->classes; c++) {
         char number[24];
         snprintf(number, sizeof(number), "%zu", c);
         if (counts[c] == 0)
-            add_to_message(&n, data->class_names != NULL ? data->class_names[c] : number);
+            mdl__naming_add(&n, data->class_names != NULL ? data->class_names[c] : number);
     }
     mdl_free(counts);
     if (n.count > 0)
         mdl_log(MDL_LOG_WARN, "%zu of %zu classes have no images to %s on: %s", n.count,
-                data->classes, purpose, message(&n));
+                data->classes, purpose, mdl__naming_text(&n));
     return MDL_OK;
 }
 
@@ -243,37 +219,38 @@ static void renumber(mdl_dataset *set, const size_t *number, size_t classes)
 static mdl_status number_classes(const mdl_data *data, const class_list *list, const char *path,
                                  const bool *used, size_t *number)
 {
-    naming extra = {.used = 0};
+    mdl__naming extra = {.used = 0};
     for (size_t c = 0; c < data->classes; c++) {
         number[c] = find_name(list, data->class_names[c]);
         if (number[c] == SIZE_MAX && used[c])
-            add_to_message(&extra, data->class_names[c]);
+            mdl__naming_add(&extra, data->class_names[c]);
     }
     if (extra.count == 0)
         return MDL_OK;
-    naming known = {.used = 0};
+    mdl__naming known = {.used = 0};
     for (size_t i = 0; i < list->count; i++)
-        add_to_message(&known, list->names[i]);
-    return mdl_fail(
-        MDL_SHAPE, "%s has %zu classes that %s does not have: %s; the checkpoint knows %zu: %s",
-        data->config.source, extra.count, path, message(&extra), list->count, message(&known));
+        mdl__naming_add(&known, list->names[i]);
+    return mdl_fail(MDL_SHAPE,
+                    "%s has %zu classes that %s does not have: %s; the checkpoint knows %zu: %s",
+                    data->config.source, extra.count, path, mdl__naming_text(&extra), list->count,
+                    mdl__naming_text(&known));
 }
 
 /* `has`: which of the checkpoint's classes have images. */
 static void say_match(const mdl_data *data, const class_list *list, const size_t *number,
                       const bool *has, const char *path)
 {
-    naming absent = {.used = 0};
+    mdl__naming absent = {.used = 0};
     bool order = true;
     for (size_t c = 0; c < data->classes; c++)
         order = order && (number[c] == SIZE_MAX || number[c] == c);
     for (size_t i = 0; i < list->count; i++)
         if (!has[i])
-            add_to_message(&absent, list->names[i]);
+            mdl__naming_add(&absent, list->names[i]);
     if (absent.count > 0)
         mdl_log(MDL_LOG_WARN,
                 "classes are matched by name: %zu of the %zu classes of %s have no images here: %s",
-                absent.count, list->count, path, message(&absent));
+                absent.count, list->count, path, mdl__naming_text(&absent));
     else if (!order)
         mdl_log(MDL_LOG_INFO, "classes are matched by name: %s has them in another order than %s",
                 data->config.source, path);
@@ -346,36 +323,36 @@ mdl_status mdl_data_match_classes(mdl_data *data, const char *text, const char *
 }
 
 /* Names of `first` that `second` does not have. */
-static void difference(const class_list *first, const class_list *second, naming *out)
+static void difference(const class_list *first, const class_list *second, mdl__naming *out)
 {
     for (size_t i = 0; i < first->count; i++)
         if (find_name(second, first->names[i]) == SIZE_MAX)
-            add_to_message(out, first->names[i]);
+            mdl__naming_add(out, first->names[i]);
 }
 
 static mdl_status compare_lists(const class_list *a, const char *first, const class_list *b,
                                 const char *second)
 {
-    naming only_a = {.used = 0}, only_b = {.used = 0}, as_a = {.used = 0}, as_b = {.used = 0};
+    mdl__naming only_a = {.used = 0}, only_b = {.used = 0}, as_a = {.used = 0}, as_b = {.used = 0};
     difference(a, b, &only_a);
     difference(b, a, &only_b);
     if (only_a.count > 0 || only_b.count > 0)
         return mdl_fail(MDL_SHAPE,
                         "%s and %s were trained on other classes: only the first has %s; only the "
                         "second has %s",
-                        first, second, only_a.count > 0 ? message(&only_a) : "none",
-                        only_b.count > 0 ? message(&only_b) : "none");
+                        first, second, only_a.count > 0 ? mdl__naming_text(&only_a) : "none",
+                        only_b.count > 0 ? mdl__naming_text(&only_b) : "none");
     for (size_t i = 0; i < a->count; i++)
         if (strcmp(a->names[i], b->names[i]) != 0) {
-            add_to_message(&as_a, a->names[i]);
-            add_to_message(&as_b, b->names[i]);
+            mdl__naming_add(&as_a, a->names[i]);
+            mdl__naming_add(&as_b, b->names[i]);
         }
     if (as_a.count == 0)
         return MDL_OK;
     return mdl_fail(MDL_SHAPE,
                     "%s and %s have the same classes in another order: where the first has %s, the "
                     "second has %s",
-                    first, second, message(&as_a), message(&as_b));
+                    first, second, mdl__naming_text(&as_a), mdl__naming_text(&as_b));
 }
 
 mdl_status mdl_classes_agree(const char *first, const char *first_path, const char *second,

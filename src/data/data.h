@@ -16,6 +16,7 @@ typedef struct mdl_dataset {
     size_t height, width, channels;
     size_t classes;
     uint8_t *pixels;        /* [count, height, width, channels] */
+    bool fitted;            /* the images were brought to the model's size while they were read */
     bool borrowed;          /* the pixels belong to somebody else, who keeps them as they are */
     int32_t *labels;        /* [count], 0 .. classes - 1 */
     char **class_names;     /* [classes], as bytes; may be NULL */
@@ -26,7 +27,11 @@ typedef struct mdl_dataset {
                                where there are any, else measured on the training images */
 } mdl_dataset;
 
-typedef enum mdl_resize { MDL_RESIZE_BILINEAR, MDL_RESIZE_PAD } mdl_resize;
+typedef enum mdl_resize {
+    MDL_RESIZE_STRETCH, /* both sides to the wanted size */
+    MDL_RESIZE_PAD,     /* smaller images are padded */
+    MDL_RESIZE_CROP     /* the short side to the wanted size / crop_fraction; then the middle */
+} mdl_resize;
 typedef enum mdl_size { MDL_SIZE_MODEL, MDL_SIZE_NATIVE } mdl_size;
 typedef enum mdl_normalize {
     MDL_NORMALIZE_DATASET, /* (x / value_max - mean) / std */
@@ -46,6 +51,7 @@ typedef struct mdl_data_config {
     mdl_size size;     /* native: 8x8x1 digits stay 8x8x1; model: image_size square, 3 channels */
     size_t image_size; /* side for `model`; 32 */
     mdl_resize resize;
+    double crop_fraction; /* crop: the part of the short side that is seen; 0.875 */
     mdl_normalize normalize;
     size_t limit;              /* images of each split, 0: all; a stratified choice by split_seed */
     mdl_validation validation; /* own: the source's own validation split where it brings one, else
@@ -118,7 +124,7 @@ const mdl_source *mdl_source_of(const char *source);
 
 /* Read one side of a source: the published train or test part (folder: DIR/train/CLASS/FILE and
  * DIR/test/CLASS/FILE; without these two folders, a seeded 80/20 split of DIR/CLASS/FILE).
- * Images of folder: must be of one size, or are resized to image_size while reading.
+ * Images of folder: are of one size, or are brought to image_size while reading.
  * Labels out of range, short files and the like are refused with file and offset.  A synthetic set
  * has learnable structure (a class-dependent pattern plus noise), 10 classes, N images to train on
  * and N / 5 (at least 10) to test on. */
@@ -184,10 +190,15 @@ mdl_status mdl_classes_agree(const char *first, const char *first_path, const ch
 
 /* ---- one image file ------------------------------------------------------------------------- */
 
-/* The pixels of a JPEG or PNG file in this size (linear resampling), whatever size it has, as
- * [height, width, channels], 0 .. 255.  channels: 3, or 1 for its brightness.
+typedef struct mdl_image_form {     /* what an image file becomes */
+    size_t height, width, channels; /* channels: 3, or 1 for its brightness */
+    mdl_resize resize;              /* pad: as stretch */
+    double crop_fraction;           /* as in mdl_data_config */
+} mdl_image_form;
+/* The pixels of a JPEG or PNG file in this form (linear resampling), whatever size it has, as
+ * [height, width, channels], 0 .. 255.
  * Errors: MDL_IO, MDL_NOT_FOUND, MDL_FORMAT, MDL_UNSUPPORTED, MDL_NO_MEMORY. */
-mdl_status mdl_image_read(const char *path, size_t height, size_t width, size_t channels,
+mdl_status mdl_image_read(const char *path, const mdl_image_form *form,
                           uint8_t *out) MDL_MUST_CHECK;
 
 /* ---- loader --------------------------------------------------------------------------------- */

@@ -52,6 +52,7 @@ static mdl_status make(const mdl_data *from, mdl_split split, size_t limit, mdl_
     MDL_TRY(mdl__dataset_alloc(data->test, count, from->height, from->width, from->channels,
                                from->classes));
     data->test->value_max = 255;
+    data->test->fitted = true;
     memcpy(data->test->mean, from->mean, sizeof(from->mean));
     memcpy(data->test->std, from->std, sizeof(from->std));
     data->value_max = 255 * from->value_max / original->value_max;

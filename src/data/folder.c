@@ -1,6 +1,7 @@
-/* Reader of JPEG and PNG files sorted into folders by class: DIR/train/CLASS/FILE and
- * DIR/test/CLASS/FILE, or DIR/CLASS/FILE, of which a seeded fifth tests.  Classes and files are
- * taken in the order of their names (as bytes), so that every system sees the same set. */
+/* Reader of JPEG and PNG files sorted into folders by class: DIR/train/CLASS/FILE, DIR/val and
+ * DIR/test likewise, of which one may be missing; or DIR/CLASS/FILE, of which a seeded fifth tests.
+ * Classes and files are taken in the order of their names (as bytes), so that every system sees the
+ * same set. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 #include "data/internal.h"
 
-enum { CHANNELS = 3, MAX_CLASSES = 100000, TEST_PART = 5 };
+enum { MAX_CLASSES = 100000 };
 
 /* ---- listing -------------------------------------------------------------------------------- */
 
@@ -103,8 +104,6 @@ typedef struct listing {
     name_list classes, files; /* files: full paths */
     int32_t *labels;          /* of the files */
     size_t label_room;        /* places in labels */
-    size_t height, width;     /* of every file, where `uniform` */
-    bool uniform;             /* all files have one size */
 } listing;
 
 static void free_listing(listing *list)
@@ -137,21 +136,38 @@ static mdl_status add_class_files(listing *list, const char *folder, size_t clas
     return status;
 }
 
+/* Whether the list has the name, which is not before `from`; *at: where it is or would be. */
+static bool find_class(const name_list *list, const char *name, size_t *at)
+{
+    while (*at < list->count && strcmp(list->names[*at], name) < 0)
+        (*at)++;
+    return *at < list->count && strcmp(list->names[*at], name) == 0;
+}
+
+static mdl_status check_classes(const name_list *classes, const name_list *here, const char *side)
+{
+    mdl__naming extra = {.used = 0};
+    for (size_t i = 0, known = 0; i < here->count; i++)
+        if (!find_class(classes, here->names[i], &known))
+            mdl__naming_add(&extra, here->names[i]);
+    if (extra.count == 0)
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT, "%s has %zu class%s that train does not have: %s", side,
+                    extra.count, extra.count == 1 ? "" : "es", mdl__naming_text(&extra));
+}
+
 /* Files of `side` by the classes listed.  A class may be absent here, but none may be new. */
 static mdl_status add_side_files(listing *list, const char *side)
 {
     name_list here = {0};
     mdl_status status = list_folder(side, true, &here);
+    if (status == MDL_OK)
+        status = check_classes(&list->classes, &here, side);
     size_t known = 0;
     for (size_t i = 0; status == MDL_OK && i < here.count; i++) {
-        while (known < list->classes.count && strcmp(list->classes.names[known], here.names[i]) < 0)
-            known++;
         char path[MDL_PATH_MAX];
-        if (known == list->classes.count || strcmp(list->classes.names[known], here.names[i]) != 0)
-            status = mdl_fail(MDL_FORMAT, "%s has the class %s, which is not in train", side,
-                              here.names[i]);
-        else
-            status = mdl_path(path, sizeof(path), side, "%s", here.names[i]);
+        (void)find_class(&list->classes, here.names[i], &known);
+        status = mdl_path(path, sizeof(path), side, "%s", here.names[i]);
         if (status == MDL_OK)
             status = add_class_files(list, path, known);
     }
@@ -162,177 +178,139 @@ static mdl_status add_side_files(listing *list, const char *side)
     return status;
 }
 
-/* A failure that is one file's: it is not an image, not a whole one, or cannot be read. */
-static bool is_damage(mdl_status status)
-{
-    return status == MDL_FORMAT || status == MDL_IO || status == MDL_NOT_FOUND;
-}
-
-/* The common size of the files, of those that have one. */
-static mdl_status measure_files(listing *list)
-{
-    bool first = true;
-    list->uniform = true;
-    for (size_t i = 0; i < list->files.count; i++) {
-        size_t height, width;
-        MDL_TRY(mdl_stop_check());
-        mdl_status status = mdl__image_info(list->files.names[i], &height, &width);
-        if (is_damage(status))
-            continue; /* reading it will say so */
-        MDL_TRY(status);
-        if (first) {
-            list->height = height;
-            list->width = width;
-            first = false;
-        }
-        list->uniform = list->uniform && height == list->height && width == list->width;
-    }
-    return MDL_OK;
-}
-
 /* Leave only the images of one side of the seeded split. */
 static mdl_status keep_part(listing *list, const mdl_data_config *config, bool test)
 {
-    size_t count = list->files.count;
-    size_t tests = (count + TEST_PART / 2) / TEST_PART;
-    if (tests == 0)
-        return mdl_fail(MDL_FORMAT, "%zu images are too few to hold some out for the test", count);
-    uint32_t *from, *parts = NULL;
-    MDL_TRY(MDL_NEW(count, "split", &from));
-    for (size_t i = 0; i < count; i++)
-        from[i] = (uint32_t)i;
-    mdl_status status = MDL_NEW(count, "split", &parts);
-    if (status == MDL_OK)
-        status = mdl__stratify(list->labels, list->classes.count, from, count, tests,
-                               config->split_seed, MDL__CHOICE_FOLDER_TEST, parts, parts + tests);
-    if (status == MDL_OK) {
-        const uint32_t *part = test ? parts : parts + tests;
-        size_t kept = test ? tests : count - tests;
-        /* Ascending, so an entry moves down only, past those already moved. */
-        for (size_t i = 0; i < kept; i++) {
-            char *swap = list->files.names[i];
-            list->files.names[i] = list->files.names[part[i]];
-            list->files.names[part[i]] = swap;
-            list->labels[i] = list->labels[part[i]];
-        }
-        for (size_t i = kept; i < count; i++)
-            mdl_free(list->files.names[i]);
-        list->files.count = kept;
+    uint32_t *part;
+    size_t kept;
+    MDL_TRY(mdl__choose_side(list->labels, list->classes.count, list->files.count,
+                             config->split_seed, test, &part, &kept));
+    /* Ascending, so an entry moves down only, past those already moved. */
+    for (size_t i = 0; i < kept; i++) {
+        char *swap = list->files.names[i];
+        list->files.names[i] = list->files.names[part[i]];
+        list->files.names[part[i]] = swap;
+        list->labels[i] = list->labels[part[i]];
     }
-    mdl_free(from);
-    mdl_free(parts);
-    return status;
+    for (size_t i = kept; i < list->files.count; i++)
+        mdl_free(list->files.names[i]);
+    list->files.count = kept;
+    mdl_free(part);
+    return MDL_OK;
 }
 
-/* Only one of the two folders is there; other programs' sets have val/ for the other. */
-static mdl_status one_side(const char *folder, const char *there, const char *missing)
+/* ---- sides ---------------------------------------------------------------------------------- */
+
+static const char *const validation_names[] = {"val", "valid", "validation"};
+
+typedef struct sides {          /* the folders of the sides; "" where one is not there */
+    char path[3][MDL_PATH_MAX]; /* by mdl_split */
+} side_folders;
+
+static mdl_status find_side(const char *folder, const char *name, char path[MDL_PATH_MAX])
 {
-    static const char *const names[] = {"val", "valid", "validation"};
-    char path[MDL_PATH_MAX];
-    for (size_t i = 0; i < MDL_COUNT(names); i++) {
-        MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", names[i]));
-        if (is_folder(path))
-            return mdl_fail(
-                MDL_NOT_FOUND,
-                "%s and %s are there, but %s is not: the images to test on are expected "
-                "in test/ (rename or link %s), and the validation split is taken from "
-                "train/ (data.validation_fraction)",
-                there, path, missing, path);
-    }
-    return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s is not", there, missing);
+    char found[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(found, sizeof(found), folder, "%s", name));
+    if (!is_folder(found))
+        return MDL_OK;
+    if (path[0] != '\0')
+        return mdl_fail(MDL_FORMAT, "%s and %s are both there: one of them is expected", path,
+                        found);
+    memcpy(path, found, sizeof(found));
+    return MDL_OK;
 }
 
-static mdl_status list_side(const mdl_data_config *config, const char *folder, bool test,
-                            listing *list)
+/* Beside train only a folder is a side for validation: else it may well be a class. */
+static mdl_status find_sides(const char *folder, side_folders *found)
 {
-    char train[MDL_PATH_MAX], tests[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(train, sizeof(train), folder, "train"));
-    MDL_TRY(mdl_path(tests, sizeof(tests), folder, "test"));
-    bool has_train = is_folder(train), has_test = is_folder(tests);
-    bool whole = !has_train && !has_test; /* yet to be split */
-    if (has_train != has_test && !(test && has_test))
-        return one_side(folder, has_train ? train : tests, has_train ? tests : train);
+    *found = (side_folders){{""}};
+    MDL_TRY(find_side(folder, "train", found->path[MDL_SPLIT_TRAIN]));
+    MDL_TRY(find_side(folder, "test", found->path[MDL_SPLIT_TEST]));
+    for (size_t i = 0; i < MDL_COUNT(validation_names); i++)
+        if (found->path[MDL_SPLIT_TRAIN][0] != '\0')
+            MDL_TRY(find_side(folder, validation_names[i], found->path[MDL_SPLIT_VALIDATION]));
+    return MDL_OK;
+}
+
+/* The folder of a side, which is the whole where there are no sides; "": there is none. */
+static mdl_status choose_side(const char *folder, const side_folders *all, mdl_split split,
+                              const char **side)
+{
+    const char *train = all->path[MDL_SPLIT_TRAIN], *test = all->path[MDL_SPLIT_TEST];
+    const char *validation = all->path[MDL_SPLIT_VALIDATION];
+    *side = all->path[split];
+    if (train[0] == '\0' && test[0] == '\0') {
+        *side = split != MDL_SPLIT_VALIDATION ? folder : "";
+        return MDL_OK;
+    }
+    if (split == MDL_SPLIT_TRAIN && train[0] == '\0')
+        return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s/train is not", test, folder);
+    if (test[0] == '\0' && validation[0] == '\0')
+        return mdl_fail(MDL_NOT_FOUND, "%s is there, but %s/test is not, and no %s/val", train,
+                        folder, folder);
+    if (split != MDL_SPLIT_TEST || test[0] != '\0')
+        return MDL_OK;
+    *side = validation;
+    mdl_log(MDL_LOG_INFO,
+            "%s/test is not there: %s is the test split, too, so what is chosen by it looks "
+            "better than it is",
+            folder, validation);
+    return MDL_OK;
+}
+
+/* *there: whether the side is there, which only that for validation may not be. */
+static mdl_status list_side(const mdl_data_config *config, const char *folder, mdl_split split,
+                            listing *list, mdl_dataset *set, bool *there)
+{
+    side_folders all;
+    const char *side;
+    MDL_TRY(find_sides(folder, &all));
+    MDL_TRY(choose_side(folder, &all, split, &side));
+    *there = side[0] != '\0';
+    if (!*there)
+        return MDL_OK;
     /* The classes are those of train; a test side alone has its own. */
-    const char *classes = has_train ? train : has_test ? tests : folder;
+    const char *classes = all.path[MDL_SPLIT_TRAIN][0] != '\0' ? all.path[MDL_SPLIT_TRAIN] : side;
     MDL_TRY(list_folder(classes, true, &list->classes));
     if (list->classes.count < 2 || list->classes.count > MAX_CLASSES)
         return mdl_fail(MDL_NOT_FOUND,
                         "%s has %zu folders: expected one for each class, at least 2", classes,
                         list->classes.count);
-    MDL_TRY(add_side_files(list, whole ? folder : test ? tests : train));
-    MDL_TRY(measure_files(list));
-    return whole ? keep_part(list, config, test) : MDL_OK;
+    MDL_TRY(add_side_files(list, side));
+    MDL_TRY(mdl__files_choose_form(config, list->files.names, list->files.count, set));
+    return side == folder ? keep_part(list, config, split == MDL_SPLIT_TEST) : MDL_OK;
 }
 
-/* ---- pixels --------------------------------------------------------------------------------- */
+/* ---- the source ----------------------------------------------------------------------------- */
 
-/* Log what is wrong with a file, as the error's detail says it; of many only the first ones. */
-static mdl_status note_damage(mdl_dataset *set)
-{
-    enum { NAMED = 100 };
-    if (set->damaged == 0)
-        MDL_TRY(mdl_strdup(mdl_error_detail(), &set->damage));
-    if (set->damaged++ < NAMED)
-        mdl_log(MDL_LOG_WARN, "damaged image: %s", mdl_error_detail());
-    else if (set->damaged == NAMED + 1)
-        mdl_log(MDL_LOG_WARN, "more damaged images are counted, not named");
-    return MDL_OK;
-}
-
-static mdl_status check_kept(const mdl_data_config *config, const mdl_dataset *set, bool test)
-{
-    if (set->count == 0)
-        return mdl_fail(MDL_FORMAT, "none of the %zu images to %s on can be read: %s", set->damaged,
-                        test ? "test" : "train", set->damage);
-    if (set->damaged > 0 && config->skip_damaged)
-        mdl_log(MDL_LOG_WARN, "%zu of %zu images to %s on are damaged and left out", set->damaged,
-                set->count + set->damaged, test ? "test" : "train");
-    return MDL_OK;
-}
-
-/* Images of one size stay as they are, unless the model will see them smaller anyway.  Those that
- * cannot be read are counted and leave no gap. */
-static mdl_status read_pixels(const mdl_data_config *config, const listing *list, bool test,
-                              mdl_dataset *set)
-{
-    size_t side = config->image_size, kept = 0;
-    bool keep = list->uniform && list->height > 0 &&
-                (config->size == MDL_SIZE_NATIVE || (list->height <= side && list->width <= side));
-    MDL_TRY(mdl__dataset_alloc(set, list->files.count, keep ? list->height : side,
-                               keep ? list->width : side, CHANNELS, list->classes.count));
-    size_t bytes = set->height * set->width * CHANNELS;
-    for (size_t i = 0; i < list->files.count; i++) {
-        const char *path = list->files.names[i];
-        MDL_TRY(mdl_stop_check());
-        uint8_t *out = set->pixels + kept * bytes;
-        mdl_status status = keep ? mdl__image_read(path, set->height, set->width, out)
-                                 : mdl__image_read_resized(path, side, out);
-        if (is_damage(status)) {
-            MDL_TRY(note_damage(set));
-            continue;
-        }
-        MDL_TRY(status);
-        set->labels[kept++] = list->labels[i];
-    }
-    set->count = kept;
-    return check_kept(config, set, test);
-}
-
-static mdl_status read_folder(const mdl_data_config *config, const char *argument, bool test,
-                              mdl_dataset *set)
+static mdl_status read_split(const mdl_data_config *config, const char *argument, mdl_split split,
+                             mdl_dataset *set)
 {
     listing list = {0};
-    mdl_status status = list_side(config, argument, test, &list);
-    if (status == MDL_OK)
-        status = read_pixels(config, &list, test, set);
-    if (status == MDL_OK) {
-        set->value_max = 255;
+    bool there = false;
+    mdl_status status = list_side(config, argument, split, &list, set, &there);
+    const mdl__files files = {list.files.names, list.labels, list.files.count, list.classes.count};
+    if (status == MDL_OK && there)
+        status = mdl__files_read(config, &files, split, set);
+    if (status == MDL_OK && there) {
         /* The set takes the names. */
         set->class_names = list.classes.names;
         list.classes = (name_list){0};
     }
     free_listing(&list);
     return status;
+}
+
+static mdl_status read_folder(const mdl_data_config *config, const char *argument, bool test,
+                              mdl_dataset *set)
+{
+    return read_split(config, argument, test ? MDL_SPLIT_TEST : MDL_SPLIT_TRAIN, set);
+}
+
+static mdl_status read_validation(const mdl_data_config *config, const char *argument,
+                                  mdl_dataset *set)
+{
+    return read_split(config, argument, MDL_SPLIT_VALIDATION, set);
 }
 
 /* Whether there is any folder in it. */
@@ -351,16 +329,18 @@ static bool recognises(const char *path)
 }
 
 static const char *const endings[] = {".jpg", ".jpeg", ".png", NULL};
-static const char *const sides[] = {"train", "test", NULL};
+static const char *const sides[] = {"train", "test", "val", "valid", "validation", NULL};
 
 const mdl_source mdl__source_folder = {
     .name = "folder",
     .spec = "folder:DIR",
     .what = "JPEG and PNG files, in a folder for each class",
-    .advice = "expected are files DIR/train/CLASS/FILE and DIR/test/CLASS/FILE, or DIR/CLASS/FILE",
+    .advice =
+        "expected are files DIR/train/CLASS/FILE, and in DIR/val and DIR/test, or DIR/CLASS/FILE",
     .recognises = recognises,
     .endings = endings,
     .folders = sides,
     .folders_are_classes = true,
     .read = read_folder,
+    .read_validation = read_validation,
 };

@@ -17,36 +17,50 @@ mdl_status mdl__image_check(const char *path, size_t height, size_t width,
     return MDL_OK;
 }
 
-static mdl_status read_image(const char *path, mdl__image_size *size, uint8_t *rgb)
+/* A file in memory, of which either reader takes a part or all. */
+static mdl_status read_from(const char *path, const unsigned char *data, size_t bytes,
+                            mdl__image_size *size, uint8_t *rgb)
 {
     static const unsigned char png_magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     static const unsigned char jpeg_magic[3] = {0xff, 0xd8, 0xff};
-    char *text;
-    size_t bytes;
-    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
-    const unsigned char *data = (const unsigned char *)text;
-    mdl_status status;
     if (bytes >= sizeof(png_magic) && memcmp(data, png_magic, sizeof(png_magic)) == 0)
-        status = mdl__png_read(path, data, bytes, size, rgb);
-    else if (bytes >= sizeof(jpeg_magic) && memcmp(data, jpeg_magic, sizeof(jpeg_magic)) == 0)
-        status = mdl__jpeg_read(path, data, bytes, size, rgb);
-    else
-        status = mdl_fail(MDL_FORMAT, "%s is neither a JPEG nor a PNG file", path);
-    mdl_free(text);
-    return status;
+        return mdl__png_read(path, data, bytes, size, rgb);
+    if (bytes >= sizeof(jpeg_magic) && memcmp(data, jpeg_magic, sizeof(jpeg_magic)) == 0)
+        return mdl__jpeg_read(path, data, bytes, size, rgb);
+    return mdl_fail(MDL_FORMAT, "%s is neither a JPEG nor a PNG file", path);
 }
 
 mdl_status mdl__image_info(const char *path, size_t *height, size_t *width)
 {
     mdl__image_size size = {0, 0};
-    MDL_TRY(read_image(path, &size, NULL));
+    char *text;
+    size_t bytes;
+    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
+    mdl_status status = read_from(path, (const unsigned char *)text, bytes, &size, NULL);
+    mdl_free(text);
     *height = size.height;
     *width = size.width;
-    return MDL_OK;
+    return status;
 }
 
-mdl_status mdl__image_read(const char *path, size_t height, size_t width, uint8_t *rgb)
+mdl_status mdl__image_decode(const char *path, mdl__image *image)
 {
-    mdl__image_size size = {height, width};
-    return read_image(path, &size, rgb);
+    mdl__image_size size = {0, 0};
+    char *text;
+    size_t bytes;
+    *image = (mdl__image){0};
+    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
+    const unsigned char *data = (const unsigned char *)text;
+    uint8_t *rgb = NULL;
+    mdl_status status = read_from(path, data, bytes, &size, NULL);
+    if (status == MDL_OK)
+        status = MDL_NEW(size.height * size.width * 3, "image", &rgb);
+    if (status == MDL_OK)
+        status = read_from(path, data, bytes, &size, rgb);
+    mdl_free(text);
+    if (status == MDL_OK)
+        *image = (mdl__image){size.height, size.width, rgb};
+    else
+        mdl_free(rgb);
+    return status;
 }

@@ -53,6 +53,15 @@ void mdl__dataset_measure(mdl_dataset *set);
 
 /* The first bytes of a file, at most `size` of them. */
 mdl_status mdl__file_start(const char *path, char *start, size_t size, size_t *got) MDL_MUST_CHECK;
+/* Names in a message; all zero at first. */
+enum { MDL__NAMED = 6 };
+typedef struct mdl__naming {
+    char text[MDL__NAMED * 84];
+    size_t used, count;
+} mdl__naming;
+void mdl__naming_add(mdl__naming *n, const char *name);
+const char *mdl__naming_text(mdl__naming *n); /* once, when all are added */
+
 /* Size of a regular file in bytes. */
 mdl_status mdl__file_size(const char *path, uint64_t *size) MDL_MUST_CHECK;
 
@@ -64,12 +73,28 @@ extern const size_t mdl__digits_csv_gz_size;
 
 /* Height and width of a JPEG or PNG file, which is told by its first bytes, not by its name. */
 mdl_status mdl__image_info(const char *path, size_t *height, size_t *width) MDL_MUST_CHECK;
-/* Its pixels as [height, width, 3]; the file must have this size.  They are those that Pillow's
+typedef struct mdl__image {
+    size_t height, width;
+    uint8_t *rgb; /* [height, width, 3] */
+} mdl__image;
+/* A whole file in its own size; image->rgb is to be freed.  The pixels are those that Pillow's
  * convert("RGB") gives: see image_png.c and image_jpeg.c. */
-mdl_status mdl__image_read(const char *path, size_t height, size_t width,
-                           uint8_t *rgb) MDL_MUST_CHECK;
-/* The same in the size [side, side, 3], whatever size the file has. */
-mdl_status mdl__image_read_resized(const char *path, size_t side, uint8_t *rgb) MDL_MUST_CHECK;
+mdl_status mdl__image_decode(const char *path, mdl__image *image) MDL_MUST_CHECK;
+
+/* Files of a side, in their order. */
+typedef struct mdl__files {
+    char **paths;    /* [count] */
+    int32_t *labels; /* [count] */
+    size_t count, classes;
+} mdl__files;
+/* The size that the set's images will have: files of one size stay as they are, unless the model
+ * sees them smaller anyway; else they are fitted as config says. */
+mdl_status mdl__files_choose_form(const mdl_data_config *config, char *const *paths, size_t count,
+                                  mdl_dataset *set) MDL_MUST_CHECK;
+/* Fill an empty set, whose form was chosen, with their images.  Those that cannot be read are
+ * counted, named and left out. */
+mdl_status mdl__files_read(const mdl_data_config *config, const mdl__files *files, mdl_split split,
+                           mdl_dataset *set) MDL_MUST_CHECK;
 
 /* ---- splits --------------------------------------------------------------------------------- */
 
@@ -89,17 +114,30 @@ mdl_status mdl__choose_side(const int32_t *labels, size_t classes, size_t count,
 
 /* ---- resampling ----------------------------------------------------------------------------- */
 
-/* Weights of a linear resampling from `in` to `out` samples: output i is the sum over t of
- * weight[i * taps + t] * input[first[i] + t]. */
+/* A linear resampling of one axis: `span` samples from `from` on become `full`, of which `out` from
+ * `first` on are made. */
+typedef struct mdl__axis {
+    size_t from, span, full, first, out;
+} mdl__axis;
+/* Whether it leaves all samples as they are, where there are `span`. */
+bool mdl__axis_is_plain(const mdl__axis *axis);
+/* The axes, rows before columns, that bring an image of this size to a form. */
+void mdl__fit(const mdl_image_form *form, size_t height, size_t width, mdl__axis axis[2]);
+
+/* Its weights: output i is the sum over t of weight[i * taps + t] * input[first[i] + t]. */
 typedef struct mdl__taps {
     size_t out;      /* samples it makes */
     size_t taps;     /* weights of each */
-    uint32_t *first; /* [out], first input sample of each; first + taps <= in */
+    uint32_t *first; /* [out], first input sample of each; ascending */
     double *weight;  /* [out, taps], each row adds up to 1 */
 } mdl__taps;
 
-mdl_status mdl__taps_init(size_t in, size_t out, mdl__taps *taps) MDL_MUST_CHECK;
+mdl_status mdl__taps_init(const mdl__axis *axis, mdl__taps *taps) MDL_MUST_CHECK;
 void mdl__taps_deinit(mdl__taps *taps); /* what init left after a failure is allowed, too */
+/* An image [.., width, channels] of bytes as [vertical->out, horizontal->out, channels]. */
+mdl_status mdl__resample(const uint8_t *in, size_t width, size_t channels,
+                         const mdl__axis *vertical, const mdl__axis *horizontal,
+                         uint8_t *out) MDL_MUST_CHECK;
 
 /* Tables for mdl_prepare_image, made once by mdl_data_read. */
 struct mdl__prepare {

@@ -92,6 +92,8 @@ void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
                         data->count[2]);
     mdl_fingerprint_add(fp, "data.size %d\ndata.resize %d\ndata.normalize %d\n", (int)c->size,
                         (int)c->resize, (int)c->normalize);
+    if (c->resize == MDL_RESIZE_CROP)
+        mdl_fingerprint_add(fp, "data.crop_fraction %.17g\n", c->crop_fraction);
     mdl_fingerprint_add(fp, "data.split_seed %llu\n", (unsigned long long)c->split_seed);
     mdl_fingerprint_add(fp, "data.crop_padding %zu\ndata.crop_reflect %d\n", c->crop_padding,
                         (int)c->crop_reflect);

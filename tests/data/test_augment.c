@@ -105,7 +105,7 @@ static void wide(void **state)
     for (int way = 0; way < 3; way++) {
         strcpy(config.source, "digits");
         config.size = way == 0 ? MDL_SIZE_NATIVE : MDL_SIZE_MODEL;
-        config.resize = way == 1 ? MDL_RESIZE_PAD : MDL_RESIZE_BILINEAR;
+        config.resize = way == 1 ? MDL_RESIZE_PAD : MDL_RESIZE_STRETCH;
         config.normalize = MDL_NORMALIZE_DATASET;
         config.crop_padding = 2;
         config.cutout = 3;

@@ -163,8 +163,59 @@ static void two_sides(void **state)
     assert_true(set->mean[0] == mean);
 
     write_png("test/eel/q.png", 2, 3, 40);
-    assert_refused(true, MDL_FORMAT, "class eel");
+    write_png("test/fox/q.png", 2, 3, 40);
+    assert_refused(true, MDL_FORMAT, "has 2 classes that train does not have: eel, fox");
     assert_int_equal(read_side(false), MDL_OK);
+}
+
+static mdl_status open_data(mdl_data **data)
+{
+    *data = NULL;
+    return mdl_data_read(&config, data);
+}
+
+/* A folder for validation is the validation split, and the test split where there is no other. */
+static void validation_side(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"val", "valid", "validation"};
+    mdl_data *data;
+    char name[64];
+    for (unsigned i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "train/%s/%u.png", i % 2 == 0 ? "cat" : "dog", i);
+        write_png(name, 2, 3, i);
+    }
+    for (size_t n = 0; n < MDL_COUNT(names); n++) {
+        snprintf(name, sizeof(name), "%s/dog/1.png", names[n]);
+        write_png(name, 2, 3, 77);
+        assert_int_equal(open_data(&data), MDL_OK);
+        for (int split = MDL_SPLIT_VALIDATION; split <= MDL_SPLIT_TEST; split++) {
+            const mdl_dataset *side = mdl_data_set(data, (mdl_split)split);
+            assert_int_equal(data->count[split], 1);
+            assert_int_equal(side->labels[0], 1);
+            assert_int_equal(side->pixels[1], 77);
+        }
+        assert_int_equal(data->count[MDL_SPLIT_TRAIN], 10);
+        mdl_data_close(data);
+        config.validation = MDL_VALIDATION_FRACTION;
+        assert_int_equal(open_data(&data), MDL_OK);
+        assert_int_equal(data->count[MDL_SPLIT_TRAIN], 9);
+        mdl_data_close(data);
+        config.validation = MDL_VALIDATION_OWN;
+        write_png("test/cat/1.png", 2, 3, 88);
+        assert_int_equal(open_data(&data), MDL_OK);
+        assert_int_equal(mdl_data_set(data, MDL_SPLIT_VALIDATION)->pixels[1], 77);
+        assert_int_equal(mdl_data_set(data, MDL_SPLIT_TEST)->pixels[1], 88);
+        mdl_data_close(data);
+        scratch_remove(place("test"));
+        scratch_remove(place(names[n]));
+    }
+    write_png("val/elk/1.png", 2, 3, 77);
+    assert_int_equal(open_data(&data), MDL_FORMAT);
+    assert_non_null(strstr(mdl_error_detail(), "val has 1 class that train does not have: elk"));
+    write_png("valid/dog/1.png", 2, 3, 77);
+    assert_int_equal(open_data(&data), MDL_FORMAT);
+    assert_non_null(strstr(mdl_error_detail(), "valid are both there"));
 }
 
 /* A test side alone is numbered by its own classes; it has no constants. */
@@ -368,8 +419,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
-        TEST(two_sides),       TEST(test_side_alone), TEST(one_side),      TEST(sizes_differ),
-        TEST(large_for_model), TEST(damaged),         TEST(out_of_memory), TEST(unknown_files),
+        TEST(two_sides), TEST(validation_side), TEST(test_side_alone),
+        TEST(one_side),  TEST(sizes_differ),    TEST(large_for_model),
+        TEST(damaged),   TEST(out_of_memory),   TEST(unknown_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

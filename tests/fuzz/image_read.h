@@ -11,16 +11,15 @@ static inline void image_read(const uint8_t *data, size_t size)
 {
     const char *path = fuzz_file("image", data, size);
     size_t height, width;
-    uint8_t *rgb = NULL;
     if (!fuzz_worked(mdl__image_info(path, &height, &width)))
         return;
     fuzz_must(height >= 1 && height <= MDL__MAX_SIDE && width >= 1 && width <= MDL__MAX_SIDE,
               "an image has a size");
-    if (height * width > PIXELS_MAX)
+    mdl__image image;
+    if (height * width > PIXELS_MAX || !fuzz_worked(mdl__image_decode(path, &image)))
         return;
-    FUZZ_MUST(MDL_NEW(height * width * 3, "image", &rgb));
-    (void)fuzz_worked(mdl__image_read(path, height, width, rgb));
-    mdl_free(rgb);
+    fuzz_must(image.height == height && image.width == width, "its pixels have that size");
+    mdl_free(image.rgb);
 }
 
 #endif
