@@ -1,72 +1,120 @@
-/* Reader of CIFAR-10 and CIFAR-100 in their published binary version (A. Krizhevsky, 2009,
- * https://www.cs.toronto.edu/~kriz/cifar.html): records of one label byte (CIFAR-100: two, coarse
- * and fine) and 3072 bytes, the red, green and blue planes of 32x32.  Files may hold any number of
- * whole records. */
+/* Reader of CIFAR-10 and CIFAR-100 as they were published (A. Krizhevsky, 2009,
+ * https://www.cs.toronto.edu/~kriz/cifar.html).  The binary version has records of one label byte
+ * (CIFAR-100: two, coarse and fine) and 3072 bytes, the red, green and blue planes of 32x32; files
+ * may hold any number of whole records.  For the version for Python see cifar_python.c. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/internal.h"
+#include "data/cifar.h"
 
-enum { SIDE = 32, CHANNELS = 3, PLANE = SIDE * SIDE, IMAGE = CHANNELS * PLANE, MAX_FILES = 5 };
+enum {
+    SIDE = MDL__CIFAR_SIDE,
+    CHANNELS = 3,
+    PLANE = SIDE * SIDE,
+    IMAGE = MDL__CIFAR_IMAGE,
+    MAX_FILES = 5,
+    VERSIONS = 2 /* binary, for Python */
+};
+
+typedef struct cifar_version {
+    const char *train[MAX_FILES], *test; /* file names */
+    const char *subfolder;               /* of the published archive */
+    const char *names;                   /* file of class names: one a line, or a pickle */
+    const char *names_key;               /* of the pickle; NULL: this is the binary version */
+} cifar_version;
 
 typedef struct cifar_set {
-    const char *train[MAX_FILES], *test[1]; /* file names */
-    size_t train_files;                     /* how many there are when published */
-    const char *subfolder;                  /* of the published archive */
-    const char *names;                      /* file of class names, one a line */
-    size_t classes;                         /* of the label that is used: the last one */
-    size_t labels;                          /* bytes before the pixels */
-    size_t coarse;                          /* classes of the label before it; 0: none */
-    double mean[CHANNELS], std[CHANNELS];   /* as commonly used, of values scaled to 0..1 */
+    cifar_version version[VERSIONS];
+    size_t train_files;                   /* how many there are when published */
+    mdl__cifar_labels fine, coarse;       /* those that are used; those before them, if any */
+    double mean[CHANNELS], std[CHANNELS]; /* as commonly used, of values scaled to 0..1 */
 } cifar_set;
 
+typedef struct cifar_place { /* where a set was found */
+    const cifar_version *version;
+    char folder[MDL_PATH_MAX];
+} cifar_place;
+
 static const cifar_set cifar10 = {
-    .train = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-              "data_batch_5.bin"},
-    .test = {"test_batch.bin"},
+    .version = {{.train = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                           "data_batch_4.bin", "data_batch_5.bin"},
+                 .test = "test_batch.bin",
+                 .subfolder = "cifar-10-batches-bin",
+                 .names = "batches.meta.txt"},
+                {.train = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4",
+                           "data_batch_5"},
+                 .test = "test_batch",
+                 .subfolder = "cifar-10-batches-py",
+                 .names = "batches.meta",
+                 .names_key = "label_names"}},
     .train_files = 5,
-    .subfolder = "cifar-10-batches-bin",
-    .names = "batches.meta.txt",
-    .classes = 10,
-    .labels = 1,
+    .fine = {"labels", 10},
     .mean = {0.4914, 0.4822, 0.4465},
     .std = {0.2470, 0.2435, 0.2616},
 };
 
 static const cifar_set cifar100 = {
-    .train = {"train.bin"},
-    .test = {"test.bin"},
+    .version = {{.train = {"train.bin"},
+                 .test = "test.bin",
+                 .subfolder = "cifar-100-binary",
+                 .names = "fine_label_names.txt"},
+                {.train = {"train"},
+                 .test = "test",
+                 .subfolder = "cifar-100-python",
+                 .names = "meta",
+                 .names_key = "fine_label_names"}},
     .train_files = 1,
-    .subfolder = "cifar-100-binary",
-    .names = "fine_label_names.txt",
-    .classes = 100,
-    .labels = 2,
-    .coarse = 20,
+    .fine = {"fine_labels", 100},
+    .coarse = {"coarse_labels", 20},
     .mean = {0.5071, 0.4865, 0.4409},
     .std = {0.2673, 0.2564, 0.2762},
 };
 
+void mdl__cifar_interleave(const uint8_t *planes, uint8_t *pixels)
+{
+    for (size_t p = 0; p < PLANE; p++)
+        for (size_t c = 0; c < CHANNELS; c++)
+            pixels[p * CHANNELS + c] = planes[c * PLANE + p];
+}
+
+/* Bytes before the pixels of a record. */
+static size_t label_bytes(const cifar_set *kind)
+{
+    return kind->coarse.key != NULL ? 2 : 1;
+}
+
+/* A folder with this name is no batch for Python: it is a class of pictures (train, test). */
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 /* Where the files are: in `folder`, or in the published subfolder of it. */
-static mdl_status find_folder(const cifar_set *kind, const char *folder, const char *first,
-                              char *found, size_t size)
+static mdl_status find_place(const cifar_set *kind, const char *folder, bool test,
+                             cifar_place *place)
 {
     char path[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(found, size, folder, "%s", kind->subfolder));
-    MDL_TRY(mdl_path(path, sizeof(path), found, "%s", first));
-    if (mdl_file_exists(path))
-        return MDL_OK;
-    MDL_TRY(mdl_path(found, size, "", "%s", folder));
-    MDL_TRY(mdl_path(path, sizeof(path), found, "%s", first));
-    if (mdl_file_exists(path))
-        return MDL_OK;
-    return mdl_fail(MDL_NOT_FOUND, "there is no %s in %s, nor in its folder %s", first, folder,
-                    kind->subfolder);
+    for (size_t i = 0; i < 2 * VERSIONS; i++) {
+        const cifar_version *v = &kind->version[i / 2];
+        place->version = v;
+        MDL_TRY(mdl_path(place->folder, sizeof(place->folder), i % 2 == 0 ? folder : "", "%s",
+                         i % 2 == 0 ? v->subfolder : folder));
+        MDL_TRY(mdl_path(path, sizeof(path), place->folder, "%s", test ? v->test : v->train[0]));
+        if (is_file(path))
+            return MDL_OK;
+    }
+    const cifar_version *binary = &kind->version[0], *python = &kind->version[1];
+    return mdl_fail(MDL_NOT_FOUND, "there is no %s (nor %s) in %s, nor in its folder %s or %s",
+                    test ? binary->test : binary->train[0], test ? python->test : python->train[0],
+                    folder, binary->subfolder, python->subfolder);
 }
 
 static mdl_status count_records(const cifar_set *kind, const char *path, size_t *records)
 {
-    uint64_t size, record = kind->labels + IMAGE;
+    uint64_t size, record = label_bytes(kind) + IMAGE;
     MDL_TRY(mdl__file_size(path, &size));
     if (size % record != 0)
         return mdl_fail(MDL_FORMAT,
@@ -92,22 +140,18 @@ static mdl_status read_records(const cifar_set *kind, const char *path, FILE *fi
                                size_t records, mdl_dataset *set)
 {
     uint8_t record[2 + IMAGE];
-    size_t size = kind->labels + IMAGE;
+    size_t before = label_bytes(kind), size = before + IMAGE;
     for (size_t i = 0; i < records; i++) {
         MDL_TRY(mdl_stop_check());
         if (fread(record, 1, size, file) != size)
             return mdl_fail(MDL_IO, "cannot read %s at offset %zu: %s", path, i * size,
                             ferror(file) != 0 ? strerror(errno) : "it has become shorter");
-        if (kind->coarse > 0)
-            MDL_TRY(check_label(path, i, i * size, record[0], kind->coarse));
-        uint8_t label = record[kind->labels - 1];
-        MDL_TRY(check_label(path, i, i * size + kind->labels - 1, label, kind->classes));
+        if (kind->coarse.key != NULL)
+            MDL_TRY(check_label(path, i, i * size, record[0], kind->coarse.classes));
+        uint8_t label = record[before - 1];
+        MDL_TRY(check_label(path, i, i * size + before - 1, label, kind->fine.classes));
         set->labels[first + i] = label;
-        uint8_t *pixels = set->pixels + (first + i) * IMAGE;
-        const uint8_t *planes = record + kind->labels;
-        for (size_t p = 0; p < PLANE; p++)
-            for (size_t c = 0; c < CHANNELS; c++)
-                pixels[p * CHANNELS + c] = planes[c * PLANE + p];
+        mdl__cifar_interleave(record + before, set->pixels + (first + i) * IMAGE);
     }
     return MDL_OK;
 }
@@ -127,16 +171,32 @@ static mdl_status read_file(const cifar_set *kind, const char *path, size_t firs
     return status;
 }
 
-/* Names are a convenience: a file that does not hold one for each class is passed over. */
-static mdl_status read_names(const cifar_set *kind, const char *folder, mdl_dataset *set)
+/* The file of names as a text of one a line. */
+static mdl_status names_text(const char *path, const char *key, char **text)
 {
     enum { TEXT_LIMIT = 65536 };
+    size_t size;
+    if (key == NULL)
+        return mdl_file_read(path, TEXT_LIMIT, text, &size);
+    mdl_string names = {0};
+    mdl_status status = mdl__cifar_batch_names(path, key, &names);
+    mdl_string_add(&names, "%s", "");
+    mdl_status taken = mdl_string_take(&names, text);
+    if (status == MDL_OK)
+        return taken;
+    mdl_free(*text);
+    return status;
+}
+
+/* Names are a convenience: a file that does not hold one for each class is passed over. */
+static mdl_status read_names(const cifar_place *place, mdl_dataset *set)
+{
     char path[MDL_PATH_MAX], *text;
-    size_t size, found = 0;
-    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s", kind->names));
+    size_t found = 0;
+    MDL_TRY(mdl_path(path, sizeof(path), place->folder, "%s", place->version->names));
     if (!mdl_file_exists(path))
         return MDL_OK;
-    MDL_TRY(mdl_file_read(path, TEXT_LIMIT, &text, &size));
+    MDL_TRY(names_text(path, place->version->names_key, &text));
     mdl_status status = mdl__dataset_alloc_names(set);
     for (char *at = text; status == MDL_OK && *at != '\0';) {
         size_t length = strcspn(at, "\r\n");
@@ -157,13 +217,14 @@ static mdl_status read_names(const cifar_set *kind, const char *folder, mdl_data
 }
 
 /* A part of the published training files will do (the first ones, without a gap), and is said. */
-static mdl_status find_files(const cifar_set *kind, const char *folder, bool test,
+static mdl_status find_files(const cifar_set *kind, const cifar_place *place, bool test,
                              char paths[MAX_FILES][MDL_PATH_MAX], size_t *files)
 {
+    const char *folder = place->folder;
     size_t published = test ? 1 : kind->train_files;
     *files = 0;
     for (size_t i = 0; i < published; i++) {
-        const char *name = test ? kind->test[i] : kind->train[i];
+        const char *name = test ? place->version->test : place->version->train[i];
         MDL_TRY(mdl_path(paths[i], MDL_PATH_MAX, folder, "%s", name));
         if (!mdl_file_exists(paths[i]))
             continue;
@@ -181,26 +242,30 @@ static mdl_status find_files(const cifar_set *kind, const char *folder, bool tes
 static mdl_status read_side(const cifar_set *kind, const char *argument, bool test,
                             mdl_dataset *set)
 {
-    char folder[MDL_PATH_MAX], paths[MAX_FILES][MDL_PATH_MAX];
+    cifar_place place;
+    char paths[MAX_FILES][MDL_PATH_MAX];
     size_t files, records[MAX_FILES] = {0}, count = 0, first = 0;
-    MDL_TRY(
-        find_folder(kind, argument, test ? kind->test[0] : kind->train[0], folder, sizeof(folder)));
-    MDL_TRY(find_files(kind, folder, test, paths, &files));
+    MDL_TRY(find_place(kind, argument, test, &place));
+    bool python = place.version->names_key != NULL;
+    MDL_TRY(find_files(kind, &place, test, paths, &files));
     for (size_t i = 0; i < files; i++) {
-        MDL_TRY(count_records(kind, paths[i], &records[i]));
+        MDL_TRY(python ? mdl__cifar_batch_count(paths[i], &records[i])
+                       : count_records(kind, paths[i], &records[i]));
         count += records[i];
     }
     if (count == 0)
         return mdl_fail(MDL_FORMAT, "%s is empty", paths[0]);
-    MDL_TRY(mdl__dataset_alloc(set, count, SIDE, SIDE, CHANNELS, kind->classes));
+    MDL_TRY(mdl__dataset_alloc(set, count, SIDE, SIDE, CHANNELS, kind->fine.classes));
     for (size_t i = 0; i < files; i++) {
-        MDL_TRY(read_file(kind, paths[i], first, records[i], set));
+        MDL_TRY(python ? mdl__cifar_batch_read(paths[i], &kind->fine, &kind->coarse, records[i],
+                                               set->pixels + first * IMAGE, set->labels + first)
+                       : read_file(kind, paths[i], first, records[i], set));
         first += records[i];
     }
     set->value_max = 255;
     memcpy(set->mean, kind->mean, sizeof(kind->mean));
     memcpy(set->std, kind->std, sizeof(kind->std));
-    return read_names(kind, folder, set);
+    return read_names(&place, set);
 }
 
 static mdl_status read_cifar10(const mdl_data_config *config, const char *argument, bool test,
@@ -221,8 +286,8 @@ static mdl_status read_cifar100(const mdl_data_config *config, const char *argum
 
 static bool recognises(const cifar_set *kind, const char *folder)
 {
-    char found[MDL_PATH_MAX];
-    return find_folder(kind, folder, kind->train[0], found, sizeof(found)) == MDL_OK;
+    cifar_place found;
+    return find_place(kind, folder, false, &found) == MDL_OK;
 }
 
 static bool recognises_cifar10(const char *folder)
@@ -261,9 +326,12 @@ static const mdl__published published100 = {
     .record = 2 + 3072,
 };
 
-static const char *const endings[] = {".bin", ".txt", NULL};
-static const char *const folders10[] = {"cifar-10-batches-bin", NULL};
-static const char *const folders100[] = {"cifar-100-binary", NULL};
+static const char *const endings10[] = {
+    ".bin",         ".txt",         "data_batch_1", "data_batch_2", "data_batch_3",
+    "data_batch_4", "data_batch_5", "test_batch",   "batches.meta", NULL};
+static const char *const endings100[] = {".bin", ".txt", "train", "test", "meta", NULL};
+static const char *const folders10[] = {"cifar-10-batches-bin", "cifar-10-batches-py", NULL};
+static const char *const folders100[] = {"cifar-100-binary", "cifar-100-python", NULL};
 
 const mdl_source mdl__source_cifar10 = {
     .name = "cifar10",
@@ -274,7 +342,7 @@ const mdl_source mdl__source_cifar10 = {
     .side = SIDE,
     .channels = CHANNELS,
     .recognises = recognises_cifar10,
-    .endings = endings,
+    .endings = endings10,
     .folders = folders10,
     .published = &published10,
     .read = read_cifar10,
@@ -289,7 +357,7 @@ const mdl_source mdl__source_cifar100 = {
     .side = SIDE,
     .channels = CHANNELS,
     .recognises = recognises_cifar100,
-    .endings = endings,
+    .endings = endings100,
     .folders = folders100,
     .published = &published100,
     .read = read_cifar100,

@@ -294,6 +294,28 @@ def arrays():
                                      ("labels.npy", npy(header("|u1", "(9,)"), bytes([0, 1, 2] * 3)))]))
 
 
+# ---- CIFAR's batches for Python ---------------------------------------------------------------
+
+def row(count, key, labels, kind=b"u1"):
+    def text(s):
+        return b"U" + bytes([len(s)]) + s
+    array = (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R(K\1K" + bytes([count]) +
+             b"M\0\x0c\x86cnumpy\ndtype\n" + text(kind) + b"K\0K\1\x87R(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T" +
+             struct.pack("<I", 3072 * count) + bytes(3072 * count) + b"tb")
+    lists = b"".join(text(k) + b"](" + b"".join(b"K" + bytes([i]) for i in labels) + b"e" for k in key)
+    return b"\x80\2}(" + text(b"data") + array + lists + b"u."
+
+
+def batches():
+    names = b"\x80\2}U\x0blabel_names](" + b"".join(b"U\1" + bytes([97 + i]) for i in range(10)) + b"es."
+    put("batches", "ten", b"\0" + row(1, [b"labels"], [9]) + b"==" + names)
+    put("batches", "hundred", b"\1" + row(1, [b"fine_labels", b"coarse_labels"], [19]) + b"==")
+    put("batches", "label", b"\0" + row(1, [b"labels"], [10]) + b"==")
+    put("batches", "fewer", b"\0" + row(1, [b"labels"], [1, 2, 3]) + b"==")
+    put("batches", "type", b"\0" + row(1, [b"labels"], [1], b"i1") + b"==")
+    put("batches", "runs", b"\0\x80\2cos\nsystem\nU\2id\x85R.==")
+
+
 # ---- JSON -------------------------------------------------------------------------------------
 
 def page(**files):
@@ -419,6 +441,7 @@ if __name__ == "__main__":
     data()
     archives()
     arrays()
+    batches()
     tables()
     names()
     pickles()
