@@ -61,7 +61,8 @@ typedef struct mdl_train_options {
     const char *out;        /* folder of the run; NULL: nothing is written there */
     const char *checkpoint; /* file for the final weights; NULL: only in `out` */
     int resume;             /* go on from what is saved in `out`, where something is */
-    int overwrite;          /* remove what an earlier run wrote in `out` */
+    int overwrite;          /* remove what an earlier run wrote in `out`; `checkpoint` may be a file
+                               of a run that has ended */
     int numbered;           /* `out` is a name without its number: the folder is a new one, out,
                                out-2, ..., or with `resume` the newest that holds a training */
     int (*on_begin)(void *user, const char *facts);            /* may be NULL: below */

@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "api/api.h"
 
 struct mdl_predictor {
@@ -25,7 +23,8 @@ struct mdl_predictor {
     mdl_pool *pool;
     const char *const *paths; /* of the batch that is decoded */
     mdl_file_result *results; /* of the caller, for these */
-    json_t *classes;          /* their names; NULL: the checkpoint has none */
+    char **names;             /* of the classes; NULL: the checkpoint has none */
+    size_t n_names;
 };
 
 const char *mdl_version(void)
@@ -62,8 +61,7 @@ static mdl_status read_classes(mdl_predictor *p, const mdl_tensors *file, const 
     const char *text = mdl_tensors_metadata(file, MDL_CLASSES_KEY);
     if (text == NULL)
         return MDL_OK;
-    mdl_status status = mdl_json_read(text, strlen(text), 0, &p->classes);
-    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s: %s", path, MDL_CLASSES_KEY);
+    return mdl_classes_read(text, path, &p->names, &p->n_names);
 }
 
 static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const char *path)
@@ -144,7 +142,9 @@ void mdl_predictor_close(mdl_predictor *predictor)
     mdl_graph_destroy(predictor->graph);
     mdl_device_close(predictor->device);
     mdl_pool_destroy(predictor->pool);
-    json_decref(predictor->classes);
+    for (size_t i = 0; i < predictor->n_names; i++)
+        mdl_free(predictor->names[i]);
+    mdl_free(predictor->names);
     mdl_free(predictor->pixels);
     mdl_free(predictor->images);
     mdl_free(predictor);
@@ -244,7 +244,7 @@ mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *
 
 const char *mdl_predictor_class_name(const mdl_predictor *predictor, size_t index)
 {
-    return predictor != NULL ? json_string_value(json_array_get(predictor->classes, index)) : NULL;
+    return predictor != NULL && index < predictor->n_names ? predictor->names[index] : NULL;
 }
 
 mdl_status mdl_predictor_probabilities(const mdl_predictor *predictor, const float *logits,

@@ -80,8 +80,8 @@ static mdl_status claim(training *t)
     if (t->options.checkpoint != NULL)
         MDL_TRY(mdl_run_check_output(t->options.checkpoint, t->options.overwrite != 0, &inputs));
     if (t->options.out == NULL)
-        return t->options.resume != 0 || t->options.overwrite != 0
-                   ? mdl_fail(MDL_INVALID, "mdl_train: resume and overwrite need a folder (out)")
+        return t->options.resume != 0
+                   ? mdl_fail(MDL_INVALID, "mdl_train: resume needs a folder (out)")
                    : MDL_OK;
     MDL_TRY(mdl_run_folder_name(&t->run, MDL_RUN_TRAINING, t->options.out, t->options.resume != 0,
                                 t->options.overwrite != 0, t->options.numbered != 0, NULL));

@@ -46,9 +46,10 @@ static const char *name_of(const prediction *p, size_t class_number, char buffer
     return name != NULL ? name : buffer;
 }
 
-static void print_csv_text(const char *text)
+/* A name on one line: what is not plain text is shown as \xHH. */
+static void print_text(const char *text, bool csv)
 {
-    bool quoted = strpbrk(text, ",\" ") != NULL;
+    bool quoted = csv && strpbrk(text, ",\" ") != NULL;
     char *shown;
     if (mdl_text_escaped(text, MDL_TEXT_VISIBLE, &shown) != MDL_OK) {
         printf("(out of memory)");
@@ -56,7 +57,7 @@ static void print_csv_text(const char *text)
     }
     printf("%s", quoted ? "\"" : "");
     for (const char *at = shown; *at != '\0'; at++)
-        printf(*at == '"' ? "\"\"" : "%c", *at);
+        printf(csv && *at == '"' ? "\"\"" : "%c", *at);
     printf("%s", quoted ? "\"" : "");
     mdl_free(shown);
 }
@@ -80,18 +81,21 @@ static mdl_status print_row(prediction *p, const char *path, const double *row)
     if (p->form == FORM_JSON)
         return print_json_line(p, path, row);
     if (p->form == FORM_CSV) {
-        print_csv_text(path);
+        print_text(path, true);
         for (size_t k = 0; k < p->top; k++) {
             printf(",");
-            print_csv_text(name_of(p, p->order[k], buffer));
+            print_text(name_of(p, p->order[k], buffer), true);
             printf(",%.6g", row[p->order[k]]);
         }
         printf("\n");
         return MDL_OK;
     }
-    cli_print(stdout, "%s", path);
-    for (size_t k = 0; k < p->top; k++)
-        cli_print(stdout, "  %s %.1f %%", name_of(p, p->order[k], buffer), 100 * row[p->order[k]]);
+    print_text(path, false);
+    for (size_t k = 0; k < p->top; k++) {
+        printf("  ");
+        print_text(name_of(p, p->order[k], buffer), false);
+        printf(" %.1f %%", 100 * row[p->order[k]]);
+    }
     printf("\n");
     return MDL_OK;
 }

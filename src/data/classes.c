@@ -96,6 +96,16 @@ static mdl_status read_list(const char *text, const char *path, class_list *list
     return status;
 }
 
+mdl_status mdl_classes_read(const char *text, const char *path, char ***names, size_t *count)
+{
+    class_list list;
+    mdl_status status = read_list(text, path, &list);
+    mdl_free(list.sorted);
+    *names = list.names;
+    *count = list.count;
+    return status;
+}
+
 /* The backslashes of a JSON text as \u005c: a header escapes "\x" in its values, which so never
  * comes. */
 static mdl_status spell_backslashes(const char *text, char **out)

@@ -176,6 +176,10 @@ void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels);
 /* The names as a checkpoint carries them: a JSON list, what is not UTF-8 escaped (mdl_text_escape).
  * *out is NULL where the data has none; free it with mdl_free. */
 mdl_status mdl_classes_text(const mdl_data *data, char **out) MDL_MUST_CHECK;
+/* The names of such a list, as bytes; the caller frees each and the array, also after a failure.
+ * MDL_FORMAT where it is no list of names, or has one twice; `path`: for messages. */
+mdl_status mdl_classes_read(const char *text, const char *path, char ***names,
+                            size_t *count) MDL_MUST_CHECK;
 /* Turn the labels into the numbers that a checkpoint's classes have (`text`: its list, NULL: it has
  * none; `path`: for messages), by name, so that another order is no error.  What differs is logged;
  * a class with images that the checkpoint does not have is refused (MDL_SHAPE).  Where only one

@@ -70,7 +70,7 @@ mdl_status mdl_graph_place_frozen(mdl_graph *graph)
 
 bool mdl_graph_needs_gradient(const mdl_graph *graph, int tensor)
 {
-    return graph->tensors[tensor].needs;
+    return tensor >= 0 && (size_t)tensor < graph->n_tensors && graph->tensors[tensor].needs;
 }
 
 size_t mdl_graph_trained_size(const mdl_graph *graph)

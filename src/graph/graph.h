@@ -73,7 +73,8 @@ void mdl_graph_freeze(mdl_graph *graph, const char *patterns);
 mdl_status mdl_graph_place_frozen(mdl_graph *graph) MDL_MUST_CHECK;
 /* Whether one of these patterns, without its !, matches a name. */
 bool mdl_param_matches(const char *pattern, const char *name);
-/* Whether a gradient of the tensor is wanted for a parameter before it. */
+/* Whether a gradient of the tensor is wanted for a parameter before it; not of MDL_NONE, which is
+ * what a graph that has failed gives. */
 bool mdl_graph_needs_gradient(const mdl_graph *graph, int tensor);
 int mdl_graph_input(mdl_graph *graph, const char *name, mdl_dtype dtype, mdl_shape shape);
 /* Block number given to the parameters that follow (0 at first). */

@@ -74,4 +74,22 @@ expect 3 predict $model empty
 says err 'there are no images'
 expect 2 predict $model
 expect 3 predict missing.safetensors cut.png
+
+# Names of classes that are no plain text: shown on one line each, and in JSON escaped once.
+odd=$(printf 'caf\351') lines=$(printf 'two\nlines')
+for side in train test; do
+    for name in "$odd" "$lines"; do
+        mkdir -p "odd/$side/$name"
+        cp "$corpus/png/rgb.png" "odd/$side/$name/"
+    done
+done
+expect 0 train --data folder:odd --set data.image_size=16 --set model.kind=mlp --set train.epochs=1 \
+    --set train.batch=2 --out odd-run
+expect 0 predict odd-run/final.safetensors "$corpus/png/rgb.png" --top 2
+[ "$(wc -l <out)" -eq 1 ] || fail "one line is expected: $(cat out)"
+says out 'caf\xE9'
+says out 'two\x0Alines'
+expect 0 predict odd-run/final.safetensors "$corpus/png/rgb.png" --top 2 --json
+says out '"name":"caf\\xE9"'
+says out '"name":"two\nlines"'
 [ $failures -eq 0 ]

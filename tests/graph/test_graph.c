@@ -287,6 +287,7 @@ static void test_sticky_error(void **state)
     int y = pointwise(g, "w", x, 4, 5);
     assert_int_equal(y, MDL_NONE);
     assert_int_equal(mdl_graph_reshape(g, y, MDL_SHAPE1(6)), MDL_NONE);
+    assert_false(mdl_graph_needs_gradient(g, y));
     assert_int_equal(mdl_graph_status(g), MDL_SHAPE);
     assert_non_null(strstr(mdl_error_detail(), "linear"));
     mdl_plan *plan;
