@@ -39,14 +39,15 @@ static bool begins_text(const char *bytes, size_t size, const char *text)
     return true;
 }
 
-#define CONVERT                                                                                    \
-    "; write it anew with PyTorch: safetensors.torch.save_file(torch.load(FILE, "                  \
-    "weights_only=True), NEW)"
+#define ELSEWHERE                                                                                  \
+    "; read it there and write its arrays anew: safetensors.numpy.save_file(ARRAYS, NEW)"
 
 static const char *zip_kind(const char *bytes, size_t size)
 {
     if (contains(bytes, size, 4096, "data.pkl") || contains(bytes, size, 4096, "/data/"))
-        return "a zip archive as torch.save writes it (.pt, .pth)" CONVERT;
+        return "a checkpoint of PyTorch (.pt, .pth)";
+    if (contains(bytes, size, 4096, "model.weights.h5"))
+        return "a Keras model (.keras); save its weights anew with safetensors.numpy.save_file";
     if (contains(bytes, size, 4096, ".npy"))
         return "a zip archive of NumPy arrays (.npz); safetensors.numpy.save_file writes these "
                "anew";
@@ -65,6 +66,19 @@ static bool is_onnx(const char *bytes, size_t size)
 {
     return size > 3 && bytes[0] == '\x08' && bytes[1] >= 1 && bytes[1] <= 20 &&
            (bytes[2] == '\x12' || bytes[2] == '\x22' || bytes[2] == '\x3a');
+}
+
+/* SavedModel: the version of its schema, which is 1, then the graph (2). */
+static bool is_saved_model(const char *bytes, size_t size)
+{
+    return has(bytes, size, 0, "\x08\x01\x12", 3);
+}
+
+/* The first entry of the table: an empty key, then the number of files and a version. */
+static bool is_tensorflow_index(const char *bytes, size_t size)
+{
+    return has(bytes, size, 0, "\0\0", 2) && size > 3 && bytes[3] == '\x08' &&
+           contains(bytes, size, 16, "\x1a\x02\x08\x01");
 }
 
 static bool is_safetensors(const char *bytes, size_t size)
@@ -99,6 +113,8 @@ const char *mdl_file_kind(const char *bytes, size_t size)
         {"TFL3", 4, 4, "a TensorFlow Lite file"},
         {"\x89PNG", 4, 0, "an image (PNG)"},
         {"\xff\xd8\xff", 3, 0, "an image (JPEG)"},
+        {"PAR1", 4, 0, "a Parquet table"},
+        {"ARROW1", 6, 0, "an Arrow table"},
         {"%PDF-", 5, 0, "a PDF document"},
         {"\x7f"
          "ELF",
@@ -120,6 +136,11 @@ const char *mdl_file_kind(const char *bytes, size_t size)
     if (is_safetensors(bytes, size))
         return "a safetensors checkpoint";
     if (is_pickle(bytes, size))
-        return "a Python pickle, as older PyTorch writes it" CONVERT;
+        return "a Python pickle, but not as torch.save writes it; save the tensors with "
+               "torch.save(model.state_dict(), NEW)";
+    if (is_saved_model(bytes, size))
+        return "a SavedModel of TensorFlow" ELSEWHERE;
+    if (is_tensorflow_index(bytes, size) || begins_text(bytes, size, "model_checkpoint_path:"))
+        return "a part of a TensorFlow checkpoint" ELSEWHERE;
     return is_onnx(bytes, size) ? "an ONNX model" : NULL;
 }

@@ -62,12 +62,12 @@ typedef struct mdl_tensors {  /* what a checkpoint holds */
     char *memory; /* the data, where they were loaded */
 } mdl_tensors;
 
-/* Open a checkpoint: a safetensors file, or one in several files by its index (a file with a
- * weight_map, or the folder that holds model.safetensors.index.json).  Only headers are read; data
- * are read by mdl_tensors_read.  What the formats' own readers take is taken, within these limits:
- * a header of 100 MB and some 50,000 tensors a file, eight dimensions, whole bytes for each
- * element, no name twice.  A file that is something else is called by its kind.  Close with
- * mdl_tensors_close; *out is NULL on failure. */
+/* Open a checkpoint: a safetensors file, one of PyTorch (.pt, .pth, .bin: of its pickle nothing is
+ * run), or one in several files by its index (a file with a weight_map, or the folder that holds
+ * model.safetensors.index.json).  Only headers are read; data are read by mdl_tensors_read.  What
+ * the formats' own readers take is taken, within these limits: a header of 100 MB and some 50,000
+ * tensors a file, eight dimensions, whole bytes for each element, no name twice.  A file that is
+ * something else is called by its kind.  Close with mdl_tensors_close; *out is NULL on failure. */
 mdl_status mdl_tensors_open(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
 /* The same, and all data are loaded into memory: tensor->data. */
 mdl_status mdl_tensors_load(const char *path, mdl_tensors **out) MDL_MUST_CHECK;

@@ -28,8 +28,11 @@ typedef struct mdl__tensors_reader {
     /* Fill in tensors, metadata and further files; the set has the file itself as files[0]. */
     mdl_status (*read)(mdl_tensors *set, const mdl__head *head);
 } mdl__tensors_reader;
-extern const mdl__tensors_reader mdl__reader_safetensors, mdl__reader_shards;
+extern const mdl__tensors_reader mdl__reader_safetensors, mdl__reader_shards, mdl__reader_torch,
+    mdl__reader_torch_legacy;
 
+/* MDL_FORMAT where the file looks like another kind, which is named; MDL_OK where it does not. */
+mdl_status mdl__refuse_kind(const mdl__head *head) MDL_MUST_CHECK;
 /* Whether the first bytes are text. */
 bool mdl__is_text(const mdl__head *head);
 /* Set count and bytes from type and dimensions; false where they overflow. */

@@ -142,24 +142,11 @@ static mdl_status read_header(const json_t *header, size_t data, size_t data_byt
     return check_places(set, data, data_bytes);
 }
 
-/* The file is not of this format: say what it is. */
-static mdl_status refuse_kind(const mdl__head *head)
-{
-    const char *kind = mdl_file_kind(head->bytes, head->size);
-    if (kind == NULL && mdl__is_text(head))
-        kind = strstr(head->bytes, "\"weight_map\"") != NULL
-                   ? "the index of a checkpoint in several files"
-               : head->bytes[strspn(head->bytes, " \t\r\n")] == '{' ? "a JSON text"
-                                                                    : "a text file";
-    return kind == NULL ? MDL_OK
-                        : mdl_fail(MDL_FORMAT, "the file is %s (expected: safetensors)", kind);
-}
-
 /* The header's length, which must lie in the file of `size` bytes, and its first character. */
 static mdl_status read_length(const mdl__head *head, size_t size, uint64_t *length)
 {
     if (size < MDL__LENGTH_BYTES) {
-        MDL_TRY(refuse_kind(head));
+        MDL_TRY(mdl__refuse_kind(head));
         return mdl_fail(MDL_FORMAT, "%zu bytes are too short for a safetensors file", size);
     }
     memcpy(length, head->bytes, MDL__LENGTH_BYTES);
@@ -168,7 +155,7 @@ static mdl_status read_length(const mdl__head *head, size_t size, uint64_t *leng
     bool braced = left > 0 && text[0] == '{';
     if (*length > MDL__HEADER_LIMIT || *length > left) {
         if (*length > MDL__HEADER_LIMIT || !braced)
-            MDL_TRY(refuse_kind(head));
+            MDL_TRY(mdl__refuse_kind(head));
         return mdl_fail(
             MDL_FORMAT,
             "header length %llu: the file holds %zu bytes behind it, and %d are allowed%s",
@@ -183,7 +170,7 @@ static mdl_status read_length(const mdl__head *head, size_t size, uint64_t *leng
         blank++;
     if (blank < seen && text[blank] == '{')
         return MDL_OK;
-    MDL_TRY(refuse_kind(head));
+    MDL_TRY(mdl__refuse_kind(head));
     return mdl_fail(MDL_FORMAT, "the header does not begin with '{': no safetensors file");
 }
 

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const mdl__tensors_reader *const readers[] = {
-    &mdl__reader_shards,      /* the first one opens others */
+    &mdl__reader_shards, /* the first one opens others */
+    &mdl__reader_torch, &mdl__reader_torch_legacy,
     &mdl__reader_safetensors, /* the last one takes what no other recognises, or calls it by name */
 };
 
@@ -18,6 +19,20 @@ bool mdl__is_text(const mdl__head *head)
             return false;
     }
     return head->size > 0;
+}
+
+mdl_status mdl__refuse_kind(const mdl__head *head)
+{
+    const char *kind = mdl_file_kind(head->bytes, head->size);
+    if (kind == NULL && mdl__is_text(head))
+        kind = strstr(head->bytes, "\"weight_map\"") != NULL
+                   ? "the index of a checkpoint in several files"
+               : head->bytes[strspn(head->bytes, " \t\r\n")] == '{' ? "a JSON text"
+                                                                    : "a text file";
+    return kind == NULL
+               ? MDL_OK
+               : mdl_fail(MDL_FORMAT,
+                          "the file is %s (expected: safetensors, or PyTorch's .pt or .pth)", kind);
 }
 
 bool mdl__measure(mdl_file_tensor *tensor)
@@ -116,6 +131,9 @@ static mdl_status sort_names(mdl_tensors *set)
         set->by_name[i] = &set->tensors[i];
     if (set->n_tensors > 1)
         qsort((void *)set->by_name, set->n_tensors, sizeof(*set->by_name), by_name);
+    for (size_t i = 1; i < set->n_tensors; i++)
+        if (strcmp(set->by_name[i - 1]->name, set->by_name[i]->name) == 0)
+            return mdl_fail(MDL_FORMAT, "tensor %s is there twice", set->by_name[i]->name);
     return MDL_OK;
 }
 

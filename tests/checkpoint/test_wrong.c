@@ -107,13 +107,20 @@ static void other_kinds_are_named(void **state)
         {BYTES("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>"), "an XML text"},
         {BYTES("PK\x03\x04\0\0\x08\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\x12\0"
                "archive/data.pkl"),
-         "torch.save_file"},
+         "cut short"},
         {BYTES("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b\0\0\0weights.npy"),
          "NumPy"},
         {BYTES("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0a.txt"),
          "a zip archive; unpack"},
-        {BYTES("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."), "a Python pickle"},
+        {BYTES("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."), "cut short"},
         {BYTES("\x80\x04\x95\x1a\0\0\0\0\0\0\0}\x94"), "a Python pickle"},
+        {BYTES(
+             "PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0model.weights.h5"),
+         "Keras"},
+        {BYTES("\x08\x01\x12\xd0\x0a\x0a\x90\x03"), "SavedModel"},
+        {BYTES("\0\0\x08\x08\x01\x12\0\x1a\x02\x08\x01\0\x12\x01"), "TensorFlow checkpoint"},
+        {BYTES("model_checkpoint_path: \"model.ckpt-100\"\n"), "TensorFlow checkpoint"},
+        {BYTES("PAR1\x15\x04\x15\x10"), "Parquet"},
         {BYTES("GGUF\x03\0\0\0\0\0\0\0\0\0\0\0"), "GGUF"},
         {BYTES("\x08\x07\x12\x07pytorch\x1a\x05"
                "1.9.0"),

@@ -99,6 +99,17 @@ def checkpoints(work):
     put("safetensors", "zip.safetensors", b"PK\x03\x04" + b"\0" * 40)
     put("safetensors", "depth.make", "1 \\x40\\x9c\\x00\\x00\\x00\\x00\\x00\\x00{\"a\":\n39995 [\n")
     put("safetensors", "tensors.safetensors", safetensors({"t%d" % i: tensor("U8", [0], 0, 0) for i in range(100)}, b""))
+    def shards(name, index, shard=good):
+        put("shards", name, (index if isinstance(index, str) else json.dumps({"metadata": {"total_size": 80}, "weight_map": index})).encode()
+            + b"==" + shard)
+    shards("plain", {"fc.bias": "1", "fc.weight": "1", "conv.weight": "1"})
+    shards("missing", {"fc.bias": "1", "absent": "1"})
+    shards("no-file", {"fc.bias": "2"})
+    shards("itself", {"fc.bias": "model.safetensors.index.json"})
+    shards("climbs", {"fc.bias": "../f.pt", "fc.weight": "/etc/passwd"})
+    shards("types", {"fc.bias": 1, "fc.weight": ["1"]})
+    shards("list", '{"weight_map": ["fc.bias"]}')
+    shards("index-of-index", {"a": "1"}, b'{"weight_map": {"a": "1"}}')
     subprocess.run([MENDEL, "train", "--data", "digits", "--set", "data.size=native", "--set", "model.kind=mlp",
                     "--set", "model.hidden=1", "--set", "data.limit=20", "--set", "train.max_steps=1", "--set",
                     "train.epochs=1", "--set", "train.batch=4", "--out", work + "/mlp"], check=True, stdout=subprocess.DEVNULL)
@@ -418,6 +429,51 @@ def pickles():
     put("pickle", "encode.make", "1 c_codecs\\nencode\\nq\\x00X\\xe8\\x03\\x00\\x00\n1000 a\n1 q\\x01U\\x06latin1\\x86q\\x02\n5000 h\\x00h\\x02R0\n1 N.\n")
 
 
+def torch_files():
+    """Checkpoints of PyTorch; without it those that are there stay."""
+    try:
+        import torch
+    except ImportError:
+        return
+    import collections
+    def save(name, value, **options):
+        file = io.BytesIO()
+        torch.save(value, file, **options)
+        put("torch", name, file.getvalue())
+    a = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    state = collections.OrderedDict([
+        ("a", a), ("t", a.t()), ("row", a[1]), ("half", torch.tensor([1.5, -2], dtype=torch.float16)),
+        ("bf", torch.tensor([1.5, -2], dtype=torch.bfloat16)), ("n", torch.tensor(7)), ("f64", torch.tensor([0.1], dtype=torch.float64)),
+        ("yes", torch.tensor([True, False])), ("byte", torch.tensor([200], dtype=torch.uint8)), ("none", torch.zeros(0, 3)),
+        ("last", torch.arange(8, dtype=torch.int16).reshape(1, 2, 2, 2).contiguous(memory_format=torch.channels_last))])
+    save("plain.pt", state)
+    save("older.pt", state, _use_new_zipfile_serialization=False)
+    save("f8.pt", {"e4": torch.tensor([1.0, 2.0]).to(torch.float8_e4m3fn), "u16": torch.tensor([60000], dtype=torch.uint16)})
+    save("nested.pt", {"epoch": 3, "best": 0.5, "optimizer": {"lr": 0.1}, "model": {"w": a}, "state_dict": collections.OrderedDict(
+        [("w", torch.nn.Parameter(a + 1)), ("steps", 5)])})
+    save("expanded.pt", {"w": torch.zeros(1).expand(1000)})
+    save("nothing.pt", {"epoch": 3})
+    save("module.pt", torch.nn.Linear(1, 1))
+    script = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), script)
+    put("torch", "script.pt", script.getvalue())
+    plain = read(os.path.join(HERE, "torch", "nested.pt"))
+    put("torch", "cut.pt", plain[:-30])
+    def repacked(name, change=lambda entry, content: content, method=zipfile.ZIP_STORED):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(plain)) as old, zipfile.ZipFile(out, "w", method) as new:
+            for entry in old.namelist():
+                content = change(entry, old.read(entry))
+                if content is not None:
+                    new.writestr(zipfile.ZipInfo(entry), content, method)
+        put("torch", name, out.getvalue())
+    repacked("deflated.pt", method=zipfile.ZIP_DEFLATED)
+    repacked("no-storage.pt", lambda entry, content: None if "/data/" in entry else content)
+    repacked("short-storage.pt", lambda entry, content: content[:4] if "/data/" in entry else content)
+    repacked("big-endian.pt", lambda entry, content: b"big" if entry.endswith("byteorder") else content)
+    repacked("system.pt", lambda entry, content: pickle.dumps(Call(os.system, "true"), 2) if entry.endswith("data.pkl") else content)
+
+
 def names():
     put("classes", "same", "[\"cat\",\"dog\"]\n[\"dog\",\"cat\"]")
     put("classes", "ten", json.dumps(["%d" % i for i in range(10)]) + "\n" + json.dumps(["%d" % i for i in reversed(range(10))]))
@@ -445,6 +501,7 @@ if __name__ == "__main__":
     tables()
     names()
     pickles()
+    torch_files()
     with tempfile.TemporaryDirectory() as work:
         checkpoints(work)
         pages(work)
