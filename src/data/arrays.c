@@ -244,6 +244,10 @@ static mdl_status read_side(const mdl_data_config *config, const char *argument,
     MDL_TRY(open_collection(&c));
     if (!there(&c, side) && there(&c, WHOLE) && !there(&c, TEST) && !there(&c, TRAIN))
         side = WHOLE;
+    if (side == TEST && !there(&c, TEST) && there(&c, VALIDATION)) {
+        mdl__say_validation_tests(argument);
+        side = VALIDATION;
+    }
     return there(&c, side) ? read_pair(config, &c, side, test, set) : fail_missing(&c, side);
 }
 

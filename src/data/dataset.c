@@ -164,6 +164,14 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
     return MDL_OK;
 }
 
+void mdl__say_validation_tests(const char *source)
+{
+    mdl_log(MDL_LOG_INFO,
+            "%s has no images to test on: those for validation are the test split, too, so what is "
+            "chosen by them looks better than it is",
+            source);
+}
+
 void mdl__free_names(char **names, size_t count)
 {
     for (size_t i = 0; names != NULL && i < count; i++)

@@ -251,10 +251,7 @@ static mdl_status choose_side(const char *folder, const side_folders *all, mdl_s
     if (split != MDL_SPLIT_TEST || test[0] != '\0')
         return MDL_OK;
     *side = validation;
-    mdl_log(MDL_LOG_INFO,
-            "%s/test is not there: %s is the test split, too, so what is chosen by it looks "
-            "better than it is",
-            folder, validation);
+    mdl__say_validation_tests(folder);
     return MDL_OK;
 }
 

@@ -43,6 +43,8 @@ void mdl__free_names(char **names, size_t count); /* NULL is allowed */
 /* Fail where images of the sets are damaged and are not to be left out.  Each may be NULL. */
 mdl_status mdl__refuse_damaged(const mdl_data_config *config,
                                const mdl_dataset *const sets[3]) MDL_MUST_CHECK;
+/* Log that a source without a test side tests on the images for validation. */
+void mdl__say_validation_tests(const char *source);
 /* Take the names of the classes from the sets into data. */
 mdl_status mdl__classes_take(mdl_data *data) MDL_MUST_CHECK;
 /* Say which classes have no images. */

@@ -327,6 +327,20 @@ def batches():
     put("batches", "runs", b"\0\x80\2cos\nsystem\nU\2id\x85R.==")
 
 
+# ---- lists of images --------------------------------------------------------------------------
+
+def lists():
+    put("csv", "splits", "a.png,x,train\nb.png,y,train\na.png,x,val\nb.png,y,test\n")
+    put("csv", "header", b"\xef\xbb\xbfsplit,label,path\r\ntrain,1,a.png\r\ntest,0,b.png\r\n")
+    put("csv", "undivided", "".join("%s.png,%d\n" % ("ab"[i % 2], i % 3) for i in range(12)))
+    put("csv", "quoted", "\"a.png\",\"x, \"\"y\"\"\nz\",train\nb.png,y,test\n")
+    put("csv", "open", "a.png,\"x\nb.png,y\n")
+    put("csv", "outside", "../../../etc/passwd,a,train\n/dev/zero,b,train\na.png,b,test\n")
+    put("csv", "returns", "a.png,x\rb.png,y\r")
+    put("csv", "fields.make", "5000 a,\n")
+    put("csv", "lines.make", "500 a.png,x\\n\n")
+
+
 # ---- JSON -------------------------------------------------------------------------------------
 
 def page(**files):
@@ -498,6 +512,7 @@ if __name__ == "__main__":
     archives()
     arrays()
     batches()
+    lists()
     tables()
     names()
     pickles()
