@@ -106,14 +106,19 @@ typedef struct mdl_evaluate_options {
     size_t images;           /* for robustness and tta; 0: all */
     int (*on_progress)(void *user, const char *what, size_t done, size_t total); /* may be NULL */
     void *user;
+    size_t mistakes;     /* also: so many of the wrong answers that the model is surest of */
+    double **all_logits; /* gets what `logits` would, in new memory of that size, the caller's, to
+                            be freed with mdl_free; NULL on failure.  NULL: not wanted */
 } mdl_evaluate_options;
 #define MDL_EVALUATE_OPTIONS                                                                       \
     {                                                                                              \
         sizeof(mdl_evaluate_options), "test", 0, 0, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 1000,   \
-            NULL, NULL                                                                             \
+            NULL, NULL, 0, NULL                                                                    \
     }
 
-/* Accuracy and loss of a checkpoint on a split.  Where the loss is not finite, the status is
+/* Accuracy and loss of a checkpoint on a split, and where it errs: precision, recall and F1 by
+ * class, the confusion matrix, and (mistakes) the wrong answers that it is surest of, with
+ * thumbnails.  Where the loss is not finite, the status is
  * MDL_NUMERIC and the result is there all the same. */
 MDL_API mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config,
                                 const mdl_data *data, const char *checkpoint,

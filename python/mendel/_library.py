@@ -171,6 +171,8 @@ class EvaluateOptions(Options):
         ("images", c_size_t),
         ("on_progress", ProgressFunction),
         ("user", c_void_p),
+        ("mistakes", c_size_t),
+        ("all_logits", POINTER(POINTER(c_double))),
     ]
 
 

@@ -21,6 +21,7 @@ typedef struct evaluation { /* one call of mdl_evaluate */
     mdl_status sound;    /* MDL_NUMERIC where a loss is not finite */
     mdl_assess_job look; /* what more is wanted */
     mdl_assessment seen;
+    json_t *errors; /* where it errs; empty where a loss is not finite */
 } evaluation;
 
 static mdl_status find_split(const char *name, mdl_split *out)
@@ -92,6 +93,11 @@ static mdl_status give_logits(const evaluation *e)
 {
     const mdl_scores *s = &e->scores;
     size_t count = s->count * s->classes;
+    double **all = e->options.all_logits;
+    if (all != NULL) {
+        MDL_TRY(MDL_NEW(count, "logits", all));
+        memcpy(*all, s->logits, count * sizeof(*s->logits));
+    }
     if (e->options.logits == NULL)
         return MDL_OK;
     if (e->options.n_logits < count)
@@ -115,6 +121,7 @@ static json_t *result_json(const evaluation *e)
                                 split_names[e->split], "images", (json_int_t)s->count, "top1",
                                 s->top1, "low", interval.low, "high", interval.high, "loss",
                                 s->loss, "mean_steps", s->mean_steps, "step_top1", steps);
+    mdl_json_update(&out, mdl_json_pack("O", e->errors));
     mdl_json_update(&out, mdl_assessment_json(&e->look, &e->seen));
     return out;
 }
@@ -139,7 +146,9 @@ static mdl_status evaluate(evaluation *e, const mdl_data *data, char **result)
         .split = e->split,
         .batch = e->options.batch,
         .steps = e->options.steps,
-        .keep_logits = e->options.predictions != NULL || e->options.logits != NULL,
+        .keep_answers = true,
+        .keep_logits = e->options.predictions != NULL || e->options.logits != NULL ||
+                       e->options.all_logits != NULL,
     };
     MDL_TRY(mdl_tensors_load(e->checkpoint, &e->file));
     MDL_TRY(mdl_work_open(w, data, false, e->checkpoint));
@@ -149,10 +158,13 @@ static mdl_status evaluate(evaluation *e, const mdl_data *data, char **result)
     MDL_TRY(mdl_weights_load(e->file, e->checkpoint, graph, &e->weights));
     MDL_TRY(mdl_evaluator_run(e->evaluator, &e->weights, &e->scores));
     e->sound = mdl_scores_check(&e->scores, e->checkpoint);
-    if (e->sound != MDL_OK) /* a closer look would see nothing more */
+    if (e->sound != MDL_OK) { /* a closer look would see nothing more */
         e->look = (mdl_assess_job){.split = e->split};
-    else
+        e->errors = mdl_json_pack("{}");
+    } else {
+        MDL_TRY(mdl_errors_json(&e->scores, w->data, e->split, e->options.mistakes, &e->errors));
         MDL_TRY(look_closer(e));
+    }
     MDL_TRY(give_logits(e));
     if (e->options.predictions != NULL)
         MDL_TRY(mdl_predictions_write(e->options.predictions, w->data, e->split, &e->scores,
@@ -171,9 +183,16 @@ mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config, const md
     MDL_REQUIRE(checkpoint);
     MDL_TRY(mdl_options_take(&e.options, sizeof(e.options), options));
     MDL_TRY(check_options(&e));
+    if (e.options.all_logits != NULL)
+        *e.options.all_logits = NULL;
     mdl_status status = mdl_work_begin(&e.work, context, config, checkpoint);
     if (status == MDL_OK)
         status = evaluate(&e, data, result);
+    if (status != MDL_OK && status != MDL_NUMERIC && e.options.all_logits != NULL) {
+        mdl_free(*e.options.all_logits);
+        *e.options.all_logits = NULL;
+    }
+    json_decref(e.errors);
     mdl_scores_free(&e.scores);
     mdl_weights_destroy(&e.weights);
     mdl_evaluator_destroy(e.evaluator);

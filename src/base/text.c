@@ -109,6 +109,22 @@ void mdl_text_unescape(char *text)
     *out = '\0';
 }
 
+mdl_status mdl_base64(const void *bytes, size_t size, char **out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *at = bytes;
+    MDL_TRY(mdl_alloc((size + 2) / 3 * 4 + 1, 1, "a text", (void **)out));
+    char *to = *out;
+    for (size_t i = 0; i < size; i += 3) {
+        size_t n = mdl_min_size(size - i, 3);
+        unsigned three = (unsigned)at[i] << 16 | (n > 1 ? (unsigned)at[i + 1] << 8 : 0) |
+                         (n > 2 ? at[i + 2] : 0u);
+        for (size_t k = 0; k < 4; k++)
+            *to++ = k <= n ? digits[three >> (18 - 6 * k) & 63] : '=';
+    }
+    return MDL_OK;
+}
+
 const char *mdl_duration(double seconds, char text[32])
 {
     bool sane = seconds > 0 && seconds < 1e15;

@@ -96,7 +96,7 @@ static void tell(void *user, const json_t *r)
     const json_t *steps = json_object_get(r, "step_top1"), *top1, *part;
     double loss = cli_real_of(r, "loss"), mean = cli_real_of(r, "mean_steps");
     size_t i, count = json_array_size(steps);
-    (void)user;
+    const json_t *classes = json_object_get(r, "classes");
     cli_print(stdout, "%s on %s, %s split: %zu images\n", cli_text_of(r, "checkpoint"),
               cli_text_of(r, "data"), cli_text_of(r, "split"), cli_count_of(r, "images"));
     printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * cli_real_of(r, "top1"),
@@ -111,6 +111,12 @@ static void tell(void *user, const json_t *r)
     }
     if (mean < (double)count)
         printf("  steps used on average: %.2f\n", mean);
+    if (classes != NULL)
+        cli_print_errors(classes);
+    if (classes != NULL && cli_flag(user, "--classes"))
+        cli_print_classes(classes);
+    if (json_object_get(r, "mistakes") != NULL)
+        cli_print_mistakes(classes, json_object_get(r, "mistakes"));
     for (i = 0; i < MDL_COUNT(looks); i++) {
         part = json_object_get(r, looks[i].key);
         if (part != NULL)
@@ -134,6 +140,7 @@ static mdl_status read_options(const cli_args *args, mdl_evaluate_options *o)
     o->latency = full || cli_flag(args, "--latency");
     o->by_step = full;
     o->on_progress = cli_evaluate_progress;
+    MDL_TRY(cli_number(args, "--mistakes", 1, 0, &o->mistakes));
     MDL_TRY(cli_number(args, "--images", 0, o->images, &o->images));
     MDL_TRY(cli_number(args, "--steps", 1, 0, &o->steps));
     return cli_number(args, "--batch", 1, 0, &o->batch);
@@ -158,12 +165,12 @@ static mdl_status run(const cli_args *args)
     if (status == MDL_NUMERIC) { /* the result is there all the same */
         char *detail;
         MDL_TRY(mdl_strdup(mdl_error_detail(), &detail));
-        mdl_status told = cli_give_result(result, args, tell, NULL);
+        mdl_status told = cli_give_result(result, args, tell, (void *)args);
         status = told == MDL_OK ? mdl_fail(status, "%s", detail) : told;
         mdl_free(detail);
         return status;
     }
-    return status == MDL_OK ? cli_give_result(result, args, tell, NULL) : status;
+    return status == MDL_OK ? cli_give_result(result, args, tell, (void *)args) : status;
 }
 
 static const cli_option options[] = {
@@ -174,6 +181,8 @@ static const cli_option options[] = {
     CLI_REPLACE_OPTION,
     {"--steps", 0, "N", "supervision steps of the TRM (default: as trained)"},
     {"--batch", 0, "N", "images at once"},
+    {"--classes", 0, NULL, "precision, recall and F1 by class, and the confusion matrix"},
+    {"--mistakes", 0, "N", "the N mistakes that it is surest of"},
     {"--calibration", 0, NULL, "ECE, Brier, log-likelihood; temperature fitted on validation"},
     {"--robustness", 0, NULL, "accuracy under 15 common corruptions at 5 severities"},
     {"--tta", 0, NULL, "test-time augmentation: flip, shifts, both"},
@@ -192,11 +201,15 @@ const cli_command cli_cmd_eval = {
             "is given.  For the test split the training images are needed only where nothing says\n"
             "what to normalise with.  A checkpoint without metadata is taken with the defaults\n"
             "(EfficientNet-Lite0, model.bn_eps 1e-3) and --set.\n"
+            "Intervals are of 95 %: Wilson's for precision and recall; that of F1 is Wilson's of\n"
+            "F1 / (2 - F1), turned back.  --out and --json have the whole confusion matrix and,\n"
+            "with --mistakes, thumbnails of the first 32, which `mendel report` shows.\n"
             "The corruptions are made from formulas, seeded by run.seed; they are not comparable\n"
             "with published tables.\n",
     .examples = "  mendel eval runs/a/final.safetensors --data cifar10:data\n"
                 "  mendel eval runs/a/ema.safetensors --data cifar10:data --full --images 500\n"
                 "  mendel eval runs/a/ema.safetensors --data digits --split validation --json\n"
+                "  mendel eval runs/a/final.safetensors --data digits --classes --mistakes 10\n"
                 "  mendel eval other.safetensors --data cifar10:data --set model.bn_eps=1e-5 \\\n"
                 "      --predictions out.csv\n",
     .options = options,

@@ -21,4 +21,10 @@ mdl_status cli_print_manual(const char *page);
 /* The completion for "bash", "zsh" or "fish"; MDL_CONFIG for another. */
 mdl_status cli_print_completion(const char *shell);
 
+/* Where a model errs, of mdl_evaluate's "classes" and "mistakes": the shortest, all by class, and
+ * the mistakes. */
+void cli_print_errors(const struct json_t *classes);
+void cli_print_classes(const struct json_t *classes);
+void cli_print_mistakes(const struct json_t *classes, const struct json_t *mistakes);
+
 #endif

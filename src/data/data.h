@@ -256,6 +256,11 @@ typedef mdl_status (*mdl_image_change)(void *user, uint32_t position, double *pi
 mdl_status mdl_data_derive(const mdl_data *from, mdl_split split, size_t limit,
                            mdl_image_change change, void *user, mdl_data **out) MDL_MUST_CHECK;
 
+/* An image of a split as the model sees it, with sides of at most `side` pixels, as a PNG file in
+ * base 64: grey, or the first three channels as red, green and blue.  Free *out with mdl_free. */
+mdl_status mdl_data_thumbnail(const mdl_data *data, mdl_split split, uint32_t position, size_t side,
+                              char **out) MDL_MUST_CHECK;
+
 /* The common corruptions of Hendrycks & Dietterich 2019, procedural: see corrupt.c. */
 enum { MDL_CORRUPTIONS = 15, MDL_SEVERITIES = 5 };
 const char *mdl_corruption_name(size_t kind);  /* "shot noise"; kind: 0 .. 14 */

@@ -5,8 +5,7 @@
 
 #include "data/internal.h"
 
-/* Of a prepared value: the part of full intensity. */
-static double intensity(const mdl_data *from, double full, size_t channel, double value)
+double mdl__intensity(const mdl_data *from, double full, size_t channel, double value)
 {
     return (value * from->std[channel] + from->mean[channel]) * from->value_max / full;
 }
@@ -23,7 +22,7 @@ static mdl_status fill(const mdl_data *from, mdl_split split, mdl_image_change c
         uint8_t *out = set->pixels + i * values;
         mdl_prepare_image(from, &options, 0, position, pixels, &set->labels[i]);
         for (size_t k = 0; k < values; k++)
-            pixels[k] = fmin(1, fmax(0, intensity(from, full, k % set->channels, pixels[k])));
+            pixels[k] = fmin(1, fmax(0, mdl__intensity(from, full, k % set->channels, pixels[k])));
         MDL_TRY(change(user, position, pixels));
         for (size_t k = 0; k < values; k++)
             out[k] = (uint8_t)(255 * fmin(1, fmax(0, pixels[k])) + 0.5);

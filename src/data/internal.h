@@ -153,6 +153,9 @@ struct mdl__prepare {
 mdl_status mdl__prepare_create(const mdl_data *data, struct mdl__prepare **out) MDL_MUST_CHECK;
 void mdl__prepare_destroy(struct mdl__prepare *prepare); /* NULL is allowed */
 
+/* The part of full intensity (mdl_dataset.value_max) that a prepared value stands for. */
+double mdl__intensity(const mdl_data *data, double full, size_t channel, double value);
+
 typedef struct mdl__digests { /* lower-case hexadecimal */
     char md5[33], sha256[65];
 } mdl__digests;

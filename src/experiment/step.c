@@ -161,7 +161,7 @@ double mdl__images(const mdl__lab *lab, mdl_split split)
 mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *model,
                                  mdl_split split, bool logits, mdl__checkpoints *out)
 {
-    mdl_evaluator_options options = {.split = split, .keep_logits = logits};
+    mdl_evaluator_options options = {.split = split, .keep_logits = logits, .keep_answers = true};
     memset(out, 0, sizeof(*out));
     MDL_TRY(mdl_evaluator_create(model, lab->data, lab->device, &options, &out->evaluator));
     mdl_status status =

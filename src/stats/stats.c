@@ -19,6 +19,12 @@ mdl_interval mdl_stat_wilson(size_t k, size_t n)
     return (mdl_interval){k == 0 ? 0 : middle - half, k == n ? 1 : middle + half};
 }
 
+mdl_interval mdl_stat_f1(size_t both, size_t either)
+{
+    mdl_interval part = mdl_stat_wilson(both, either);
+    return (mdl_interval){2 * part.low / (1 + part.low), 2 * part.high / (1 + part.high)};
+}
+
 /* Two-sided binomial test of b against b + c trials at 1/2: twice the smaller tail, summed from
  * its largest term down. */
 double mdl_stat_mcnemar(size_t b, size_t c)

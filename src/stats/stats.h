@@ -9,6 +9,11 @@ typedef struct mdl_interval {
 } mdl_interval;
 /* 95 % Wilson score interval of a proportion k / n (Wilson 1927). */
 mdl_interval mdl_stat_wilson(size_t k, size_t n);
+/* 95 % interval of F1 = 2 TP / (2 TP + FP + FN) of one class: `both` are its images that were
+ * called so (TP), `either` all that are of it or were called so (TP + FP + FN).  Of these `either`,
+ * each is one of both or not, so both / either = F1 / (2 - F1) is a proportion (Hand, Christen and
+ * Kirielle 2021); its Wilson interval is turned into one of F1, which grows with it. */
+mdl_interval mdl_stat_f1(size_t both, size_t either);
 /* Exact two-sided McNemar: b and c are the discordant pairs. */
 double mdl_stat_mcnemar(size_t b, size_t c);
 /* Paired bootstrap 95 % interval of mean(x) - mean(y) (percentile), seeded. */

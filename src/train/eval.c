@@ -5,24 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-struct mdl_evaluator {
-    mdl_evaluator_options options;
-    bool halt, stablemax; /* the model's */
-    size_t batch, batches, count, classes;
-    bool borrows; /* built, images, labels and order are another evaluator's */
-    mdl__built built;
-    mdl_run *run;
-    mdl_loader *loader;                          /* NULL where the images are on the device */
-    mdl_buffer *images, *labels;                 /* all batches, on the device; else NULL */
-    mdl_buffer *images_as_read, *labels_as_read; /* where `images` may be reordered; else NULL */
-    uint32_t *order;                             /* [batches * batch], the image at each place */
-    int32_t *host_labels; /* [batches * batch] as they were read, -1 in the padding */
-    float *correct;       /* [batch], of the last batch */
-    double *losses;       /* [batch], likewise */
-    double *step_logits;  /* [n_steps, batch, classes]; NULL where one step is all there is */
-    float *step_q;        /* [n_steps, batch]; NULL where the model has none */
-};
-
 /* Splits up to this many elements (the raw digits) are cut into few batches, whose activations in a
  * small network stay in a processor's second-level cache. */
 #define MDL_SMALL_SPLIT ((size_t)1 << 18)
@@ -115,6 +97,8 @@ static mdl_status create_room(mdl_evaluator *e)
         MDL_TRY(MDL_NEW(steps * e->batch * e->classes, "logits of the steps", &e->step_logits));
     if (e->built.io.step_q[0] != MDL_NONE)
         MDL_TRY(MDL_NEW(steps * e->batch, "halting logits", &e->step_q));
+    if (e->options.keep_answers && !e->options.keep_logits)
+        MDL_TRY(MDL_NEW(e->batch * e->classes, "logits", &e->logits));
     return MDL_OK;
 }
 
@@ -123,7 +107,7 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
 {
     static const char *const names[] = {"train", "validation", "test"};
     MDL_TRY(mdl__check_data(model, data));
-    if (e->options.reorders && e->options.keep_logits)
+    if (e->options.reorders && (e->options.keep_logits || e->options.keep_answers))
         return mdl_fail(MDL_INVALID, "an evaluator that reorders images keeps no logits");
     e->count = data->count[e->options.split];
     if (e->count == 0)
@@ -160,6 +144,7 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
     e->losses = NULL;
     e->step_logits = NULL;
     e->step_q = NULL;
+    e->logits = NULL;
     mdl_status status = mdl_run_create_on(e->built.plan, device, &e->run);
     if (status == MDL_OK)
         status = create_room(e);
@@ -230,85 +215,13 @@ void mdl_evaluator_destroy(mdl_evaluator *e)
     mdl_free(e->losses);
     mdl_free(e->step_logits);
     mdl_free(e->step_q);
+    mdl_free(e->logits);
     mdl_free(e);
 }
 
 const mdl_graph *mdl_evaluator_graph(const mdl_evaluator *e)
 {
     return e->built.graph;
-}
-
-/* ---- scores --------------------------------------------------------------------------------- */
-
-/* Room for whole batches, so that a batch of logits is read straight into its place. */
-static mdl_status create_scores(const mdl_evaluator *e, mdl_scores *s)
-{
-    size_t room = e->batches * e->batch, steps = (size_t)e->built.io.n_steps;
-    MDL_TRY(MDL_NEW(room, "correct answers", &s->correct));
-    MDL_TRY(MDL_NEW(room, "losses", &s->losses));
-    if (e->options.keep_logits)
-        MDL_TRY(MDL_NEW(room * e->classes, "logits", &s->logits));
-    if (e->step_q != NULL)
-        MDL_TRY(MDL_NEW(room * steps, "halting logits", &s->q));
-    s->count = e->count;
-    s->classes = e->classes;
-    s->n_steps = steps;
-    return MDL_OK;
-}
-
-/* Sample i of the batch: at which step it stops, the last where it does not halt. */
-static size_t stopping_step(const mdl_evaluator *e, size_t i)
-{
-    size_t last = (size_t)e->built.io.n_steps - 1;
-    if (!e->halt || e->step_q == NULL)
-        return last;
-    for (size_t s = 0; s < last; s++)
-        if (e->step_q[s * e->batch + i] > 0)
-            return s;
-    return last;
-}
-
-/* Accuracy after each step, and, where samples halt, their answers from the step they stop at. */
-static void collect_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_scores *s)
-{
-    size_t steps = s->n_steps, classes = e->classes;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = e->order[first + i];
-        size_t stop = stopping_step(e, i), label = (size_t)e->host_labels[at];
-        s->mean_steps += (double)(stop + 1);
-        for (size_t k = 0; k < steps; k++) {
-            const double *logits = e->step_logits + (k * e->batch + i) * classes;
-            bool right = mdl__argmax(logits, classes) == label;
-            s->step_top1[k] += right;
-            if (k != stop || !e->halt)
-                continue;
-            s->correct[at] = right ? 1 : 0;
-            s->losses[at] = mdl__loss_of(logits, classes, label, e->stablemax);
-            if (s->logits != NULL)
-                memcpy(s->logits + at * classes, logits, classes * sizeof(*logits));
-        }
-    }
-}
-
-static mdl_status read_steps(const mdl_evaluator *e, size_t first, size_t n, mdl_scores *s)
-{
-    const mdl_model_io *io = &e->built.io;
-    for (size_t k = 0; k < s->n_steps; k++) {
-        if (e->step_logits != NULL) {
-            mdl_view logits = mdl_run_view(e->run, io->step_logits[k]);
-            MDL_TRY(mdl_view_download_f64(&logits, e->step_logits + k * e->batch * e->classes,
-                                          e->batch * e->classes));
-        }
-        if (e->step_q != NULL) {
-            mdl_view q = mdl_run_view(e->run, io->step_q[k]);
-            MDL_TRY(mdl_view_download_f32(&q, e->step_q + k * e->batch, e->batch));
-            for (size_t i = 0; i < n; i++)
-                s->q[e->order[first + i] * s->n_steps + k] = e->step_q[k * e->batch + i];
-        }
-    }
-    if (e->step_logits != NULL)
-        collect_steps(e, first, n, s);
-    return MDL_OK;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -331,30 +244,10 @@ static mdl_status feed(mdl_evaluator *e, size_t b)
 
 static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
 {
-    const mdl_model_io *io = &e->built.io;
-    size_t first = b * e->batch, n = mdl_min_size(e->batch, e->count - first);
     *mdl_run_state(e->run) = (mdl_step_state){.bn_momentum = -1};
     MDL_TRY(feed(e, b));
     MDL_TRY(mdl_run_step(e->run));
-    mdl_view correct = mdl_run_view(e->run, io->correct);
-    mdl_view losses = mdl_run_view(e->run, io->losses);
-    MDL_TRY(mdl_view_download_f32(&correct, e->correct, e->batch));
-    MDL_TRY(mdl_view_download_f64(&losses, e->losses, e->batch));
-    for (size_t i = 0; i < n; i++) {
-        s->correct[e->order[first + i]] = e->correct[i];
-        s->losses[e->order[first + i]] = e->losses[i];
-    }
-    if (s->logits != NULL) {
-        mdl_view logits = mdl_run_view(e->run, io->logits);
-        MDL_TRY(
-            mdl_view_download_f64(&logits, s->logits + first * e->classes, e->batch * e->classes));
-    }
-    MDL_TRY(read_steps(e, first, n, s));
-    /* The largest of logits among which one is no number is no answer. */
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(s->losses[e->order[first + i]]))
-            s->correct[e->order[first + i]] = 0;
-    return MDL_OK;
+    return mdl__batch_read(e, b, s);
 }
 
 mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_scores *s)
@@ -369,7 +262,7 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
 {
     *complete = false;
     if (s->correct == NULL)
-        MDL_TRY(create_scores(e, s));
+        MDL_TRY(mdl__scores_create(e, s));
     s->top1 = s->loss = s->mean_steps = 0;
     memset(s->step_top1, 0, sizeof(s->step_top1));
     MDL_TRY(mdl_run_bind(e->run, weights->params, weights->buffers, NULL));

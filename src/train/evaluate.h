@@ -6,16 +6,23 @@
 #include "data/data.h"
 #include "models/models.h"
 
+typedef struct mdl_answer {     /* of a model, for an image */
+    uint32_t called;            /* the class with the largest logit, the first of equal ones */
+    uint32_t above;             /* classes with a larger logit than the right one */
+    double probability, rights; /* of that class and of the right one */
+} mdl_answer;
+
 /* What a model did on the images of a split, in the split's order. */
 typedef struct mdl_scores {
     size_t count, classes;
-    float *correct; /* [count], 1 or 0; 0 where the loss is not finite */
-    double *losses; /* [count], -log p(true class), no smoothing */
-    double *logits; /* [count, classes]; NULL unless asked for */
-    float *q;       /* [count, n_steps], halting logits; NULL where the model has none */
-    size_t n_steps; /* supervision steps (1 where the model has none) */
-    double top1;    /* mean of correct */
-    double loss;    /* mean of losses */
+    float *correct;      /* [count], 1 or 0; 0 where the loss is not finite */
+    double *losses;      /* [count], -log p(true class), no smoothing */
+    double *logits;      /* [count, classes]; NULL unless asked for */
+    mdl_answer *answers; /* [count]; NULL unless asked for */
+    float *q;            /* [count, n_steps], halting logits; NULL where the model has none */
+    size_t n_steps;      /* supervision steps (1 where the model has none) */
+    double top1;         /* mean of correct */
+    double loss;         /* mean of losses */
     double step_top1[MDL_MAX_SUPERVISION]; /* accuracy after each supervision step */
     double mean_steps; /* supervision steps used on average (halting), else n_steps */
 } mdl_scores;
@@ -32,6 +39,7 @@ typedef struct mdl_evaluator_options {
     size_t batch;        /* 0: a default that suits the machine */
     size_t steps;        /* supervision steps; 0: the model's n_sup */
     bool keep_logits;    /* fill scores.logits */
+    bool keep_answers;   /* fill scores.answers */
     bool keep_on_device; /* upload the images once; for repeated evaluation of small data */
     bool reorders;       /* mdl_evaluator_order will be called; images that are kept are so twice */
     const mdl_run *share; /* a run whose arena may be used; NULL: an own one */

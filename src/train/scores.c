@@ -27,6 +27,7 @@ void mdl_scores_free(mdl_scores *s)
     mdl_free(s->correct);
     mdl_free(s->losses);
     mdl_free(s->logits);
+    mdl_free(s->answers);
     mdl_free(s->q);
     memset(s, 0, sizeof(*s));
 }
@@ -51,4 +52,15 @@ double mdl__loss_of(const double *logits, size_t classes, size_t label, bool sta
     for (size_t c = 0; c < classes; c++)
         sum += stablemax ? stable_term(logits[c]) : exp(logits[c] - top);
     return stablemax ? log(sum) - log(stable_term(logits[label])) : log(sum) + top - logits[label];
+}
+
+mdl_answer mdl__answer_of(const double *logits, size_t classes, size_t label, bool stablemax)
+{
+    size_t best = mdl__argmax(logits, classes);
+    mdl_answer out = {.called = (uint32_t)best};
+    for (size_t c = 0; c < classes; c++)
+        out.above += logits[c] > logits[label];
+    out.probability = exp(-mdl__loss_of(logits, classes, best, stablemax));
+    out.rights = exp(-mdl__loss_of(logits, classes, label, stablemax));
+    return out;
 }

@@ -36,6 +36,34 @@ size_t mdl__argmax(const double *logits, size_t classes);
 /* -log p(label): of the softmax, or of the stable-max. */
 double mdl__loss_of(const double *logits, size_t classes, size_t label, bool stablemax);
 
+/* What logits [classes] answer for an image of class `label`. */
+mdl_answer mdl__answer_of(const double *logits, size_t classes, size_t label, bool stablemax);
+
+/* ---- evaluators ----------------------------------------------------------------------------- */
+
+struct mdl_evaluator {
+    mdl_evaluator_options options;
+    bool halt, stablemax; /* the model's */
+    size_t batch, batches, count, classes;
+    bool borrows; /* built, images, labels and order are another evaluator's */
+    mdl__built built;
+    mdl_run *run;
+    mdl_loader *loader;                          /* NULL where the images are on the device */
+    mdl_buffer *images, *labels;                 /* all batches, on the device; else NULL */
+    mdl_buffer *images_as_read, *labels_as_read; /* where `images` may be reordered; else NULL */
+    uint32_t *order;                             /* [batches * batch], the image at each place */
+    int32_t *host_labels; /* [batches * batch] as they were read, -1 in the padding */
+    float *correct;       /* [batch], of the last batch */
+    double *losses;       /* [batch], likewise */
+    double *step_logits;  /* [n_steps, batch, classes]; NULL where one step is all there is */
+    float *step_q;        /* [n_steps, batch]; NULL where the model has none */
+    double *logits;       /* [batch, classes], of answers; NULL where none or all are kept */
+};
+/* Room for all scores of a split, in whole batches. */
+mdl_status mdl__scores_create(const mdl_evaluator *e, mdl_scores *s) MDL_MUST_CHECK;
+/* What batch `b`, which has run, gave. */
+mdl_status mdl__batch_read(const mdl_evaluator *e, size_t b, mdl_scores *s) MDL_MUST_CHECK;
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 typedef struct mdl__choice { /* how a training fits its memory limit; saved as it is */

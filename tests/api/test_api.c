@@ -146,11 +146,16 @@ static void memory_like_files(void **state)
     path_in(checkpoint, out, "final.safetensors");
     assert_same_file(checkpoint, other); /* with a folder or without, it is the same training */
 
+    double *all;
     mdl_evaluate_options look = MDL_EVALUATE_OPTIONS;
     look.logits = logits;
     look.n_logits = COUNT * CLASSES;
+    look.all_logits = &all;
     assert_int_equal(mdl_evaluate(NULL, config, data, checkpoint, &look, &json), MDL_OK);
     assert_non_null(strstr(json, "\"images\":120"));
+    assert_non_null(strstr(json, "\"confusion\":[["));
+    assert_memory_equal(all, logits, sizeof(logits));
+    mdl_free(all);
     mdl_free(json);
     mdl_predictor *predictor;
     static float predicted[COUNT * CLASSES];
@@ -172,6 +177,7 @@ static void memory_like_files(void **state)
     look.n_logits--;
     assert_int_equal(mdl_evaluate(NULL, config, data, checkpoint, &look, &json), MDL_INVALID);
     assert_null(json);
+    assert_null(all);
     mdl_data_close(data);
     mdl_config_destroy(config);
 }

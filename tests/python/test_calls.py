@@ -49,6 +49,18 @@ class LikeTheProgram(Scratch):
         self.assertTrue(seen and isinstance(seen[0][0], str))
         self.assertEqual(result["images"], 200)
 
+    def test_errors(self):
+        result = mendel.evaluate(self.a, "digits", mistakes=3, logits=True, predictions="errors.csv")
+        rows = np.loadtxt("errors.csv", delimiter=",", skiprows=1)
+        np.testing.assert_allclose(result["logits"], rows[:, 3:13], rtol=1e-6)
+        confusion = np.array(result["classes"]["confusion"])
+        own = np.zeros_like(confusion)
+        np.add.at(own, (rows[:, 1].astype(int), result["logits"].argmax(axis=1)), 1)
+        np.testing.assert_array_equal(confusion, own)
+        self.assertAlmostEqual(result["top1"], np.trace(confusion) / confusion.sum())
+        self.assertEqual(len(result["mistakes"]), 3)
+        self.assertNotIn("logits", mendel.evaluate(self.a, "digits"))
+
     def test_merge_and_align(self):
         one = {"run.threads": 1}
         cli = ["-o", "cli-merge", "--method", "slerp", "--ratio", "0.3"]

@@ -13,6 +13,8 @@ static mdl_status depends(const mdl__lab *lab, const mdl__step *step, mdl_string
     return MDL_OK;
 }
 
+enum { MISTAKES = 24 }; /* pictures on a page */
+
 static const mdl_row_kind kinds[] = {MDL_ROW_M2N2, MDL_ROW_BEST_PARENT, MDL_ROW_AVERAGE};
 
 typedef struct watched { /* all looks of the step, told as one */
@@ -65,6 +67,7 @@ static mdl_status assess(watched *w, const mdl__arm *arm, const mdl__entry *entr
                          mdl__checkpoints *c, mdl__record *record)
 {
     mdl_assessment *out;
+    json_t *errors = NULL;
     mdl_assess_job job = job_of(w->lab, arm);
     job.weights = &c->weights;
     job.user = w;
@@ -72,8 +75,15 @@ static mdl_status assess(watched *w, const mdl__arm *arm, const mdl__entry *entr
     MDL_TRY(mdl__checkpoints_load(c, entry->path));
     MDL_TRY(MDL_NEW(1, "assessment", &out));
     mdl_status status = mdl_assess(&job, out);
-    if (status == MDL_OK) {
+    if (status == MDL_OK)
+        status = mdl_evaluator_run(c->evaluator, &c->weights, &c->scores);
+    if (status == MDL_OK)
+        status = mdl_errors_json(&c->scores, job.data, job.split, MISTAKES, &errors);
+    if (status != MDL_OK) {
+        json_decref(errors);
+    } else {
         json_t *json = mdl_assessment_json(&job, out);
+        mdl_json_update(&json, errors);
         mdl_json_set(&json, "id", mdl_json_pack("s", entry->row.id));
         mdl__record_append(record, "models", json);
     }
