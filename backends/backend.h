@@ -120,6 +120,7 @@ struct mdl_backend {
      * element. */
     mdl_status (*run)(mdl_device *device, const mdl_call *calls, size_t n, double *seconds);
     const mdl_kernel *kernels; /* [MDL_OP_COUNT]; run == NULL: not offered */
+    const char *instructions;  /* which set its kernels are compiled for; NULL: there is one only */
     /* What the fastest variants depend on, for tables that are measured on a device: its model and
      * driver, or the processor and its instruction set; not the number of threads.  NULL: the
      * backend's kernels have no variants. */

@@ -96,21 +96,21 @@ static mdl_status cpu_finish(mdl_device *device)
 
 /* ---- variants ------------------------------------------------------------------------------- */
 
-#define CPU_BACKEND(kernel_table)                                                                  \
+#define CPU_BACKEND(kernel_table, set)                                                             \
     {                                                                                              \
         .name = "cpu", .summary = "processor: a team of threads, own kernels",                     \
         .host_memory = true, .supports_f64 = false, .devices = cpu_devices, .open = cpu_open,      \
         .close = cpu_close, .buffer_create = cpu_buffer_create,                                    \
         .buffer_destroy = cpu_buffer_destroy, .upload = cpu_upload, .download = cpu_download,      \
         .copy = cpu_copy, .finish = cpu_finish, .run = cpu_run, .kernels = (kernel_table),         \
-        .identify = cpu_identify                                                                   \
+        .instructions = (set), .identify = cpu_identify                                            \
     }
 
-const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base);
+const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base, "base");
 
 #ifdef __x86_64__
-static const mdl_backend cpu_backend_avx2 = CPU_BACKEND(cpu_kernels_avx2);
-static const mdl_backend cpu_backend_avx512 = CPU_BACKEND(cpu_kernels_avx512);
+static const mdl_backend cpu_backend_avx2 = CPU_BACKEND(cpu_kernels_avx2, "avx2");
+static const mdl_backend cpu_backend_avx512 = CPU_BACKEND(cpu_kernels_avx512, "avx512");
 
 static bool cpu_has_avx2(void)
 {

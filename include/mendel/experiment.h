@@ -52,10 +52,12 @@ typedef struct mdl_experiment_options {
 /* Train, merge and compare what the configuration names (experiment.*), on the images of
  * data.source, in the folder `out`.  An experiment that was stopped goes on where it was; a step
  * that is finished is not done again unless what it depends on has changed.  The test split comes
- * last and chooses nothing.  on_begin is told {"out", "goes_on", "differs"} as JSON; the last is
- * the first key that the folder's experiment had otherwise, or null.  The result is what table.json
- * holds, with "out".  table.txt, table.md and table.csv are written beside it; the report is not
- * (mdl_report). */
+ * last and chooses nothing.  on_begin is told {"out", "goes_on", "joins", "differs"} as JSON; the
+ * last is the first key that the folder's experiment had otherwise, or null.  Several processes may
+ * run the same experiment in one folder at the same time (docs/several-machines.md): they share its
+ * steps ("joins": others are at work), each gets the result, and one of them ("wrote") writes the
+ * table.  The result is what table.json holds, with "out" and "wrote".  table.txt, table.md and
+ * table.csv are written beside it; the report is not (mdl_report). */
 MDL_API mdl_status mdl_experiment(mdl_context *context, const mdl_config *config, const char *out,
                                   const mdl_experiment_options *options,
                                   char **result) MDL_MUST_CHECK;

@@ -10,6 +10,7 @@ typedef struct experiment {
     mdl_experiment_options options;
     mdl_run_folder run;
     mdl_forecast forecast;
+    bool wrote; /* the table, of several processes that share the folder */
 } experiment;
 
 /* ---- what happens --------------------------------------------------------------------------- */
@@ -93,8 +94,9 @@ static mdl_status announce(const experiment *e)
         return MDL_OK;
     if (e->run.goes_on)
         MDL_TRY(mdl_run_differs(e->run.out, &e->work.config, &differs, first, sizeof(first)));
-    return mdl_tell_begin(mdl_json_pack("{s:s, s:b, s:s?}", "out", e->run.out, "goes_on",
-                                        e->run.goes_on, "differs", differs ? first : NULL),
+    return mdl_tell_begin(mdl_json_pack("{s:s, s:b, s:b, s:s?}", "out", e->run.out, "goes_on",
+                                        e->run.goes_on, "joins", mdl_lock_is_shared(e->run.lock),
+                                        "differs", differs ? first : NULL),
                           e->options.on_begin, e->options.user);
 }
 
@@ -119,6 +121,7 @@ static mdl_status give_result(const experiment *e, const mdl_table *table, char 
     mdl_free(text);
     MDL_TRY(status);
     mdl_json_set(&json, "out", mdl_json_pack("s", e->run.out));
+    mdl_json_set(&json, "wrote", mdl_json_pack("b", e->wrote));
     return mdl_result_text(json, result);
 }
 
@@ -136,6 +139,7 @@ static mdl_status run(experiment *e, char **result)
     mdl_experiment_job job = {.config = &e->work.config,
                               .out = e->run.out,
                               .lock = e->run.lock,
+                              .wrote = &e->wrote,
                               .prepare = mdl_run_begin,
                               .prepare_user = &e->run,
                               .events = &events};

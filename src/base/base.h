@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/comm.h"
+#include "base/lease.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "mendel/context.h"
@@ -257,6 +258,12 @@ typedef struct mdl_lock mdl_lock;
 /* Own `folder`, which is made where it is missing; MDL_IO, with its owner named and nothing
  * changed, where somebody else has it. */
 mdl_status mdl_lock_take(const char *folder, mdl_lock **out) MDL_MUST_CHECK;
+/* The same for one of several owners who share it, as the processes of an experiment do; refused
+ * while somebody has it alone. */
+mdl_status mdl_lock_join(const char *folder, mdl_lock **out) MDL_MUST_CHECK;
+/* Let others join the one that has it alone. */
+void mdl_lock_share(mdl_lock *lock);
+bool mdl_lock_is_shared(const mdl_lock *lock);
 /* Make and own "<base>", "<base>-2" and so on, the first that does not exist; its name in `folder`.
  * No two callers get the same one. */
 mdl_status mdl_lock_take_new(const char *base, char *folder, size_t size,

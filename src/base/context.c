@@ -112,7 +112,7 @@ void mdl_context_reset(mdl_context *context)
 
 bool mdl_stop_requested(void)
 {
-    return atomic_load(&mdl_context_current()->stop);
+    return atomic_load(&mdl_context_current()->stop) || mdl_lease_gone();
 }
 
 void mdl_stop_defer(void)
@@ -128,7 +128,7 @@ void mdl_stop_resume(void)
 mdl_status mdl_stop_check(void)
 {
     mdl_context *context = mdl_context_current();
-    if (!atomic_load(&context->stop) || atomic_load(&context->deferrals) > 0)
+    if (!mdl_stop_requested() || atomic_load(&context->deferrals) > 0)
         return MDL_OK;
     return mdl_fail(MDL_CANCELLED, "interrupted");
 }

@@ -161,7 +161,9 @@ static mdl_status resolve(const char *path, mdl_atomic_file *file)
             return mdl_fail(MDL_IO, "cannot write %s: it is a folder", path);
         file->direct = !S_ISREG(info.st_mode);
     }
-    return mdl_path(file->temporary, sizeof(file->temporary), "", "%s.mendel-tmp", file->path);
+    const char *token = mdl_lease_token();
+    return mdl_path(file->temporary, sizeof(file->temporary), "", "%s%s%s.mendel-tmp", file->path,
+                    token[0] != '\0' ? "." : "", token);
 }
 
 static bool same_file(int fd, const char *path)
@@ -290,6 +292,7 @@ static mdl_status commit(mdl_atomic_file *file)
         return MDL_OK;
     if (fsync(fileno(file->stream)) != 0)
         return fail_write(file, errno);
+    MDL_TRY(mdl_lease_check()); /* whoever took the work over has removed the file, if not */
     if (rename(file->temporary, file->path) != 0)
         return mdl_fail_errno(errno, "cannot replace %s", file->path);
     return flush_folder(file->path);
@@ -357,6 +360,7 @@ bool mdl_same_file(const char *first, const char *second)
 
 mdl_status mdl_remove_file(const char *path)
 {
+    MDL_TRY(mdl_lease_check());
     if (unlink(path) != 0 && errno != ENOENT)
         return mdl_fail_errno(errno, "cannot remove %s", path);
     return MDL_OK;

@@ -1,4 +1,5 @@
-/* Owning a folder: one run at a time writes into it, whichever process or thread it belongs to.
+/* Owning a folder: one run at a time writes into it, whichever process or thread it belongs to; the
+ * processes of an experiment, which own its steps by leases (lease.c), share it.
  *
  * The owner holds a lock of the system on FOLDER/mendel.lock, which goes when the process dies,
  * however it dies, and which other machines see on a network file system that has locks.  What
@@ -24,6 +25,8 @@ struct mdl_lock {
     int fd;                  /* of the file, which it stays open for; -1: not held */
     char path[MDL_PATH_MAX]; /* of the file */
     size_t made;             /* bytes of `path` of the first folder that was made for it; 0: none */
+    bool shared;             /* others may have it, too */
+    bool by_file;            /* the file system has no locks */
 };
 
 static bool without_locks;
@@ -35,42 +38,37 @@ void mdl_lock_without(bool without)
 
 /* ---- locks of the system -------------------------------------------------------------------- */
 
-typedef enum outcome { TAKEN, HELD, NO_LOCKS } outcome;
-
-/* Such a lock belongs to what was opened, not to the process as POSIX's older ones do: two threads
- * exclude each other, and it does not go when somebody else in the process closes the file. */
-static outcome lock_file(int fd)
+mdl__locked mdl__lock_file(int fd, bool shared)
 {
     if (without_locks)
-        return NO_LOCKS;
+        return MDL__NO_LOCKS;
 #ifdef F_OFD_SETLK
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock whole = {.l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
-        return TAKEN;
+        return MDL__TAKEN;
     if (errno != EINVAL) /* else the system is older than these */
-        return errno == EAGAIN || errno == EACCES ? HELD : NO_LOCKS;
+        return errno == EAGAIN || errno == EACCES ? MDL__HELD : MDL__NO_LOCKS;
 #endif
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return TAKEN;
-    return errno == EWOULDBLOCK ? HELD : NO_LOCKS;
+    if (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+        return MDL__TAKEN;
+    return errno == EWOULDBLOCK ? MDL__HELD : MDL__NO_LOCKS;
 }
 
-/* Whether somebody holds the lock; it is not taken. */
-static outcome test_file(int fd)
+mdl__locked mdl__lock_test(int fd)
 {
     if (without_locks)
-        return NO_LOCKS;
+        return MDL__NO_LOCKS;
 #ifdef F_OFD_GETLK
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_GETLK, &whole) == 0)
-        return whole.l_type == F_UNLCK ? TAKEN : HELD;
+        return whole.l_type == F_UNLCK ? MDL__TAKEN : MDL__HELD;
     if (errno != EINVAL)
-        return NO_LOCKS;
+        return MDL__NO_LOCKS;
 #endif
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? HELD : NO_LOCKS;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? MDL__HELD : MDL__NO_LOCKS;
     flock(fd, LOCK_UN);
-    return TAKEN;
+    return MDL__TAKEN;
 }
 
 bool mdl_lock_holder(const char *folder, char *text, size_t size)
@@ -86,9 +84,9 @@ bool mdl_lock_holder(const char *folder, char *text, size_t size)
         return false;
     bool held = false;
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && mdl__lock_read(fd, &who)) {
-        outcome state = test_file(fd);
-        held = state == HELD || (state == NO_LOCKS && !mdl__lock_has_ended(&who));
-        if (state == HELD)
+        mdl__locked state = mdl__lock_test(fd);
+        held = state == MDL__HELD || (state == MDL__NO_LOCKS && !mdl__lock_has_ended(&who));
+        if (state == MDL__HELD)
             mdl__lock_await(fd, &who);
         if (held)
             mdl__lock_describe(&who, text, size);
@@ -144,8 +142,8 @@ static mdl_status try_take(mdl_lock *lock, int fd, bool created, bool *again)
     if (!S_ISREG(opened.st_mode) || !mdl__lock_read(fd, &who))
         return mdl_fail(MDL_IO, "%s is no file of Mendel's, which keeps its lock there: move it",
                         lock->path);
-    outcome got = lock_file(fd);
-    if (got == HELD) {
+    mdl__locked got = mdl__lock_file(fd, lock->shared);
+    if (got == MDL__HELD) {
         mdl__lock_await(fd, &who);
         return fail_held(lock, &who, false);
     }
@@ -154,19 +152,20 @@ static mdl_status try_take(mdl_lock *lock, int fd, bool created, bool *again)
         *again = true; /* its owner removed it between open and lock */
         return MDL_OK;
     }
-    if (got == NO_LOCKS && !created) {
+    if (got == MDL__NO_LOCKS && !created && !(lock->shared && who.shares)) {
         if (!mdl__lock_has_ended(&who))
             return fail_held(lock, &who, true);
         *again = true;
         return drop_stale(lock, fd);
     }
-    if (got == NO_LOCKS)
+    if (got == MDL__NO_LOCKS)
         mdl_log(MDL_LOG_WARN,
                 "the file system of %s has no locks: the file stands for one, and only runs on "
                 "this machine see whether its owner still lives",
                 lock->path);
-    mdl__lock_write(fd);
+    mdl__lock_write(fd, lock->shared);
     lock->fd = fd;
+    lock->by_file = got == MDL__NO_LOCKS;
     return MDL_OK;
 }
 
@@ -222,12 +221,13 @@ static void unmake(mdl_lock *lock)
     }
 }
 
-mdl_status mdl_lock_take(const char *folder, mdl_lock **out)
+static mdl_status take_folder(const char *folder, bool shared, mdl_lock **out)
 {
     mdl_lock *lock;
     *out = NULL;
     MDL_TRY(MDL_NEW(1, "lock of a folder", &lock));
     lock->fd = -1;
+    lock->shared = shared;
     lock->made = missing_part(folder);
     mdl_status status = mdl_path(lock->path, sizeof(lock->path), folder, LOCK_LEAF);
     if (status == MDL_OK)
@@ -239,6 +239,31 @@ mdl_status mdl_lock_take(const char *folder, mdl_lock **out)
     else
         mdl_free(lock);
     return status;
+}
+
+mdl_status mdl_lock_take(const char *folder, mdl_lock **out)
+{
+    return take_folder(folder, false, out);
+}
+
+mdl_status mdl_lock_join(const char *folder, mdl_lock **out)
+{
+    return take_folder(folder, true, out);
+}
+
+void mdl_lock_share(mdl_lock *lock)
+{
+    if (lock->shared)
+        return;
+    lock->shared = true;
+    mdl__lock_write(lock->fd, true); /* while nobody else writes there */
+    if (!lock->by_file)
+        (void)mdl__lock_file(lock->fd, true); /* which cannot be refused to the owner */
+}
+
+bool mdl_lock_is_shared(const mdl_lock *lock)
+{
+    return lock->shared;
 }
 
 /* Make "<base>", or "<base>-2" and so on, whichever is the first that nobody has. */
@@ -278,12 +303,39 @@ mdl_status mdl_lock_take_new(const char *base, char *folder, size_t size, mdl_lo
     }
 }
 
+/* Whether nobody else has the folder, as far as that can be told. */
+static bool is_last(const mdl_lock *lock)
+{
+    mdl__lock_owner who;
+    if (!lock->shared)
+        return true;
+    if (lock->by_file)
+        return mdl__lock_read(lock->fd, &who) && mdl__lock_is_own(&who);
+    return mdl__lock_file(lock->fd, false) == MDL__TAKEN;
+}
+
+/* Remove the file unless somebody has it. */
+static void remove_unowned(const mdl_lock *lock)
+{
+    struct stat opened, named;
+    int fd = open(lock->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (mdl__lock_file(fd, false) == MDL__TAKEN && fstat(fd, &opened) == 0 &&
+        stat(lock->path, &named) == 0 && opened.st_ino == named.st_ino)
+        unlink(lock->path);
+    close(fd);
+}
+
 void mdl_lock_release(mdl_lock *lock)
 {
     if (lock == NULL)
         return;
-    unlink(lock->path); /* while it is held, so that nobody else's is removed */
+    if (is_last(lock))
+        unlink(lock->path); /* while it is held, so that nobody else's is removed */
     close(lock->fd);
+    if (lock->shared && !lock->by_file)
+        remove_unowned(lock); /* two who leave at once each saw the other */
     unmake(lock);
     mdl_free(lock);
 }

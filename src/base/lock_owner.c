@@ -19,8 +19,7 @@ void mdl_lock_program(const char *name)
     program = name;
 }
 
-/* When a process began, so that another one with its number is told from it; 0: not known. */
-static unsigned long long start_of(long long pid)
+unsigned long long mdl__start_of(long long pid)
 {
     char path[64], text[1024];
     snprintf(path, sizeof(path), "/proc/%lld/stat", pid);
@@ -37,31 +36,38 @@ static unsigned long long start_of(long long pid)
     return at != NULL ? strtoull(at + 1, NULL, 10) : 0;
 }
 
-static void own_host(char host[MDL__HOST_SIZE])
+void mdl__own_host(char host[MDL__HOST_SIZE])
 {
     if (gethostname(host, MDL__HOST_SIZE) != 0)
         snprintf(host, MDL__HOST_SIZE, "unknown");
     host[MDL__HOST_SIZE - 1] = '\0';
 }
 
-/* Only a help to others: the lock holds without it, so a full disk is no failure here. */
-void mdl__lock_write(int fd)
+void mdl__now(char text[64])
 {
-    char text[RECORD_SIZE], host[MDL__HOST_SIZE], since[64] = "";
     time_t now = time(NULL);
     struct tm utc;
+    text[0] = '\0';
     if (gmtime_r(&now, &utc) != NULL)
-        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &utc);
-    own_host(host);
-    int length = snprintf(text, sizeof(text),
-                          LOCK_HEADER "\nhost %s\npid %lld\nstart %llu\nsince %s\ncommand %.60s\n",
-                          host, (long long)getpid(), start_of((long long)getpid()), since, program);
+        strftime(text, 64, "%Y-%m-%d %H:%M:%S UTC", &utc);
+}
+
+/* Only a help to others: the lock holds without it, so a full disk is no failure here. */
+void mdl__lock_write(int fd, bool shares)
+{
+    char text[RECORD_SIZE], host[MDL__HOST_SIZE], since[64];
+    mdl__now(since);
+    mdl__own_host(host);
+    int length =
+        snprintf(text, sizeof(text),
+                 LOCK_HEADER "\nhost %s\npid %lld\nstart %llu\nsince %s\ncommand %.60s\n%s", host,
+                 (long long)getpid(), mdl__start_of((long long)getpid()), since, program,
+                 shares ? "shares yes\n" : "");
     if (length > 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) != length)
         mdl_log(MDL_LOG_WARN, "others cannot be told who owns the folder: %s", strerror(errno));
 }
 
-/* The rest of the line that begins with `key`, without control characters. */
-static void field(const char *text, const char *key, char *out, size_t size)
+void mdl__lock_field(const char *text, const char *key, char *out, size_t size)
 {
     const char *at = strstr(text, key);
     size_t n = 0;
@@ -80,25 +86,34 @@ bool mdl__lock_read(int fd, mdl__lock_owner *who)
     text[size] = '\0';
     if (strncmp(text, LOCK_HEADER, strlen(LOCK_HEADER)) != 0)
         return false;
-    field(text, "\nhost ", who->host, sizeof(who->host));
-    field(text, "\nsince ", who->since, sizeof(who->since));
-    field(text, "\ncommand ", who->command, sizeof(who->command));
-    field(text, "\npid ", number, sizeof(number));
+    mdl__lock_field(text, "\nhost ", who->host, sizeof(who->host));
+    mdl__lock_field(text, "\nsince ", who->since, sizeof(who->since));
+    mdl__lock_field(text, "\ncommand ", who->command, sizeof(who->command));
+    mdl__lock_field(text, "\npid ", number, sizeof(number));
     who->pid = strtoll(number, NULL, 10);
-    field(text, "\nstart ", number, sizeof(number));
+    mdl__lock_field(text, "\nstart ", number, sizeof(number));
     who->start = strtoull(number, NULL, 10);
+    mdl__lock_field(text, "\nshares ", number, sizeof(number));
+    who->shares = strcmp(number, "yes") == 0;
     return true;
+}
+
+bool mdl__lock_is_own(const mdl__lock_owner *who)
+{
+    char host[MDL__HOST_SIZE];
+    mdl__own_host(host);
+    return who->pid == (long long)getpid() && strcmp(who->host, host) == 0;
 }
 
 bool mdl__lock_has_ended(const mdl__lock_owner *who)
 {
     char host[MDL__HOST_SIZE];
-    own_host(host);
+    mdl__own_host(host);
     if (who->pid <= 0 || strcmp(who->host, host) != 0)
         return false;
     if (kill((pid_t)who->pid, 0) != 0 && errno == ESRCH)
         return true;
-    unsigned long long start = start_of(who->pid);
+    unsigned long long start = mdl__start_of(who->pid);
     return start != 0 && who->start != 0 && start != who->start;
 }
 

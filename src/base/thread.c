@@ -1,7 +1,9 @@
 /* Threads for work beside the computation (loading data ahead) and for the CPU backend's team, and
  * a monitor to wait with. */
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 
@@ -88,6 +90,18 @@ void mdl_monitor_unlock(mdl_monitor *monitor)
 void mdl_monitor_wait(mdl_monitor *monitor)
 {
     pthread_cond_wait(&monitor->condition, &monitor->mutex);
+}
+
+void mdl_monitor_wait_for(mdl_monitor *monitor, double seconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* a clock that is set makes it longer or shorter */
+    double whole = floor(seconds);
+    until.tv_sec += (time_t)whole;
+    until.tv_nsec += (long)(1e9 * (seconds - whole));
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&monitor->condition, &monitor->mutex, &until);
 }
 
 void mdl_monitor_notify(mdl_monitor *monitor)

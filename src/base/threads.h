@@ -18,7 +18,9 @@ mdl_status mdl_monitor_create(mdl_monitor **out) MDL_MUST_CHECK;
 void mdl_monitor_destroy(mdl_monitor *monitor);
 void mdl_monitor_lock(mdl_monitor *monitor);
 void mdl_monitor_unlock(mdl_monitor *monitor);
-void mdl_monitor_wait(mdl_monitor *monitor);   /* locked; wakes on notify, or spuriously */
+void mdl_monitor_wait(mdl_monitor *monitor); /* locked; wakes on notify, or spuriously */
+/* The same for at most so long. */
+void mdl_monitor_wait_for(mdl_monitor *monitor, double seconds);
 void mdl_monitor_notify(mdl_monitor *monitor); /* locked; wakes all */
 
 /* Threads that share out numbered pieces of work.  The caller is one of them: with one worker there

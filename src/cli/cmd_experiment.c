@@ -17,7 +17,9 @@ static int begin(void *user, const char *facts)
     if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
         return 0; /* the work fails by itself where there is no memory */
     cli_view_line(&e->view,
-                  json_is_true(json_object_get(f, "goes_on")) ? "goes on in %s" : "into %s",
+                  json_is_true(json_object_get(f, "joins")) ? "joins the processes that work in %s"
+                  : json_is_true(json_object_get(f, "goes_on")) ? "goes on in %s"
+                                                                : "into %s",
                   cli_text_of(f, "out"));
     if (json_is_string(json_object_get(f, "differs")))
         cli_view_line(&e->view,
@@ -90,6 +92,7 @@ static mdl_status tell(experiment *e, const char *result)
     mdl_status status =
         json ? cli_print_json(json_incref(r), true)
              : mdl_report_text(cli_context(), out, cli_view_columns(&e->view), tests, &text);
+    bool wrote = json_is_true(json_object_get(r, "wrote"));
     json_decref(r);
     MDL_TRY(status);
     if (!json)
@@ -99,7 +102,10 @@ static mdl_status tell(experiment *e, const char *result)
         cli_view_line(&e->view, "\nThe tests between the rows: --tests, or the report.");
     cli_view_line(&e->view, "%sThe table is in %s/table.txt, .md, .csv and .json.",
                   tests ? "\n" : "", out);
-    return write_report(out, &e->view);
+    if (wrote)
+        return write_report(out, &e->view);
+    cli_view_line(&e->view, "Another process that worked on it writes the report.");
+    return MDL_OK;
 }
 
 static mdl_status run(const cli_args *args)

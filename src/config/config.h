@@ -36,6 +36,8 @@ typedef struct mdl_experiment_config {
     char methods[256]; /* rows for other methods on the same parents, separated by commas */
     bool specialists;  /* the M2N2 paper's: searches from pairs trained on half of the classes */
     size_t corrupt_images, tta_images; /* of the test split; 0: no such evaluation */
+    double lease_seconds; /* without a sign of life, after which a process's step is another's */
+    bool refuse_mixed;    /* a process of another version or instruction set may not join */
 } mdl_experiment_config;
 
 #define MDL_MAX_REPEATS 16

@@ -161,6 +161,9 @@ const mdl__key mdl__keys[] = {
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),
     SIZE("experiment.tta_images", 0, experiment.tta_images, 0, BIG, "test images for test-time augmentation; 0: no such evaluation"),
 
+    REAL("experiment.lease_seconds", MDL__KEY_MACHINE, experiment.lease_seconds, 0.1, 86400, "a process that gives no sign of life for so long loses its step to another one on the folder"),
+    {"experiment.mixed", MDL__KEY_FLAG, MDL__KEY_MACHINE, AT(experiment.refuse_mixed), 0, 0, "mark|refuse", "parts made by other versions or instruction sets, whose last digits differ: say so in the table, or do not begin", NULL, NULL},
+
     {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it", NULL, NULL},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
     TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
@@ -196,7 +199,8 @@ mdl_config mdl_config_default(void)
                                                 .repeats = 1,
                                                 .latency_runs = 50,
                                                 .corrupt_images = 500,
-                                                .tta_images = 2000};
+                                                .tta_images = 2000,
+                                                .lease_seconds = 60};
     config.run = (mdl_run_config){.seed = 1, .backend = "cpu", .tuning = "auto"};
     return config;
 }

@@ -21,6 +21,10 @@ void mdl_device_close(mdl_device *device); /* NULL is allowed; destroy its buffe
 /* Counters of the device, zero where its backend keeps none. */
 mdl_device_stats mdl_device_get_stats(const mdl_device *device);
 
+/* What the bytes of its results depend on, beside what is computed and a tuning table: version,
+ * backend, instruction set or device, as "0.1.0, cpu, avx512".  Threads do not matter. */
+void mdl_device_bits(const mdl_device *device, char *text, size_t size);
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag,

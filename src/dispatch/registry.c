@@ -119,3 +119,15 @@ mdl_device_stats mdl_device_get_stats(const mdl_device *device)
         device->backend->stats(device, &stats);
     return stats;
 }
+
+void mdl_device_bits(const mdl_device *device, char *text, size_t size)
+{
+    const mdl_backend *backend = device->backend;
+    char name[256] = "";
+    if (backend->instructions != NULL)
+        snprintf(name, sizeof(name), "%s", backend->instructions);
+    else if (backend->identify != NULL)
+        backend->identify(device, name, sizeof(name));
+    snprintf(text, size, "%s, %s%s%s", mdl_build_version(), backend->name,
+             name[0] != '\0' ? ", " : "", name);
+}

@@ -110,7 +110,6 @@ mdl_status mdl__source_path(const mdl__arm *arm, const mdl__entry *entry, size_t
 mdl_merge_job mdl__merge_job(const mdl__lab *lab, const mdl__arm *arm, const char *const *from,
                              size_t n)
 {
-    const mdl_experiment_events *events = lab->job->events;
     return (mdl_merge_job){
         .model = &arm->config.model,
         .merge = &arm->config.merge,
@@ -122,8 +121,8 @@ mdl_merge_job mdl__merge_job(const mdl__lab *lab, const mdl__arm *arm, const cha
         .out = arm->folder,
         .config_text = arm->config_text,
         .memory_limit = arm->config.run.memory_limit,
-        .progress = events != NULL ? events->merge : NULL,
-        .user = events != NULL ? events->user : NULL,
+        .progress = mdl__watch_merge,
+        .user = (void *)lab, /* which is only read */
     };
 }
 

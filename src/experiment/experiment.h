@@ -23,22 +23,27 @@ typedef struct mdl_experiment_events { /* each may be NULL */
     const mdl_train_events *train;
     void (*merge)(void *user, const mdl_merge_progress *progress);
     void (*assess)(void *user, const char *what, size_t done, size_t total);
-    /* A table was written to FOLDER/table.json; the caller may put a text for people beside it. */
+    /* This process (of those that share the folder) wrote FOLDER/table.json; the caller may put a
+     * text for people beside it, and the others wait for that. */
     mdl_status (*table)(void *user, const char *folder, const mdl_table *table);
     void *user;
 } mdl_experiment_events;
 
 typedef struct mdl_experiment_job {
     const mdl_config *config;
-    const char *out;                   /* folder; a finished step in it is not run again */
-    const mdl_lock *lock;              /* the caller's on it; NULL: it is taken for the run */
+    const char *out; /* folder; a finished step in it is not run again */
+    mdl_lock *lock;  /* the caller's on it, by mdl_run_enter; NULL: it is taken for the run */
     mdl_status (*prepare)(void *user); /* before anything in `out` changes, when the data was read;
                                           NULL: there is nothing to do */
     void *prepare_user;
+    bool *wrote; /* gets whether this process, not another one, wrote the table of the whole
+                    experiment; may be NULL */
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 
-/* What was in *table before is not looked at; free it with mdl_table_free, also on failure. */
+/* Several processes may run the same experiment in one folder at the same time: they share its
+ * steps, and each gets the table.  What was in *table before is not looked at; free it with
+ * mdl_table_free, also on failure. */
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 
 #endif

@@ -1,7 +1,8 @@
 /* Private to the experiment: one experiment in its folder, its arms, its trainings and its models.
  * Each file of the room uses only those above it:
- *   lab.h, record, entry (what models there are), step (one step of a plan), steps/ (how each is
- *   done), plan (which there are), results (rows and tests), run and repeats; paper beside them. */
+ *   lab.h, record, entry (what models there are), share (who does a step), step (one step of a
+ *   plan), steps/ (how each is done), plan (which there are), schedule (which comes next), results
+ *   (rows and tests), run and repeats; paper beside them. */
 #ifndef MDL_LAB_H
 #define MDL_LAB_H
 
@@ -66,6 +67,19 @@ typedef struct mdl__arm { /* the baseline or the hybrid */
 
 struct mdl__step;
 
+typedef struct mdl__progress { /* of all repeats, as this process sees it */
+    size_t begun, steps;       /* steps that were begun, and all */
+    double work, planned;      /* done here, and to be done when it began (mdl_experiment_stage) */
+} mdl__progress;
+
+typedef struct mdl__share { /* what processes that work on one folder know of each other */
+    mdl_leases *leases;
+    size_t root;               /* bytes of the experiment's folder in paths */
+    char folder[MDL_PATH_MAX]; /* of the leases */
+    char by[128];              /* what the bytes of a result depend on beside its configuration */
+    bool joined;               /* others were at work when this process came */
+} mdl__share;
+
 typedef struct mdl__lab {
     const mdl_experiment_job *job;
     mdl_config config; /* with the input of the model from the data */
@@ -75,10 +89,11 @@ typedef struct mdl__lab {
     size_t n_arms;
     struct mdl__step *steps; /* the plan; owned */
     size_t n_steps;
-    size_t begun;             /* steps of the plan that were begun */
-    double work, planned;     /* done here, and to be done when it began (mdl_experiment_stage) */
+    mdl__progress *progress;
+    mdl__share *share;
+    mdl_lease *lease;         /* of the step that is done now; NULL: none is */
     size_t repeat, repeats;   /* which of how many experiments it is, from 0 */
-    size_t later;             /* repeats after this one that are not finished */
+    bool concluded;           /* all steps are over, and the table is written */
     struct mdl__paper *paper; /* of the paper's experiment (paper.c); else NULL */
 } mdl__lab;
 
@@ -108,6 +123,26 @@ double mdl__record_number(const mdl__record *record, const char *key); /* likewi
 /* A whole number; 0 where it is none. */
 size_t mdl__record_count(const mdl__record *record, const char *key);
 bool mdl__record_flag(const mdl__record *record, const char *key);
+
+/* ---- several processes (share.c, watch.c) ---------------------------------------------------- */
+
+/* Know of others who work on the same folder; *share is to be closed, also on failure. */
+mdl_status mdl__share_open(const mdl_experiment_job *job, const mdl_device *device, bool joined,
+                           mdl__share *share) MDL_MUST_CHECK;
+void mdl__share_close(mdl__share *share);
+/* The name of the lease on what a file of the experiment stands for: "A-seed1.step". */
+mdl_status mdl__lease_name(const mdl__share *share, const char *path,
+                           char name[MDL_LEASE_NAME]) MDL_MUST_CHECK;
+/* Keep that the step with the record `path` failed with the error detail of this thread, so that
+ * the others leave it alone. */
+void mdl__failure_keep(const mdl__share *share, const char *path, mdl_status status);
+/* The status with which it failed for another process, with its detail; MDL_OK: it did not. */
+mdl_status mdl__failure_of(const mdl__share *share, const char *path);
+/* Forget all failures: a new start tries again. */
+mdl_status mdl__failures_forget(const mdl__share *share) MDL_MUST_CHECK;
+/* What is told of a training and of a search, with the lab as user, goes into the lease, too. */
+mdl_train_events mdl__watch_train(const mdl__lab *lab);
+void mdl__watch_merge(void *lab, const mdl_merge_progress *progress);
 
 /* ---- entries (entry.c): which models an experiment has --------------------------------------- */
 

@@ -2,135 +2,20 @@
  * from random models (merge.from_scratch) or from pairs of specialists (experiment.specialists).
  * The test accuracy of the member that is best on the fitness images is reported; it decides
  * nothing.  Runs are independent, so each has one thread and several run at once. */
+#include "experiment/paper.h"
+
 #include <string.h>
-
-#include "experiment/run.h"
-
-typedef struct paper_run { /* one run of one method */
-    struct mdl__paper *paper;
-    const mdl_method *method;
-    size_t number;      /* from 0: added to the seed, which names the pair of specialists, too */
-    size_t done, total; /* evaluations */
-    bool before;        /* finished by an earlier start */
-    double top1, loss;  /* on test */
-    double seconds;
-} paper_run;
-
-typedef struct mdl__paper {
-    mdl__lab *lab;
-    char *config_text; /* what checkpoints say of themselves; owned */
-    mdl_pool *pool;
-    mdl__lab **workers;       /* [workers of the pool], each with a device of its own */
-    mdl_experiment_job quiet; /* what they work for: nobody watches */
-    mdl_monitor *monitor;     /* guards the counts below and whoever watches */
-    paper_run *runs;          /* seed by seed, so that all methods advance alike; owned */
-    size_t n_runs, n_methods;
-    size_t finished; /* runs */
-    size_t skipped;  /* evaluations of runs that an earlier start finished */
-    double start;    /* mdl_time */
-} mdl__paper;
-
-/* The lab of a worker, with the seed of a run. */
-static mdl__lab *lab_for(const mdl__paper *paper, size_t worker, size_t number)
-{
-    mdl__lab *lab = paper->workers[worker];
-    lab->config.run.seed = paper->lab->config.run.seed + number;
-    return lab;
-}
-
-/* ---- specialists ----------------------------------------------------------------------------- */
-
-/* As published: full batches of half of the classes, Adam, few steps (keys of train and optim). */
-
-static const char *const halves[2] = {"low", "high"}; /* of the classes; names of folders */
-
-/* The training images of half of the classes; `index` is owned. */
-static mdl_status half_of(const mdl_data *data, size_t number, mdl_data *half, uint32_t **index)
-{
-    size_t first = number * data->classes / 2, last = (number + 1) * data->classes / 2;
-    const mdl_dataset *set = mdl_data_set(data, MDL_SPLIT_TRAIN);
-    const uint32_t *all = data->index[MDL_SPLIT_TRAIN];
-    *half = *data;
-    half->count[MDL_SPLIT_TRAIN] = 0;
-    half->count[MDL_SPLIT_VALIDATION] = 0; /* a training watches it, which is not wanted here */
-    MDL_TRY(MDL_NEW(data->count[MDL_SPLIT_TRAIN] + 1, "images of half of the classes", index));
-    for (size_t i = 0; i < data->count[MDL_SPLIT_TRAIN]; i++) {
-        size_t label = (size_t)set->labels[all[i]];
-        if (label >= first && label < last)
-            (*index)[half->count[MDL_SPLIT_TRAIN]++] = all[i];
-    }
-    half->index[MDL_SPLIT_TRAIN] = *index;
-    if (half->count[MDL_SPLIT_TRAIN] > 0)
-        return MDL_OK;
-    return mdl_fail(MDL_CONFIG, "no training images of classes %zu to %zu", first, last - 1);
-}
-
-static mdl_status specialist_path(const mdl__lab *lab, size_t half, const char *leaf,
-                                  char path[MDL_PATH_MAX])
-{
-    return mdl_path(path, MDL_PATH_MAX, lab->job->out, "specialists-seed%llu/%s%s",
-                    (unsigned long long)lab->config.run.seed, halves[half], leaf);
-}
-
-static mdl_status specialist_depends(const mdl__lab *lab, const mdl__step *step, mdl_string *out)
-{
-    mdl__depend_on_training(out, &lab->config);
-    mdl_string_add(out, "%s\n", halves[step->number]);
-    return MDL_OK;
-}
-
-static mdl_status train_specialist(mdl__lab *lab, mdl__step *step, mdl__record *record)
-{
-    char folder[MDL_PATH_MAX];
-    uint32_t *index = NULL;
-    mdl_train_result result;
-    mdl_train_config config = lab->config.train;
-    mdl_data data;
-    mdl_train_job job = {.model = &lab->config.model,
-                         .train = &config,
-                         .data = &data,
-                         .device = lab->device,
-                         .seed = 2 * lab->config.run.seed + step->number,
-                         .out = folder,
-                         .config_text = lab->paper->config_text};
-    (void)record;
-    MDL_TRY(specialist_path(lab, step->number, "", folder));
-    mdl_status status = half_of(lab->data, step->number, &data, &index);
-    config.batch = data.count[MDL_SPLIT_TRAIN];
-    config.accumulate = 1;
-    if (status == MDL_OK)
-        status = mdl_train_run(&job, &result);
-    mdl_free(index);
-    return status;
-}
-
-static const mdl__step_kind step_specialist = {
-    .depends = specialist_depends,
-    .work = train_specialist,
-};
-
-/* Pair by pair, the low half first. */
-static mdl_status do_specialist(void *user, size_t worker, size_t index)
-{
-    size_t pair = index / 2, half = index % 2;
-    mdl__lab *lab = lab_for(user, worker, pair);
-    mdl__step step = {.kind = &step_specialist, .number = half};
-    char folder[MDL_PATH_MAX];
-    MDL_TRY(specialist_path(lab, half, "", folder));
-    MDL_TRY(mdl__step_name(&step, folder, "step.json", "final.safetensors",
-                           "the %s specialist of pair %zu", halves[half], pair + 1));
-    return mdl__step_run(lab, &step);
-}
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
 /* Progress of one run, told as progress of all; any thread. */
 static void on_progress(void *user, const mdl_merge_progress *progress)
 {
-    paper_run *run = user;
+    mdl__paper_run *run = user;
     mdl__paper *paper = run->paper;
     const mdl_experiment_events *events = paper->lab->job->events;
     mdl_merge_progress p = *progress;
+    mdl_lease_tell(run->lab->lease, (double)p.evaluations / (double)p.total, p.seconds_left);
     mdl_monitor_lock(paper->monitor);
     if (run->done == 0 && p.evaluations > 1) /* resumed: the first part is not of today */
         paper->skipped += p.evaluations - 1;
@@ -148,7 +33,7 @@ static void on_progress(void *user, const mdl_merge_progress *progress)
     mdl_monitor_unlock(paper->monitor);
 }
 
-static void tell_end(paper_run *run)
+static void tell_end(mdl__paper_run *run)
 {
     mdl__paper *paper = run->paper;
     char rate[64] = "";
@@ -191,12 +76,12 @@ static mdl_status test_winner(const mdl__lab *lab, const char *path, mdl__record
 
 static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
-    paper_run *run = &lab->paper->runs[step->number];
+    mdl__paper_run *run = &lab->paper->runs[step->number];
     char folder[MDL_PATH_MAX], pair[2][MDL_PATH_MAX];
     const char *parents[2] = {pair[0], pair[1]};
     mdl_merge_result result;
     for (size_t i = 0; i < 2; i++)
-        MDL_TRY(specialist_path(lab, i, "/final.safetensors", pair[i]));
+        MDL_TRY(mdl__specialist_path(lab, i, "/final.safetensors", pair[i]));
     mdl_merge_job job = {.model = &lab->config.model,
                          .merge = &lab->config.merge,
                          .data = lab->data,
@@ -205,12 +90,14 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
                          .parents = parents,
                          .n_parents = lab->config.experiment.specialists ? 2 : 0,
                          .out = mdl_folder_of(step->product, folder),
+                         .lock = lab->job->lock,
                          .resume = record->begun,
                          .begins_again = true,
                          .config_text = lab->paper->config_text,
                          .progress = on_progress,
                          .user = run};
     run->before = false;
+    run->lab = lab;
     MDL_TRY(mdl_method_run(&job, run->method, NULL, &result));
     mdl__record_search(record, &result);
     return test_winner(lab, step->product, record);
@@ -218,7 +105,7 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
 
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
-    paper_run *run = &lab->paper->runs[step->number];
+    mdl__paper_run *run = &lab->paper->runs[step->number];
     run->top1 = mdl__record_number(record, "test_top1");
     run->loss = mdl__record_number(record, "test_loss");
     run->seconds = mdl__record_number(record, "seconds");
@@ -234,17 +121,20 @@ static const mdl__step_kind step_run = {
 
 static mdl_status do_run(void *user, size_t worker, size_t index)
 {
-    paper_run *run = &((mdl__paper *)user)->runs[index];
-    mdl__lab *lab = lab_for(user, worker, run->number);
+    mdl__paper_run *run = &((mdl__paper *)user)->runs[index];
+    mdl__lab *lab = mdl__paper_lab(user, worker, run->number);
     mdl__step step = {.kind = &step_run, .number = index};
     char folder[MDL_PATH_MAX];
     MDL_TRY(mdl_path(folder, sizeof(folder), lab->job->out, "%s-seed%llu", run->method->name,
                      (unsigned long long)lab->config.run.seed));
     MDL_TRY(mdl__step_name(&step, folder, "step.json", "merged.safetensors", "%s, run %zu",
                            run->method->title, run->number + 1));
+    if (run->over)
+        return MDL_OK;
     run->before = true;
-    MDL_TRY(mdl__step_run(lab, &step));
-    tell_end(run);
+    MDL_TRY(mdl__paper_try(lab->paper, lab, &step, &run->over));
+    if (run->over)
+        tell_end(run);
     return MDL_OK;
 }
 
@@ -256,6 +146,7 @@ static mdl_status open_workers(mdl__paper *paper)
     paper->quiet = *paper->lab->job;
     paper->quiet.events = NULL;
     MDL_TRY(MDL_NEW(workers, "workers", &paper->workers));
+    MDL_TRY(MDL_NEW(workers, "workers", &paper->unseen));
     for (size_t w = 0; w < workers; w++) {
         MDL_TRY(MDL_NEW(1, "worker", &paper->workers[w]));
         mdl__lab *lab = paper->workers[w];
@@ -263,6 +154,8 @@ static mdl_status open_workers(mdl__paper *paper)
         lab->config = paper->lab->config;
         lab->config.merge.workers = 1;
         lab->data = paper->lab->data;
+        lab->share = paper->lab->share;
+        lab->progress = &paper->unseen[w];
         lab->paper = paper;
         MDL_TRY(mdl_device_twin(paper->lab->device, 1, &lab->device));
     }
@@ -279,7 +172,10 @@ static void destroy(mdl__paper *paper)
         mdl_free(paper->workers[w]);
     }
     mdl_free(paper->workers);
+    mdl_free(paper->unseen);
     mdl_free(paper->runs);
+    mdl_free(paper->half_done);
+    mdl_free(paper->failure);
     mdl_free(paper->config_text);
     mdl_monitor_destroy(paper->monitor);
     mdl_free(paper);
@@ -301,10 +197,11 @@ static mdl_status list_runs(mdl__paper *paper)
         if ((m->flags & MDL_METHOD_PAPER) == 0 || !mdl_method_fits(m, &circumstances, NULL))
             continue;
         MDL_TRY(mdl__check_search(config, m, parents));
-        paper->runs[paper->n_runs++] = (paper_run){.paper = paper,
-                                                   .method = m,
-                                                   .number = i / most,
-                                                   .total = m->configure != NULL ? evaluations : 0};
+        paper->runs[paper->n_runs++] =
+            (mdl__paper_run){.paper = paper,
+                             .method = m,
+                             .number = i / most,
+                             .total = m->configure != NULL ? evaluations : 0};
     }
     paper->n_methods = paper->n_runs / config->experiment.seeds;
     return MDL_OK;
@@ -322,17 +219,17 @@ static mdl_status run_all(mdl__paper *paper)
     paper->start = mdl_time();
     if (config->experiment.specialists) {
         mdl__tell(paper->lab, "%zu pairs of specialists", seeds);
-        MDL_TRY(mdl_pool_run(paper->pool, 2 * seeds, do_specialist, paper));
+        MDL_TRY(mdl__specialists_train(paper, seeds));
     }
     mdl__tell(paper->lab, "%zu methods, %zu runs each, %zu at a time", paper->n_methods, seeds,
               mdl_pool_workers(paper->pool));
-    return mdl_pool_run(paper->pool, paper->n_runs, do_run, paper);
+    return mdl__paper_do(paper, paper->n_runs, do_run);
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
 
 /* The mean over the runs of a method, the first of which is `run`. */
-static mdl_row row_of(const mdl__paper *paper, const paper_run *run)
+static mdl_row row_of(const mdl__paper *paper, const mdl__paper_run *run)
 {
     const mdl_method *method = run->method;
     const mdl_experiment_config *e = &paper->lab->config.experiment;

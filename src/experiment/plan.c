@@ -2,6 +2,7 @@
  * with its children, controls and other methods differ in their lists only. */
 #include "experiment/run.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -318,6 +319,24 @@ static mdl_status plan_end(mdl__lab *lab)
     return add(lab, &assess);
 }
 
+bool mdl__step_needs(const mdl__step *step, const mdl__step *other)
+{
+    return other < step && step->kind->needs != NULL && step->kind->needs(step, other);
+}
+
+/* A step needs only those before it. */
+static void find_chains(mdl__lab *lab)
+{
+    for (size_t i = lab->n_steps; i-- > 0;) {
+        mdl__step *step = &lab->steps[i];
+        double behind = 0;
+        for (size_t k = i + 1; k < lab->n_steps; k++)
+            if (mdl__step_needs(&lab->steps[k], step))
+                behind = fmax(behind, lab->steps[k].chain);
+        step->chain = step->work + behind;
+    }
+}
+
 /* ---- the plan ------------------------------------------------------------------------------- */
 
 static mdl_model_kind recursive_kind(void)
@@ -349,9 +368,6 @@ mdl_status mdl__plan(mdl__lab *lab)
     for (size_t a = lab->n_arms; a-- > 0;)
         MDL_TRY(plan_arm_steps(lab, &lab->arms[a]));
     MDL_TRY(plan_end(lab));
-    for (size_t i = 0; i < lab->n_steps; i++) {
-        lab->planned += (double)lab->later * lab->steps[i].work;
-        MDL_TRY(mdl__step_foresee(lab, &lab->steps[i]));
-    }
+    find_chains(lab);
     return MDL_OK;
 }

@@ -1,5 +1,5 @@
-/* One experiment in its folder: open what it needs, plan it, do every step of the plan, write the
- * table. */
+/* An experiment in its folder, or the part that this process has in it: open what it needs, plan
+ * it, do the steps of the plan, write the table. */
 #include "experiment/run.h"
 
 #include <string.h>
@@ -7,69 +7,138 @@
 /* Texts for people are the caller's to write (events->table), but they go with the table. */
 static const char *const table_files[] = {"table.txt", "table.md", "table.csv", "table.json"};
 
-mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun)
+/* ---- the folder ----------------------------------------------------------------------------- */
+
+/* A table whose steps are about to change may not stand beside them. */
+static mdl_status prepare_folder(const char *out, const mdl_config *config)
 {
-    if (job->prepare != NULL)
-        MDL_TRY(job->prepare(job->prepare_user));
-    MDL_TRY(mdl__has_begun(job->out, begun));
-    MDL_TRY(mdl_run_write_config(job->out, MDL_RUN_EXPERIMENT, job->config));
+    MDL_TRY(mdl_run_write_config(out, MDL_RUN_EXPERIMENT, config));
     for (size_t i = 0; i < MDL_COUNT(table_files); i++) {
         char path[MDL_PATH_MAX];
-        MDL_TRY(mdl_path(path, sizeof(path), job->out, "%s", table_files[i]));
+        MDL_TRY(mdl_path(path, sizeof(path), out, "%s", table_files[i]));
         MDL_TRY(mdl_remove_file(path));
     }
     return MDL_OK;
 }
 
-mdl_status mdl__write_table(const mdl_experiment_job *job, const mdl_table *table)
-{
-    MDL_TRY(mdl_table_write(job->out, table));
-    return job->events != NULL && job->events->table != NULL
-               ? job->events->table(job->events->user, job->out, table)
-               : MDL_OK;
-}
-
-static mdl_status run_plan(mdl__lab *lab, mdl_table *table)
-{
-    MDL_TRY(mdl__plan(lab));
-    for (size_t i = 0; i < lab->n_steps; i++)
-        MDL_TRY(mdl__step_run(lab, &lab->steps[i]));
-    return mdl__results(lab, table);
-}
-
-static mdl_status run(mdl__lab *lab, mdl_table *table)
+/* The folder of one repeat: what comes before its first step.  `begun`: there are steps in it. */
+static mdl_status prepare_lab(mdl__run *run, mdl__lab *lab)
 {
     const mdl_config *config = lab->job->config;
-    bool begun, paper = config->merge.from_scratch > 0 || config->experiment.specialists;
-    MDL_TRY(mdl_config_check(config));
-    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
-                            mdl_precision_real(config->train.precision), &lab->device));
-    MDL_TRY(mdl_data_read(&config->data, &lab->data));
-    MDL_TRY(mdl_config_use_data(&lab->config, lab->data));
-    MDL_TRY(mdl__prepare_folder(lab->job, &begun));
-    MDL_TRY(mdl_tuning_use_in(lab->device, config->run.tuning, lab->job->out, begun));
-    MDL_TRY(mdl__write_provenance(lab, begun));
-    MDL_TRY(paper ? mdl__run_paper(lab, table) : run_plan(lab, table));
-    return mdl__write_table(lab->job, table);
+    bool begun, joined = run->share.joined;
+    MDL_TRY(mdl__has_begun(lab->job->out, &begun));
+    if (!joined)
+        MDL_TRY(prepare_folder(lab->job->out, config));
+    run->entered = lab;
+    MDL_TRY(mdl_tuning_use_in(lab->device, config->run.tuning, lab->job->out, begun || joined));
+    return mdl__write_provenance(lab, begun);
 }
 
-mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats, size_t later,
-                        mdl_table *table)
+/* The data was read: from here on the folder changes.  Whoever joins others finds all this done. */
+static mdl_status prepare(mdl__run *run)
 {
-    mdl__lab *lab;
+    const mdl_experiment_job *job = run->job;
+    if (!run->share.joined && job->prepare != NULL)
+        MDL_TRY(job->prepare(job->prepare_user));
+    if (!run->share.joined) {
+        MDL_TRY(mdl__failures_forget(&run->share));
+        if (run->n_labs > 1)
+            MDL_TRY(prepare_folder(job->out, job->config));
+    }
+    for (size_t i = 0; i < run->n_labs; i++)
+        MDL_TRY(prepare_lab(run, &run->labs[i]));
+    mdl_lock_share(run->lock);
+    return MDL_OK;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+static bool is_paper(const mdl_config *config)
+{
+    return config->merge.from_scratch > 0 || config->experiment.specialists;
+}
+
+static mdl_status foresee(mdl__run *run)
+{
+    for (size_t i = 0; i < run->n_labs; i++) {
+        mdl__lab *lab = &run->labs[i];
+        run->progress.steps += lab->n_steps;
+        for (size_t k = 0; k < lab->n_steps; k++)
+            MDL_TRY(mdl__step_foresee(lab, &lab->steps[k]));
+    }
+    return MDL_OK;
+}
+
+static mdl_status run_papers(mdl__run *run)
+{
+    for (size_t i = 0; i < run->n_labs; i++) {
+        mdl__lab *lab = &run->labs[i];
+        MDL_TRY(mdl__use_lab(run, lab));
+        MDL_TRY(mdl__run_paper(lab, &run->tables[i]));
+        MDL_TRY(mdl__write_table(run, lab->job, &run->tables[i]));
+    }
+    return MDL_OK;
+}
+
+static mdl_status run_all(mdl__run *run, mdl_table *table)
+{
+    const mdl_experiment_job *job = run->job;
+    const mdl_config *config = job->config;
+    bool paper = is_paper(config);
+    MDL_TRY(mdl_config_check(config));
+    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
+                            mdl_precision_real(config->train.precision), &run->device));
+    MDL_TRY(mdl_data_read(&config->data, &run->data));
+    MDL_TRY(mdl__labs_create(run));
+    for (size_t i = 0; i < run->n_labs && !paper; i++)
+        MDL_TRY(mdl__plan(&run->labs[i]));
+    MDL_TRY(mdl__share_open(job, run->device, mdl_lock_is_shared(run->lock), &run->share));
+    MDL_TRY(prepare(run));
+    MDL_TRY(paper ? run_papers(run) : foresee(run));
+    if (!paper)
+        MDL_TRY(mdl__schedule(run));
+    if (run->n_labs > 1) {
+        MDL_TRY(mdl__results_over_repeats(run->tables, run->n_labs, table));
+        return mdl__write_table(run, job, table);
+    }
+    *table = run->tables[0];
+    memset(&run->tables[0], 0, sizeof(run->tables[0]));
+    return MDL_OK;
+}
+
+static void close_run(mdl__run *run)
+{
+    for (size_t i = 0; i < run->n_labs; i++) {
+        for (size_t a = 0; a < run->labs[i].n_arms; a++)
+            mdl__arm_free(&run->labs[i].arms[a]);
+        mdl_free(run->labs[i].steps);
+        mdl_table_free(&run->tables[i]);
+    }
+    mdl_free(run->tables);
+    mdl_free(run->jobs);
+    mdl_free(run->configs);
+    mdl_free(run->folders);
+    mdl_free(run->labs);
+    mdl__share_close(&run->share);
+    mdl_data_close(run->data);
+    mdl_device_close(run->device);
+    mdl_free(run);
+}
+
+mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
+{
+    mdl_lock *lock = NULL;
+    mdl__run *run;
     memset(table, 0, sizeof(*table));
-    MDL_TRY(MDL_NEW(1, "experiment", &lab));
-    lab->job = job;
-    lab->config = *job->config;
-    lab->repeat = repeat;
-    lab->repeats = repeats;
-    lab->later = later;
-    mdl_status status = run(lab, table);
-    for (size_t a = 0; a < lab->n_arms; a++)
-        mdl__arm_free(&lab->arms[a]);
-    mdl_free(lab->steps);
-    mdl_data_close(lab->data);
-    mdl_device_close(lab->device);
-    mdl_free(lab);
+    MDL_TRY(MDL_NEW(1, "experiment", &run));
+    mdl_status status = MDL_OK;
+    if (job->lock == NULL)
+        status = mdl_run_enter(job->out, job->config, &lock);
+    run->job = job;
+    run->lock = job->lock != NULL ? job->lock : lock;
+    if (status == MDL_OK)
+        status = run_all(run, table);
+    close_run(run);
+    mdl_lock_release(lock);
     return status;
 }

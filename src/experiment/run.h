@@ -31,23 +31,44 @@ mdl_status mdl__results_over_repeats(const mdl_table *tables, size_t n,
 /* The word of a source: "cifar10" of "cifar10:data". */
 void mdl__data_word(const char *source, mdl_table *table);
 
-/* ---- running (run.c, repeats.c, paper.c) ----------------------------------------------------- */
+/* ---- running (conclude.c, schedule.c, repeats.c, paper.c) ------------------------------------ */
 
+typedef struct mdl__run { /* an experiment, as this process works on it */
+    const mdl_experiment_job *job;
+    mdl_lock *lock; /* on the folder */
+    mdl_data *data;
+    mdl_device *device;
+    mdl__share share;
+    mdl__progress progress;
+    mdl__lab *labs; /* [n_labs], one for each repeat; owned, as all below */
+    size_t n_labs;
+    mdl_experiment_job *jobs;      /* [n_labs] in the folders of the repeats */
+    mdl_config *configs;           /* [n_labs] with their seeds */
+    char (*folders)[MDL_PATH_MAX]; /* [n_labs] */
+    mdl_table *tables;             /* [n_labs] */
+    const mdl__lab *entered;       /* whose tuning table the device uses */
+} mdl__run;
+
+/* The labs of all repeats, whose data and device are open, before they are planned (repeats.c). */
+mdl_status mdl__labs_create(mdl__run *run) MDL_MUST_CHECK;
+/* The device uses the tuning table of this repeat from here on. */
+mdl_status mdl__use_lab(mdl__run *run, const mdl__lab *lab) MDL_MUST_CHECK;
+/* Whether a step waits for another one of its plan. */
+bool mdl__step_needs(const mdl__step *step, const mdl__step *other);
+/* Do all steps of all repeats, together with other processes, and conclude each repeat. */
+mdl_status mdl__schedule(mdl__run *run) MDL_MUST_CHECK;
+/* Write the table of the repeat, or of all of them, whose job this is, unless another process has.
+ */
+mdl_status mdl__write_table(mdl__run *run, const mdl_experiment_job *job,
+                            const mdl_table *table) MDL_MUST_CHECK;
+/* All steps of a repeat are over: its table. */
+mdl_status mdl__conclude(mdl__run *run, mdl__lab *lab) MDL_MUST_CHECK;
 /* Whether a step of an experiment was begun in the folder.  What comes before the first step
  * (config.yaml, tuning.json, made.json) is written anew until then: a kill between those files
  * leaves no folder that looks older than it is. */
 mdl_status mdl__has_begun(const char *folder, bool *begun) MDL_MUST_CHECK;
 /* made.json: version, machine and data; `begun`: a step was begun in the folder before. */
 mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
-/* One experiment with repeat number `repeat` of `repeats`, after which `later` are not finished;
- * what was in *table is not looked at. */
-mdl_status mdl__run_one(const mdl_experiment_job *job, size_t repeat, size_t repeats, size_t later,
-                        mdl_table *table) MDL_MUST_CHECK;
-/* The data was read: from here on the folder changes.  A table whose steps are about to change may
- * not stand beside them.  `begun`: there are steps in it, which stay. */
-mdl_status mdl__prepare_folder(const mdl_experiment_job *job, bool *begun) MDL_MUST_CHECK;
-/* table.json and the rest, and whoever watches is told. */
-mdl_status mdl__write_table(const mdl_experiment_job *job, const mdl_table *table) MDL_MUST_CHECK;
 /* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment (paper.c). */
 mdl_status mdl__run_paper(mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
 

@@ -4,6 +4,8 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void tell_stage(const mdl__lab *lab, const char *text, double work)
 {
@@ -12,11 +14,11 @@ static void tell_stage(const mdl__lab *lab, const char *text, double work)
     snprintf(repeat, sizeof(repeat), "repeat %zu of %zu; %s", lab->repeat + 1, lab->repeats, text);
     mdl_experiment_stage stage = {
         .text = lab->repeats > 1 ? repeat : text,
-        .step = lab->repeat * lab->n_steps + lab->begun,
-        .steps = lab->repeats * lab->n_steps,
-        .done = lab->work,
+        .step = lab->progress->begun,
+        .steps = lab->progress->steps,
+        .done = lab->progress->work,
         .work = work,
-        .planned = lab->planned,
+        .planned = lab->progress->planned,
     };
     if (events != NULL && events->stage != NULL)
         events->stage(events->user, &stage);
@@ -95,6 +97,16 @@ static bool is_wanted(const mdl__step *step)
     return step->kind->wanted == NULL || step->kind->wanted(step);
 }
 
+/* Another one where the file of its record was replaced; 0: there is none. */
+static uint64_t stamp_of(const mdl__step *step)
+{
+    struct stat info;
+    if (stat(step->record, &info) != 0)
+        return 0;
+    return (uint64_t)info.st_ino ^ (uint64_t)info.st_mtim.tv_sec << 20 ^
+           (uint64_t)info.st_mtim.tv_nsec << 32;
+}
+
 mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
 {
     mdl__record record = {.json = NULL};
@@ -104,51 +116,148 @@ mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
         status = look(lab, step, &record, &damaged);
     if (record.done)
         step->work = 0;
-    lab->planned += step->work;
+    step->stamp = stamp_of(step);
+    lab->progress->planned += step->work;
     mdl__record_close(&record);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
+}
+
+/* ---- doing it ------------------------------------------------------------------------------- */
+
+/* Who made it, on what, and how long this process was at it. */
+static json_t *made_by(const mdl__lab *lab, double seconds)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0';
+    return mdl_json_pack("{s:s, s:s, s:i, s:f}", "program", lab->share->by, "host", host, "threads",
+                         lab->device->threads, "seconds", seconds);
 }
 
 static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     char folder[MDL_PATH_MAX];
+    double start = mdl_time();
     if (mdl_stop_requested())
         return mdl__cancelled();
     MDL_TRY(mdl_make_folders(mdl_folder_of(record->path, folder)));
+    MDL_TRY(mdl_leases_clean(lab->share->folder, folder));
     MDL_TRY(mdl__record_begin(record));
     MDL_TRY(step->kind->work(lab, step, record));
+    mdl__record_set(record, "by", made_by(lab, mdl_time() - start));
     MDL_TRY(mdl__record_finish(record));
     return take(lab, step, record);
 }
 
-static mdl_status look_and_work(mdl__lab *lab, mdl__step *step, mdl__record *record)
-{
-    char text[sizeof(step->text) + 32];
-    bool damaged;
-    MDL_TRY(look(lab, step, record, &damaged));
-    if (damaged)
-        mdl_log(MDL_LOG_WARN, "%s is damaged (%s); the step is done again", record->path,
-                mdl_error_detail());
-    if (!record->done && step->work == 0 && step->kind->computes != NULL) { /* not foreseen */
-        step->work = step->kind->computes(lab, step);
-        lab->planned += step->work;
-    }
-    snprintf(text, sizeof(text), "%s%s", step->text, record->done ? " (finished before)" : "");
-    tell_stage(lab, text, record->done ? 0 : step->work);
-    return record->done ? MDL_OK : work(lab, step, record);
-}
-
-mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step)
+/* With the lease on it: another process may have finished it just before. */
+static mdl_status look_and_work(mdl__lab *lab, mdl__step *step)
 {
     mdl__record record = {.json = NULL};
+    bool damaged;
+    mdl_status status = look(lab, step, &record, &damaged);
+    if (status == MDL_OK && damaged)
+        mdl_log(MDL_LOG_WARN, "%s is damaged (%s); the step is done again", record.path,
+                mdl_error_detail());
+    if (status == MDL_OK && !record.done) {
+        if (step->work == 0 && step->kind->computes != NULL) { /* not foreseen */
+            step->work = step->kind->computes(lab, step);
+            lab->progress->planned += step->work;
+        }
+        lab->progress->begun++;
+        tell_stage(lab, step->text, step->work);
+        status = work(lab, step, &record);
+    }
+    mdl__record_close(&record);
+    return status;
+}
+
+/* The lease is there: do the step with it.  One that was lost meanwhile is another process's work
+ * now, and nothing has failed. */
+static mdl_status with_lease(mdl__lab *lab, mdl__step *step, mdl_lease *lease,
+                             mdl__outcome *outcome)
+{
+    mdl_lease *before = mdl_lease_enter(lease);
+    lab->lease = lease;
+    mdl_status status = look_and_work(lab, step);
+    lab->lease = NULL;
+    (void)mdl_lease_enter(before);
+    bool lost = status != MDL_OK && mdl_lease_lost(lease);
+    if (lost) {
+        mdl_log(MDL_LOG_WARN,
+                "%s: another process took it over, since this one gave no sign of "
+                "life for %g seconds (experiment.lease_seconds)",
+                step->text, lab->config.experiment.lease_seconds);
+        lab->progress->begun--;
+        *outcome = MDL__BUSY;
+    } else if (status != MDL_OK && status != MDL_CANCELLED) {
+        mdl__failure_keep(lab->share, step->record, status);
+    }
+    mdl_lease_release(lease);
+    return lost ? MDL_OK : status;
+}
+
+/* Its record does not say that it is done. */
+static mdl_status try_to_do(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
+                            mdl_lease_owner *owner)
+{
+    char name[MDL_LEASE_NAME];
+    mdl_lease *lease;
+    if (mdl__failure_of(lab->share, step->record) != MDL_OK) {
+        *outcome = MDL__FAILED;
+        return MDL_OK;
+    }
+    if (mdl_stop_requested())
+        return mdl__cancelled();
+    MDL_TRY(mdl__lease_name(lab->share, step->record, name));
+    MDL_TRY(mdl_lease_take(lab->share->leases, name, step->text, &lease, owner, NULL));
+    if (lease != NULL)
+        return with_lease(lab, step, lease, outcome);
+    *outcome = MDL__BUSY;
+    return MDL_OK;
+}
+
+static mdl_status try_wanted(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
+                             mdl_lease_owner *owner)
+{
+    mdl__record record = {.json = NULL};
+    char text[sizeof(step->text) + 32];
+    bool damaged;
+    mdl_status status = look(lab, step, &record, &damaged);
+    bool done = status == MDL_OK && record.done;
+    mdl__record_close(&record);
+    if (status != MDL_OK)
+        return status;
+    if (!done)
+        return try_to_do(lab, step, outcome, owner);
+    lab->progress->begun++;
+    snprintf(text, sizeof(text), "%s (%s)", step->text,
+             step->work > 0 && stamp_of(step) != step->stamp ? "done by another process"
+                                                             : "finished before");
+    tell_stage(lab, text, 0);
+    return MDL_OK;
+}
+
+mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
+                         mdl_lease_owner *owner)
+{
     mdl_status status = MDL_OK;
-    lab->begun++;
+    *outcome = MDL__SETTLED;
     step->hash[0] = '\0';
     if (is_wanted(step))
-        status = look_and_work(lab, step, &record);
-    mdl__record_close(&record);
-    lab->work += step->work;
+        status = try_wanted(lab, step, outcome, owner);
+    else
+        lab->progress->begun++;
+    step->settled = status == MDL_OK && *outcome == MDL__SETTLED;
+    if (step->settled)
+        lab->progress->work += step->work;
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
+}
+
+bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other)
+{
+    (void)step;
+    (void)other;
+    return true;
 }
 
 double mdl__images(const mdl__lab *lab, mdl_split split)

@@ -18,6 +18,9 @@ typedef struct mdl__step_kind {
     /* Take its results from the record, of today or of an earlier start.  MDL_FORMAT: it is
      * damaged; then the step is done again.  NULL: its files are all of it. */
     mdl_status (*take)(mdl__lab *lab, mdl__step *step, const mdl__record *record);
+    /* Whether it can be done only when another step of its plan, which stands before it, is over.
+     */
+    bool (*needs)(const mdl__step *step, const mdl__step *other);
     /* About how much it computes: images through the network, forward.  Forward and backward count
      * for three. */
     double (*computes)(const mdl__lab *lab, const mdl__step *step);
@@ -34,6 +37,9 @@ struct mdl__step {
     mdl__entry *entry;          /* what is made */
     size_t number;              /* of a pair or a run of the paper's experiment */
     double work;                /* about how much it computes; 0: it was finished before */
+    double chain;               /* the same of it and of the longest line of steps behind it */
+    uint64_t stamp;             /* of the file of its record when this process began; 0: none */
+    bool settled;               /* it is over, here or elsewhere, and its results were taken */
     char hash[65];              /* of the text that it depends on; "": it was not wanted */
 };
 
@@ -47,11 +53,20 @@ mdl_status mdl__step_name(mdl__step *step, const char *folder, const char *recor
 /* Whether a step was finished by an earlier start, as far as that can be told before those before
  * it are done; its work counts as planned where it was not. */
 mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
-/* Do a step, unless it was done before. */
-mdl_status mdl__step_run(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
+typedef enum mdl__outcome {
+    MDL__SETTLED, /* the step is over: by this process, or before, or by another one */
+    MDL__BUSY,    /* another process does it */
+    MDL__FAILED   /* it failed for another process; the error detail says how */
+} mdl__outcome;
+/* Do a step, unless it was done before or another process is at it.  `owner` (may be NULL) gets who
+ * that is.  With MDL__FAILED comes MDL_OK. */
+mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
+                         mdl_lease_owner *owner) MDL_MUST_CHECK;
 /* "text" to the one who watches. */
 void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
 mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */
+/* The `needs` of a step that stands on all before it. */
+bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other);
 /* How many images a split has. */
 double mdl__images(const mdl__lab *lab, mdl_split split);
 

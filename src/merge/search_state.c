@@ -9,7 +9,8 @@
 
 /* ---- lineage.jsonl -------------------------------------------------------------------------- */
 
-/* Cut what was written after the saved state: those children will come again. */
+/* Cut what was written after the saved state: those children will come again.  It becomes another
+ * file in any case, so that a process whose lease was taken, if it wakes, appends to none. */
 static mdl_status cut(const char *path, uint64_t bytes)
 {
     char *text = NULL;
@@ -17,9 +18,8 @@ static mdl_status cut(const char *path, uint64_t bytes)
     if (bytes == 0)
         return mdl_file_write(path, "", 0);
     MDL_TRY(mdl_file_read(path, 0, &text, &size));
-    mdl_status status = MDL_OK; /* not shorter: mdl__search_load has looked */
-    if (size > bytes)
-        status = mdl_file_write(path, text, (size_t)bytes);
+    /* It is not shorter: mdl__search_load has looked. */
+    mdl_status status = mdl_file_write(path, text, mdl_min_size(size, (size_t)bytes));
     mdl_free(text);
     return status;
 }

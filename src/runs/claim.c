@@ -172,6 +172,19 @@ static mdl_status check_inputs(const mdl_run_folder *run, const char *whole,
                             run->out, in->config->data.source);
 }
 
+static mdl_status own(mdl_run_folder *run, const mdl_run_inputs *in)
+{
+    if (run->kind != MDL_RUN_EXPERIMENT)
+        return mdl_lock_take(run->out, &run->lock);
+    MDL_TRY(mdl_run_enter(run->out, run->overwrite ? NULL : in->config, &run->lock));
+    return run->overwrite && mdl_lock_is_shared(run->lock)
+               ? mdl_fail(MDL_IO,
+                          "%s: other processes work on the experiment there, and --overwrite would "
+                          "remove what they make; nothing was changed: end them before",
+                          run->out)
+               : MDL_OK;
+}
+
 mdl_status mdl_run_claim(mdl_run_folder *run, const mdl_run_inputs *in)
 {
     char whole[MDL_PATH_MAX], holder[MDL_HOLDER_SIZE];
@@ -182,7 +195,7 @@ mdl_status mdl_run_claim(mdl_run_folder *run, const mdl_run_inputs *in)
         memcpy(base, run->out, sizeof(base));
         return mdl_lock_take_new(base, run->out, sizeof(run->out), &run->lock);
     }
-    if (mdl_lock_holder(whole, holder, sizeof(holder)))
+    if (run->kind != MDL_RUN_EXPERIMENT && mdl_lock_holder(whole, holder, sizeof(holder)))
         return mdl_fail(MDL_IO,
                         "%s is in use by %s; nothing was changed: wait until it has ended, or "
                         "choose another folder",
@@ -190,7 +203,7 @@ mdl_status mdl_run_claim(mdl_run_folder *run, const mdl_run_inputs *in)
     MDL_TRY(mdl_run_check_place(run->out, false, false));
     MDL_TRY(check_folder(run, whole));
     MDL_TRY(check_inputs(run, whole, in));
-    MDL_TRY(mdl_lock_take(run->out, &run->lock));
+    MDL_TRY(own(run, in));
     MDL_TRY(check_folder(run, whole)); /* nobody else changes it now */
     return check_inputs(run, whole, in);
 }

@@ -11,7 +11,7 @@
 #include "runs/runs_internal.h"
 
 /* A row is a file, a folder with what is in it, or (without a name) another table's rows.  In a
- * name # stands for a number and @ for the name of a method. */
+ * name # stands for a number, @ for the name of a method and * for anything. */
 typedef struct entry {
     const char *name;
     const struct entry *inside; /* NULL: a file */
@@ -45,6 +45,7 @@ static const entry search[] = {
 
 /* What a killed one leaves; that of the whole folder is held while these are looked at. */
 static const entry lock[] = {{"mendel.lock", NULL}, END};
+static const entry leases[] = {{"*.lease", NULL}, {"*.failed", NULL}, END};
 static const entry half[] = {{NULL, training}, {NULL, lock}, END};
 static const entry training_step[] = {
     {NULL, half}, {"step.json", NULL}, {"choice.json", NULL}, END};
@@ -109,21 +110,14 @@ static const entry branches[] = {
 };
 
 static const entry one_experiment[] = {
-    {NULL, any_run},
-    {NULL, branches},
-    {"made.json", NULL},
-    {"table.txt", NULL},
-    {"table.md", NULL},
-    {"table.csv", NULL},
-    {"table.json", NULL},
-    {"test.json", NULL},
-    {"evaluation.json", NULL},
-    {"interpolation.json", NULL},
-    {"paths.json", NULL},
-    {"results.json", NULL},
-    {"report.html", NULL},
-    {"report.md", NULL},
-    END,
+    {NULL, any_run},           {NULL, branches},
+    {"made.json", NULL},       {"table.txt", NULL},
+    {"table.md", NULL},        {"table.csv", NULL},
+    {"table.json", NULL},      {"test.json", NULL},
+    {"evaluation.json", NULL}, {"interpolation.json", NULL},
+    {"paths.json", NULL},      {"results.json", NULL},
+    {"report.html", NULL},     {"report.md", NULL},
+    {"leases", leases},        END,
 };
 
 static const entry repeat[] = {{NULL, one_experiment}, {NULL, lock}, END};
@@ -165,6 +159,12 @@ static bool matches(const char *pattern, const char *name, size_t length)
         size_t digits = 0;
         if (*pattern == '@')
             return matches_method(pattern + 1, name, length);
+        while (*pattern == '*' && length > 0 && !matches(pattern + 1, name, length)) {
+            name++;
+            length--;
+        }
+        if (*pattern == '*')
+            continue;
         while (*pattern == '#' && digits < length && isdigit((unsigned char)name[digits]))
             digits++;
         if (*pattern == '#' ? digits == 0 : length == 0 || *name != *pattern)
@@ -197,11 +197,24 @@ bool mdl__run_is_unfinished(const char *name)
     return length > end && strcmp(name + length - end, TEMPORARY) == 0;
 }
 
+/* Bytes of a name without the ending of an unfinished file, which has the token of a lease in it
+ * where it was written under one. */
+static size_t length_of(const char *name)
+{
+    size_t length = strlen(name), token = 1 + MDL_LEASE_TOKEN;
+    if (!mdl__run_is_unfinished(name))
+        return length;
+    length -= strlen(TEMPORARY);
+    if (length > token && name[length - token] == '.' &&
+        strspn(name + length - token + 1, "0123456789abcdef") == MDL_LEASE_TOKEN)
+        length -= token;
+    return length;
+}
+
 static const entry *find_file(const entry *table, const char *name)
 {
-    size_t length = strlen(name);
-    return find(table, name, mdl__run_is_unfinished(name) ? length - strlen(TEMPORARY) : length,
-                false);
+    const entry *whole = find(table, name, strlen(name), false);
+    return whole != NULL ? whole : find(table, name, length_of(name), false);
 }
 
 static bool writes(const entry *table, const char *path)

@@ -55,6 +55,15 @@ typedef struct mdl_run_inputs { /* what a command reads, all borrowed */
     bool starts;       /* train.init is read */
 } mdl_run_inputs;
 
+/* Own the folder of an experiment, which is made where it is missing, alone, or together with other
+ * processes that do the same experiment in it (mdl_lock_is_shared).  Waits, and says so, while one
+ * of them prepares it.  MDL_IO where another run has it; MDL_CONFIG where theirs has another
+ * configuration. */
+mdl_status mdl_run_enter(const char *folder, const mdl_config *config,
+                         mdl_lock **lock) MDL_MUST_CHECK;
+/* FOLDER/leases of an experiment. */
+mdl_status mdl_run_leases(const char *folder, char *out, size_t size) MDL_MUST_CHECK;
+
 typedef struct mdl_run_folder { /* the folder of a training, a search or an experiment */
     mdl_run_kind kind;
     char out[MDL_PATH_MAX];

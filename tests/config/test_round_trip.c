@@ -252,6 +252,7 @@ static const char *const nasty[] = {
     "line",
     "zero",
     "reflect",
+    "refuse",
     "train",
     "probability",
     "grid",

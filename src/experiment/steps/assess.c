@@ -1,5 +1,6 @@
 /* Step: a closer look at the models that matter (train's mdl_assess): calibration, corruptions and
  * the like, in evaluation.json.  It comes after the test split and decides nothing. */
+#include <math.h>
 #include <string.h>
 
 #include "experiment/step.h"
@@ -26,6 +27,8 @@ static void progress(void *user, const char *what, size_t done, size_t total)
 {
     const watched *w = user;
     const mdl_experiment_events *events = w->lab->job->events;
+    mdl_lease_tell(w->lab->lease, (double)(w->done * total + done) / (double)(w->looks * total),
+                   (double)NAN);
     if (events != NULL && events->assess != NULL)
         events->assess(events->user, what, w->done * total + done, w->looks * total);
 }
@@ -140,4 +143,5 @@ const mdl__step_kind mdl__step_assess = {
     .computes = computes,
     .depends = depends,
     .work = assess_all,
+    .needs = mdl__step_needs_all,
 };

@@ -51,6 +51,11 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
                                   : MDL_OK;
 }
 
+static bool needs(const mdl__step *step, const mdl__step *other)
+{
+    return other->arm == step->arm && other->kind == &mdl__step_train;
+}
+
 /* Between each pair there are four lines, two of them with new statistics. */
 static double computes(const mdl__lab *lab, const mdl__step *step)
 {
@@ -65,4 +70,5 @@ const mdl__step_kind mdl__step_interpolate = {
     .computes = computes,
     .depends = depends,
     .work = work,
+    .needs = needs,
 };

@@ -73,6 +73,19 @@ static mdl_status merge_depends(const mdl__lab *lab, const mdl__step *step, mdl_
     return MDL_OK;
 }
 
+/* What its text names must be known: the candidates and their scores, and how other trainings
+ * ended. */
+static bool merge_needs(const mdl__step *step, const mdl__step *other)
+{
+    const mdl__training *own = step->entry->training;
+    bool candidates = own == NULL || own->role == MDL__ROLE_CHILD;
+    if (other->arm != step->arm)
+        return false;
+    if (other->training == NULL)
+        return candidates && other->kind == &mdl__step_score;
+    return own != NULL ? other->training == own : other->training->role == MDL__ROLE_INDEPENDENT;
+}
+
 /* All but the first are replaced by copies that are aligned to it by their weights. */
 static mdl_status align(const mdl__lab *lab, const mdl__arm *arm, sources *s)
 {
@@ -121,6 +134,7 @@ const mdl__step_kind mdl__step_merge = {
     .depends = merge_depends,
     .work = merge,
     .take = take,
+    .needs = merge_needs,
 };
 
 /* ---- searches ------------------------------------------------------------------------------- */
@@ -160,12 +174,18 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
         job.out = mdl_folder_of(step->product, folder);
         job.resume = record->begun;
         job.begins_again = true;
+        job.lock = lab->job->lock;
         status = run_method(step->arm, step->entry->method, &job, &result);
     }
     free_sources(&s);
     if (status == MDL_OK)
         mdl__record_search(record, &result);
     return status;
+}
+
+static bool search_needs(const mdl__step *step, const mdl__step *other)
+{
+    return other->arm == step->arm && other->kind == &mdl__step_score;
 }
 
 static double search_computes(const mdl__lab *lab, const mdl__step *step)
@@ -188,4 +208,5 @@ const mdl__step_kind mdl__step_search = {
     .depends = search_depends,
     .work = search,
     .take = take,
+    .needs = search_needs,
 };

@@ -109,6 +109,11 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
     return MDL_OK;
 }
 
+static bool needs(const mdl__step *step, const mdl__step *other)
+{
+    return other->arm == step->arm && other->kind == &mdl__step_train;
+}
+
 static double computes(const mdl__lab *lab, const mdl__step *step)
 {
     return (double)step->arm->n_candidates * mdl__images(lab, MDL_SPLIT_VALIDATION);
@@ -119,4 +124,5 @@ const mdl__step_kind mdl__step_score = {
     .depends = depends,
     .work = score,
     .take = take,
+    .needs = needs,
 };

@@ -223,4 +223,5 @@ const mdl__step_kind mdl__step_test = {
     .depends = depends,
     .work = test,
     .take = take,
+    .needs = mdl__step_needs_all,
 };

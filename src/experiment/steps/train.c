@@ -38,6 +38,7 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
     mdl__training *t = step->training;
     mdl_train_config config = t->config.train;
     mdl_train_result result;
+    mdl_train_events events = mdl__watch_train(lab);
     char *text, *settings = NULL;
     if (t->role == MDL__ROLE_CHILD)
         MDL_TRY(mdl_path(config.init, sizeof(config.init), step->arm->trunk->folder,
@@ -55,7 +56,8 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
         .config_text = text,
         .settings_text = settings,
         .memory_limit = t->config.run.memory_limit,
-        .events = lab->job->events != NULL ? lab->job->events->train : NULL,
+        .lock = lab->job->lock,
+        .events = &events,
     };
     if (status == MDL_OK)
         status = mdl_train_run(&job, &result);
@@ -77,6 +79,11 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
     return MDL_OK;
 }
 
+static bool needs(const mdl__step *step, const mdl__step *other)
+{
+    return step->training->role == MDL__ROLE_CHILD && other->training == step->arm->trunk;
+}
+
 static double computes(const mdl__lab *lab, const mdl__step *step)
 {
     const mdl_train_config *train = &step->training->config.train;
@@ -93,6 +100,7 @@ const mdl__step_kind mdl__step_train = {
     .depends = depends,
     .work = train,
     .take = take,
+    .needs = needs,
     .anew = true,
 };
 
@@ -145,6 +153,11 @@ static mdl_status take_choice(mdl__lab *lab, mdl__step *step, const mdl__record 
     return mdl_fail(MDL_FORMAT, "expected final.safetensors or ema.safetensors as \"file\"");
 }
 
+static bool choice_needs(const mdl__step *step, const mdl__step *other)
+{
+    return other->training == step->training;
+}
+
 static double choice_computes(const mdl__lab *lab, const mdl__step *step)
 {
     (void)step;
@@ -156,4 +169,5 @@ const mdl__step_kind mdl__step_choose = {
     .depends = choice_depends,
     .work = choose,
     .take = take_choice,
+    .needs = choice_needs,
 };
