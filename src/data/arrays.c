@@ -7,7 +7,13 @@
 
 #include "data/arrays.h"
 
-enum { TRAIN, VALIDATION, TEST, WHOLE, SIDES };
+enum {
+    TRAIN = MDL_SPLIT_TRAIN,
+    VALIDATION = MDL_SPLIT_VALIDATION,
+    TEST = MDL_SPLIT_TEST,
+    WHOLE = MDL__UNDIVIDED,
+    SIDES
+};
 enum { IMAGES, LABELS, ROLES };
 
 typedef struct array {
@@ -24,22 +30,16 @@ typedef struct collection {
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-typedef struct word {
-    const char *text;
-    int what;
-} word;
-
-static const word sides[] = {{"train", TRAIN},           {"val", VALIDATION}, {"valid", VALIDATION},
-                             {"validation", VALIDATION}, {"test", TEST},      {NULL, 0}};
-static const word roles[] = {{"images", IMAGES}, {"image", IMAGES},   {"x", IMAGES},
-                             {"data", IMAGES},   {"labels", LABELS},  {"label", LABELS},
-                             {"y", LABELS},      {"targets", LABELS}, {NULL, 0}};
-
-static bool find_word(const word *words, const char *text, size_t length, int *what)
+static bool find_role(const char *text, size_t length, int *role)
 {
-    for (; words->text != NULL; words++)
-        if (strlen(words->text) == length && strncasecmp(words->text, text, length) == 0) {
-            *what = words->what;
+    static const struct {
+        const char *word;
+        int role;
+    } words[] = {{"images", IMAGES}, {"image", IMAGES}, {"x", IMAGES}, {"data", IMAGES},
+                 {"labels", LABELS}, {"label", LABELS}, {"y", LABELS}, {"targets", LABELS}};
+    for (size_t i = 0; i < MDL_COUNT(words); i++)
+        if (strlen(words[i].word) == length && strncasecmp(words[i].word, text, length) == 0) {
+            *role = words[i].role;
             return true;
         }
     return false;
@@ -54,11 +54,10 @@ static bool parse_name(const char *name, int *side, int *role)
     if (strcmp(name, "arr_0") == 0 || strcmp(name, "arr_1") == 0)
         return true;
     if (first == length)
-        return find_word(roles, name, length, role);
+        return find_role(name, length, role);
     const char *second = name + first + 1;
-    return (find_word(sides, name, first, side) &&
-            find_word(roles, second, strlen(second), role)) ||
-           (find_word(roles, name, first, role) && find_word(sides, second, strlen(second), side));
+    return (mdl__find_split(name, first, side) && find_role(second, strlen(second), role)) ||
+           (find_role(name, first, role) && mdl__find_split(second, strlen(second), side));
 }
 
 static bool there(const collection *c, int side)

@@ -1,21 +1,13 @@
 /* Reader of a list of image files: a line "path,label" or "path,label,split" for each (RFC 4180:
  * fields in quotation marks may hold commas, line ends and doubled quotation marks).  A first line
  * that names a path and a label says which column is which; others are then passed over. */
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "data/internal.h"
 
-enum { FILE_LIMIT = 1 << 28, MAX_FIELDS = 64, MAX_CLASSES = 100000 };
+enum { FILE_LIMIT = 1 << 28, MAX_FIELDS = 64 };
 enum { PATH, LABEL, SPLIT, COLUMNS };
-enum { UNDIVIDED = 3 }; /* behind the splits */
-
-typedef struct row {
-    const char *path, *label; /* in the text */
-    int split;                /* mdl_split, or UNDIVIDED */
-} row;
-
 typedef struct table {
     const char *file;    /* for messages */
     char *text, *at;     /* with a NUL behind it; fields are unquoted where they stand */
@@ -23,7 +15,8 @@ typedef struct table {
     char *fields[MAX_FIELDS];
     size_t n_fields, width; /* of this record; of each, where a header says it */
     size_t column[COLUMNS]; /* where each is; SIZE_MAX: nowhere */
-    row *rows;
+    const char **paths;     /* [count], in the text, as the labels are */
+    mdl__item *items;       /* [count] */
     size_t count, room;
 } table;
 
@@ -133,30 +126,29 @@ static bool take_header(table *t)
 
 static mdl_status take_split(const table *t, int *split)
 {
-    static const struct {
-        const char *word;
-        int split;
-    } words[] = {{"train", MDL_SPLIT_TRAIN},
-                 {"val", MDL_SPLIT_VALIDATION},
-                 {"valid", MDL_SPLIT_VALIDATION},
-                 {"validation", MDL_SPLIT_VALIDATION},
-                 {"test", MDL_SPLIT_TEST}};
-    *split = UNDIVIDED;
+    *split = MDL__UNDIVIDED;
     if (t->column[SPLIT] >= t->n_fields)
         return MDL_OK;
     const char *text = t->fields[t->column[SPLIT]];
-    for (size_t i = 0; i < MDL_COUNT(words) && *split == UNDIVIDED; i++)
-        if (strcasecmp(text, words[i].word) == 0)
-            *split = words[i].split;
-    return *split != UNDIVIDED
-               ? MDL_OK
-               : mdl_fail(MDL_FORMAT, "%s, line %zu: the split is train, val or test, not '%.80s'",
-                          t->file, t->record, text);
+    if (mdl__find_split(text, strlen(text), split))
+        return MDL_OK;
+    return mdl_fail(MDL_FORMAT, "%s, line %zu: the split is train, val or test, not '%.80s'",
+                    t->file, t->record, text);
+}
+
+static mdl_status make_room(table *t)
+{
+    size_t room = 2 * t->room + 64;
+    if (t->count < t->room)
+        return MDL_OK;
+    MDL_TRY(mdl_grow(t->room, room, sizeof(*t->paths), "lines", (void **)&t->paths));
+    MDL_TRY(mdl_grow(t->room, room, sizeof(*t->items), "lines", (void **)&t->items));
+    t->room = room;
+    return MDL_OK;
 }
 
 static mdl_status take_row(table *t)
 {
-    row r;
     if (t->width > 0 ? t->n_fields != t->width : t->n_fields != 2 && t->n_fields != 3)
         return mdl_fail(MDL_FORMAT, "%s, line %zu has %zu field%s: %s", t->file, t->record,
                         t->n_fields, t->n_fields == 1 ? "" : "s",
@@ -164,17 +156,14 @@ static mdl_status take_row(table *t)
                                      : "path,label or path,label,split is expected");
     if (t->width == 0) /* the first of them says how many all have */
         t->width = t->n_fields;
-    r.path = t->fields[t->column[PATH]];
-    r.label = t->fields[t->column[LABEL]];
-    if (r.path[0] == '\0' || r.label[0] == '\0')
-        return fail_line(t, r.path[0] == '\0' ? "the path is empty" : "the label is empty");
-    MDL_TRY(take_split(t, &r.split));
-    if (t->count == t->room) {
-        size_t room = 2 * t->room + 64;
-        MDL_TRY(mdl_grow(t->room, room, sizeof(*t->rows), "lines", (void **)&t->rows));
-        t->room = room;
-    }
-    t->rows[t->count++] = r;
+    mdl__item item = {.label = t->fields[t->column[LABEL]]};
+    const char *path = t->fields[t->column[PATH]];
+    if (path[0] == '\0' || item.label[0] == '\0')
+        return fail_line(t, path[0] == '\0' ? "the path is empty" : "the label is empty");
+    MDL_TRY(take_split(t, &item.split));
+    MDL_TRY(make_room(t));
+    t->paths[t->count] = path;
+    t->items[t->count++] = item;
     return MDL_OK;
 }
 
@@ -211,111 +200,18 @@ static mdl_status read_table(const char *file, table *t)
     return t->count > 0 ? MDL_OK : mdl_fail(MDL_FORMAT, "%s names no image", file);
 }
 
-/* ---- classes -------------------------------------------------------------------------------- */
-
-/* A number as it is usually written, so that 7 and 07 are not taken for one. */
-static bool is_number(const char *label)
-{
-    size_t digits = strspn(label, "0123456789");
-    return label[digits] == '\0' && digits <= 5 && (digits == 1 || label[0] != '0');
-}
-
-static int compare_labels(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The different labels in the order of their bytes, as classes in folders are. */
-static mdl_status sort_names(const table *t, const char ***names, size_t *count)
-{
-    size_t n = 0;
-    MDL_TRY(MDL_NEW(t->count, "class names", names));
-    for (size_t i = 0; i < t->count; i++)
-        (*names)[i] = t->rows[i].label;
-    qsort(*names, t->count, sizeof(**names), compare_labels);
-    for (size_t i = 0; i < t->count; i++)
-        if (n == 0 || strcmp((*names)[n - 1], (*names)[i]) != 0)
-            (*names)[n++] = (*names)[i];
-    *count = n;
-    return n <= MAX_CLASSES ? MDL_OK
-                            : mdl_fail(MDL_FORMAT, "%s has %zu classes: at most %d are read",
-                                       t->file, n, MAX_CLASSES);
-}
-
-static mdl_status name_classes(const table *t, int32_t *labels, mdl_dataset *set)
-{
-    const char **names = NULL;
-    mdl_status status = sort_names(t, &names, &set->classes);
-    if (status == MDL_OK)
-        status = mdl__dataset_alloc_names(set);
-    for (size_t i = 0; status == MDL_OK && i < set->classes; i++)
-        status = mdl_strdup(names[i], &set->class_names[i]);
-    for (size_t i = 0; status == MDL_OK && i < t->count; i++) {
-        const char **found =
-            bsearch(&t->rows[i].label, names, set->classes, sizeof(*names), compare_labels);
-        labels[i] = (int32_t)(found - names);
-    }
-    mdl_free(names);
-    return status;
-}
-
-/* The label of each line, and set->classes; where all labels are numbers there are no names. */
-static mdl_status number_labels(const table *t, int32_t *labels, mdl_dataset *set)
-{
-    bool numbers = true;
-    for (size_t i = 0; i < t->count && numbers; i++)
-        numbers = is_number(t->rows[i].label);
-    if (!numbers)
-        return name_classes(t, labels, set);
-    for (size_t i = 0; i < t->count; i++) {
-        labels[i] = (int32_t)strtol(t->rows[i].label, NULL, 10);
-        set->classes = mdl_max_size(set->classes, (size_t)labels[i] + 1);
-    }
-    return MDL_OK;
-}
-
 /* ---- the source ----------------------------------------------------------------------------- */
 
-/* The lines of a split, in their order. */
-static mdl_status choose_lines(const mdl_data_config *config, const table *t, const int32_t *labels,
-                               size_t classes, mdl_split split, uint32_t **chosen, size_t *n)
-{
-    bool has[UNDIVIDED + 1] = {false};
-    for (size_t i = 0; i < t->count; i++)
-        has[t->rows[i].split] = true;
-    *n = 0;
-    if (has[UNDIVIDED])
-        return split == MDL_SPLIT_VALIDATION
-                   ? MDL_OK
-                   : mdl__choose_side(labels, classes, t->count, config->split_seed,
-                                      split == MDL_SPLIT_TEST, chosen, n);
-    if (split == MDL_SPLIT_TEST && !has[split] && has[MDL_SPLIT_VALIDATION]) {
-        mdl__say_validation_tests(t->file);
-        split = MDL_SPLIT_VALIDATION;
-    }
-    if (!has[split] && split != MDL_SPLIT_VALIDATION)
-        return mdl_fail(MDL_NOT_FOUND, "%s has no line of the split %s", t->file,
-                        split == MDL_SPLIT_TRAIN ? "train" : "test");
-    MDL_TRY(MDL_NEW(t->count, "lines of a split", chosen));
-    for (size_t i = 0; i < t->count; i++)
-        if (t->rows[i].split == (int)split)
-            (*chosen)[(*n)++] = (uint32_t)i;
-    return MDL_OK;
-}
-
 /* Paths are those from the folder of the list. */
-static mdl_status find_files(const table *t, const int32_t *labels, const uint32_t *chosen,
-                             mdl__files *files)
+static mdl_status find_files(const table *t, const mdl__chosen *chosen, mdl__files *files)
 {
     char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
     (void)mdl_folder_of(t->file, folder);
     MDL_TRY(MDL_NEW(files->count, "file names", &files->paths));
-    MDL_TRY(MDL_NEW(files->count, "labels", &files->labels));
     for (size_t i = 0; i < files->count; i++) {
-        const char *own = t->rows[chosen[i]].path;
+        const char *own = t->paths[chosen->numbers[i]];
         MDL_TRY(mdl_path(path, sizeof(path), own[0] == '/' ? "" : folder, "%s", own));
         MDL_TRY(mdl_strdup(path, &files->paths[i]));
-        files->labels[i] = labels[chosen[i]];
     }
     return MDL_OK;
 }
@@ -323,25 +219,17 @@ static mdl_status find_files(const table *t, const int32_t *labels, const uint32
 static mdl_status read_lines(const mdl_data_config *config, const table *t, mdl_split split,
                              mdl_dataset *set)
 {
-    int32_t *labels = NULL;
-    uint32_t *chosen = NULL;
-    mdl__files files = {0};
-    mdl_status status = MDL_NEW(t->count, "labels", &labels);
-    if (status == MDL_OK)
-        status = number_labels(t, labels, set);
-    if (status == MDL_OK)
-        status = choose_lines(config, t, labels, set->classes, split, &chosen, &files.count);
-    files.classes = set->classes;
+    mdl__chosen chosen = {0};
+    mdl_status status = mdl__items_choose(config, t->items, t->count, t->file, split, set, &chosen);
+    mdl__files files = {.labels = chosen.labels, .count = chosen.count, .classes = set->classes};
     if (status == MDL_OK && files.count > 0)
-        status = find_files(t, labels, chosen, &files);
+        status = find_files(t, &chosen, &files);
     if (status == MDL_OK && files.count > 0)
         status = mdl__files_choose_form(config, files.paths, files.count, set);
     if (status == MDL_OK && files.count > 0)
         status = mdl__files_read(config, &files, split, set);
     mdl__free_names(files.paths, files.count);
-    mdl_free(files.labels);
-    mdl_free(chosen);
-    mdl_free(labels);
+    mdl__chosen_free(&chosen);
     return status;
 }
 
@@ -352,7 +240,8 @@ static mdl_status read_split(const mdl_data_config *config, const char *argument
     mdl_status status = read_table(argument, &t);
     if (status == MDL_OK)
         status = read_lines(config, &t, split, set);
-    mdl_free(t.rows);
+    mdl_free(t.paths);
+    mdl_free(t.items);
     mdl_free(t.text);
     return status;
 }

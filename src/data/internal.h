@@ -43,6 +43,26 @@ void mdl__free_names(char **names, size_t count); /* NULL is allowed */
 /* Fail where images of the sets are damaged and are not to be left out.  Each may be NULL. */
 mdl_status mdl__refuse_damaged(const mdl_data_config *config,
                                const mdl_dataset *const sets[3]) MDL_MUST_CHECK;
+/* An image of a list. */
+enum { MDL__UNDIVIDED = 3 }; /* behind the splits */
+typedef struct mdl__item {
+    const char *label; /* as a text */
+    int split;         /* mdl_split, or MDL__UNDIVIDED: a stratified fifth of the list tests */
+} mdl__item;
+typedef struct mdl__chosen { /* zero at first; free with mdl__chosen_free, also after a failure */
+    uint32_t *numbers;       /* [count], ascending: which items */
+    int32_t *labels;         /* [count], of them */
+    size_t count;
+} mdl__chosen;
+/* The images of a split, none where there is no split for validation, and set->classes of all
+ * items: where all labels are numbers (without leading zeros) those, else their names, which are
+ * sorted by bytes and given to the set.  file: for messages. */
+mdl_status mdl__items_choose(const mdl_data_config *config, const mdl__item *items, size_t count,
+                             const char *file, mdl_split split, mdl_dataset *set,
+                             mdl__chosen *out) MDL_MUST_CHECK;
+void mdl__chosen_free(mdl__chosen *chosen);
+/* Whether a word names a split: train, val, valid, validation, test, in any case. */
+bool mdl__find_split(const char *word, size_t length, int *split);
 /* Log that a source without a test side tests on the images for validation. */
 void mdl__say_validation_tests(const char *source);
 /* Take the names of the classes from the sets into data. */

@@ -155,7 +155,7 @@ static void splits(void **state)
     write_list("p/0.png,a,train\np/1.png,b,train\np/2.png,a,valid\n");
     assert_side(true, "c", "0"); /* the images for validation, where there are no others */
     write_list("p/0.png,a,test\np/1.png,b,test\n");
-    assert_refused(MDL_NOT_FOUND, "no line of the split train");
+    assert_refused(MDL_NOT_FOUND, "no images of the split train");
     for (int i = 0; i < 20; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "p/%d.png,%d\n", i, i % 2);
     write_list(text);
