@@ -58,8 +58,7 @@ void mdl_json_update(json_t **object, json_t *other)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(other, key, value)
-    {
+    json_object_foreach (other, key, value) {
         if (*object != NULL && json_object_set_nocheck(*object, key, value) != 0) {
             json_decref(*object);
             *object = NULL;

@@ -83,8 +83,7 @@ static mdl_status read_metadata(const json_t *metadata, mdl_tensors *set)
         return mdl_fail(MDL_FORMAT, "__metadata__ is no map of texts");
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)metadata, key, value)
-    {
+    json_object_foreach ((json_t *)metadata, key, value) {
         if (!json_is_string(value))
             return mdl_fail(MDL_FORMAT,
                             "__metadata__: the value of %.200s is no text, as the format wants it: "
@@ -124,8 +123,7 @@ static mdl_status read_header(const json_t *header, size_t data, size_t data_byt
     MDL_TRY(MDL_NEW(json_object_size(header) + 1, "checkpoint tensors", &set->tensors));
     const char *name = NULL;
     json_t *entry = NULL;
-    json_object_foreach((json_t *)header, name, entry)
-    {
+    json_object_foreach ((json_t *)header, name, entry) {
         if (strcmp(name, "__metadata__") == 0) {
             MDL_TRY(read_metadata(entry, set));
             continue;

@@ -42,8 +42,7 @@ static mdl_status read_map(const json_t *map, place *places)
     const char *name;
     json_t *value;
     size_t n = 0;
-    json_object_foreach((json_t *)map, name, value)
-    {
+    json_object_foreach ((json_t *)map, name, value) {
         const char *file = json_string_value(value);
         if (file == NULL)
             return mdl_fail(MDL_FORMAT, "weight_map: tensor %s has no name of a file", name);

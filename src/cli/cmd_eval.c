@@ -33,10 +33,9 @@ static void print_robustness(const json_t *r)
     printf("common corruptions, %zu images each (procedural: not comparable with published "
            "tables)\n  clean %.2f %%, mean over all %.2f %%; by severity 1 to 5, in %%:\n",
            cli_count_of(r, "images"), 100 * cli_real_of(r, "clean"), 100 * cli_real_of(r, "mean"));
-    json_array_foreach(json_object_get(r, "kinds"), k, kind)
-    {
+    json_array_foreach (json_object_get(r, "kinds"), k, kind) {
         printf("  %-8s %-15s", cli_text_of(kind, "group"), cli_text_of(kind, "name"));
-        json_array_foreach(json_object_get(kind, "top1"), s, top1)
+        json_array_foreach (json_object_get(kind, "top1"), s, top1)
             printf("  %6.2f", 100 * json_number_value(top1));
         printf("\n");
     }
@@ -54,7 +53,7 @@ static void print_steps(const json_t *steps)
 {
     size_t i;
     const json_t *top1, *list = json_object_get(steps, "top1");
-    json_array_foreach(list, i, top1)
+    json_array_foreach (list, i, top1)
         printf("%s %zu: %.2f %%%s", i == 0 ? "accuracy after supervision step" : ",", i + 1,
                100 * json_number_value(top1), i + 1 < json_array_size(list) ? "" : "\n");
 }
@@ -106,7 +105,7 @@ static void tell(void *user, const json_t *r)
     else
         printf("the loss is not finite\n");
     if (count > 1) {
-        json_array_foreach(steps, i, top1)
+        json_array_foreach (steps, i, top1)
             printf("  after supervision step %zu: %.2f %%\n", i + 1, 100 * json_number_value(top1));
     }
     if (mean < (double)count)

@@ -20,16 +20,16 @@ static void tell(void *user, const json_t *r)
     (void)user;
     printf("top-1 %% on the %zu images of the validation split\n\n     t",
            cli_count_of(r, "images"));
-    json_array_foreach(lines, w, line) printf("  %12s", name_of(line));
-    json_array_foreach(ts, i, t)
-    {
+    json_array_foreach (lines, w, line)
+        printf("  %12s", name_of(line));
+    json_array_foreach (ts, i, t) {
         printf("\n%6.3f", json_number_value(t));
-        json_array_foreach(lines, w, line) printf(
-            "  %12.2f", 100 * json_number_value(json_array_get(json_object_get(line, "top1"), i)));
+        json_array_foreach (lines, w, line)
+            printf("  %12.2f",
+                   100 * json_number_value(json_array_get(json_object_get(line, "top1"), i)));
     }
     printf("\n\nbarrier of the loss");
-    json_array_foreach(lines, w, line)
-    {
+    json_array_foreach (lines, w, line) {
         double barrier = cli_real_of(line, "barrier");
         if (isfinite(barrier))
             printf("%s %s %.4f", w > 0 ? "," : ":", name_of(line), barrier);

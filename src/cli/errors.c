@@ -32,13 +32,12 @@ static const char *class_name(const json_t *classes, size_t number, char out[4 *
 {
     size_t i;
     const json_t *each;
-    json_array_foreach(json_object_get(classes, "each"), i,
-                       each) if (cli_count_of(each, "class") ==
-                                 number) return mdl_text_escape(cli_text_of(each, "name"),
-                                                                MDL_TEXT_VISIBLE, out,
-                                                                4 * NAME + 1) > 0
-        ? out
-        : fill("", number, 0, out);
+    json_array_foreach (json_object_get(classes, "each"), i, each)
+        if (cli_count_of(each, "class") == number)
+            return mdl_text_escape(cli_text_of(each, "name"), MDL_TEXT_VISIBLE, out, 4 * NAME + 1) >
+                           0
+                       ? out
+                       : fill("", number, 0, out);
     return fill("", number, 0, out);
 }
 
@@ -47,9 +46,9 @@ static void print_pair(const json_t *classes, const json_t *pair)
     char label[4 * NAME + 1], called[4 * NAME + 1];
     size_t i, all = 0;
     const json_t *each;
-    json_array_foreach(json_object_get(classes, "each"), i,
-                       each) if (cli_count_of(each, "class") == cli_count_of(pair, "label")) all =
-        cli_count_of(each, "images");
+    json_array_foreach (json_object_get(classes, "each"), i, each)
+        if (cli_count_of(each, "class") == cli_count_of(pair, "label"))
+            all = cli_count_of(each, "images");
     printf("%zu of %zu images of %s are called %s\n", cli_count_of(pair, "images"), all,
            class_name(classes, cli_count_of(pair, "label"), label),
            class_name(classes, cli_count_of(pair, "called"), called));
@@ -92,8 +91,7 @@ static void print_rates(const json_t *classes)
     const json_t *each;
     printf("\n%-*s images   precision %%             recall %%                 F1 %%\n", NAME,
            "by class");
-    json_array_foreach(json_object_get(classes, "each"), i, each)
-    {
+    json_array_foreach (json_object_get(classes, "each"), i, each) {
         printf("%s %6zu", fill(cli_text_of(each, "name"), cli_count_of(each, "class"), NAME, name),
                cli_count_of(each, "images"));
         print_rate(each, "precision", WIDE);
@@ -119,14 +117,14 @@ static void print_matrix(const json_t *classes)
     for (size_t i = 0; i < n; i++)
         printf(" %5zu", i);
     printf("\n");
-    json_array_foreach(json_object_get(classes, "confusion"), label, row)
-    {
+    json_array_foreach (json_object_get(classes, "confusion"), label, row) {
         const json_t *each = json_array_get(json_object_get(classes, "each"), label);
         bool all = json_array_size(json_object_get(classes, "each")) == n;
         char text[8 + 4 * NAME];
         snprintf(text, sizeof(text), "%zu %s", label, all ? cli_text_of(each, "name") : "");
         printf("%s", fill(text, 0, NAME, name));
-        json_array_foreach(row, called, count) printf(" %5zu", (size_t)json_integer_value(count));
+        json_array_foreach (row, called, count)
+            printf(" %5zu", (size_t)json_integer_value(count));
         printf("\n");
     }
 }
@@ -141,8 +139,7 @@ void cli_print_classes(const json_t *classes)
         return;
     }
     printf("\nmost confused:\n");
-    json_array_foreach(pairs, i, pair)
-    {
+    json_array_foreach (pairs, i, pair) {
         if (i == PAIRS)
             break;
         printf("  ");
@@ -162,9 +159,10 @@ void cli_print_mistakes(const json_t *classes, const json_t *mistakes)
         return;
     }
     printf("\nmistakes it is surest of, by the image's number in the split:\n");
-    json_array_foreach(mistakes, i, one) printf(
-        "  %7zu  %s is called %s with %.2f %% (%s: %.2f %%)\n", cli_count_of(one, "index"),
-        class_name(classes, cli_count_of(one, "label"), label),
-        class_name(classes, cli_count_of(one, "called"), called),
-        100 * cli_real_of(one, "probability"), label, 100 * cli_real_of(one, "label_probability"));
+    json_array_foreach (mistakes, i, one)
+        printf("  %7zu  %s is called %s with %.2f %% (%s: %.2f %%)\n", cli_count_of(one, "index"),
+               class_name(classes, cli_count_of(one, "label"), label),
+               class_name(classes, cli_count_of(one, "called"), called),
+               100 * cli_real_of(one, "probability"), label,
+               100 * cli_real_of(one, "label_probability"));
 }

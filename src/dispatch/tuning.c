@@ -215,8 +215,7 @@ static mdl_status check_table(json_t *root, const mdl_device *device)
     MDL_TRY(check_text(root, "format", FORMAT));
     if (!json_is_object(calls))
         return mdl_fail(MDL_FORMAT, "no object \"calls\"");
-    json_object_foreach(calls, name, variant)
-    {
+    json_object_foreach (calls, name, variant) {
         if (!json_is_string(variant))
             return mdl_fail(MDL_FORMAT, "\"%.200s\" has no text", name);
     }

@@ -332,14 +332,12 @@ static void compare_summaries(const mdl_tensors *file, const char *key)
     const char *name = NULL;
     json_t *want = NULL;
     double whole = 0.0;
-    json_object_foreach(json_object_get(t.golden, key), name, want)
-    {
+    json_object_foreach (json_object_get(t.golden, key), name, want) {
         double norm = json_number_value(json_array_get(want, 0));
         whole += norm * norm;
     }
     double least = 1e-6 * sqrt(whole);
-    json_object_foreach(json_object_get(t.golden, key), name, want)
-    {
+    json_object_foreach (json_object_get(t.golden, key), name, want) {
         const mdl_file_tensor *tensor = mdl_tensors_find(file, name);
         if (tensor == NULL)
             fail_msg("%s: no tensor %s", key, name);
