@@ -124,6 +124,35 @@ MDL_API mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config,
                                 const mdl_data *data, const char *checkpoint,
                                 const mdl_evaluate_options *options, char **result) MDL_MUST_CHECK;
 
+/* ---- compare -------------------------------------------------------------------------------- */
+
+typedef struct mdl_compare_options {
+    size_t size;       /* of this struct */
+    const char *split; /* "train", "validation" or "test", of checkpoints; NULL: "test" */
+    size_t batch;      /* images at once; 0: as suits the machine */
+    const char *out;   /* file for the result; NULL: none */
+    int overwrite;     /* write the file even where a run that has ended wrote it */
+    int (*on_progress)(void *user, const char *what, size_t done, size_t total); /* may be NULL */
+    void *user;
+} mdl_compare_options;
+#define MDL_COMPARE_OPTIONS                                                                        \
+    {                                                                                              \
+        sizeof(mdl_compare_options), "test", 0, NULL, 0, NULL, NULL                                \
+    }
+
+/* Whether one of two models is better: both answer for the same images.
+ *   first, second  [n] each: checkpoints, folders of trainings or searches (whose last model it
+ * is), or files of mdl_evaluate's predictions; n from 1 to 16 data           NULL: what data.source
+ * names, or where it was not set the first run's images Of one pair the result has the difference
+ * of the accuracies with a paired bootstrap interval and McNemar's exact test, also by class with
+ * Holm's correction; of several, first[i] with second[i], the paired t-test and the exact sign-flip
+ * test over the pairs.  Two folders of experiments (n 1) are compared by the rows that their tables
+ * share.  Classes are matched by name. Errors, beside the usual ones: MDL_SHAPE where both are not
+ * of the same images. */
+MDL_API mdl_status mdl_compare(mdl_context *context, const mdl_config *config, const mdl_data *data,
+                               const char *const *first, const char *const *second, size_t n,
+                               const mdl_compare_options *options, char **result) MDL_MUST_CHECK;
+
 /* ---- merge, search, align ------------------------------------------------------------------- */
 
 typedef struct mdl_merge_options {

@@ -10,6 +10,7 @@ Results are plain dicts, errors are exceptions (:class:`MendelError`), and lines
 logger "mendel".  Other Python threads run while the library computes; several calls may run at once.
 """
 
+from ._compare import compare
 from ._config import keys
 from ._data import Data, fetch
 from ._evaluate import evaluate
@@ -55,6 +56,7 @@ __all__ = [
     "Predictor",
     "Shape",
     "align",
+    "compare",
     "devices",
     "evaluate",
     "evolve",

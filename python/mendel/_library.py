@@ -176,6 +176,18 @@ class EvaluateOptions(Options):
     ]
 
 
+class CompareOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("split", c_char_p),
+        ("batch", c_size_t),
+        ("out", c_char_p),
+        ("overwrite", c_int),
+        ("on_progress", ProgressFunction),
+        ("user", c_void_p),
+    ]
+
+
 class MergeOptions(Options):
     _fields_ = [
         ("size", c_size_t),
@@ -308,6 +320,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
     "mdl_evaluate": (
         _STATUS,
         [_HANDLE, _HANDLE, _HANDLE, c_char_p, POINTER(EvaluateOptions), _OUT],
+    ),
+    "mdl_compare": (
+        _STATUS,
+        [_HANDLE, _HANDLE, _HANDLE, _TEXTS, _TEXTS, c_size_t, POINTER(CompareOptions), _OUT],
     ),
     "mdl_merge": (
         _STATUS,

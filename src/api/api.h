@@ -37,6 +37,14 @@ bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given);
 /* A job of a merge or a search on what is open; `checkpoints` are borrowed. */
 mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkpoints, size_t n);
 
+/* "train", "validation" or "test"; MDL_CONFIG for others. */
+mdl_status mdl_split_find(const char *name, mdl_split *out) MDL_MUST_CHECK;
+/* Scores of a checkpoint on the images that are open; free them with mdl_scores_free, also on
+ * failure. */
+mdl_status mdl_work_evaluate(const mdl_work *work, const char *checkpoint,
+                             const mdl_evaluator_options *options,
+                             mdl_scores *scores) MDL_MUST_CHECK;
+
 typedef struct mdl_quality {
     size_t images; /* 0: it was not measured, for want of images */
     double top1, loss;

@@ -24,7 +24,7 @@ typedef struct evaluation { /* one call of mdl_evaluate */
     json_t *errors; /* where it errs; empty where a loss is not finite */
 } evaluation;
 
-static mdl_status find_split(const char *name, mdl_split *out)
+mdl_status mdl_split_find(const char *name, mdl_split *out)
 {
     for (size_t i = 0; i < MDL_COUNT(split_names); i++) {
         if (strcmp(name, split_names[i]) == 0) {
@@ -45,7 +45,7 @@ static void on_progress(void *user, const char *what, size_t done, size_t total)
 static mdl_status check_options(evaluation *e)
 {
     const mdl_evaluate_options *o = &e->options;
-    MDL_TRY(find_split(o->split != NULL ? o->split : "test", &e->split));
+    MDL_TRY(mdl_split_find(o->split != NULL ? o->split : "test", &e->split));
     return o->steps <= MDL_MAX_SUPERVISION
                ? MDL_OK
                : mdl_fail(MDL_CONFIG, "steps: expected at most %d", MDL_MAX_SUPERVISION);

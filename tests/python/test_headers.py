@@ -17,6 +17,7 @@ STRUCTS = {
     "mdl_train_epoch": _library.TrainEpoch,
     "mdl_train_options": _library.TrainOptions,
     "mdl_evaluate_options": _library.EvaluateOptions,
+    "mdl_compare_options": _library.CompareOptions,
     "mdl_merge_options": _library.MergeOptions,
     "mdl_evolve_step": _library.EvolveStep,
     "mdl_evolve_options": _library.EvolveOptions,
