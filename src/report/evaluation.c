@@ -7,7 +7,7 @@
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-static const char *name_of(const mdl__folder *f, json_t *look, char out[MDL__NAME])
+const char *mdl__look_name(const mdl__folder *f, json_t *look, char out[MDL__NAME])
 {
     const char *row = mdl__text(look, "id"), *file = mdl__text(look, "file");
     if (row[0] != '\0')
@@ -46,7 +46,7 @@ static mdl__series *series_of(mdl__chart *chart, mdl__mark mark, const mdl__fold
     int style = row != NULL ? style_of(row->kind) : (int)number;
     if (!has(look, path, 0))
         return NULL;
-    return mdl__chart_series(chart, mark, colour, style, "%.90s", name_of(f, look, name));
+    return mdl__chart_series(chart, mark, colour, style, "%.90s", mdl__look_name(f, look, name));
 }
 
 typedef struct column {
@@ -72,7 +72,7 @@ static json_t *put_models(mdl__page *page, const mdl__folder *f, const char *nee
         }
         last = look;
         mdl__row(page, mdl__text(look, "id"));
-        mdl__cell(page, "%s", name_of(f, look, name));
+        mdl__cell(page, "%s", mdl__look_name(f, look, name));
         for (const column *c = columns; c < columns + n; c++) {
             if (c->put != NULL)
                 c->put(page, look, c);

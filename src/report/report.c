@@ -30,6 +30,7 @@ static const struct section {
      "Interpolation between parents: not measured (experiment.interpolation_points)."},
     {"recursion", "Recursion", mdl__put_recursion,
      "Accuracy by recursion step: no hybrid was looked at (evaluation.json)."},
+    {"errors", "Where it errs", mdl__put_errors, "Where it errs: not looked at (evaluation.json)."},
     {"calibration", "Calibration", mdl__put_calibration,
      "Calibration: not measured (evaluation.json)."},
     {"robustness", "Common corruptions", mdl__put_robustness,

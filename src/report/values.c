@@ -85,7 +85,17 @@ static const struct form {
     {"evaluation", "models: look[64]"}, /* evaluation.json */
     {"look", "id: text, checkpoint: text, data: text, split: text, images: number, top1: number, "
              "low: number, high: number, loss: number, calibration: calibration, "
-             "robustness: robustness, tta: tta, steps: steps, latency: latency"},
+             "robustness: robustness, tta: tta, steps: steps, latency: latency, classes: classes, "
+             "mistakes: mistake[1048576]"},
+    {"classes", "count: number, top5: number, top5_low: number, top5_high: number, "
+                "macro_precision: number, macro_recall: number, macro_f1: number, fewest: number, "
+                "most: number, each: class[65536], confused: confused[1024]"},
+    {"class", "class: number, name: text, images: number, precision: number, "
+              "precision_low: number, precision_high: number, recall: number, recall_low: number, "
+              "recall_high: number, f1: number, f1_low: number, f1_high: number"},
+    {"confused", "label: number, called: number, images: number"},
+    {"mistake", "index: number, label: number, called: number, probability: number, "
+                "image: text[65536]"},
     {"calibration", "images: number, validation_images|held_out_images: number, plain: scores, "
                     "scaled: scores"},
     {"scores", "temperature: number, ece: number, brier: number, loss: number, bins: bin[15]"},

@@ -52,8 +52,8 @@ outcome() {
 expect 0 experiment tiny.yaml --out x
 says out 'x/report.html'
 $facts table x || fail 'a number of the table is not in the page'
-has x/report.html answer compared results tests speed training search recursion calibration robustness \
-    tta again missing
+has x/report.html answer compared results tests speed training search recursion errors calibration \
+    robustness tta again missing
 lacks x/report.html interpolation
 ! grep -qE '<script|(src|href)="?(https?:)?//|@import|url\((.?)http' x/report.html ||
     fail 'something is loaded from elsewhere'
@@ -157,7 +157,7 @@ evil="<script>1</script><img src=x> 5 %d ' \`touch owned\` | \\\\\\\\"
 sed -i "s#seed 1, final#$evil#g; s#\"synthetic\"#\"<script>synthetic\"#" hostile/table.json
 sed -i "s#C-hybrid/average#$evil#g" hostile/C-*/lineage.jsonl
 "$mendel" report hostile -o h.html >out 2>err || fail 'the report with hostile names'
-! grep -q '<script\|<img' h.html || fail 'a name became HTML'
+! grep -q '<script\|<img src=x' h.html || fail 'a name became HTML'
 ! grep -q '[^\\]<script' h.md || fail 'a name became Markdown'
 [ -z "$(find . -name owned)" ] || fail 'a name became a command'
 
@@ -184,6 +184,31 @@ expect 0 report evaluated
 has evaluated/report.html answer predictions
 ours=$(python3 -c 'import json; print(float(json.load(open("evaluated/eval.json"))["top1"]))')
 [ "$($facts value evaluated/report.html eval.json top1)" = "$ours" ] || fail 'the accuracy of an evaluation'
+has evaluated/report.html errors
+! grep -q '<img' evaluated/report.html || fail 'mistakes that nobody asked for'
+
+# Where it errs: as many pictures of mistakes as there are; what is no picture is not put into the page.
+mkdir errs
+"$mendel" eval x/A-seed1/final.safetensors --data synthetic:120 --mistakes 40 -o errs/eval.json >out 2>err ||
+    fail 'the evaluation with mistakes'
+expect 0 report errs
+mistakes=$(python3 -c 'import json; print(sum(m["image"] is not None for m in json.load(open("errs/eval.json"))["mistakes"]))')
+[ "$(grep -c '<img alt="" src="data:image/png;base64,' errs/report.html)" = "$mistakes" ] ||
+    fail "not $mistakes pictures"
+grep -q '^- .* called .* with .* %, image ' errs/report.md || fail 'no mistakes in the Markdown'
+python3 - <<'PY'
+import json
+look = json.load(open("errs/eval.json"))
+look["mistakes"][0]["image"] = 'x" onerror="alert(1)'
+for one in look["classes"]["each"]:
+    one["name"] = "<script>1</script> | `a` " + str(one["class"])
+look["classes"]["confusion"][0] = "nothing"
+json.dump(look, open("errs/eval.json", "w"))
+PY
+expect 0 report errs
+[ "$(grep -c '<img' errs/report.html)" = $((mistakes - 1)) ] || fail 'what is no picture is in the page'
+! grep -q 'onerror\|<script' errs/report.html || fail 'a class became HTML'
+! grep -q '[^\\]<script\|[^\\]`a' errs/report.md || fail 'a class became Markdown'
 cat >evaluated/bound.json <<'JSON'
 {"checkpoint": "a", "images": 10, "top1": 0.5, "calibration": {"plain": {"ece": 0.1}, "scaled": {"temperature": 49.9}}}
 JSON
