@@ -5,20 +5,23 @@
 
 #include "api/compare.h"
 
-/* Images that nobody names are those of the first run, as its folder says. */
+/* Images that nobody names are those of the run that the file lies in, as its folder says. */
 static mdl_status name_images(const mdl__compared *side, mdl_config *config)
 {
     char folder[MDL_PATH_MAX], path[MDL_PATH_MAX];
     mdl_config own = mdl_config_default();
     unsigned kinds = 0;
-    if (config->origin.line[mdl_key_find("data.source")] != 0 || side->file[0] == '\0')
+    if (config->origin.line[mdl_key_find("data.source")] != 0)
         return MDL_OK;
     mdl_folder_of(side->file, folder);
     MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
     MDL_TRY(mdl_run_kinds(folder, &kinds));
     if (kinds == 0 || !mdl_file_exists(path))
         return MDL_OK;
-    MDL_TRY(mdl_config_read_file(path, &own));
+    mdl_status status = mdl_config_read_file(path, &own);
+    if (status == MDL_CONFIG) /* of another version, with keys that are not known here */
+        return MDL_OK;
+    MDL_TRY(status);
     return mdl_config_set_text(config, "data.source", own.data.source);
 }
 
@@ -41,8 +44,8 @@ static mdl_status check_output(const char *out, bool replace, const mdl__compare
 static mdl_status fill(mdl__compared *sides, size_t n, mdl_context *context, mdl_config *config,
                        const mdl_data *data, const mdl_compare_options *options)
 {
-    if (data == NULL)
-        MDL_TRY(name_images(&sides[0], config));
+    for (size_t i = 0; i < 2 * n && data == NULL; i++)
+        MDL_TRY(name_images(&sides[i], config));
     for (size_t i = 0; i < 2 * n; i++) {
         if (options->on_progress != NULL)
             mdl_obey(options->on_progress(options->user, sides[i].path, i, 2 * n));
@@ -66,7 +69,9 @@ static mdl_status compare(mdl__compared *sides, size_t n, mdl_context *context, 
                                     "its models name the checkpoints");
     MDL_TRY(fill(sides, n, context, config, data, options));
     MDL_TRY(mdl__compare_pairs(sides, sides + n, n, out));
-    bool evaluated = strcmp(sides[0].kind, "predictions") != 0;
+    bool evaluated = false;
+    for (size_t i = 0; i < 2 * n; i++)
+        evaluated = evaluated || sides[i].model != NULL;
     mdl_json_set(out, "data",
                  mdl_json_pack("s", data != NULL ? data->config.source
                                     : evaluated  ? config->data.source
@@ -104,6 +109,7 @@ mdl_status mdl_compare(mdl_context *context, const mdl_config *config, const mdl
                        const mdl_compare_options *options, char **result)
 {
     mdl_compare_options own = MDL_COMPARE_OPTIONS;
+    mdl_context *made = NULL;
     if (result != NULL)
         *result = NULL;
     MDL_REQUIRE(config);
@@ -115,5 +121,11 @@ mdl_status mdl_compare(mdl_context *context, const mdl_config *config, const mdl
                         MDL_MAX_REPEATS, n);
     if (own.split == NULL)
         own.split = "test";
-    return compare_in(first, second, n, context, config, data, &own, result);
+    if (context == NULL)
+        MDL_TRY(mdl_context_create(&made));
+    mdl_context *used = context != NULL ? context : made, *before = mdl_context_enter(used);
+    mdl_status status = compare_in(first, second, n, used, config, data, &own, result);
+    (void)mdl_context_enter(before);
+    mdl_context_destroy(made);
+    return status;
 }

@@ -131,8 +131,8 @@ static mdl_status classes_json(const mdl__compared *a, const mdl__compared *b, j
         t->only[0] += x && !y;
         t->only[1] += y && !x;
     }
-    *out = mdl_json_pack("[]");
     if (status == MDL_OK) {
+        *out = mdl_json_pack("[]");
         for (size_t c = 0; c < n; c++)
             p[c] = tests[c].images > 0 ? mdl_stat_mcnemar(tests[c].only[0], tests[c].only[1])
                                        : (double)NAN;

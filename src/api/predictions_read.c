@@ -1,6 +1,7 @@
 /* The CSV of `mendel eval --predictions`, read back: which class each image was called. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/compare.h"
 
@@ -10,12 +11,12 @@ static const size_t limit = (size_t)1 << 31; /* bytes of a file */
 
 bool mdl__is_predictions(const char *path)
 {
-    char head[HEAD_LENGTH] = "";
-    FILE *file = fopen(path, "rbe");
-    bool is = file != NULL && fread(head, 1, HEAD_LENGTH, file) == HEAD_LENGTH &&
-              memcmp(head, HEAD, HEAD_LENGTH) == 0;
-    if (file != NULL)
-        fclose(file);
+    char head[HEAD_LENGTH];
+    int file;
+    if (mdl_file_open(path, &file) != MDL_OK) /* whoever reads it says why */
+        return false;
+    bool is = read(file, head, HEAD_LENGTH) == HEAD_LENGTH && memcmp(head, HEAD, HEAD_LENGTH) == 0;
+    close(file);
     return is;
 }
 

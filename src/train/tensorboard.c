@@ -9,6 +9,7 @@
 #include "train/train_internal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -64,9 +65,10 @@ static mdl_status put(const mdl__tensorboard *board, Mdl__Tensorboard__Event *ev
     put_little(record + LENGTH, masked(record, LENGTH), CRC);
     mdl__tensorboard__event__pack(event, record + HEAD);
     put_little(record + HEAD + size, masked(record + HEAD, size), CRC);
-    fwrite(record, 1, HEAD + size + CRC, board->file); /* flushing looks for errors */
+    bool written = fwrite(record, 1, HEAD + size + CRC, board->file) == HEAD + size + CRC;
+    int error = errno;
     mdl_free(record);
-    return MDL_OK;
+    return written ? MDL_OK : mdl_fail_errno(error, "cannot write %s", board->path);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */

@@ -61,6 +61,26 @@ class LikeTheProgram(Scratch):
         self.assertEqual(len(result["mistakes"]), 3)
         self.assertNotIn("logits", mendel.evaluate(self.a, "digits"))
 
+    def test_compare(self):
+        seen = []
+        result = mendel.compare(
+            self.a,
+            self.b,
+            "digits",
+            {"data.limit": 200, "run.threads": 1},
+            on_progress=lambda *what: seen.append(what),
+        )
+        printed = program("compare", self.a, self.b, "--data", "digits", "--json")
+        self.assertEqual(result, json.loads(printed))
+        self.assertEqual([what[1:] for what in seen], [(0, 2), (1, 2)])
+        pairs = mendel.compare([self.a, self.b], [self.b, self.a], "digits", {"data.limit": 200})
+        self.assertEqual((pairs["n"], pairs["difference"]), (2, 0))
+        self.assertEqual(pairs["pairs"][0]["b"], result["b"])
+        with self.assertRaises(ValueError):
+            mendel.compare([self.a, self.b], self.a)
+        with self.assertRaises(mendel.Cancelled):
+            mendel.compare(self.a, self.b, "digits", on_progress=lambda *what: True)
+
     def test_merge_and_align(self):
         one = {"run.threads": 1}
         cli = ["-o", "cli-merge", "--method", "slerp", "--ratio", "0.3"]
