@@ -95,7 +95,8 @@ static void print_classes(const json_t *classes, bool all)
 {
     size_t i, n = 0;
     const json_t *one;
-    json_array_foreach(classes, i, one) n += differs(one);
+    json_array_foreach (classes, i, one)
+        n += differs(one);
     if (n == 0)
         printf("  No class differs by itself, after Holm's correction for %zu.\n",
                json_array_size(classes));
@@ -103,7 +104,9 @@ static void print_classes(const json_t *classes, bool all)
         return;
     printf("\n  %-16s %7s %8s %8s %8s  %-10s  %s\n", "by class", "images", "first %", "second %",
            "points", "McNemar", "after Holm");
-    json_array_foreach(classes, i, one) if (all || differs(one)) print_class(one);
+    json_array_foreach (classes, i, one)
+        if (all || differs(one))
+            print_class(one);
 }
 
 static void print_difference(const json_t *r)
@@ -138,8 +141,7 @@ static void tell_pairs(const json_t *r)
     double means[2] = {0, 0};
     char what[NAME], text[LINE], names[2][NAME], interval[64], p[32];
     const json_t *pair, *pairs = json_object_get(r, "pairs");
-    json_array_foreach(pairs, i, pair)
-    {
+    json_array_foreach (pairs, i, pair) {
         means[0] += cli_real_of(json_object_get(pair, "first"), "top1") / (double)n;
         means[1] += cli_real_of(json_object_get(pair, "second"), "top1") / (double)n;
     }
@@ -152,8 +154,7 @@ static void tell_pairs(const json_t *r)
              100 * cli_real_of(r, "difference"), interval_text(r, interval), cli_real_of(r, "t"),
              cli_real_of(r, "df"), p_text(cli_real_of(r, "sign_flip_p"), p));
     cli_print_wrapped(text, 0, 2);
-    json_array_foreach(pairs, i, pair)
-    {
+    json_array_foreach (pairs, i, pair) {
         const json_t *first = json_object_get(pair, "first");
         const json_t *second = json_object_get(pair, "second");
         snprintf(text, sizeof(text), "  %s %.2f %%, %s %.2f %%: %+.2f points (McNemar: %s)",
@@ -173,8 +174,7 @@ static void tell_experiments(const json_t *r)
     const json_t *row, *rows = json_object_get(r, "rows");
     path_of(json_object_get(r, "first"), names[0]);
     path_of(json_object_get(r, "second"), names[1]);
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         tested += isnan(cli_real_of(row, "p")) ? 0 : 1;
         better += differs(row) && cli_real_of(row, "difference") > 0;
         worse += differs(row) && cli_real_of(row, "difference") < 0;
@@ -192,7 +192,7 @@ static void tell_experiments(const json_t *r)
     cli_print_wrapped(text, 0, 0);
     printf("\n  %-28s %8s %8s %8s  %-10s  %s\n", "row", "first %", "second %", "points", "paired t",
            "after Holm");
-    json_array_foreach(rows, i, row)
+    json_array_foreach (rows, i, row)
         printf("  %-28.28s %8.2f %8.2f %+8.2f  %-10s  %s\n", cli_text_of(row, "id"),
                100 * cli_real_of(row, "first"), 100 * cli_real_of(row, "second"),
                100 * cli_real_of(row, "difference"), p_text(cli_real_of(row, "p"), p),
