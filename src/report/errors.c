@@ -260,15 +260,17 @@ static bool is_base64(const char *text)
 
 static void put_mistake(mdl__page *page, json_t *look, json_t *one)
 {
-    char text[256], numbers[2][32];
+    char text[256], cut[61], numbers[2][32];
     const char *image = mdl__text(one, "image");
     mdl_string_add(&page->html, "<li>");
     if (is_base64(image))
         mdl_string_add(&page->html, "<img alt=\"\" src=\"data:image/png;base64,%s\">", image);
-    snprintf(text, sizeof(text), "%.60s", class_name(look, mdl__real(one, "label"), numbers[0]));
-    mdl__put(page, "<b>", "- ", text);
-    snprintf(text, sizeof(text), "called %.60s",
-             class_name(look, mdl__real(one, "called"), numbers[1]));
+    mdl_text_escape(class_name(look, mdl__real(one, "label"), numbers[0]), MDL_TEXT_VISIBLE, cut,
+                    sizeof(cut));
+    mdl__put(page, "<b>", "- ", cut);
+    mdl_text_escape(class_name(look, mdl__real(one, "called"), numbers[1]), MDL_TEXT_VISIBLE, cut,
+                    sizeof(cut));
+    snprintf(text, sizeof(text), "called %s", cut);
     mdl__put(page, "</b><span>", " ", text);
     snprintf(text, sizeof(text), "with %.1f %%, image %zu", 100 * mdl__real(one, "probability"),
              mdl__count(one, "index"));

@@ -367,6 +367,15 @@ def pages(work):
     evaluation = json.loads(read(work + "/e/evaluation.json"))
     evaluation["models"] = evaluation["models"][:1]
     put("report", "evaluation", page(**table, **{"evaluation.json": json.dumps(evaluation, separators=(",", ":")).encode()}))
+    each = {"class": 0, "name": "<b>", "images": 3, "called": 2, "right": 2, "precision": 1, "precision_low": 0.3, "precision_high": 1,
+            "recall": 0.6, "recall_low": 0.2, "recall_high": 0.9, "f1": 0.8, "f1_low": 0.3, "f1_high": 0.9}
+    errors = {"checkpoint": "a", "images": 4, "top1": 0.75, "classes": {
+        "count": 2, "top5": None, "macro_precision": 0.75, "macro_recall": 0.8, "macro_f1": 0.7, "fewest": 1, "most": 3,
+        "each": [each, dict(each, name=None, **{"class": 1})], "confusion": [[2, 1], [0, 1]],
+        "confused": [{"label": 0, "called": 1, "images": 1}]}, "mistakes": [
+        {"index": 7, "label": 0, "label_name": "<b>", "called": 1, "called_name": None, "probability": 0.9,
+         "label_probability": 0.05, "image": "iVBORw0KGgo="}, {"image": "\" onload="}]}
+    put("report", "errors", page(**{"eval.json": json.dumps(errors, separators=(",", ":")).encode()}))
     put("report", "repeats", page(**{"repeat-1/config.yaml": b"{}", "repeat-2/config.yaml": b"{}", "repeat-1/table.json": table["table.json"],
                                            "repeat-2/table.json": table["table.json"], "table.json": table["table.json"]}))
     methods = [{"name": n, "title": n.upper(), "published": p, "mean": p - .01, "sd": .01, "top1": [p, p - .02, p], "fitness_top1": [p, p, p],
@@ -489,6 +498,14 @@ def torch_files():
 
 
 def names():
+    head = "index,label,predicted,logit_0,logit_1"
+    put("predictions", "plain", head + "\n0,0,1,0.5,1.5\n7,1,1,-1e-9,2\n")
+    put("predictions", "named", head + ",label_name,predicted_name\n3,0,1,1,2,cat,\"a, \"\"b\"\"\"\n1,1,1,1,2,\"a, \"\"b\"\"\",cat\n")
+    put("predictions", "returns", head + "\r\n0,0,0,1,2\r\n1,1,0,1,2")
+    put("predictions", "head", head + "\n")
+    put("predictions", "twice", head + "\n4,0,0,1,2\n4,0,0,1,2\n")
+    put("predictions", "large", head + "\n4294967295,65535,65535\n4294967296,1,1\n")
+    put("predictions", "open", head + ",label_name,\n0,0,0,1,2,\"cat")
     put("classes", "same", "[\"cat\",\"dog\"]\n[\"dog\",\"cat\"]")
     put("classes", "ten", json.dumps(["%d" % i for i in range(10)]) + "\n" + json.dumps(["%d" % i for i in reversed(range(10))]))
     put("classes", "many", json.dumps(["n%d" % i for i in range(12)]) + "\n[]")
