@@ -21,7 +21,8 @@ typedef struct evaluation { /* one call of mdl_evaluate */
     mdl_status sound;    /* MDL_NUMERIC where a loss is not finite */
     mdl_assess_job look; /* what more is wanted */
     mdl_assessment seen;
-    json_t *errors; /* where it errs; empty where a loss is not finite */
+    json_t
+        *errors; /* where it errs, also by published corruption; empty where a loss is not finite */
 } evaluation;
 
 mdl_status mdl_split_find(const char *name, mdl_split *out)
@@ -89,6 +90,28 @@ static mdl_status look_closer(evaluation *e)
     return mdl_assess(&e->look, &e->seen);
 }
 
+static mdl_status find_errors(evaluation *e)
+{
+    json_t *published;
+    MDL_TRY(mdl_errors_json(&e->scores, e->work.data, e->split, e->options.mistakes, &e->errors));
+    MDL_TRY(mdl_published_json(&e->scores, e->work.data, e->split, &published));
+    if (published != NULL)
+        mdl_json_set(&e->errors, "published", published);
+    return MDL_OK;
+}
+
+/* Our own corruptions are made of images that nobody has corrupted. */
+static mdl_status check_clean(const evaluation *e)
+{
+    const mdl_dataset *set = mdl_data_set(e->work.data, e->split);
+    if (e->options.robustness == 0 || set == NULL || set->n_parts == 0)
+        return MDL_OK;
+    return mdl_fail(MDL_CONFIG,
+                    "%s holds corrupted images: our own corruptions (robustness) need the clean "
+                    "ones, e.g. --data cifar10:FOLDER",
+                    e->work.data->config.source);
+}
+
 static mdl_status give_logits(const evaluation *e)
 {
     const mdl_scores *s = &e->scores;
@@ -152,6 +175,7 @@ static mdl_status evaluate(evaluation *e, const mdl_data *data, char **result)
     };
     MDL_TRY(mdl_tensors_load(e->checkpoint, &e->file));
     MDL_TRY(mdl_work_open(w, data, false, e->checkpoint));
+    MDL_TRY(check_clean(e));
     MDL_TRY(mdl_evaluator_create(&w->config.model, w->data, w->device, &options, &e->evaluator));
     const mdl_graph *graph = mdl_evaluator_graph(e->evaluator);
     MDL_TRY(mdl_weights_create(graph, w->device, &e->weights));
@@ -162,7 +186,7 @@ static mdl_status evaluate(evaluation *e, const mdl_data *data, char **result)
         e->look = (mdl_assess_job){.split = e->split};
         e->errors = mdl_json_pack("{}");
     } else {
-        MDL_TRY(mdl_errors_json(&e->scores, w->data, e->split, e->options.mistakes, &e->errors));
+        MDL_TRY(find_errors(e));
         MDL_TRY(look_closer(e));
     }
     MDL_TRY(give_logits(e));

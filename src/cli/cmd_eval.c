@@ -31,14 +31,50 @@ static void print_robustness(const json_t *r)
     size_t k, s;
     const json_t *kind, *top1;
     printf("common corruptions, %zu images each (procedural: not comparable with published "
-           "tables)\n  clean %.2f %%, mean over all %.2f %%; by severity 1 to 5, in %%:\n",
-           cli_count_of(r, "images"), 100 * cli_real_of(r, "clean"), 100 * cli_real_of(r, "mean"));
+           "tables)\n  clean %.2f %%, mean over all %.2f %%, mean corruption error %.2f %%; by "
+           "severity 1 to 5, in %%:\n",
+           cli_count_of(r, "images"), 100 * cli_real_of(r, "clean"), 100 * cli_real_of(r, "mean"),
+           100 - 100 * cli_real_of(r, "mean"));
     json_array_foreach (json_object_get(r, "kinds"), k, kind) {
         printf("  %-8s %-15s", cli_text_of(kind, "group"), cli_text_of(kind, "name"));
         json_array_foreach (json_object_get(kind, "top1"), s, top1)
             printf("  %6.2f", 100 * json_number_value(top1));
         printf("\n");
     }
+}
+
+/* A part of one in %; one that is not known as a dash. */
+static void print_cell(double value)
+{
+    if (isfinite(value))
+        printf("  %6.2f", 100 * value);
+    else
+        printf("  %6s", "-");
+}
+
+static void print_published(const json_t *r)
+{
+    size_t k, s, n = cli_count_of(r, "published_kinds");
+    double mean = cli_real_of(r, "mean"), error = cli_real_of(r, "mean_corruption_error");
+    const json_t *kind, *top1;
+    printf("published corruptions, accuracy by severity 1 to 5, then its mean, in %%:\n");
+    json_array_foreach (json_object_get(r, "kinds"), k, kind) {
+        printf("  %-8s %-18s", cli_text_of(kind, "group"), cli_text_of(kind, "name"));
+        json_array_foreach (json_object_get(kind, "top1"), s, top1)
+            print_cell(json_is_number(top1) ? json_number_value(top1) : (double)NAN);
+        print_cell(cli_real_of(kind, "mean"));
+        printf("%s\n", json_is_true(json_object_get(kind, "extra")) ? "  (extra)" : "");
+    }
+    if (isfinite(error))
+        printf(
+            "  mean over the %zu that count %.2f %%; mean corruption error %.2f %% (not divided by "
+            "another network's)\n",
+            n, 100 * mean, 100 * error);
+    else
+        printf(
+            "  mean over the %zu that count and are there: %.2f %%; the published mean corruption "
+            "error is over 15 and all severities\n",
+            n, 100 * mean);
 }
 
 static void print_tta(const json_t *t)
@@ -84,6 +120,7 @@ static const struct {
     void (*print)(const json_t *part);
 } looks[] = {
     {"calibration", print_calibration},
+    {"published", print_published},
     {"robustness", print_robustness},
     {"tta", print_tta},
     {"steps", print_steps},

@@ -79,6 +79,13 @@ void mdl__cifar_interleave(const uint8_t *planes, uint8_t *pixels)
             pixels[p * CHANNELS + c] = planes[c * PLANE + p];
 }
 
+void mdl__cifar_constants(size_t classes, mdl_dataset *set)
+{
+    const cifar_set *kind = classes == cifar10.fine.classes ? &cifar10 : &cifar100;
+    memcpy(set->mean, kind->mean, sizeof(kind->mean));
+    memcpy(set->std, kind->std, sizeof(kind->std));
+}
+
 /* Bytes before the pixels of a record. */
 static size_t label_bytes(const cifar_set *kind)
 {
@@ -263,8 +270,7 @@ static mdl_status read_side(const cifar_set *kind, const char *argument, bool te
         first += records[i];
     }
     set->value_max = 255;
-    memcpy(set->mean, kind->mean, sizeof(kind->mean));
-    memcpy(set->std, kind->std, sizeof(kind->std));
+    mdl__cifar_constants(kind->fine.classes, set);
     return read_names(&place, set);
 }
 

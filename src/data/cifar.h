@@ -8,6 +8,8 @@ enum { MDL__CIFAR_SIDE = 32, MDL__CIFAR_IMAGE = 3 * MDL__CIFAR_SIDE * MDL__CIFAR
 
 /* The red, green and blue planes of an image as pixels of three values. */
 void mdl__cifar_interleave(const uint8_t *planes, uint8_t *pixels);
+/* Mean and deviation of the set with so many classes. */
+void mdl__cifar_constants(size_t classes, mdl_dataset *set);
 
 /* ---- batches for Python --------------------------------------------------------------------- */
 

@@ -10,16 +10,27 @@
 
 typedef enum mdl_split { MDL_SPLIT_TRAIN, MDL_SPLIT_VALIDATION, MDL_SPLIT_TEST } mdl_split;
 
+/* Images of a test set under one corruption, which are scored apart, too: `count` from `first` on,
+ * at severity 1 first, at MDL_SEVERITIES last, the same number at each. */
+enum { MDL_SEVERITIES = 5 };
+typedef struct mdl_set_part {
+    const char *name, *group; /* of the corruption; static */
+    bool extra;               /* it does not count in the published mean */
+    size_t first, count;
+} mdl_set_part;
+
 /* Images in memory, as they came from the file (NHWC bytes). */
 typedef struct mdl_dataset {
     size_t count; /* images */
     size_t height, width, channels;
     size_t classes;
-    uint8_t *pixels;        /* [count, height, width, channels] */
-    bool fitted;            /* the images were brought to the model's size while they were read */
-    bool borrowed;          /* the pixels belong to somebody else, who keeps them as they are */
-    int32_t *labels;        /* [count], 0 .. classes - 1 */
-    char **class_names;     /* [classes], as bytes; may be NULL */
+    uint8_t *pixels;     /* [count, height, width, channels] */
+    bool fitted;         /* the images were brought to the model's size while they were read */
+    bool borrowed;       /* the pixels belong to somebody else, who keeps them as they are */
+    int32_t *labels;     /* [count], 0 .. classes - 1 */
+    char **class_names;  /* [classes], as bytes; may be NULL */
+    mdl_set_part *parts; /* [n_parts]; NULL: it has none */
+    size_t n_parts;
     size_t damaged;         /* image files that could not be read and are left out */
     char *damage;           /* what is wrong with the first of them; NULL where there are none */
     double value_max;       /* the value that means full intensity: 255, or 16 for digits */
@@ -85,6 +96,8 @@ mdl_data_config mdl_data_config_default(void);
     X(cifar10, "cifar10:DIR")                                                                      \
     X(cifar100, "cifar100:DIR")                                                                    \
     X(idx, "idx:DIR")                                                                              \
+    X(cifar10c, "cifar10c:DIR")                                                                    \
+    X(cifar100c, "cifar100c:DIR")                                                                  \
     X(npz, "npz:FILE")                                                                             \
     X(npy, "npy:DIR")                                                                              \
     X(csv, "csv:FILE")                                                                             \
@@ -102,6 +115,7 @@ typedef struct mdl_source {
     const char *advice;    /* how to get the data where they are missing; NULL: nothing to say */
     size_t classes;        /* 0: known only after reading */
     size_t side, channels; /* of its square images as they are; 0: known only after reading */
+    bool test_only;        /* it has no images to train on: data.test_only is set */
     bool (*recognises)(const char *path); /* whether a file or folder looks as if it were meant */
     /* Of a source whose argument is a folder, else NULL or empty: */
     const char *const *endings; /* of the files that it reads there, in any case; then NULL */
@@ -262,7 +276,7 @@ mdl_status mdl_data_thumbnail(const mdl_data *data, mdl_split split, uint32_t po
                               char **out) MDL_MUST_CHECK;
 
 /* The common corruptions of Hendrycks & Dietterich 2019, procedural: see corrupt.c. */
-enum { MDL_CORRUPTIONS = 15, MDL_SEVERITIES = 5 };
+enum { MDL_CORRUPTIONS = 15 };
 const char *mdl_corruption_name(size_t kind);  /* "shot noise"; kind: 0 .. 14 */
 const char *mdl_corruption_group(size_t kind); /* noise, blur, weather, digital */
 typedef struct mdl_corruptor mdl_corruptor;    /* scratch for images of one shape */

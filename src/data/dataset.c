@@ -185,6 +185,7 @@ void mdl_dataset_free(mdl_dataset *dataset)
         return;
     mdl__free_names(dataset->class_names, dataset->classes);
     mdl_free(dataset->damage);
+    mdl_free(dataset->parts);
     if (!dataset->borrowed)
         mdl_free(dataset->pixels);
     mdl_free(dataset->labels);

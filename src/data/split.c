@@ -260,6 +260,8 @@ static mdl_status create(const mdl_data_config *config, mdl_data **out)
     MDL_TRY(check_config(config));
     MDL_TRY(MDL_NEW(1, "data", out));
     (*out)->config = *config;
+    const mdl_source *source = mdl_source_of(config->source);
+    (*out)->config.test_only = config->test_only || (source != NULL && source->test_only);
     return MDL_OK;
 }
 

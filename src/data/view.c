@@ -23,8 +23,13 @@ static mdl_status share(const mdl_dataset *from, char *const *names, mdl_dataset
     set->labels = NULL;
     set->class_names = NULL;
     set->damage = NULL;
+    set->parts = NULL;
     MDL_TRY(MDL_NEW(mdl_max_size(from->count, 1), "labels", &set->labels));
     memcpy(set->labels, from->labels, from->count * sizeof(*set->labels));
+    if (from->n_parts > 0) {
+        MDL_TRY(MDL_NEW(from->n_parts, "corruptions", &set->parts));
+        memcpy(set->parts, from->parts, from->n_parts * sizeof(*set->parts));
+    }
     return copy_names(names, from->classes, set);
 }
 

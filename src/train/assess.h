@@ -77,6 +77,10 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out) MDL_MUST_C
 /* What was asked for, as in evaluation.json; a new reference. */
 struct json_t;
 struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessment *assessment);
+/* Of a test split that is a published set of corrupted images (mdl_dataset.parts), accuracy by
+ * corruption and severity, as in evaluation.json: a new reference; NULL: it is none. */
+mdl_status mdl_published_json(const mdl_scores *scores, const mdl_data *data, mdl_split split,
+                              struct json_t **out) MDL_MUST_CHECK;
 /* About how much it computes, from what is wanted, model and data: images through the network,
  * forward. */
 double mdl_assess_work(const mdl_assess_job *job);

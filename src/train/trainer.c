@@ -22,6 +22,8 @@ static mdl_status create_loader(mdl__trainer *t)
 {
     const mdl_train_job *job = t->job;
     size_t count = job->data->count[MDL_SPLIT_TRAIN], batch = job->train->batch;
+    if (count == 0)
+        return mdl_fail(MDL_CONFIG, "%s has no images to train on", job->data->config.source);
     if (count < batch)
         return mdl_fail(MDL_CONFIG,
                         "train.batch %zu is larger than the training split of %zu images", batch,
