@@ -1,4 +1,5 @@
-/* The work: training, evaluating, merging, searching, aligning, exporting, planning.
+/* The work: training, evaluating, merging, searching, aligning, exporting,
+ * converting, planning.
  *
  * All these functions have the same habits.  A configuration says what to do; where checkpoints are
  * given, what they carry (the model, the normalisation) counts, and only keys that were set by
@@ -283,6 +284,29 @@ typedef struct mdl_export_options {
 MDL_API mdl_status mdl_export(mdl_context *context, const mdl_config *config,
                               const char *checkpoint, const char *out,
                               const mdl_export_options *options, char **result) MDL_MUST_CHECK;
+
+/* ---- convert ------------------------------------------------------------------------------- */
+
+typedef struct mdl_convert_options {
+    size_t size; /* of this struct */
+    const char
+        *dtype; /* "f32", "f16" or "bf16" for the floating-point tensors; NULL: as they are */
+    const char
+        *preset;   /* what is known of a published network, as for mendel convert; NULL: none */
+    int overwrite; /* write the file even where a run that has ended wrote it */
+} mdl_convert_options;
+#define MDL_CONVERT_OPTIONS                                                                        \
+    {                                                                                              \
+        sizeof(mdl_convert_options), NULL, NULL, 0                                                 \
+    }
+
+/* Write a checkpoint of any kind that is read (safetensors; PyTorch's .pt and .pth, of which
+ * nothing is run; several files by their index or its folder) as one safetensors file `out`, with
+ * its metadata.  A preset translates the names and adds the metadata by which Mendel runs the
+ * network; MDL_SHAPE where the tensors are another's.  MDL_NUMERIC where a value is beyond `dtype`;
+ * nothing is written then. */
+MDL_API mdl_status mdl_convert(mdl_context *context, const char *checkpoint, const char *out,
+                               const mdl_convert_options *options, char **result) MDL_MUST_CHECK;
 
 /* ---- plan and devices ----------------------------------------------------------------------- */
 

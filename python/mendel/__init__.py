@@ -12,6 +12,7 @@ logger "mendel".  Other Python threads run while the library computes; several c
 
 from ._compare import compare
 from ._config import keys
+from ._convert import convert
 from ._data import Data, fetch
 from ._evaluate import evaluate
 from ._experiment import experiment, report, report_text
@@ -57,6 +58,7 @@ __all__ = [
     "Shape",
     "align",
     "compare",
+    "convert",
     "devices",
     "evaluate",
     "evolve",

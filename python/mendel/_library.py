@@ -241,6 +241,15 @@ class ExportOptions(Options):
     ]
 
 
+class ConvertOptions(Options):
+    _fields_ = [
+        ("size", c_size_t),
+        ("dtype", c_char_p),
+        ("preset", c_char_p),
+        ("overwrite", c_int),
+    ]
+
+
 class DataFetchOptions(Options):
     _fields_ = [
         ("size", c_size_t),
@@ -348,6 +357,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
     "mdl_export": (
         _STATUS,
         [_HANDLE, _HANDLE, c_char_p, c_char_p, POINTER(ExportOptions), _OUT],
+    ),
+    "mdl_convert": (
+        _STATUS,
+        [_HANDLE, c_char_p, c_char_p, POINTER(ConvertOptions), _OUT],
     ),
     "mdl_plan_training": (_STATUS, [_HANDLE, _HANDLE, _HANDLE, _OUT]),
     "mdl_devices": (_STATUS, [_HANDLE, _OUT]),

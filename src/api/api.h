@@ -73,6 +73,9 @@ mdl_status mdl_result_text(struct json_t *json, char **result) MDL_MUST_CHECK;
  * has by its first member. */
 mdl_status mdl_options_take(void *own, size_t size, const void *given) MDL_MUST_CHECK;
 
+/* Row i of the presets of mdl_convert; false: there is none. */
+bool mdl_convert_preset_row(size_t i, const char **name, const char **what);
+
 /* What the engine tells, as the public callbacks get it. */
 mdl_train_epoch mdl_epoch_of(const mdl_epoch_metrics *metrics);
 mdl_evolve_step mdl_evolve_step_of(const mdl_merge_progress *progress);

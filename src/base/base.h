@@ -153,11 +153,11 @@ mdl_status mdl_file_read(const char *path, size_t limit, char **data, size_t *si
 /* A file that is read by place, by any number of threads at once: of a regular file only what is
  * asked for is in memory; a pipe without a name is read whole when it is opened.  Reading what does
  * not lie in it is MDL_FORMAT.  NULL is allowed for close. */
-typedef struct mdl_source mdl_source;
-mdl_status mdl_source_open(const char *path, mdl_source **out) MDL_MUST_CHECK;
-void mdl_source_close(mdl_source *source);
-size_t mdl_source_size(const mdl_source *source);
-mdl_status mdl_source_read(const mdl_source *source, uint64_t offset, size_t bytes,
+typedef struct mdl_reader mdl_reader;
+mdl_status mdl_reader_open(const char *path, mdl_reader **out) MDL_MUST_CHECK;
+void mdl_reader_close(mdl_reader *source);
+size_t mdl_reader_size(const mdl_reader *source);
+mdl_status mdl_reader_read(const mdl_reader *source, uint64_t offset, size_t bytes,
                            void *out) MDL_MUST_CHECK;
 
 /* What the bytes of a file look like, for an error where another kind was expected: a phrase behind

@@ -48,7 +48,7 @@ typedef struct mdl_file_tensor {
 
 typedef struct mdl_tensors_file {
     char *path;
-    mdl_source *source;
+    mdl_reader *source;
 } mdl_tensors_file;
 
 typedef struct mdl_tensors {  /* what a checkpoint holds */
@@ -97,6 +97,38 @@ void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);
 mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensors, size_t n_tensors,
                                  const char *const *keys, const char *const *values,
                                  size_t n_metadata) MDL_MUST_CHECK;
+/* What such a file begins with, for whoever writes the data behind it, one tensor's behind the
+ * other's; tensors' `data` are not looked at.  Free *out with mdl_free; NULL on failure. */
+mdl_status mdl_safetensors_header(const mdl_file_tensor *tensors, size_t n_tensors,
+                                  const char *const *keys, const char *const *values,
+                                  size_t n_metadata, char **out, size_t *size) MDL_MUST_CHECK;
+
+/* Whether elements are numbers with a fraction that merging computes with: F32, F64, F16, BF16. */
+bool mdl_file_type_is_real(mdl_file_type type);
+/* n elements of such a type as float32 (of F64: rounded), and back: rounded to the nearest, what is
+ * too large becomes infinite.  `data` and `out` may be the same memory for F32 only. */
+void mdl_file_to_float(mdl_file_type type, const void *data, size_t n, float *out);
+void mdl_file_from_float(mdl_file_type type, const float *values, size_t n, void *out);
+
+/* Write a set of any kind as one safetensors file.  Memory: a piece of a tensor. */
+typedef struct mdl_rewrite {
+    const mdl_file_type *type; /* of F32, F64, F16 and BF16, others stay; NULL: all stay */
+    const char *const *keys, *const *values;
+    size_t n_metadata;
+} mdl_rewrite;
+/* MDL_NUMERIC where a value is beyond the type; nothing is written then. */
+mdl_status mdl_tensors_rewrite(const mdl_tensors *set, const char *path,
+                               const mdl_rewrite *how) MDL_MUST_CHECK;
+
+/* How the names of a published checkpoint are translated. */
+typedef enum mdl_names_rule {
+    MDL_NAMES_PLAIN,       /* what DataParallel and torch.compile put before all of them goes */
+    MDL_NAMES_EFFICIENTNET /* and lukemelas's names of EfficientNet become timm's */
+} mdl_names_rule;
+/* Translate the names in place; *changed: how many were not the same.  MDL_FORMAT where two become
+ * one. */
+mdl_status mdl_tensors_rename(mdl_tensors *set, mdl_names_rule rule,
+                              size_t *changed) MDL_MUST_CHECK;
 
 /* ---- weights of a model --------------------------------------------------------------------- */
 

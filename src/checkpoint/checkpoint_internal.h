@@ -39,12 +39,14 @@ bool mdl__is_text(const mdl__head *head);
 bool mdl__measure(mdl_file_tensor *tensor);
 /* Sort the tensors by file and place in it; those without elements before others. */
 void mdl__sort_by_place(mdl_tensors *set);
+/* by_name, anew; MDL_FORMAT where a name is there twice. */
+mdl_status mdl__sort_names(mdl_tensors *set) MDL_MUST_CHECK;
 /* Open a checkpoint that is one file. */
 mdl_status mdl__tensors_open_one(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
 /* Put a pair of copies behind the others. */
 mdl_status mdl__add_metadata(mdl_tensors *set, const char *key, const char *value) MDL_MUST_CHECK;
 /* Put a file, both of which are taken over in every case, behind the others. */
-mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_source *source) MDL_MUST_CHECK;
+mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_reader *source) MDL_MUST_CHECK;
 
 /* Dimensions of a parameter in a file; returns the rank. */
 int mdl__file_dims(const mdl_param *param, size_t dim[8]);

@@ -200,14 +200,14 @@ static mdl_status parse(const char *text, size_t length, size_t size, mdl_tensor
 
 static mdl_status read_file(mdl_tensors *set, const mdl__head *head)
 {
-    const mdl_source *source = set->files[0].source;
+    const mdl_reader *source = set->files[0].source;
     uint64_t length = 0;
     char *text;
-    MDL_TRY(read_length(head, mdl_source_size(source), &length));
+    MDL_TRY(read_length(head, mdl_reader_size(source), &length));
     MDL_TRY(mdl_alloc((size_t)length + 1, 1, "checkpoint header", (void **)&text));
-    mdl_status status = mdl_source_read(source, MDL__LENGTH_BYTES, (size_t)length, text);
+    mdl_status status = mdl_reader_read(source, MDL__LENGTH_BYTES, (size_t)length, text);
     if (status == MDL_OK)
-        status = parse(text, (size_t)length, mdl_source_size(source), set);
+        status = parse(text, (size_t)length, mdl_reader_size(source), set);
     mdl_free(text);
     return status;
 }

@@ -66,29 +66,47 @@ static mdl_status fill_header(const mdl_file_tensor *tensors, size_t n_tensors,
     return MDL_OK;
 }
 
-/* The header's text, padded with spaces so that the data begin at a multiple of 8 bytes.  Free
- * with mdl_free. */
-static mdl_status header_text(const json_t *header, char **out, size_t *length)
+/* Its length in 8 bytes, then the text, padded with spaces so that the data begin at a multiple of
+ * 8 bytes. */
+static mdl_status header_bytes(const json_t *header, char **out, size_t *size)
 {
-    MDL_TRY(mdl_json_text(header, JSON_COMPACT, out));
-    size_t used = strlen(*out);
-    *length = mdl_round_up(used, MDL__LENGTH_BYTES);
-    if (*length > MDL__HEADER_LIMIT)
-        return mdl_fail(MDL_INVALID, "the header of %zu bytes cannot be written", used);
-    MDL_TRY(mdl_grow(used, *length, 1, "checkpoint header", (void **)out));
-    memset(*out + used, ' ', *length - used);
-    return MDL_OK;
+    char *text;
+    MDL_TRY(mdl_json_text(header, JSON_COMPACT, &text));
+    size_t used = strlen(text);
+    uint64_t length = mdl_round_up(used, MDL__LENGTH_BYTES);
+    *size = MDL__LENGTH_BYTES + (size_t)length;
+    mdl_status status =
+        length <= MDL__HEADER_LIMIT
+            ? mdl_alloc(*size, 1, "checkpoint header", (void **)out)
+            : mdl_fail(MDL_INVALID, "the header of %zu bytes cannot be written", used);
+    if (status == MDL_OK) {
+        memcpy(*out, &length, MDL__LENGTH_BYTES);
+        memcpy(*out + MDL__LENGTH_BYTES, text, used);
+        memset(*out + MDL__LENGTH_BYTES + used, ' ', (size_t)length - used);
+    }
+    mdl_free(text);
+    return status;
 }
 
-static mdl_status write_file(const char *path, const char *text, size_t length,
+mdl_status mdl_safetensors_header(const mdl_file_tensor *tensors, size_t n_tensors,
+                                  const char *const *keys, const char *const *values,
+                                  size_t n_metadata, char **out, size_t *size)
+{
+    json_t *header = mdl_json_pack("{}");
+    *out = NULL;
+    mdl_status status = fill_header(tensors, n_tensors, keys, values, n_metadata, &header);
+    if (status == MDL_OK)
+        status = header_bytes(header, out, size);
+    json_decref(header);
+    return status;
+}
+
+static mdl_status write_file(const char *path, const char *header, size_t header_size,
                              const mdl_file_tensor *tensors, size_t n_tensors)
 {
     mdl_atomic_file *file = NULL;
     MDL_TRY(mdl_atomic_open(path, &file));
-    uint64_t length64 = length;
-    mdl_status status = mdl_atomic_write(file, &length64, MDL__LENGTH_BYTES);
-    if (status == MDL_OK)
-        status = mdl_atomic_write(file, text, length);
+    mdl_status status = mdl_atomic_write(file, header, header_size);
     for (size_t i = 0; i < n_tensors && status == MDL_OK; i++) {
         size_t bytes = 0;
         status = measure(&tensors[i], &bytes);
@@ -106,17 +124,13 @@ mdl_status mdl_safetensors_write(const char *path, const mdl_file_tensor *tensor
                                  const char *const *keys, const char *const *values,
                                  size_t n_metadata)
 {
-    char *text = NULL;
-    size_t length = 0;
-    json_t *header = mdl_json_pack("{}");
-    mdl_status status = fill_header(tensors, n_tensors, keys, values, n_metadata, &header);
-    if (status == MDL_OK)
-        status = header_text(header, &text, &length);
+    char *header;
+    size_t size;
+    mdl_status status =
+        mdl_safetensors_header(tensors, n_tensors, keys, values, n_metadata, &header, &size);
     if (status != MDL_OK)
-        status = mdl_fail_context(status, "writing %s", path);
-    else
-        status = write_file(path, text, length, tensors, n_tensors);
-    mdl_free(text);
-    json_decref(header);
+        return mdl_fail_context(status, "writing %s", path);
+    status = write_file(path, header, size, tensors, n_tensors);
+    mdl_free(header);
     return status;
 }

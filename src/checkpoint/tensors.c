@@ -92,12 +92,12 @@ mdl_status mdl__add_metadata(mdl_tensors *set, const char *key, const char *valu
     return mdl_strdup(value, &set->values[n]);
 }
 
-mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_source *source)
+mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_reader *source)
 {
     mdl_status status = grow(set->n_files, sizeof(*set->files), (void **)&set->files);
     if (status != MDL_OK) {
         mdl_free(path);
-        mdl_source_close(source);
+        mdl_reader_close(source);
         return status;
     }
     set->files[set->n_files++] = (mdl_tensors_file){path, source};
@@ -106,13 +106,13 @@ mdl_status mdl__add_file(mdl_tensors *set, char *path, mdl_source *source)
 
 static mdl_status open_first(mdl_tensors *set, const char *path)
 {
-    mdl_source *source;
+    mdl_reader *source;
     char *own;
-    MDL_TRY(mdl_source_open(path, &source));
+    MDL_TRY(mdl_reader_open(path, &source));
     mdl_status status = mdl_strdup(path, &own);
     if (status == MDL_OK)
         return mdl__add_file(set, own, source);
-    mdl_source_close(source);
+    mdl_reader_close(source);
     return status;
 }
 
@@ -124,8 +124,9 @@ static int by_name(const void *a, const void *b)
                   (*(const mdl_file_tensor *const *)b)->name);
 }
 
-static mdl_status sort_names(mdl_tensors *set)
+mdl_status mdl__sort_names(mdl_tensors *set)
 {
+    mdl_free((void *)set->by_name);
     MDL_TRY(MDL_NEW(set->n_tensors + 1, "checkpoint tensors", &set->by_name));
     for (size_t i = 0; i < set->n_tensors; i++)
         set->by_name[i] = &set->tensors[i];
@@ -181,12 +182,13 @@ static mdl_status advise_folder(const char *path, mdl_status status)
 static mdl_status read_set(mdl_tensors *set, size_t r, mdl__head *head)
 {
     const mdl_tensors_file *file = &set->files[0];
-    head->size = mdl_min_size(mdl_source_size(file->source), sizeof(head->bytes) - 1);
-    MDL_TRY(mdl_source_read(file->source, 0, head->size, head->bytes));
+    head->size = mdl_min_size(mdl_reader_size(file->source), sizeof(head->bytes) - 1);
+    MDL_TRY(mdl_reader_read(file->source, 0, head->size, head->bytes));
     while (r + 1 < MDL_COUNT(readers) && !readers[r]->recognises(file->path, head))
         r++;
     mdl_status status = readers[r]->read(set, head);
-    return status == MDL_OK ? sort_names(set) : mdl_fail_context(status, "%s", set->files[0].path);
+    return status == MDL_OK ? mdl__sort_names(set)
+                            : mdl_fail_context(status, "%s", set->files[0].path);
 }
 
 static mdl_status open_file(const char *path, size_t first, mdl_tensors **out)
@@ -238,7 +240,7 @@ void mdl_tensors_close(mdl_tensors *set)
     }
     for (size_t i = 0; i < set->n_files; i++) {
         mdl_free(set->files[i].path);
-        mdl_source_close(set->files[i].source);
+        mdl_reader_close(set->files[i].source);
     }
     mdl_free(set->tensors);
     mdl_free((void *)set->by_name);
@@ -276,7 +278,7 @@ static mdl_status read_strided(const mdl_tensors *set, const mdl_file_tensor *te
     size_t bytes = elements * mdl_file_type_size(tensor->type);
     MDL_TRY(mdl_alloc(bytes, 1, tensor->name, (void **)&span));
     mdl_status status =
-        mdl_source_read(set->files[tensor->file].source, tensor->offset, bytes, span);
+        mdl_reader_read(set->files[tensor->file].source, tensor->offset, bytes, span);
     if (status == MDL_OK)
         gather(tensor, span, first, count, out);
     mdl_free(span);
@@ -295,7 +297,7 @@ mdl_status mdl_tensors_read(const mdl_tensors *set, const mdl_file_tensor *tenso
     if (tensor->data != NULL || count == 0)
         return MDL_OK;
     return tensor->strided ? read_strided(set, tensor, first, count, out)
-                           : mdl_source_read(set->files[tensor->file].source,
+                           : mdl_reader_read(set->files[tensor->file].source,
                                              tensor->offset + first * size, count * size, out);
 }
 

@@ -235,7 +235,7 @@ mdl_status mdl__torch_tensors(const mdl__torch_file *file, const mdl_pickle_valu
     const char *key = NULL;
     const mdl_pickle_value *state = find_state(root, &key);
     mdl_tensors *set = file->set;
-    uint64_t total = 0, limit = (uint64_t)mdl_source_size(set->files[0].source) * MOST_SHARED;
+    uint64_t total = 0, limit = (uint64_t)mdl_reader_size(set->files[0].source) * MOST_SHARED;
     if (state == NULL)
         return mdl_fail(MDL_FORMAT, "the file holds no tensors by name: neither a state dict nor "
                                     "one under \"state_dict\" or \"model\"");

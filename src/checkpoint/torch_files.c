@@ -166,7 +166,7 @@ static mdl_status list_storages(const mdl_pickle *pickle, legacy_storage **out, 
 }
 
 /* Where they lie, from byte `at` of the file. */
-static mdl_status place_storages(const mdl_source *source, const mdl_pickle_value *keys,
+static mdl_status place_storages(const mdl_reader *source, const mdl_pickle_value *keys,
                                  uint64_t at, legacy_storage *storages, size_t n)
 {
     for (size_t i = 0; mdl_pickle_item(keys, i) != NULL; i++) {
@@ -176,9 +176,9 @@ static mdl_status place_storages(const mdl_source *source, const mdl_pickle_valu
             search(storages, n, mdl_pickle_text(keys->items[i], key, sizeof(key)));
         if (storage == NULL || storage->placed)
             return mdl_fail(MDL_FORMAT, "a storage that nothing needs, or that comes twice");
-        MDL_TRY(mdl_source_read(source, at, sizeof(count), &count));
+        MDL_TRY(mdl_reader_read(source, at, sizeof(count), &count));
         at += sizeof(count);
-        uint64_t left = mdl_source_size(source) - at;
+        uint64_t left = mdl_reader_size(source) - at;
         if (count != storage->count || count > left / storage->size)
             return mdl_fail(MDL_FORMAT,
                             "storage %s has %llu elements, where %zu are expected, and %llu bytes "
@@ -222,14 +222,14 @@ static mdl_status read_pickles(mdl_tensors *set, const char *data, size_t size,
 
 static mdl_status read_legacy(mdl_tensors *set, const mdl__head *head)
 {
-    const mdl_source *source = set->files[0].source;
-    size_t size = mdl_min_size(mdl_source_size(source), PICKLE_MOST);
+    const mdl_reader *source = set->files[0].source;
+    size_t size = mdl_min_size(mdl_reader_size(source), PICKLE_MOST);
     mdl_pickle *pickles[PICKLES] = {NULL};
     legacy_storage *storages = NULL;
     char *data;
     (void)head;
     MDL_TRY(mdl_alloc(size + 1, 1, "pickle", (void **)&data));
-    mdl_status status = mdl_source_read(source, 0, size, data);
+    mdl_status status = mdl_reader_read(source, 0, size, data);
     if (status == MDL_OK)
         status = read_pickles(set, data, size, pickles, &storages);
     for (int i = 0; i < PICKLES; i++)

@@ -70,6 +70,12 @@ bool cli_merge_method(size_t i, cli_row *row)
     return method_row(MDL_METHOD_TO_MERGE, i, row);
 }
 
+bool cli_preset_row(size_t i, cli_row *row)
+{
+    row->mark = ' ';
+    return mdl_convert_preset_row(i, &row->name, &row->what);
+}
+
 static void print_key(const mdl_config *config, size_t index, bool all)
 {
     mdl_key key = mdl_key_at(index);

@@ -16,6 +16,7 @@ void cli_print_help(const cli_command *command);
 /* Row i of the methods that evolve, or merge, takes. */
 bool cli_evolve_method(size_t i, cli_row *row);
 bool cli_merge_method(size_t i, cli_row *row);
+bool cli_preset_row(size_t i, cli_row *row); /* of convert */
 /* The manual page "mendel", "keys" or of a command, as roff; MDL_CONFIG where there is none. */
 mdl_status cli_print_manual(const char *page);
 /* The completion for "bash", "zsh" or "fish"; MDL_CONFIG for another. */

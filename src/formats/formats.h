@@ -22,13 +22,13 @@ typedef struct mdl_zip_entry {
 typedef struct mdl_zip {
     mdl_zip_entry *entries; /* sorted by name */
     size_t count;
-    const mdl_source *source; /* borrowed */
+    const mdl_reader *source; /* borrowed */
     char *names;
 } mdl_zip;
 
 /* Read the directory of an archive, with the extensions for large files (zip64); no name twice. The
  * source must outlive it.  Close with mdl_zip_close. */
-mdl_status mdl_zip_open(const mdl_source *source, mdl_zip **out) MDL_MUST_CHECK;
+mdl_status mdl_zip_open(const mdl_reader *source, mdl_zip **out) MDL_MUST_CHECK;
 void mdl_zip_close(mdl_zip *zip);
 const mdl_zip_entry *mdl_zip_find(const mdl_zip *zip, const char *name); /* or NULL */
 /* Where the content of a stored entry lies in the file; MDL_UNSUPPORTED where it is compressed. */

@@ -47,15 +47,15 @@ typedef struct directory {
 } directory;
 
 /* Of an archive with more than 4 GB or 65,535 entries the numbers lie in another record. */
-static mdl_status read_end64(const mdl_source *source, uint64_t end, directory *found)
+static mdl_status read_end64(const mdl_reader *source, uint64_t end, directory *found)
 {
     char locator[LOCATOR_BYTES], record[END64_BYTES];
     if (end < LOCATOR_BYTES)
         return MDL_OK;
-    MDL_TRY(mdl_source_read(source, end - LOCATOR_BYTES, sizeof(locator), locator));
+    MDL_TRY(mdl_reader_read(source, end - LOCATOR_BYTES, sizeof(locator), locator));
     if (memcmp(locator, "PK\x06\x07", 4) != 0)
         return MDL_OK;
-    MDL_TRY(mdl_source_read(source, get64(locator + 8), sizeof(record), record));
+    MDL_TRY(mdl_reader_read(source, get64(locator + 8), sizeof(record), record));
     if (memcmp(record, "PK\x06\x06", 4) != 0)
         return mdl_fail(MDL_FORMAT, "the zip archive's directory is damaged");
     *found = (directory){
@@ -63,12 +63,12 @@ static mdl_status read_end64(const mdl_source *source, uint64_t end, directory *
     return MDL_OK;
 }
 
-static mdl_status find_directory(const mdl_source *source, directory *found)
+static mdl_status find_directory(const mdl_reader *source, directory *found)
 {
-    size_t size = mdl_source_size(source), tail = mdl_min_size(size, END_SEARCH + END_BYTES);
+    size_t size = mdl_reader_size(source), tail = mdl_min_size(size, END_SEARCH + END_BYTES);
     char *bytes;
     MDL_TRY(mdl_alloc(tail + 1, 1, "zip archive", (void **)&bytes));
-    mdl_status status = mdl_source_read(source, size - tail, tail, bytes);
+    mdl_status status = mdl_reader_read(source, size - tail, tail, bytes);
     size_t at = tail >= END_BYTES ? tail - END_BYTES + 1 : 0;
     while (status == MDL_OK && at > 0 && memcmp(bytes + at - 1, "PK\x05\x06", 4) != 0)
         at--;
@@ -166,20 +166,20 @@ static mdl_status read_directory(mdl_zip *zip)
                         "the zip archive's directory has %llu entries in %llu bytes: it is damaged "
                         "or too large",
                         (unsigned long long)found.count, (unsigned long long)found.size);
-    if (found.offset > mdl_source_size(zip->source) ||
-        found.size > mdl_source_size(zip->source) - found.offset)
+    if (found.offset > mdl_reader_size(zip->source) ||
+        found.size > mdl_reader_size(zip->source) - found.offset)
         return mdl_fail(MDL_FORMAT, "the zip archive's directory does not lie in the file");
     MDL_TRY(MDL_NEW((size_t)found.count + 1, "zip archive", &zip->entries));
     MDL_TRY(mdl_alloc((size_t)found.size + 1, 1, "zip archive", (void **)&zip->names));
     MDL_TRY(mdl_alloc((size_t)found.size + 1, 1, "zip archive", (void **)&rows));
-    mdl_status status = mdl_source_read(zip->source, found.offset, (size_t)found.size, rows);
+    mdl_status status = mdl_reader_read(zip->source, found.offset, (size_t)found.size, rows);
     if (status == MDL_OK)
         status = read_rows(zip, &found, rows);
     mdl_free(rows);
     return status;
 }
 
-mdl_status mdl_zip_open(const mdl_source *source, mdl_zip **out)
+mdl_status mdl_zip_open(const mdl_reader *source, mdl_zip **out)
 {
     mdl_zip *zip;
     *out = NULL;
@@ -216,11 +216,11 @@ const mdl_zip_entry *mdl_zip_find(const mdl_zip *zip, const char *name)
 static mdl_status content_place(const mdl_zip *zip, const mdl_zip_entry *entry, uint64_t *offset)
 {
     char header[LOCAL_BYTES];
-    MDL_TRY(mdl_source_read(zip->source, entry->header, sizeof(header), header));
+    MDL_TRY(mdl_reader_read(zip->source, entry->header, sizeof(header), header));
     *offset = entry->header + LOCAL_BYTES + get16(header + 26) + get16(header + 28);
     if (entry->encrypted)
         return mdl_fail(MDL_UNSUPPORTED, "'%.200s' in the zip archive is encrypted", entry->name);
-    size_t size = mdl_source_size(zip->source);
+    size_t size = mdl_reader_size(zip->source);
     if (memcmp(header, "PK\x03\x04", 4) != 0 || *offset > size || entry->packed > size - *offset)
         return mdl_fail(MDL_FORMAT, "'%.200s' does not lie where the zip archive's directory says",
                         entry->name);
@@ -262,9 +262,9 @@ static mdl_status read_content(const mdl_zip *zip, const mdl_zip_entry *entry, u
 {
     char *packed;
     if (entry->method == 0)
-        return mdl_source_read(zip->source, offset, (size_t)entry->size, out);
+        return mdl_reader_read(zip->source, offset, (size_t)entry->size, out);
     MDL_TRY(mdl_alloc((size_t)entry->packed + 1, 1, "zip archive", (void **)&packed));
-    mdl_status status = mdl_source_read(zip->source, offset, (size_t)entry->packed, packed);
+    mdl_status status = mdl_reader_read(zip->source, offset, (size_t)entry->packed, packed);
     if (status == MDL_OK)
         status = inflate_content(entry, packed, out);
     mdl_free(packed);

@@ -475,6 +475,8 @@ static void wrong_calls(void **state)
     WRONG(MDL_NOT_FOUND, mdl_compare(NULL, config, NULL, missing, missing, 1, NULL, &json));
     WRONG(MDL_INVALID, mdl_export(NULL, config, missing[0], NULL, NULL, &json));
     WRONG(MDL_NOT_FOUND, mdl_export(NULL, config, missing[0], "x", NULL, &json));
+    WRONG(MDL_INVALID, mdl_convert(NULL, missing[0], NULL, NULL, &json));
+    WRONG(MDL_NOT_FOUND, mdl_convert(NULL, missing[0], "x", NULL, &json));
     WRONG(MDL_INVALID, mdl_plan_training(NULL, NULL, NULL, &json));
     assert_null(json);
 

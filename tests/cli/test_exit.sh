@@ -51,6 +51,8 @@ table <<'TABLE'
 2 interpolate $one $two --points 1
 2 recalibrate $one
 2 export $one
+2 convert $one
+2 convert $one c --dtype f8
 2 plan extra
 2 bench --only nothing
 2 bench --repeat 0
@@ -92,6 +94,8 @@ table <<'TABLE'
 3 recalibrate $one --data digits -o missing/c
 3 export missing.safetensors -o c
 3 export $one -o missing/c
+3 convert missing.pt c
+3 convert $one missing/c
 3 experiment missing.yaml
 3 report missing
 3 data info folder:missing

@@ -26,7 +26,7 @@ wrong() {
 }
 
 # ---- the commands: `go COMMAND` in the folder `work` does it, again or for the first time ----------
-all='train eval merge soup evolve align matching recalibrate export path report info fetch experiment'
+all='train eval merge soup evolve align matching recalibrate export convert path report info fetch experiment'
 again() { # FOLDER: how a command goes on there
     if [ -f "$1/resume.state" ]; then echo --resume; elif [ -d "$1" ]; then echo --overwrite; fi
 }
@@ -44,6 +44,7 @@ go() {
     matching) set -- align $nets --config ../tiny.yaml --method activations -o f ;;
     recalibrate) set -- recalibrate ../n1.safetensors --config ../tiny.yaml -o f ;;
     export) set -- export ../n1.safetensors -o f ;;
+    convert) set -- convert ../n1.safetensors f --dtype bf16 ;;
     path) set -- path $nets --config ../tiny.yaml --points 3 -o f ;;
     report) set -- report ../finished -o f.html ;;
     info) set -- data info folder:../photos --set data.image_size=16 --json ;;
@@ -54,7 +55,7 @@ go() {
 }
 outputs() { # single files: they are there before, and stay so or are replaced whole
     case $1 in
-    eval | merge | soup | align | matching | recalibrate | export | path) echo f ;;
+    eval | merge | soup | align | matching | recalibrate | export | convert | path) echo f ;;
     report) echo f.html f.md ;;
     esac
 }

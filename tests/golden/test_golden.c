@@ -220,7 +220,7 @@ static void write_weights(side *s)
     must(mdl_weights_save(t.path, s->graph, &s->weights, &info), "structure");
     must(mdl_tensors_load(t.path, &s->read), "structure");
     assert_true(s->read->n_tensors <= MDL_COUNT(tensors));
-    must(MDL_NEW(mdl_source_size(s->read->files[0].source) + 8, "test", &t.data), "memory");
+    must(MDL_NEW(mdl_reader_size(s->read->files[0].source) + 8, "test", &t.data), "memory");
     for (size_t i = 0; i < s->read->n_tensors; i++) {
         mdl_file_tensor tensor = s->read->tensors[i];
         if (tensor.type == MDL_FILE_I64)

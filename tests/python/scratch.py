@@ -48,13 +48,13 @@ def train(name, seed=1):
     return name
 
 
-def program(*arguments):
-    """What the program prints for the same work."""
+def program(*arguments, configured=True):
+    """What the program prints for the same work; convert is not `configured`."""
     path = os.environ.get("MENDEL_PROGRAM", "")
     if path == "":
         raise unittest.SkipTest("MENDEL_PROGRAM is not set")
     settings = []
-    for key, value in mendel._config.flat(SMALL):
+    for key, value in mendel._config.flat(SMALL if configured else {}):
         settings += ["--set", f"{key}={value}"]
     done = subprocess.run(
         [path, *arguments, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False

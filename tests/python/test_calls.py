@@ -115,6 +115,11 @@ class LikeTheProgram(Scratch):
         program("export", self.a, "--with-preprocessing", "-o", "cli.onnx")
         self.assertSameFile("own.onnx", "cli.onnx")
 
+    def test_convert(self):
+        mendel.convert(self.a, "own-half.safetensors", dtype="f16")
+        program("convert", self.a, "cli-half.safetensors", "--dtype", "f16", configured=False)
+        self.assertSameFile("own-half.safetensors", "cli-half.safetensors")
+
     def test_plan(self):
         plan = mendel.plan(SMALL, "digits")
         printed = json.loads(program("plan", "--data", "digits", "--json"))

@@ -25,6 +25,7 @@ STRUCTS = {
     "mdl_recalibrate_options": _library.RecalibrateOptions,
     "mdl_interpolate_options": _library.InterpolateOptions,
     "mdl_export_options": _library.ExportOptions,
+    "mdl_convert_options": _library.ConvertOptions,
     "mdl_data_fetch_options": _library.DataFetchOptions,
     "mdl_experiment_step": _library.ExperimentStep,
     "mdl_experiment_progress": _library.ExperimentProgress,

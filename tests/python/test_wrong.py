@@ -81,6 +81,8 @@ class WrongCalls(Scratch):
             (lambda: m.recalibrate(self.checkpoint, "out", images=2**40), ValueError, "images"),
             (lambda: m.train(SMALL, "digits", on_epoch=3), TypeError, "callable"),
             (lambda: m.train(SMALL, "digits", out=3), TypeError, "int"),
+            (lambda: m.convert("nowhere", "out.safetensors"), m.DataError, "nowhere"),
+            (lambda: m.convert(self.checkpoint, "out", dtype="f8"), m.ConfigError, "bf16"),
             (lambda: m.export("nowhere", "out.onnx"), m.DataError, "nowhere"),
             (lambda: m.export(self.checkpoint, self.checkpoint), m.ConfigError, ""),
             # predictors

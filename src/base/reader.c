@@ -9,14 +9,14 @@
 
 enum { PIECE = 1 << 24 }; /* bytes between looks at a stop request */
 
-struct mdl_source {
+struct mdl_reader {
     int fd;       /* of a regular file; -1: the bytes are in memory */
     char *memory; /* those of a pipe */
     size_t size;
     char *path; /* for messages */
 };
 
-static mdl_status open_any(const char *path, mdl_source *source)
+static mdl_status open_any(const char *path, mdl_reader *source)
 {
     MDL_TRY(mdl_strdup(path, &source->path));
     if (mdl_file_open(path, &source->fd) != MDL_OK) /* a pipe, or what cannot be read at all */
@@ -28,22 +28,22 @@ static mdl_status open_any(const char *path, mdl_source *source)
     return MDL_OK;
 }
 
-mdl_status mdl_source_open(const char *path, mdl_source **out)
+mdl_status mdl_reader_open(const char *path, mdl_reader **out)
 {
-    mdl_source *source;
+    mdl_reader *source;
     *out = NULL;
     MDL_TRY(MDL_NEW(1, "file", &source));
     source->fd = -1;
     mdl_status status = open_any(path, source);
     if (status != MDL_OK) {
-        mdl_source_close(source);
+        mdl_reader_close(source);
         return status;
     }
     *out = source;
     return MDL_OK;
 }
 
-void mdl_source_close(mdl_source *source)
+void mdl_reader_close(mdl_reader *source)
 {
     if (source == NULL)
         return;
@@ -54,12 +54,12 @@ void mdl_source_close(mdl_source *source)
     mdl_free(source);
 }
 
-size_t mdl_source_size(const mdl_source *source)
+size_t mdl_reader_size(const mdl_reader *source)
 {
     return source->size;
 }
 
-mdl_status mdl_source_read(const mdl_source *source, uint64_t offset, size_t bytes, void *out)
+mdl_status mdl_reader_read(const mdl_reader *source, uint64_t offset, size_t bytes, void *out)
 {
     char *to = out;
     if (offset > source->size || bytes > source->size - offset)
