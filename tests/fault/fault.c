@@ -6,9 +6,9 @@
  * Kinds: malloc, write (ENOSPC; of stdio fwrite and fflush, not to descriptors 0 to 2),
  * fsync, rename (EIO), open (EMFILE), mkdir (ENOSPC), thread (EAGAIN).  FAULT_COUNT=FILE gets the
  * number of calls of that kind.  FAULT_PLACES=FILE gets the numbers of those calls that were the
- * first or the last from their place in the program, which is the chain of callers: what stands
- * between them fails in the same lines of code.  Programs that the process starts are left alone.
- * glibc only. */
+ * first or the last from their place in the program, which is the chain of callers
+ * (FAULT_CALLERS=N: the N nearest): what stands between them fails in the same lines of code.
+ * Programs that the process starts are left alone. glibc only. */
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS /* else open is another name for open64 */
 #include <dlfcn.h>
@@ -30,15 +30,16 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
+enum { CALLERS = 48, PLACES = 1 << 16 };
 static char kind[16];      /* "" until the settings are read */
 static unsigned long nth;  /* the first call that fails; 0: none */
 static int sticky;         /* whether all after it fail, too */
 static atomic_ulong calls; /* of that kind so far */
 static char count_file[1024];
 static char places_file[1024];
+static int near = CALLERS; /* callers that tell places apart */
 
 /* Where calls came from: a table of hashes of the chain of callers, open addressing. */
-enum { CALLERS = 48, PLACES = 1 << 16 };
 typedef struct place {
     unsigned long chain;       /* 0: free */
     unsigned long first, last; /* numbers of calls */
@@ -51,12 +52,14 @@ static __thread int looking; /* backtrace allocates, too */
 __attribute__((constructor)) static void begin(void)
 {
     const char *fault = getenv("FAULT"), *file = getenv("FAULT_COUNT");
-    const char *all = getenv("FAULT_PLACES");
+    const char *all = getenv("FAULT_PLACES"), *callers = getenv("FAULT_CALLERS");
     unsetenv("LD_PRELOAD");
     if (file != NULL)
         snprintf(count_file, sizeof(count_file), "%s", file);
     if (all != NULL)
         snprintf(places_file, sizeof(places_file), "%s", all);
+    if (callers != NULL && atoi(callers) > 2 && atoi(callers) < CALLERS)
+        near = atoi(callers) + 2; /* with those of this file */
     char name[16] = "", plus = ' ';
     if (fault != NULL && sscanf(fault, "%15[a-z]:%lu%c", name, &nth, &plus) >= 2) {
         sticky = plus == '+';
@@ -72,7 +75,7 @@ static void note(unsigned long number)
     if (looking)
         return;
     looking = 1;
-    int depth = backtrace(callers, CALLERS);
+    int depth = backtrace(callers, near);
     for (int i = 0; i < depth; i++)
         chain = (chain ^ (unsigned long)callers[i]) * 1099511628211UL;
     chain |= 1;
