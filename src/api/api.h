@@ -12,8 +12,11 @@ typedef struct mdl_work {
     mdl_context *own;    /* where the caller gave none; else NULL */
     mdl_config config;   /* as it counts: with what the checkpoint carries */
     mdl_device *device;
-    mdl_data *data;   /* NULL: the work has none */
-    char *model_text; /* the configuration that checkpoints get */
+    mdl_data *data;              /* NULL: the work has none */
+    char *model_text;            /* the configuration that checkpoints get */
+    const mdl_comm *comm;        /* of the context, never NULL */
+    char folder[MDL_PATH_MAX];   /* of the run, where several processes work on it */
+    char log_path[MDL_PATH_MAX]; /* of a rank that prints nothing; "": there is none */
 } mdl_work;
 
 /* Enter the context and take the configuration: what `checkpoint` (NULL: none) carries goes before
@@ -33,6 +36,20 @@ mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_dat
 mdl_status mdl_work_end(mdl_work *work, mdl_status status) MDL_MUST_CHECK;
 /* Whether images were asked for: given, or named by setting data.source. */
 bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given);
+
+/* ---- several processes: ranks.c, each called by all of them ---------------------------------- */
+
+/* The folder that the first rank has claimed, with what came of that, is the run's on all; the
+ * others have a log there. */
+mdl_status mdl_ranks_take_folder(mdl_work *work, mdl_run_folder *run,
+                                 mdl_status claimed) MDL_MUST_CHECK;
+/* What was opened, with what came of that, must be the same on all: version, kernels, images,
+ * configuration.  The first one's tuning serves for all. */
+mdl_status mdl_ranks_begin(mdl_work *work, mdl_status opened) MDL_MUST_CHECK;
+/* Threads of a device: run.threads, or a part of the processors that ranks share. */
+size_t mdl_ranks_threads(const mdl_work *work);
+/* The end of mdl_work_end: what became of the work on all. */
+mdl_status mdl_ranks_end(mdl_work *work, mdl_status status) MDL_MUST_CHECK;
 
 /* A job of a merge or a search on what is open; `checkpoints` are borrowed. */
 mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkpoints, size_t n);

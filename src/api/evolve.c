@@ -87,7 +87,7 @@ static mdl_status claim(evolution *e, const char *out)
                         "expected at least two checkpoints to cross, or merge.from_scratch");
     MDL_TRY(mdl_run_folder_name(&e->run, MDL_RUN_SEARCH, out, o->resume != 0, o->overwrite != 0,
                                 o->numbered != 0, NULL));
-    return mdl_run_claim(&e->run, &inputs);
+    return e->work.comm->rank == 0 ? mdl_run_claim(&e->run, &inputs) : MDL_OK;
 }
 
 static mdl_status announce(const evolution *e)
@@ -122,10 +122,9 @@ static mdl_status give_result(const evolution *e, const mdl_merge_result *r, cha
         result);
 }
 
-static mdl_status evolve(evolution *e, const mdl_data *data, char **result)
+static mdl_status open_all(evolution *e, const mdl_data *data)
 {
     mdl_work *w = &e->work;
-    mdl_merge_result outcome;
     char state[MDL_PATH_MAX];
     bool scratch = w->config.merge.from_scratch > 0;
     MDL_TRY(warn_of_parents(e));
@@ -134,18 +133,26 @@ static mdl_status evolve(evolution *e, const mdl_data *data, char **result)
     if (e->run.resume && mdl_file_exists(state))
         MDL_TRY(mdl_tuning_use_in(w->device, w->config.run.tuning, e->run.out, true));
     MDL_TRY(mdl_run_config_text(MDL_RUN_SEARCH, &w->config, &e->whole));
-    MDL_TRY(announce(e));
-    mdl_merge_job job = mdl_work_merge_job(w, e->checkpoints, e->n);
-    job.out = e->run.out;
-    job.out_config = e->whole;
-    job.lock = e->run.lock;
-    job.prepare = mdl_run_begin;
-    job.prepare_user = &e->run;
+    return announce(e);
+}
+
+static mdl_status evolve(evolution *e, const mdl_data *data, char **result)
+{
+    mdl_merge_result outcome;
+    MDL_TRY(mdl_ranks_begin(&e->work, open_all(e, data)));
+    mdl_merge_job job = mdl_work_merge_job(&e->work, e->checkpoints, e->n);
     job.resume = e->run.resume;
-    job.progress = on_progress;
-    job.user = e;
+    if (e->work.comm->rank == 0) { /* the others write and tell nothing */
+        job.out = e->run.out;
+        job.out_config = e->whole;
+        job.lock = e->run.lock;
+        job.prepare = mdl_run_begin;
+        job.prepare_user = &e->run;
+        job.progress = on_progress;
+        job.user = e;
+    }
     MDL_TRY(mdl_search_run(&job, &outcome));
-    return give_result(e, &outcome, result);
+    return e->work.comm->rank == 0 ? give_result(e, &outcome, result) : MDL_OK;
 }
 
 mdl_status mdl_evolve(mdl_context *context, const mdl_config *config, const mdl_data *data,
@@ -162,7 +169,7 @@ mdl_status mdl_evolve(mdl_context *context, const mdl_config *config, const mdl_
     mdl_status status =
         mdl_work_begin(&e.work, context, config, n_checkpoints > 0 ? checkpoints[0] : NULL);
     if (status == MDL_OK)
-        status = claim(&e, out);
+        status = mdl_ranks_take_folder(&e.work, &e.run, claim(&e, out));
     if (status == MDL_OK)
         status = evolve(&e, data, result);
     mdl_free(e.whole);

@@ -75,11 +75,12 @@ static mdl_status configure(const mdl_config *config, const char *checkpoint, md
 mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config *config,
                           const char *checkpoint)
 {
-    *work = (mdl_work){.before = mdl_context_enter(context)};
+    *work = (mdl_work){.before = mdl_context_enter(context), .comm = mdl_comm_single()};
     if (context == NULL) {
         MDL_TRY(mdl_context_create(&work->own));
         (void)mdl_context_enter(work->own);
     }
+    work->comm = mdl_comm_current();
     return configure(config, checkpoint, &work->config);
 }
 
@@ -167,9 +168,10 @@ static mdl_status match_classes(const char *checkpoint, const mdl_config *config
 }
 
 /* A device that is not there is no missing file: it has a status of its own. */
-static mdl_status open_device(const mdl_config *config, mdl_device **device)
+static mdl_status open_device(const mdl_work *work, mdl_device **device)
 {
-    mdl_status status = mdl_device_open(config->run.backend, (int)config->run.threads,
+    const mdl_config *config = &work->config;
+    mdl_status status = mdl_device_open(config->run.backend, (int)mdl_ranks_threads(work),
                                         mdl_precision_real(config->train.precision), device);
     return status == MDL_NOT_FOUND || status == MDL_IO ? MDL_DEVICE : status;
 }
@@ -180,7 +182,7 @@ mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_dat
     mdl_config *config = &work->config;
     if (!without_data && given == NULL)
         MDL_TRY(check_unnamed(config));
-    MDL_TRY(open_device(config, &work->device));
+    MDL_TRY(open_device(work, &work->device));
     MDL_TRY(mdl_tuning_use(work->device, config->run.tuning));
     if (!without_data) {
         MDL_TRY(given != NULL ? mdl_data_view(given, &config->data, &work->data)
@@ -196,6 +198,7 @@ mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_dat
 
 mdl_status mdl_work_end(mdl_work *work, mdl_status status)
 {
+    status = mdl_ranks_end(work, status);
     mdl_free(work->model_text);
     mdl_data_close(work->data);
     mdl_device_close(work->device);
@@ -211,6 +214,7 @@ mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkp
         .merge = &work->config.merge,
         .data = work->data,
         .device = work->device,
+        .comm = work->comm,
         .seed = work->config.run.seed,
         .parents = checkpoints,
         .n_parents = n,

@@ -281,6 +281,7 @@ void mdl_lock_without(bool without);
 /* ---- time, machine -------------------------------------------------------------------------- */
 
 double mdl_time(void);        /* seconds, monotonic */
+uint64_t mdl_cpu_mask(void);  /* hash of which processors those are; 0: not known */
 int mdl_cpu_count(void);      /* processors this process may use, by affinity and quota; >= 1 */
 size_t mdl_peak_memory(void); /* bytes, peak resident set of this process; 0: not known */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */

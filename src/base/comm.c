@@ -150,12 +150,16 @@ const char *mdl_comm_rank_name(const mdl_comm *comm, int rank)
     return comm->state != NULL ? comm->state->names[rank].text : "the only process";
 }
 
+static bool shares(const mdl__rank_name *a, const mdl__rank_name *b)
+{
+    return a->processors == b->processors && strcmp(a->host, b->host) == 0;
+}
+
 int mdl_comm_ranks_here(const mdl_comm *comm)
 {
     int here = 0;
     for (int i = 0; comm->state != NULL && i < comm->size; i++)
-        here +=
-            strcmp(comm->state->names[i].host, comm->state->names[comm->rank].host) == 0 ? 1 : 0;
+        here += shares(&comm->state->names[i], &comm->state->names[comm->rank]) ? 1 : 0;
     return here > 0 ? here : 1;
 }
 

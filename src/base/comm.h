@@ -75,7 +75,8 @@ mdl_status mdl_comm_set_patience(const mdl_comm *comm, double seconds) MDL_MUST_
 const char *mdl_comm_name(const mdl_comm *comm);
 /* "rank 2 (host, AMD EPYC 7543)"; kept until the communicator is closed. */
 const char *mdl_comm_rank_name(const mdl_comm *comm, int rank);
-/* How many ranks run on this rank's host, this one included. */
+/* How many ranks share this rank's processors, this one included: those of its host that are bound
+ * to the same ones, or to none. */
 int mdl_comm_ranks_here(const mdl_comm *comm);
 
 /* all[rank] = own, for each rank; `bytes` each. */

@@ -11,6 +11,7 @@ typedef mdl_status (*mdl__comm_work)(mdl_comm_state *s, void *user);
 
 typedef struct mdl__rank_name {
     char host[64], text[192]; /* of the system; "rank 2 (host, processor)" */
+    uint64_t processors;      /* mdl_cpu_mask */
 } mdl__rank_name;
 
 struct mdl_comm_state {

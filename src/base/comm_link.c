@@ -96,7 +96,7 @@ static void processor(char *text, size_t size)
 
 mdl_status mdl__link_introduce(mdl_comm_state *s)
 {
-    mdl__rank_name own = {.host = ""};
+    mdl__rank_name own = {.processors = mdl_cpu_mask()};
     char kind[96];
     if (gethostname(own.host, sizeof(own.host) - 1) != 0)
         snprintf(own.host, sizeof(own.host), "unknown host");

@@ -18,9 +18,11 @@ double mdl_time(void)
 }
 
 #if defined(__linux__)
-/* 0 where it cannot be found out. */
-static int affinity_count(void)
+/* How many processors the affinity allows, and which they are, as a hash; 0 where it cannot be
+ * found out. */
+static int affinity(uint64_t *mask)
 {
+    *mask = 0;
     /* The kernel refuses a set smaller than its own; machines with more than 65536 processors do
      * not exist. */
     for (int processors = 1024; processors <= 65536; processors *= 2) {
@@ -29,6 +31,7 @@ static int affinity_count(void)
             return 0;
         size_t size = CPU_ALLOC_SIZE((size_t)processors);
         int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+        *mask = count > 0 ? mdl_hash_bytes(MDL_HASH_START, set, size) : 0;
         CPU_FREE(set);
         if (count > 0)
             return count;
@@ -36,15 +39,24 @@ static int affinity_count(void)
     return 0;
 }
 #else
-static int affinity_count(void)
+static int affinity(uint64_t *mask)
 {
+    *mask = 0;
     return 0;
 }
 #endif
 
+uint64_t mdl_cpu_mask(void)
+{
+    uint64_t mask;
+    (void)affinity(&mask);
+    return mask;
+}
+
 int mdl_cpu_count(void)
 {
-    int count = affinity_count();
+    uint64_t mask;
+    int count = affinity(&mask);
     if (count < 1)
         count = (int)sysconf(_SC_NPROCESSORS_ONLN);
     int quota = mdl__cgroup_cpus("");

@@ -194,6 +194,10 @@ void mdl_state_abort(mdl_state_writer *state);
 
 typedef struct mdl_state mdl_state;
 mdl_status mdl_state_read(const char *path, mdl_state **out) MDL_MUST_CHECK;
+/* The same on all ranks, of which the first has the file: *out is NULL where its path is NULL or
+ * "", or there is no such file.  The paths of the others do not matter. */
+mdl_status mdl_state_read_shared(const mdl_comm *comm, const char *path,
+                                 mdl_state **out) MDL_MUST_CHECK;
 void mdl_state_free(mdl_state *state);
 /* The block's bytes must be exactly `bytes` long. */
 mdl_status mdl_state_get(const mdl_state *state, const char *name, void *data,

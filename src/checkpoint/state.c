@@ -254,24 +254,53 @@ static mdl_status parse(mdl_state *state, size_t size)
     return read_blocks(state, (reader){state->memory + MAGIC_BYTES, signed_bytes - MAGIC_BYTES});
 }
 
-mdl_status mdl_state_read(const char *path, mdl_state **out)
+/* From a file's bytes, which are taken; `path` is for messages. */
+static mdl_status take_state(char *bytes, size_t size, const char *path, mdl_state **out)
 {
-    *out = NULL;
-    mdl_state *state = NULL;
-    size_t size = 0;
-    MDL_TRY(MDL_NEW(1, "resume state", &state));
-    mdl_status status = mdl_file_read(path, 0, &state->memory, &size);
-    if (status == MDL_OK) {
-        status = parse(state, size);
-        if (status != MDL_OK)
-            status = mdl_fail_context(status, "%s", path);
+    mdl_state *state;
+    mdl_status status = MDL_NEW(1, "resume state", &state);
+    if (status != MDL_OK) {
+        mdl_free(bytes);
+        return status;
     }
+    state->memory = bytes;
+    status = parse(state, size);
     if (status != MDL_OK) {
         mdl_state_free(state);
-        return status;
+        return mdl_fail_context(status, "%s", path);
     }
     *out = state;
     return MDL_OK;
+}
+
+mdl_status mdl_state_read(const char *path, mdl_state **out)
+{
+    char *bytes;
+    size_t size;
+    *out = NULL;
+    MDL_TRY(mdl_file_read(path, 0, &bytes, &size));
+    return take_state(bytes, size, path, out);
+}
+
+mdl_status mdl_state_read_shared(const mdl_comm *comm, const char *path, mdl_state **out)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    bool there = comm->rank == 0 && path != NULL && path[0] != '\0' && mdl_file_exists(path);
+    *out = NULL;
+    MDL_TRY(mdl_comm_broadcast(comm, &there, sizeof(there), 0));
+    if (!there)
+        return MDL_OK;
+    if (comm->size == 1)
+        return mdl_state_read(path, out);
+    mdl_status status = comm->rank == 0 ? mdl_file_read(path, 0, &bytes, &size) : MDL_OK;
+    MDL_TRY(mdl_comm_agree(comm, status));
+    status = mdl_comm_broadcast_text(comm, &bytes, &size, 0);
+    if (status != MDL_OK) {
+        mdl_free(bytes);
+        return status;
+    }
+    return take_state(bytes, size, comm->rank == 0 ? path : "what rank 0 has read", out);
 }
 
 void mdl_state_free(mdl_state *state)

@@ -34,6 +34,16 @@ mdl_context *cli_context(void);
 /* Descriptors and signals, before anything else: the first signal that asks for an end is answered
  * on the standard error and makes mdl_stop_requested true. */
 mdl_status cli_prepare_process(void);
+/* Where a launcher (mpirun, srun) has started several processes, join the others, for work that is
+ * done together: ranks other than the first print nothing from then on. */
+mdl_status cli_join(const mdl_config *config) MDL_MUST_CHECK;
+bool cli_is_silent(void); /* a rank other than the first */
+/* Whether this process says what went wrong: of what all ranks know the first speaks. */
+bool cli_tells(mdl_status status);
+/* Leave the others at the end of the process.  Where it failed alone, all are ended with `code`. */
+void cli_leave(mdl_status status, int code);
+/* Answer signals without a word. */
+void cli_say_nothing(void);
 /* What was printed goes out; fails where some of it could not be written. */
 mdl_status cli_flush(void);
 /* Whether that is so because the reader of a pipe has gone, which is no failure of ours. */

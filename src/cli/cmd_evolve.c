@@ -55,11 +55,14 @@ static mdl_status run(const cli_args *args)
     if (out == NULL)
         MDL_TRY(cli_default_folder(args, "evolve", base, sizeof(base)));
     MDL_TRY(cli_config(args, &config));
-    cli_view_open(&view, cli_flag(args, "--json"));
-    cli_install_log(&view);
-    mdl_status status = mdl_evolve(cli_context(), config, NULL, args->positional,
-                                   args->n_positional, out != NULL ? out : base, &options, &result);
-    cli_view_close(&view);
+    mdl_status status = cli_join(config);
+    if (status == MDL_OK) {
+        cli_view_open(&view, cli_flag(args, "--json"));
+        cli_install_log(&view);
+        status = mdl_evolve(cli_context(), config, NULL, args->positional, args->n_positional,
+                            out != NULL ? out : base, &options, &result);
+        cli_view_close(&view);
+    }
     mdl_config_destroy(config);
     return status == MDL_OK ? cli_give_result(result, args, tell, &view) : status;
 }

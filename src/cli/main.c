@@ -87,11 +87,16 @@ static int finish(const char *name, mdl_status status)
     cli_install_log(NULL);
     if (status == MDL_OK)
         status = cli_flush();
-    if (status == MDL_OK || (status == MDL_IO && cli_nobody_reads()))
+    if (status == MDL_OK || (status == MDL_IO && cli_nobody_reads())) {
+        cli_leave(MDL_OK, CLI_EXIT_OK);
         return CLI_EXIT_OK;
+    }
     const char *detail = mdl_error_detail();
-    fprintf(stderr, "mendel %s: ", name);
-    cli_print_message("", detail[0] != '\0' ? detail : mdl_status_text(status));
+    if (cli_tells(status)) {
+        fprintf(stderr, "mendel %s: ", name);
+        cli_print_message("", detail[0] != '\0' ? detail : mdl_status_text(status));
+    }
+    cli_leave(status, cli_exit_code(status));
     return cli_exit_code(status);
 }
 

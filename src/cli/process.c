@@ -93,6 +93,11 @@ static void catch_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+void cli_say_nothing(void)
+{
+    says = 0;
+}
+
 mdl_context *cli_context(void)
 {
     return context;

@@ -26,10 +26,21 @@ size_t cli_view_columns(const cli_view *view)
     return value >= 1 && value < LINE ? (size_t)value : 80;
 }
 
+/* Where a rank other than the first prints. */
+static FILE *nowhere(void)
+{
+    static FILE *file;
+    if (file == NULL)
+        file = fopen("/dev/null", "we");
+    return file != NULL ? file : stderr;
+}
+
 void cli_view_open(cli_view *view, bool json)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     *view = (cli_view){.out = json ? stderr : stdout, .last = -line_seconds};
+    if (cli_is_silent())
+        view->out = nowhere();
     view->terminal = isatty(fileno(view->out)) != 0 && term != NULL && strcmp(term, "dumb") != 0;
     view->colour = view->terminal && (no_color == NULL || no_color[0] == '\0');
     view->last = mdl_time();

@@ -14,6 +14,18 @@ typedef struct mdl_run_config {
     char tuning[MDL_PATH_MAX]; /* auto, off, or a file: see mdl_tuning_use */
 } mdl_run_config;
 
+typedef enum mdl_comm_library {
+    MDL_COMM_AUTO, /* by the launcher that started the process */
+    MDL_COMM_OPENMPI,
+    MDL_COMM_MPICH,
+    MDL_COMM_OFF
+} mdl_comm_library;
+
+typedef struct mdl_comm_config { /* of several processes */
+    mdl_comm_library library;
+    double timeout; /* seconds without a word from a rank; 0: for ever */
+} mdl_comm_config;
+
 typedef struct mdl_experiment_config {
     size_t seeds;          /* models of each kind (x2 seeds: 2), at most MDL_MAX_REPEATS */
     bool baseline, hybrid; /* A, B */
@@ -58,6 +70,7 @@ typedef struct mdl_config {
     mdl_merge_config merge;
     mdl_experiment_config experiment;
     mdl_run_config run;
+    mdl_comm_config comm;
     mdl_config_origin origin;
 } mdl_config;
 

@@ -170,6 +170,9 @@ const mdl__key mdl__keys[] = {
     CHOICE("run.precision", 0, train.precision, "float32|float64|mixed", "float64: the reference backend only; mixed: activations kept as bfloat16"),
     {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has", NULL, NULL},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),
+
+    CHOICE("comm.library", MDL__KEY_MACHINE | MDL__KEY_LATER, comm.library, "auto|openmpi|mpich|off", "several processes: by which MPI they are joined; auto: by the launcher's; off: each for itself"),
+    REAL("comm.timeout", MDL__KEY_MACHINE | MDL__KEY_LATER, comm.timeout, 0, 1000000, "seconds without a word from a rank, after which it counts as hanging; 0: wait for ever"),
 };
 /* clang-format on */
 const size_t mdl__key_total = MDL_COUNT(mdl__keys);
@@ -201,6 +204,7 @@ mdl_config mdl_config_default(void)
                                                 .corrupt_images = 500,
                                                 .tta_images = 2000,
                                                 .lease_seconds = 60};
+    config.comm = (mdl_comm_config){.timeout = 600};
     config.run = (mdl_run_config){.seed = 1, .backend = "cpu", .tuning = "auto"};
     return config;
 }

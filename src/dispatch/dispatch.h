@@ -117,6 +117,8 @@ mdl_status mdl_tuning_use(mdl_device *device, const char *setting) MDL_MUST_CHEC
  * last bit. */
 mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char *folder,
                              bool goes_on) MDL_MUST_CHECK;
+/* Give all ranks the table of rank 0, so that their kernels round alike. */
+mdl_status mdl_tuning_share(const mdl_comm *comm, mdl_device *device) MDL_MUST_CHECK;
 /* The part of it that writes, for a run that checks other things first: the device's table as
  * tuning.json in `folder`; without a table none stays there. */
 mdl_status mdl_tuning_leave(const mdl_device *device, const char *folder) MDL_MUST_CHECK;

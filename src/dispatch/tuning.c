@@ -339,3 +339,49 @@ mdl_status mdl_tuning_use_in(mdl_device *device, const char *setting, const char
     MDL_TRY(mdl_tuning_use(device, setting));
     return mdl_tuning_leave(device, folder);
 }
+
+static mdl_status take_shared(mdl_device *device, const char *text, size_t size)
+{
+    json_t *whole;
+    mdl_tuning *tuning = NULL;
+    MDL_TRY(mdl_json_read(text, size, 0, &whole));
+    json_t *calls = json_object_get(whole, "calls");
+    mdl_status status = json_is_object(calls) ? mdl_tuning_create(&tuning) : MDL_OK;
+    if (tuning != NULL) {
+        const char *set = json_string_value(json_object_get(whole, "parameters"));
+        json_decref(tuning->calls);
+        tuning->calls = json_incref(calls);
+        status = mdl_tuning_set_parameters(tuning, set != NULL ? set : "");
+    }
+    json_decref(whole);
+    if (status == MDL_OK)
+        mdl_device_set_tuning(device, tuning);
+    else
+        mdl_tuning_destroy(tuning);
+    return status;
+}
+
+mdl_status mdl_tuning_share(const mdl_comm *comm, mdl_device *device)
+{
+    char *text = NULL;
+    size_t size = 0;
+    mdl_status status = MDL_OK;
+    if (comm->size == 1)
+        return MDL_OK;
+    if (comm->rank == 0) {
+        const mdl_tuning *own = device->tuning;
+        json_t *whole = own == NULL ? mdl_json_pack("{}")
+                                    : mdl_json_pack("{s:O, s:s}", "calls", own->calls, "parameters",
+                                                    mdl_tuning_parameters(own));
+        status = mdl_json_text(whole, JSON_COMPACT, &text);
+        json_decref(whole);
+        size = text != NULL ? strlen(text) : 0;
+    }
+    status = mdl_comm_agree(comm, status);
+    if (status == MDL_OK)
+        status = mdl_comm_broadcast_text(comm, &text, &size, 0);
+    if (status == MDL_OK && comm->rank != 0)
+        status = take_shared(device, text, size);
+    mdl_free(text);
+    return status;
+}

@@ -76,9 +76,6 @@ mdl_status mdl__merge_context_create(const mdl_merge_job *job, mdl_device *devic
                                      mdl__merge_context *out)
 {
     memset(out, 0, sizeof(*out));
-    if (job->comm != NULL && job->comm->size > 1)
-        return mdl_fail(MDL_UNSUPPORTED, "merging with %d processes is not there yet",
-                        job->comm->size);
     mdl_status status = create(job, device, evaluates, out);
     if (status != MDL_OK)
         mdl__merge_context_destroy(out);
@@ -144,12 +141,16 @@ mdl_status mdl__merge_context_load_two(mdl__merge_context *m, mdl_weights *a, md
     return mdl__merge_context_load(m, m->job->parents[1], b);
 }
 
+mdl_status mdl__merge_context_statistics(mdl__merge_context *m, mdl_weights *weights)
+{
+    return m->children != NULL ? mdl_recalibrator_run(m->children, weights) : MDL_OK;
+}
+
 mdl_status mdl__merge_context_evaluate(mdl__merge_context *m, mdl_weights *weights,
                                        mdl_evaluator_watch watch, void *user, mdl_scores *scores,
                                        bool *complete)
 {
-    if (m->children != NULL)
-        MDL_TRY(mdl_recalibrator_run(m->children, weights));
+    MDL_TRY(mdl__merge_context_statistics(m, weights));
     return mdl_evaluator_run_while(m->evaluator, weights, watch, user, scores, complete);
 }
 

@@ -41,7 +41,10 @@ mdl_status mdl__merge_context_load(mdl__merge_context *m, const char *path,
  * parents. */
 mdl_status mdl__merge_context_load_two(mdl__merge_context *m, mdl_weights *a,
                                        mdl_weights *b) MDL_MUST_CHECK;
-/* Statistics, where each child's are re-estimated, and scores of a genome.  watch: as for
+/* Re-estimate a child's statistics where each child's are. */
+mdl_status mdl__merge_context_statistics(mdl__merge_context *m,
+                                         mdl_weights *weights) MDL_MUST_CHECK;
+/* The same, and the scores of a genome.  watch: as for
  * mdl_evaluator_run_while; may be NULL. */
 mdl_status mdl__merge_context_evaluate(mdl__merge_context *m, mdl_weights *weights,
                                        mdl_evaluator_watch watch, void *user, mdl_scores *scores,

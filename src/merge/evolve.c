@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define MDL_SAVE_SECONDS 30 /* between saves of the state; it holds the whole archive */
-#define MDL_ORDER_EVERY  50 /* children between looks at which samples are the hardest */
 
 const mdl__strategy *mdl__strategy_of(mdl_search_kind kind)
 {
@@ -90,6 +89,7 @@ static void search_destroy(mdl__search *s)
     mdl_free(s->spare);
     mdl__archive_destroy(&s->archive);
     mdl__before_free(&s->before);
+    mdl__ranks_destroy(&s->ranks);
     mdl__workers_destroy(&s->workers);
 }
 
@@ -143,7 +143,8 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
     MDL_TRY(MDL_NEW(samples, "bounds", &s->room));
     MDL_TRY(MDL_NEW(samples, "order of samples", &s->order));
     MDL_TRY(MDL_NEW(s->batch, "spare genomes", &s->spare));
-    return create_genomes(s);
+    MDL_TRY(create_genomes(s));
+    return mdl__ranks_create(s);
 }
 
 mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
@@ -153,93 +154,14 @@ mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
                                   : mdl_weights_create(s->context->graph, s->job->device, genome);
 }
 
-/* ---- evaluation ----------------------------------------------------------------------------- */
-
-/* The score s_ij of image j. */
-static float score(const mdl__search *s, const mdl_scores *scores, size_t j)
-{
-    return s->config->score == MDL_SCORE_CORRECT ? scores->correct[j]
-                                                 : expf(-(float)scores->losses[j]);
-}
-
-typedef struct watch { /* a child that is being evaluated */
-    mdl__search *s;
-    size_t child;
-} watch;
-
-/* Whether to go on: not where the child is the next to be admitted and sure to get no place. */
-static bool go_on(void *user, const mdl_scores *scores, const uint32_t *images, size_t n)
-{
-    watch *w = user;
-    mdl__search *s = w->s;
-    float *row = s->child_scores + w->child * s->archive.samples;
-    for (size_t i = 0; i < n; i++)
-        row[images[i]] = score(s, scores, images[i]);
-    mdl_monitor_lock(s->workers.monitor);
-    bool cannot_enter = s->admitted == w->child && s->strategy->cannot_enter(s, row);
-    mdl_monitor_unlock(s->workers.monitor);
-    return !cannot_enter;
-}
-
-static bool abandons(const mdl__search *s)
-{
-    return s->config->abandon && s->strategy->cannot_enter != NULL;
-}
-
-/* Score the genome in spare[c] and note it as child c. */
-static mdl_status evaluate(mdl__search *s, size_t worker, size_t c, bool all_samples)
-{
-    mdl_scores *scores = &s->workers.scores[worker];
-    float *row = s->child_scores + c * s->archive.samples;
-    watch w = {s, c};
-    bool complete;
-    mdl_evaluator_watch ask = !all_samples && abandons(s) ? go_on : NULL;
-    for (size_t j = 0; j < s->archive.samples; j++)
-        row[j] = 1; /* until it is known */
-    MDL_TRY(mdl__merge_context_evaluate(&s->workers.contexts[worker], &s->genomes[s->spare[c]], ask,
-                                        &w, scores, &complete));
-    s->abandoned[c] = !complete;
-    if (!complete)
-        return MDL_OK;
-    for (size_t j = 0; j < s->archive.samples; j++)
-        row[j] = score(s, scores, j);
-    s->children[c].top1 = isfinite(scores->loss) ? scores->top1 : (double)NAN;
-    s->children[c].loss = scores->loss;
-    return MDL_OK;
-}
-
-mdl_status mdl__search_evaluate(mdl__search *s, size_t c)
-{
-    s->children[c] = (mdl__member){.id = s->next_id++, .genome = s->spare[c]};
-    return evaluate(s, 0, c, true);
-}
-
-void mdl__search_admit(mdl__search *s, size_t c, bool *kept, uint64_t *dropped)
-{
-    mdl__archive *a = &s->archive;
-    size_t k = a->places;
-    *kept = false;
-    *dropped = 0;
-    if (s->abandoned[c] || !isfinite(s->children[c].loss))
-        return; /* scores that are no numbers are no answers to compete with */
-    a->member[k] = s->children[c];
-    memcpy(a->scores[k], s->child_scores + c * a->samples, a->samples * sizeof(float));
-    *kept = s->strategy->admit(s) < k;
-    *dropped = *kept ? a->member[k].id : 0;
-    s->spare[c] = a->member[k].genome;
-}
+/* ---- a batch -------------------------------------------------------------------------------- */
 
 /* Admit the evaluated children that are next in order; the monitor is locked. */
 static mdl_status admit_evaluated(mdl__search *s, size_t n)
 {
-    while (s->admitted < n && s->evaluated[s->admitted]) {
-        size_t c = s->admitted++;
-        bool kept;
-        uint64_t dropped;
-        mdl__search_admit(s, c, &kept, &dropped);
-        s->given_up += s->abandoned[c];
-        MDL_TRY(mdl__lineage_child(s, &s->children[c], &s->crosses[c], kept, dropped));
-    }
+    bool kept;
+    while (s->admitted < n && s->evaluated[s->admitted])
+        MDL_TRY(mdl__search_admit_next(s, &kept));
     return MDL_OK;
 }
 
@@ -253,10 +175,8 @@ static mdl_status evaluate_child(void *user, size_t worker, size_t c)
 {
     batch_run *b = user;
     mdl__search *s = b->s;
-    uint64_t number = s->evaluations + c;
-    mdl_weights *child = &s->genomes[s->children[c].genome];
-    MDL_TRY(s->strategy->make(s, &s->workers.contexts[worker], &s->crosses[c], number, child));
-    MDL_TRY(evaluate(s, worker, c, false));
+    MDL_TRY(mdl__search_make(s, worker, c));
+    MDL_TRY(mdl__search_judge(s, worker, c, false));
     mdl_monitor_lock(s->workers.monitor);
     s->evaluated[c] = true;
     mdl_status status = admit_evaluated(s, b->n);
@@ -264,21 +184,8 @@ static mdl_status evaluate_child(void *user, size_t worker, size_t c)
     return status;
 }
 
-/* Evaluate the hardest samples first, so that children are abandoned sooner; what becomes of them
- * is the same in any order. */
-static mdl_status order_samples(mdl__search *s)
+static mdl_status draw_batch(mdl__search *s, size_t n)
 {
-    if (!abandons(s) || s->evaluations < s->next_order)
-        return MDL_OK;
-    s->next_order = s->evaluations + MDL_ORDER_EVERY;
-    mdl__archive_hardest_first(&s->archive, s->order);
-    return mdl_evaluator_order(s->context->evaluator, s->order);
-}
-
-static mdl_status run_batch(mdl__search *s, size_t n)
-{
-    batch_run b = {s, n};
-    MDL_TRY(order_samples(s));
     /* All are drawn before any of them may take a parent's place; the parents' genomes stay as they
      * are until the next batch, since only spare ones are overwritten. */
     for (size_t c = 0; c < n; c++) {
@@ -291,11 +198,45 @@ static mdl_status run_batch(mdl__search *s, size_t n)
         s->evaluated[c] = false;
     }
     s->admitted = 0;
+    return MDL_OK;
+}
+
+static mdl_status judge_batch(mdl__search *s, size_t n)
+{
+    batch_run b = {s, n};
+    MDL_TRY(mdl__search_order(s));
+    MDL_TRY(draw_batch(s, n));
     MDL_TRY(mdl_pool_run(s->workers.pool, n, evaluate_child, &b));
     if (s->strategy->finish_batch != NULL)
         MDL_TRY(s->strategy->finish_batch(s, n));
     s->evaluations += n;
     return MDL_OK;
+}
+
+/* What happens between two exchanges with the others is not left in its middle, but for the
+ * judging. */
+static mdl_status judge_with_others(mdl__search *s, size_t n)
+{
+    mdl_stop_defer();
+    uint64_t next_id = s->next_id;
+    mdl_status status = mdl__search_order(s);
+    if (status == MDL_OK)
+        status = draw_batch(s, n);
+    status = mdl__ranks_batch(s, n, status);
+    if (status == MDL_CANCELLED)
+        s->next_id = next_id;
+    if (status == MDL_OK)
+        s->evaluations += n;
+    mdl_stop_resume();
+    return status;
+}
+
+static mdl_status run_batch(mdl__search *s, size_t n)
+{
+    if (s->ranks.comm->size > 1)
+        return judge_with_others(s, n);
+    MDL_TRY(mdl__search_keep(s));
+    return mdl__search_leave(s, judge_batch(s, n));
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
@@ -347,22 +288,24 @@ static mdl_status begin(mdl__search *s)
 static mdl_status run(mdl__search *s)
 {
     bool found;
-    MDL_TRY(mdl__search_load(s, &found));
+    mdl_status begun = mdl__search_load(s, &found);
     s->mark = s->saved = s->session_time = mdl_time();
-    MDL_TRY(found ? mdl__lineage_open(s) : begin(s));
+    if (begun == MDL_OK)
+        begun = found ? mdl__lineage_open(s) : begin(s);
+    MDL_TRY(mdl_comm_agree(s->ranks.comm, begun));
+    MDL_TRY(mdl__ranks_begin(s));
     s->session_start = s->evaluations;
     while (s->evaluations < s->total) {
         uint64_t left = s->total - s->evaluations;
-        MDL_TRY(mdl__search_keep(s));
         mdl_status status = run_batch(s, mdl_min_size(s->batch, (size_t)left));
-        status = mdl__search_leave(s, status);
         if (status != MDL_OK && status != MDL_CANCELLED)
             return status;
         double now = mdl_time();
         s->seconds += now - s->mark;
         s->mark = now;
         notify(s);
-        if (status == MDL_CANCELLED || mdl_stop_requested()) {
+        bool stop = s->ranks.comm->size > 1 ? s->ranks.stop : mdl_stop_requested();
+        if (status == MDL_CANCELLED || stop) {
             MDL_TRY(mdl__search_save(s));
             return mdl_fail(MDL_CANCELLED,
                             "the search was interrupted after %llu of %llu children%s",
@@ -372,6 +315,7 @@ static mdl_status run(mdl__search *s)
         if (now - s->saved >= MDL_SAVE_SECONDS)
             MDL_TRY(mdl__search_save(s));
     }
+    MDL_TRY(mdl__ranks_compare(s));
     return mdl__search_save(s);
 }
 
@@ -383,11 +327,13 @@ mdl_status mdl_search_run(const mdl_merge_job *job, mdl_merge_result *result)
     MDL_TRY(mdl_merge_check(job));
     if (job->out != NULL && job->out[0] != 0 && job->lock == NULL)
         MDL_TRY(mdl_lock_take(job->out, &lock));
-    mdl_status status = search_create(job, &s);
+    s.ranks.comm = job->comm != NULL ? job->comm : mdl_comm_single();
+    mdl_status status = mdl_comm_agree(s.ranks.comm, search_create(job, &s));
     if (status == MDL_OK)
         status = run(&s);
     if (status == MDL_OK)
         status = mdl__search_finish(&s, result);
+    status = mdl_comm_agree(s.ranks.comm, status);
     search_destroy(&s);
     mdl_lock_release(lock);
     return status;

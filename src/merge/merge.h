@@ -81,7 +81,7 @@ typedef struct mdl_merge_job {
     const mdl_merge_config *merge;
     const mdl_data *data;
     mdl_device *device;
-    const mdl_comm *comm; /* NULL: single process */
+    const mdl_comm *comm; /* NULL: single process; of a search only, see mdl_search_run */
     uint64_t seed;
     const char *const *parents; /* checkpoint files (same model) */
     size_t n_parents;
@@ -117,7 +117,9 @@ mdl_status mdl_merge_check(const mdl_merge_job *job) MDL_MUST_CHECK;
 /* About how much it computes, from job's merge, data and number of parents: images through the
  * network, forward. */
 double mdl_search_work(const mdl_merge_job *job);
-/* Run the search to its end; MDL_CANCELLED after saving on a stop request. */
+/* Run the search to its end; MDL_CANCELLED after saving on a stop request.  All ranks of a
+ * communicator run the same job, but only the first has `out`, `prepare` and `progress`; results
+ * are those of a single process, to the last bit. */
 mdl_status mdl_search_run(const mdl_merge_job *job, mdl_merge_result *result) MDL_MUST_CHECK;
 
 /* Baselines; each writes one checkpoint to `path`.  ratio: SLERP's t.  Where data is NULL

@@ -70,6 +70,18 @@ typedef struct mdl__before { /* a batch, so that it can be left in the middle: l
     uint64_t next_id, lineage_bytes, given_up;
 } mdl__before;
 
+typedef struct mdl__ranks { /* of a search over several processes: ranks.c */
+    const mdl_comm *comm;
+    unsigned char *own, *all; /* a message of `bytes`, and those of all ranks */
+    size_t bytes, record;     /* of a message, and of one child's part of it */
+    size_t *pieces;           /* [batch]: children to judge, or to make */
+    bool *made;               /* [batch]: its genome is here */
+    bool *kept;               /* [batch]: it has a place */
+    void *genome;             /* of a device whose memory is not the host's; NULL: none is needed */
+    uint64_t hash;            /* of all members so far */
+    bool stop;                /* somebody was asked to stop */
+} mdl__ranks;
+
 struct mdl__search {
     const mdl_merge_job *job;
     const mdl_merge_config *config;
@@ -104,12 +116,37 @@ struct mdl__search {
     uint64_t total;         /* children in all */
     uint64_t given_up;      /* of this session's children: abandoned */
     mdl__before before;     /* the batch that is under way */
+    mdl__ranks ranks;       /* size 1 where there is one process */
     double seconds;         /* over all resumed parts */
     double mark;            /* mdl_time up to which `seconds` counts */
     double saved;           /* mdl_time of the last save */
     double session_time;    /* mdl_time when this session began */
     uint64_t session_start; /* evaluations then */
 };
+
+/* Make child c on a worker, with what it takes to judge or keep it. */
+mdl_status mdl__search_make(mdl__search *s, size_t worker, size_t c) MDL_MUST_CHECK;
+/* Score the genome in spare[c] and note it as child c; it may be abandoned unless all samples are
+ * wanted. */
+mdl_status mdl__search_judge(mdl__search *s, size_t worker, size_t c,
+                             bool all_samples) MDL_MUST_CHECK;
+/* Let the hardest samples be scored first, so that children are abandoned sooner; what becomes of
+ * them is the same in any order. */
+mdl_status mdl__search_order(mdl__search *s) MDL_MUST_CHECK;
+/* The next child that was drawn asks for a place, and is noted in the lineage. */
+mdl_status mdl__search_admit_next(mdl__search *s, bool *kept) MDL_MUST_CHECK;
+
+/* ---- several processes ---------------------------------------------------------------------- */
+
+mdl_status mdl__ranks_create(mdl__search *s) MDL_MUST_CHECK;
+void mdl__ranks_destroy(mdl__ranks *ranks);
+/* Whether all have the same job, and the hash of the members that the search begins with. */
+mdl_status mdl__ranks_begin(mdl__search *s) MDL_MUST_CHECK;
+/* Judge, admit and make the n children that were drawn, with this status.  MDL_CANCELLED on all
+ * ranks where one was stopped; nothing is admitted then. */
+mdl_status mdl__ranks_batch(mdl__search *s, size_t n, mdl_status drawn) MDL_MUST_CHECK;
+/* Whether all still have the same archive. */
+mdl_status mdl__ranks_compare(mdl__search *s) MDL_MUST_CHECK;
 
 /* Draws that strategies share: how far the first ratio goes, and where the crossover point lies. */
 double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng);
@@ -138,6 +175,8 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
 mdl_status mdl__search_keep(mdl__search *s) MDL_MUST_CHECK;
 mdl_status mdl__search_leave(mdl__search *s, mdl_status status) MDL_MUST_CHECK;
 void mdl__before_free(mdl__before *before);
+/* What must be as it was for a saved search to go on, and alike on all ranks. */
+void mdl__search_settings(const mdl__search *s, mdl_fingerprint *fp);
 /* resume.state */
 mdl_status mdl__search_save(mdl__search *s) MDL_MUST_CHECK;
 /* *found: whether there was one to continue from. */

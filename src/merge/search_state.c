@@ -7,6 +7,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+static bool writes(const mdl__search *s)
+{
+    return s->job->out != NULL && s->job->out[0] != '\0';
+}
+
 /* ---- lineage.jsonl -------------------------------------------------------------------------- */
 
 /* Cut what was written after the saved state: those children will come again.  It becomes another
@@ -27,7 +32,7 @@ static mdl_status cut(const char *path, uint64_t bytes)
 mdl_status mdl__lineage_open(mdl__search *s)
 {
     char path[MDL_PATH_MAX];
-    if (s->job->out == NULL || s->job->out[0] == 0)
+    if (!writes(s))
         return MDL_OK;
     if (s->lineage_bytes == 0 && s->job->prepare != NULL)
         MDL_TRY(s->job->prepare(s->job->prepare_user));
@@ -112,7 +117,7 @@ typedef struct counters { /* saved as they are */
 } counters;
 
 /* What must be as it was.  How long the search is, and how it ends, may change. */
-static void settings(const mdl__search *s, mdl_fingerprint *fp)
+void mdl__search_settings(const mdl__search *s, mdl_fingerprint *fp)
 {
     const mdl_merge_config *c = s->config;
     memset(fp, 0, sizeof(*fp));
@@ -173,7 +178,7 @@ static mdl_status write_all(const mdl__search *s, mdl_state_writer *state)
     size_t n_buffers = s->context->genome.n_buffers;
     counters now = {s->next_id, s->evaluations, s->lineage_bytes, s->seconds, s->sigma};
     mdl_fingerprint fp;
-    settings(s, &fp);
+    mdl__search_settings(s, &fp);
     MDL_TRY(mdl_fingerprint_write(&fp, state));
     MDL_TRY(mdl_state_put(state, "counters", &now, sizeof(now)));
     MDL_TRY(mdl_state_put(state, "members", a->member, a->places * sizeof(*a->member)));
@@ -297,12 +302,15 @@ static mdl_status get_all(mdl__search *s, const mdl_state *state)
     return MDL_OK;
 }
 
-/* Before the power failed, an older version did not wait until the lineage was on the disk. */
+/* On a rank that writes nothing there is no lineage to look at.  Before the power failed, an older
+ * version did not wait until the lineage was on the disk. */
 static mdl_status check_lineage(const mdl__search *s, const mdl_state *state)
 {
     char path[MDL_PATH_MAX];
     counters saved;
     uint64_t bytes = 0;
+    if (!writes(s))
+        return MDL_OK;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof(saved)));
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     if (mdl_file_exists(path))
@@ -327,18 +335,19 @@ static bool is_useless(mdl_status status)
 
 mdl_status mdl__search_load(mdl__search *s, bool *found)
 {
-    char path[MDL_PATH_MAX];
+    char path[MDL_PATH_MAX] = "";
     mdl_fingerprint fp;
     mdl_state *state = NULL;
     *found = false;
-    if (!s->job->resume || s->job->out == NULL || s->job->out[0] == 0)
+    if (!s->job->resume)
         return MDL_OK;
-    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
-    if (!mdl_file_exists(path))
+    if (writes(s))
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
+    mdl_status status = mdl_state_read_shared(s->ranks.comm, path, &state);
+    if (status == MDL_OK && state == NULL)
         return MDL_OK;
-    mdl_status status = mdl_state_read(path, &state);
     if (status == MDL_OK) {
-        settings(s, &fp);
+        mdl__search_settings(s, &fp);
         status = mdl_fingerprint_check(&fp, state, path);
     }
     if (status == MDL_OK)

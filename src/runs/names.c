@@ -21,7 +21,8 @@ typedef struct entry {
         NULL, NULL                                                                                 \
     }
 
-static const entry any_run[] = {{"config.yaml", NULL}, {"tuning.json", NULL}, END};
+static const entry any_run[] = {
+    {"config.yaml", NULL}, {"tuning.json", NULL}, {"rank-#.log", NULL}, END};
 
 static const entry training[] = {
     {NULL, any_run},
