@@ -44,6 +44,8 @@ static void close_log(mdl_work *w, mdl_status status)
 
 mdl_status mdl_ranks_end(mdl_work *w, mdl_status status)
 {
+    if (w->comm == NULL) /* it was not begun */
+        return status;
     status = mdl_comm_agree(w->comm, status);
     if (w->log_path[0] != '\0')
         close_log(w, status);
