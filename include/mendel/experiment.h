@@ -87,6 +87,15 @@ MDL_API mdl_status mdl_report(mdl_context *context, const char *folder,
 MDL_API mdl_status mdl_report_text(mdl_context *context, const char *folder, size_t columns,
                                    int tests, char **text) MDL_MUST_CHECK;
 
+/* ---- how far a run is ----------------------------------------------------------------------- */
+
+/* How far the training, the search or the experiment in a folder is, on which this process, others
+ * or none may be at work; nothing is changed.  *result is JSON (docs/formats.md, `status`), the
+ * caller's, to be freed with mdl_free; NULL on failure.  MDL_NOT_FOUND: there is no such folder, or
+ * no run in it. */
+MDL_API mdl_status mdl_run_status(mdl_context *context, const char *folder,
+                                  char **result) MDL_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

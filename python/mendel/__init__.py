@@ -15,7 +15,7 @@ from ._config import keys
 from ._convert import convert
 from ._data import Data, fetch
 from ._evaluate import evaluate
-from ._experiment import experiment, report, report_text
+from ._experiment import experiment, report, report_text, run_status
 from ._export import export
 from ._library import decode as _decode
 from ._library import library as _library_handle
@@ -72,6 +72,7 @@ __all__ = [
     "recalibrate",
     "report",
     "report_text",
+    "run_status",
     "train",
     "version",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from . import _library
 from ._call import Callback, told
 from ._config import Config, ConfigLike
-from ._library import check, count, encode, encode_optional, library, take_text
+from ._library import check, count, encode, encode_optional, library, take_json, take_text
 from ._work import Work
 
 
@@ -84,3 +84,17 @@ def report_text(folder: str | os.PathLike[str], columns: int = 80, tests: bool =
         )
     )
     return take_text(text)
+
+
+def run_status(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """How far the training, the search or the experiment in a folder is (docs/formats.md, status).
+
+    >>> import mendel
+    >>> mendel.run_status("nowhere")
+    Traceback (most recent call last):
+        ...
+    mendel.errors.DataError: nowhere is not there
+    """
+    text = c_void_p()
+    check(library.mdl_run_status(None, encode(folder, "folder"), byref(text)))
+    return dict(take_json(text))

@@ -313,6 +313,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {  # name: what it returns, what 
         [_HANDLE, _HANDLE, c_char_p, POINTER(ExperimentOptions), _OUT],
     ),
     "mdl_report": (_STATUS, [_HANDLE, c_char_p, POINTER(ReportOptions), _OUT]),
+    "mdl_run_status": (_STATUS, [_HANDLE, c_char_p, _OUT]),
     "mdl_report_text": (_STATUS, [_HANDLE, c_char_p, c_size_t, c_int, _OUT]),
     "mdl_version": (c_char_p, []),
     "mdl_predictor_open": (_STATUS, [c_char_p, c_char_p, c_int, c_size_t, _OUT]),

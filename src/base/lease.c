@@ -39,6 +39,8 @@ struct mdl_leases {
     size_t n_watches;
 };
 
+enum { BEAT_MOST = 5 }; /* seconds; others see how far the work is */
+
 static _Thread_local mdl_lease *entered;
 
 /* ---- the leases of a process ---------------------------------------------------------------- */
@@ -106,7 +108,7 @@ static void keep(void *user)
     mdl_leases *all = user;
     mdl_monitor_lock(all->monitor);
     while (!all->ends) {
-        mdl_monitor_wait_for(all->monitor, all->me.seconds / 6);
+        mdl_monitor_wait_for(all->monitor, fmin(all->me.seconds / 6, BEAT_MOST));
         for (mdl_lease *lease = all->first; lease != NULL && !all->ends; lease = lease->next)
             beat(lease);
     }

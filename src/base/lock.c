@@ -163,7 +163,9 @@ static mdl_status try_take(mdl_lock *lock, int fd, bool created, bool *again)
                 "the file system of %s has no locks: the file stands for one, and only runs on "
                 "this machine see whether its owner still lives",
                 lock->path);
-    mdl__lock_write(fd, lock->shared);
+    /* Who joins may be gone before the one that it joined. */
+    if (!lock->shared || who.pid <= 0 || mdl__lock_has_ended(&who))
+        mdl__lock_write(fd, lock->shared);
     lock->fd = fd;
     lock->by_file = got == MDL__NO_LOCKS;
     return MDL_OK;

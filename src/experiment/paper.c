@@ -119,16 +119,21 @@ static const mdl__step_kind step_run = {
     .take = take,
 };
 
+static mdl_status name_run(const mdl__lab *lab, const mdl__paper_run *run, mdl__step *step)
+{
+    char folder[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(folder, sizeof(folder), lab->job->out, "%s-seed%llu", run->method->name,
+                     (unsigned long long)lab->config.run.seed));
+    return mdl__step_name(step, folder, "step.json", "merged.safetensors", "%s, run %zu",
+                          run->method->title, run->number + 1);
+}
+
 static mdl_status do_run(void *user, size_t worker, size_t index)
 {
     mdl__paper_run *run = &((mdl__paper *)user)->runs[index];
     mdl__lab *lab = mdl__paper_lab(user, worker, run->number);
     mdl__step step = {.kind = &step_run, .number = index};
-    char folder[MDL_PATH_MAX];
-    MDL_TRY(mdl_path(folder, sizeof(folder), lab->job->out, "%s-seed%llu", run->method->name,
-                     (unsigned long long)lab->config.run.seed));
-    MDL_TRY(mdl__step_name(&step, folder, "step.json", "merged.safetensors", "%s, run %zu",
-                           run->method->title, run->number + 1));
+    MDL_TRY(name_run(lab, run, &step));
     if (run->over)
         return MDL_OK;
     run->before = true;
@@ -280,6 +285,56 @@ mdl_status mdl__run_paper(mdl__lab *lab, mdl_table *table)
     mdl_status status = run_all(paper);
     if (status == MDL_OK)
         status = fill_table(paper, table);
+    destroy(paper);
+    return status;
+}
+
+/* ---- plan.json ------------------------------------------------------------------------------ */
+
+static mdl_status plan_runs(mdl__lab *lab, const mdl__paper *paper, size_t first, size_t halves,
+                            json_t **plan)
+{
+    uint64_t seed = lab->config.run.seed;
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < paper->n_runs && status == MDL_OK; i++) {
+        const mdl__paper_run *run = &paper->runs[i];
+        mdl__step step = {.kind = &step_run};
+        json_t *needs = mdl_json_pack("[]");
+        for (size_t k = 0; k < halves; k++)
+            mdl_json_append(&needs, mdl_json_pack("I", (long long)(first + k)));
+        lab->config.run.seed = seed + run->number;
+        status = name_run(lab, run, &step);
+        if (status == MDL_OK)
+            status = mdl__plan_add(lab, &step, (double)(run->total + 1), true, needs, plan);
+        else
+            json_decref(needs);
+    }
+    lab->config.run.seed = seed;
+    return status;
+}
+
+mdl_status mdl__paper_plan(mdl__lab *lab, json_t **plan)
+{
+    const mdl_experiment_config *e = &lab->config.experiment;
+    uint64_t seed = lab->config.run.seed;
+    size_t halves = e->specialists ? 2 * e->seeds : 0, first = json_array_size(*plan);
+    mdl__paper *paper;
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < halves && status == MDL_OK; i++) {
+        mdl__step step = {.number = i % 2};
+        lab->config.run.seed = seed + i / 2;
+        status = mdl__specialist_name(lab, i / 2, i % 2, &step);
+        if (status == MDL_OK)
+            status = mdl__plan_add(lab, &step, (double)lab->config.train.epochs, true,
+                                   mdl_json_pack("[]"), plan);
+    }
+    lab->config.run.seed = seed;
+    MDL_TRY(status);
+    MDL_TRY(MDL_NEW(1, "runs", &paper));
+    paper->lab = lab;
+    status = list_runs(paper);
+    if (status == MDL_OK)
+        status = plan_runs(lab, paper, first, halves, plan);
     destroy(paper);
     return status;
 }

@@ -48,6 +48,9 @@ mdl_status mdl__paper_do(mdl__paper *paper, size_t count, mdl_pool_fn work) MDL_
 /* A file in the folder of a specialist of the lab's pair: 0 the low half, 1 the high one. */
 mdl_status mdl__specialist_path(const mdl__lab *lab, size_t half, const char *leaf,
                                 char path[MDL_PATH_MAX]) MDL_MUST_CHECK;
+/* Name the step that trains it, where the lab has the seed of the pair. */
+mdl_status mdl__specialist_name(const mdl__lab *lab, size_t pair, size_t half,
+                                mdl__step *step) MDL_MUST_CHECK;
 /* Train those of all seeds. */
 mdl_status mdl__specialists_train(mdl__paper *paper, size_t seeds) MDL_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* made.json of an experiment: who made the folder, on what, from which data.  An entry for each
  * change, so that a folder which several versions or machines worked on says so:
- * {"by": [{"version", "revision", "compiler", "backend", "device", "threads", "tuned", "data"}]},
+ * {"by": [{"version", "revision", "compiler", "backend", "device", "bits", "threads", "tuned",
+ * "data"}]},
  * an empty entry where the folder is older than this record. */
 #include <dirent.h>
 #include <errno.h>
@@ -46,10 +47,10 @@ static mdl_status describe(const mdl__lab *lab, json_t **out)
                       (json_int_t)lab->data->count[MDL_SPLIT_TRAIN], "validation",
                       (json_int_t)lab->data->count[MDL_SPLIT_VALIDATION], "test",
                       (json_int_t)lab->data->count[MDL_SPLIT_TEST], "sha256", hash);
-    *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version", mdl_build_version(),
-                         "revision", MDL_REVISION, "compiler", compiler, "backend",
-                         device->backend->name, "device", name, "threads", device->threads, "tuned",
-                         device->tuning != NULL, "data", data);
+    *out = mdl_json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "version",
+                         mdl_build_version(), "revision", MDL_REVISION, "compiler", compiler,
+                         "backend", device->backend->name, "device", name, "bits", lab->share->by,
+                         "threads", device->threads, "tuned", device->tuning != NULL, "data", data);
     return *out != NULL ? MDL_OK : mdl_fail(MDL_NO_MEMORY, "made.json: out of memory");
 }
 
@@ -101,7 +102,32 @@ static void warn_of_other_images(const mdl__lab *lab, const json_t *before, cons
                 lab->config.data.source, lab->job->out);
 }
 
-mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun)
+/* experiment.mixed: refuse.  An entry of a version that did not say it is no reason. */
+static mdl_status check_mixed(const mdl__lab *lab, const json_t *entries)
+{
+    for (size_t i = 0; i < json_array_size(entries) && lab->config.experiment.refuse_mixed; i++) {
+        const char *bits = json_string_value(json_object_get(json_array_get(entries, i), "bits"));
+        if (bits != NULL && strcmp(bits, lab->share->by) != 0)
+            return mdl_fail(MDL_CONFIG,
+                            "%s has parts that were made by \"%s\", and this is \"%s\": the last "
+                            "digits of its parts would differ (experiment.mixed is refuse, mark "
+                            "would say so under the table)",
+                            lab->job->out, bits, lab->share->by);
+    }
+    return MDL_OK;
+}
+
+/* Whether the last entry says the same, or, where several processes add theirs, any. */
+static bool is_known(const mdl__lab *lab, const json_t *entries, const json_t *now)
+{
+    size_t n = json_array_size(entries), first = lab->share->joined || n == 0 ? 0 : n - 1;
+    for (size_t i = first; i < n; i++)
+        if (json_equal(json_array_get(entries, i), now))
+            return true;
+    return false;
+}
+
+static mdl_status write_entry(const mdl__lab *lab, bool begun)
 {
     char path[MDL_PATH_MAX];
     json_t *entries = NULL, *now = NULL;
@@ -109,9 +135,11 @@ mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun)
     MDL_TRY(read_entries(path, begun, &entries));
     mdl_status status = describe(lab, &now);
     size_t n = json_array_size(entries);
+    if (status == MDL_OK)
+        status = check_mixed(lab, entries);
     if (status == MDL_OK && begun && n > 0)
         warn_of_other_images(lab, json_array_get(entries, n - 1), now);
-    if (status == MDL_OK && (n == 0 || !json_equal(json_array_get(entries, n - 1), now))) {
+    if (status == MDL_OK && !is_known(lab, entries, now)) {
         mdl_json_append(&entries, json_incref(now));
         json_t *file = mdl_json_pack("{s:O}", "by", entries);
         status = mdl_json_write(path, file, JSON_INDENT(1));
@@ -119,5 +147,19 @@ mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun)
     }
     json_decref(now);
     json_decref(entries);
+    return status;
+}
+
+/* Those who join write one after the other. */
+mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun)
+{
+    mdl_lease *lease;
+    if (!lab->share->joined)
+        return write_entry(lab, begun);
+    MDL_TRY(mdl_lease_await(lab->share->leases, "made", "made.json", &lease, NULL));
+    mdl_lease *before = mdl_lease_enter(lease);
+    mdl_status status = write_entry(lab, begun);
+    (void)mdl_lease_enter(before);
+    mdl_lease_release(lease);
     return status;
 }

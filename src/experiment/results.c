@@ -157,6 +157,25 @@ static mdl_status add_tests(const mdl__lab *lab, mdl_table *table)
     return both ? compare_arms(table, &lab->arms[0], hybrid) : MDL_OK;
 }
 
+/* How many versions or instruction sets made the steps, as far as they say so. */
+static size_t count_programs(const mdl__lab *lab)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < lab->n_steps; i++) {
+        size_t k = 0;
+        while (k < i && strcmp(lab->steps[k].by, lab->steps[i].by) != 0)
+            k++;
+        count += k == i && lab->steps[i].by[0] != '\0';
+    }
+    return count;
+}
+
+mdl_status mdl__find_mixed(size_t programs, mdl_table *table)
+{
+    mdl_finding mixed = {.code = MDL_FINDING_MIXED, .value = {(double)programs, 0}};
+    return programs > 1 ? mdl_table_add_finding(table, &mixed) : MDL_OK;
+}
+
 mdl_status mdl__results(const mdl__lab *lab, mdl_table *table)
 {
     size_t epochs = lab->config.experiment.trunk_epochs;
@@ -167,6 +186,7 @@ mdl_status mdl__results(const mdl__lab *lab, mdl_table *table)
     MDL_TRY(add_rows(lab, table));
     MDL_TRY(add_tests(lab, table));
     MDL_TRY(mdl_table_conclude(table));
+    MDL_TRY(mdl__find_mixed(count_programs(lab), table));
     return epochs > 0 ? mdl_table_add_finding(table, &shared) : MDL_OK;
 }
 
@@ -211,5 +231,11 @@ mdl_status mdl__results_over_repeats(const mdl_table *tables, size_t n, mdl_tabl
             second->kind != MDL_ROW_PARENT)
             MDL_TRY(mdl_table_compare_pairs(table, like->first, like->second));
     }
-    return mdl_table_conclude(table);
+    MDL_TRY(mdl_table_conclude(table));
+    size_t programs = 0; /* of the repeat that has most */
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < tables[i].n_findings; k++)
+            if (tables[i].findings[k].code == MDL_FINDING_MIXED)
+                programs = mdl_max_size(programs, (size_t)tables[i].findings[k].value[0]);
+    return mdl__find_mixed(programs, table);
 }

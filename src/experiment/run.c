@@ -47,7 +47,6 @@ static mdl_status prepare(mdl__run *run)
     }
     for (size_t i = 0; i < run->n_labs; i++)
         MDL_TRY(prepare_lab(run, &run->labs[i]));
-    mdl_lock_share(run->lock);
     return MDL_OK;
 }
 
@@ -60,13 +59,32 @@ static bool is_paper(const mdl_config *config)
 
 static mdl_status foresee(mdl__run *run)
 {
+    json_t *plan = mdl_json_pack("[]");
+    mdl_status status = MDL_OK;
     for (size_t i = 0; i < run->n_labs; i++) {
         mdl__lab *lab = &run->labs[i];
         run->progress.steps += lab->n_steps;
-        for (size_t k = 0; k < lab->n_steps; k++)
-            MDL_TRY(mdl__step_foresee(lab, &lab->steps[k]));
+        for (size_t k = 0; k < lab->n_steps && status == MDL_OK; k++)
+            status = mdl__step_foresee(lab, &lab->steps[k]);
+        if (status == MDL_OK)
+            status = mdl__plan_add_steps(lab, &plan);
     }
-    return MDL_OK;
+    if (status == MDL_OK && !run->share.joined)
+        return mdl__plan_write(run->job->out, plan);
+    json_decref(plan);
+    return status;
+}
+
+static mdl_status foresee_papers(mdl__run *run)
+{
+    json_t *plan = mdl_json_pack("[]");
+    mdl_status status = MDL_OK;
+    for (size_t i = 0; i < run->n_labs && status == MDL_OK; i++)
+        status = mdl__paper_plan(&run->labs[i], &plan);
+    if (status == MDL_OK && !run->share.joined)
+        return mdl__plan_write(run->job->out, plan);
+    json_decref(plan);
+    return status;
 }
 
 static mdl_status run_papers(mdl__run *run)
@@ -94,9 +112,9 @@ static mdl_status run_all(mdl__run *run, mdl_table *table)
         MDL_TRY(mdl__plan(&run->labs[i]));
     MDL_TRY(mdl__share_open(job, run->device, mdl_lock_is_shared(run->lock), &run->share));
     MDL_TRY(prepare(run));
-    MDL_TRY(paper ? run_papers(run) : foresee(run));
-    if (!paper)
-        MDL_TRY(mdl__schedule(run));
+    MDL_TRY(paper ? foresee_papers(run) : foresee(run));
+    mdl_lock_share(run->lock);
+    MDL_TRY(paper ? run_papers(run) : mdl__schedule(run));
     if (run->n_labs > 1) {
         MDL_TRY(mdl__results_over_repeats(run->tables, run->n_labs, table));
         return mdl__write_table(run, job, table);

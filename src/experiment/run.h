@@ -28,6 +28,8 @@ mdl_status mdl__results(const mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
 /* The table over the tables of `n` repeats: means, and tests over pairs. */
 mdl_status mdl__results_over_repeats(const mdl_table *tables, size_t n,
                                      mdl_table *table) MDL_MUST_CHECK;
+/* A finding, where more than one version or instruction set made the parts. */
+mdl_status mdl__find_mixed(size_t programs, mdl_table *table) MDL_MUST_CHECK;
 /* The word of a source: "cifar10" of "cifar10:data". */
 void mdl__data_word(const char *source, mdl_table *table);
 
@@ -55,6 +57,13 @@ mdl_status mdl__labs_create(mdl__run *run) MDL_MUST_CHECK;
 mdl_status mdl__use_lab(mdl__run *run, const mdl__lab *lab) MDL_MUST_CHECK;
 /* Whether a step waits for another one of its plan. */
 bool mdl__step_needs(const mdl__step *step, const mdl__step *other);
+/* plan.json (plan_file.c): a step, which needs those of the list `needs` (taken), behind those of
+ * *plan; all of a lab; and the file of *plan (taken). */
+struct json_t;
+mdl_status mdl__plan_add(const mdl__lab *lab, const mdl__step *step, double work, bool finished,
+                         struct json_t *needs, struct json_t **plan) MDL_MUST_CHECK;
+mdl_status mdl__plan_add_steps(const mdl__lab *lab, struct json_t **plan) MDL_MUST_CHECK;
+mdl_status mdl__plan_write(const char *out, struct json_t *plan) MDL_MUST_CHECK;
 /* Do all steps of all repeats, together with other processes, and conclude each repeat. */
 mdl_status mdl__schedule(mdl__run *run) MDL_MUST_CHECK;
 /* Write the table of the repeat, or of all of them, whose job this is, unless another process has.
@@ -71,5 +80,7 @@ mdl_status mdl__has_begun(const char *folder, bool *begun) MDL_MUST_CHECK;
 mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
 /* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment (paper.c). */
 mdl_status mdl__run_paper(mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
+/* Its parts, behind those of *plan (mdl__plan_add). */
+mdl_status mdl__paper_plan(mdl__lab *lab, struct json_t **plan) MDL_MUST_CHECK;
 
 #endif

@@ -125,6 +125,14 @@ static const mdl__step_kind step_specialist = {
     .work = train_specialist,
 };
 
+mdl_status mdl__specialist_name(const mdl__lab *lab, size_t pair, size_t half, mdl__step *step)
+{
+    char folder[MDL_PATH_MAX];
+    MDL_TRY(mdl__specialist_path(lab, half, "", folder));
+    return mdl__step_name(step, folder, "step.json", "final.safetensors",
+                          "the %s specialist of pair %zu", halves[half], pair + 1);
+}
+
 /* Pair by pair, the low half first. */
 static mdl_status do_specialist(void *user, size_t worker, size_t index)
 {
@@ -133,10 +141,7 @@ static mdl_status do_specialist(void *user, size_t worker, size_t index)
     if (lab->paper->half_done[index])
         return MDL_OK;
     mdl__step step = {.kind = &step_specialist, .number = half};
-    char folder[MDL_PATH_MAX];
-    MDL_TRY(mdl__specialist_path(lab, half, "", folder));
-    MDL_TRY(mdl__step_name(&step, folder, "step.json", "final.safetensors",
-                           "the %s specialist of pair %zu", halves[half], pair + 1));
+    MDL_TRY(mdl__specialist_name(lab, pair, half, &step));
     return mdl__paper_try(lab->paper, lab, &step, &lab->paper->half_done[index]);
 }
 

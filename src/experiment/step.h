@@ -38,6 +38,7 @@ struct mdl__step {
     size_t number;              /* of a pair or a run of the paper's experiment */
     double work;                /* about how much it computes; 0: it was finished before */
     double chain;               /* the same of it and of the longest line of steps behind it */
+    char by[128];               /* what made its results (mdl__share.by); "": not known */
     uint64_t stamp;             /* of the file of its record when this process began; 0: none */
     bool settled;               /* it is over, here or elsewhere, and its results were taken */
     char hash[65];              /* of the text that it depends on; "": it was not wanted */

@@ -111,6 +111,7 @@ typedef enum mdl_finding_code {
     MDL_FINDING_SHARED_TRUNK,    /* all parents contain a trunk of value[0] epochs */
     MDL_FINDING_PUBLISHED_ORDER, /* value[0] of value[1] pairs that are more than 3 points apart in
                                     print are in the same order here */
+    MDL_FINDING_MIXED,           /* value[0] versions or instruction sets made its parts */
     MDL_FINDINGS
 } mdl_finding_code;
 

@@ -28,7 +28,8 @@ static const char *const row_kinds[] = {
 static const char *const eaches[] = {"", "seed", "child", "repeat", "run", NULL};
 static const char *const tests[] = {"mcnemar", "welch", "paired", NULL};
 static const char *const outcomes[] = {"none", "alike", "open", "better", "worse", NULL};
-static const char *const codes[] = {"average-fell", "shared-trunk", "published-order", NULL};
+static const char *const codes[] = {"average-fell", "shared-trunk", "published-order", "mixed",
+                                    NULL};
 static const char *const table_kinds[] = {"experiment", "repeats", "paper", NULL};
 
 const char *mdl_row_kind_name(mdl_row_kind kind)

@@ -213,6 +213,11 @@ static void add_finding(const mdl_table *t, const mdl_finding *f, char *out)
                     "The parents of M2N2 share a trunk of %.0f epochs, which every one of them and "
                     "the merged model contain.\n",
                     f->value[0]);
+    if (f->code == MDL_FINDING_MIXED)
+        mdl__append(out, MDL__VERDICT,
+                    "%.0f versions or instruction sets made its parts (each step's record says "
+                    "which), so a second run on one of them has other last digits.\n",
+                    f->value[0]);
     if (f->code == MDL_FINDING_PUBLISHED_ORDER)
         mdl__append(out, MDL__VERDICT,
                     "Of %.0f pairs of methods that are more than 3 points apart in print, %.0f "

@@ -111,14 +111,23 @@ static const entry branches[] = {
 };
 
 static const entry one_experiment[] = {
-    {NULL, any_run},           {NULL, branches},
-    {"made.json", NULL},       {"table.txt", NULL},
-    {"table.md", NULL},        {"table.csv", NULL},
-    {"table.json", NULL},      {"test.json", NULL},
-    {"evaluation.json", NULL}, {"interpolation.json", NULL},
-    {"paths.json", NULL},      {"results.json", NULL},
-    {"report.html", NULL},     {"report.md", NULL},
-    {"leases", leases},        END,
+    {NULL, any_run},
+    {NULL, branches},
+    {"made.json", NULL},
+    {"plan.json", NULL},
+    {"table.txt", NULL},
+    {"table.md", NULL},
+    {"table.csv", NULL},
+    {"table.json", NULL},
+    {"test.json", NULL},
+    {"evaluation.json", NULL},
+    {"interpolation.json", NULL},
+    {"paths.json", NULL},
+    {"results.json", NULL},
+    {"report.html", NULL},
+    {"report.md", NULL},
+    {"leases", leases},
+    END,
 };
 
 static const entry repeat[] = {{NULL, one_experiment}, {NULL, lock}, END};

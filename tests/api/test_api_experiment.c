@@ -204,6 +204,9 @@ static void wrong_calls(void **state)
     WRONG(MDL_INVALID, mdl_report_text(NULL, NULL, 80, 0, &json));
     WRONG(MDL_INVALID, mdl_report_text(NULL, "x", 39, 0, &json));
     WRONG(MDL_INVALID, mdl_report_text(NULL, "x", 80, 0, NULL));
+    WRONG(MDL_INVALID, mdl_run_status(NULL, NULL, &json));
+    WRONG(MDL_INVALID, mdl_run_status(NULL, "x", NULL));
+    WRONG(MDL_NOT_FOUND, mdl_run_status(NULL, "x", &json));
     WRONG(MDL_INVALID, mdl_data_fetch(NULL, NULL, NULL, &json));
     WRONG(MDL_INVALID, mdl_data_fetch(NULL, "no such set", NULL, &json));
     no_folder.folder = NULL;

@@ -51,7 +51,7 @@ write_wrapper() {
         echo "merge | interpolate | recalibrate | align) set -- \"\$@\" --set data.limit=24 ;;"
         echo "bench) set -- \"\$@\" --repeat 1 ;;"
         echo 'esac'
-        echo 'case $1 in data | report | devices | help) ;; *) set -- "$@" --threads 1 ;; esac'
+        echo 'case $1 in data | report | status | devices | help) ;; *) set -- "$@" --threads 1 ;; esac'
         echo "exec \"$mendel\" \"\$@\""
     } >build/mendel
     chmod +x build/mendel

@@ -51,6 +51,17 @@ printf '#!/bin/sh\nexit 3\n' >build/srun
 SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm >out 2>&1
 [ $? -eq 3 ] || { echo 'FAILED: a job that failed does not fail'; failures=$((failures + 1)); }
 
+# The tasks of an array share a folder; one that was stopped comes back as itself.
+printf '#!/bin/sh\nexec "$@"\n' >build/srun
+array='env SLURM_CPUS_PER_TASK=1 SLURM_ARRAY_JOB_ID=7'
+$array SLURM_ARRAY_TASK_ID=1 "$root/examples/slurm-array.sh" configs/quickstart.yaml runs/array >out1 2>&1 &
+works $array SLURM_ARRAY_TASK_ID=2 "$root/examples/slurm-array.sh" configs/quickstart.yaml runs/array
+wait $! || { echo 'FAILED: the other task of an array'; failures=$((failures + 1)); }
+there runs/array/table.json runs/array/report.html
+printf '#!/bin/sh\nexit 130\n' >build/srun
+works $array SLURM_ARRAY_TASK_ID=3 "$root/examples/slurm-array.sh" configs/quickstart.yaml runs/array
+grep -q 'scontrol requeue 7_3' out || { echo 'FAILED: a task that was stopped is not requeued'; failures=$((failures + 1)); }
+
 # ---- GitHub Actions ------------------------------------------------------------------------------
 
 export GITHUB_PATH="$scratch/path" GITHUB_STEP_SUMMARY="$scratch/summary"
