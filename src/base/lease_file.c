@@ -88,8 +88,13 @@ bool mdl__lease_is_there(const char *path, const char *token, int *error)
     *error = fd >= 0 || errno == ENOENT ? 0 : errno;
     if (fd < 0)
         return false;
-    /* Torn reads are of the owner's own beat in another thread. */
-    bool whole = mdl__lease_read(fd, &owner) || mdl__lease_read(fd, &owner);
+    /* It may be just being written: by the thread of this very process that keeps it. */
+    const struct timespec moment = {.tv_nsec = 1000000};
+    bool whole = mdl__lease_read(fd, &owner);
+    for (int i = 0; i < 20 && !whole; i++) {
+        nanosleep(&moment, NULL);
+        whole = mdl__lease_read(fd, &owner);
+    }
     close(fd);
     if (!whole)
         *error = EAGAIN;

@@ -32,6 +32,8 @@ mdl_status mdl__write_table(mdl__run *run, const mdl_experiment_job *job, const 
             status = job->events->table(job->events->user, job->out, table);
     }
     (void)mdl_lease_enter(before);
+    if (status != MDL_OK && mdl_lease_lost(lease)) /* then another process writes it */
+        status = MDL_OK;
     mdl_lease_release(lease);
     return status;
 }

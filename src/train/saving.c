@@ -102,10 +102,12 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
     mdl_fingerprint_data(fp, job->data);
 }
 
+/* What the last digits depend on; the number of threads is no part of it. */
 static void machine(const mdl_train_job *job, char text[96])
 {
-    snprintf(text, 96, "backend %s, %d threads%s", job->device->backend->name, job->device->threads,
-             job->device->tuning != NULL ? ", a tuning table" : "");
+    char bits[72];
+    mdl_device_bits(job->device, bits, sizeof(bits));
+    snprintf(text, 96, "%s%s", bits, job->device->tuning != NULL ? ", a tuning table" : "");
 }
 
 static mdl_status write_all(const mdl__trainer *t, mdl_state_writer *state)

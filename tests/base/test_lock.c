@@ -121,6 +121,32 @@ static void new_folders_differ(void **state)
     assert_false(mdl_file_exists(in("runs")));
 }
 
+/* Several who do the same thing share a folder with each other, and with nobody else. */
+static void several_share_a_folder(void **state)
+{
+    char text[MDL_HOLDER_SIZE];
+    mdl_lock *first, *second, *other;
+    (void)state;
+    for (int without = 0; without < 2; without++) {
+        mdl_lock_without(without == 1);
+        assert_int_equal(mdl_lock_take(in("s"), &first), MDL_OK);
+        assert_int_equal(mdl_lock_join(in("s"), &second), MDL_IO);
+        mdl_lock_share(first);
+        assert_true(mdl_lock_is_shared(first));
+        assert_int_equal(mdl_lock_join(in("s"), &second), MDL_OK);
+        assert_int_equal(mdl_lock_take(in("s"), &other), MDL_IO);
+        assert_true(mdl_lock_holder(in("s"), text, sizeof(text)));
+        mdl_lock_release(second);
+        assert_int_equal(mdl_lock_take(in("s"), &other), without == 1 ? MDL_OK : MDL_IO);
+        mdl_lock_release(other);
+        mdl_lock_release(first);
+        assert_int_equal(mdl_lock_take(in("s"), &other), MDL_OK);
+        mdl_lock_release(other);
+        assert_false(mdl_file_exists(in("s/mendel.lock")));
+    }
+    mdl_lock_without(false);
+}
+
 static void what_is_no_lock_stays(void **state)
 {
     char *text;
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(one_owner_of_many_processes),
         cmocka_unit_test(folders_go_again_when_empty),
         cmocka_unit_test(new_folders_differ),
+        cmocka_unit_test(several_share_a_folder),
         cmocka_unit_test(what_is_no_lock_stays),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -157,6 +157,15 @@ static void names(void **state)
         {MDL_RUN_EXPERIMENT, "gb-seed3/step.json", false},
         {MDL_RUN_EXPERIMENT, "specialists-seed1/low/resume.state", true},
         {MDL_RUN_EXPERIMENT, "final.safetensors", false},
+        {MDL_RUN_EXPERIMENT, "plan.json", true},
+        {MDL_RUN_EXPERIMENT, "leases/repeat-2.A-seed1.step.lease", true},
+        {MDL_RUN_EXPERIMENT, "leases/test.failed", true},
+        {MDL_RUN_EXPERIMENT, "leases/0123456789abcdef.lease.mendel-tmp", true},
+        {MDL_RUN_EXPERIMENT, "leases/notes.txt", false},
+        {MDL_RUN_EXPERIMENT, "leases/.lease", true},
+        {MDL_RUN_EXPERIMENT, "C-hybrid/winner.json.0123456789abcdef.mendel-tmp", true},
+        {MDL_RUN_EXPERIMENT, "C-hybrid/winner.json.0123456789ABCDEF.mendel-tmp", false},
+        {MDL_RUN_EXPERIMENT, "C-hybrid/mine.json.0123456789abcdef.mendel-tmp", false},
         {0, "final.safetensors", false},
     };
     (void)state;

@@ -111,7 +111,9 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 
 static bool needs(const mdl__step *step, const mdl__step *other)
 {
-    return other->arm == step->arm && other->kind == &mdl__step_train;
+    const mdl__arm *arm = step->arm;
+    return other->arm == arm && other->training != NULL && other->training >= arm->parents &&
+           other->training < arm->parents + arm->n_parents;
 }
 
 static double computes(const mdl__lab *lab, const mdl__step *step)
