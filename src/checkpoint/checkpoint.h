@@ -83,13 +83,6 @@ const char *mdl_tensors_metadata(const mdl_tensors *set, const char *key);      
  * whose data are in memory. */
 void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);
 
-/* Their former names, until all that is being written has the new ones. */
-#define mdl_safetensors          mdl_tensors
-#define mdl_safetensors_read     mdl_tensors_load
-#define mdl_safetensors_free     mdl_tensors_close
-#define mdl_safetensors_find     mdl_tensors_find
-#define mdl_safetensors_metadata mdl_tensors_metadata
-
 /* ---- writing safetensors -------------------------------------------------------------------- */
 
 /* Write: tensors with `data` in native memory (name, type, rank, dim, data are read; count and
