@@ -69,10 +69,11 @@ static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const ch
     const char *text = mdl_tensors_metadata(file, "mendel.config");
     mdl_config config = mdl_config_default();
     if (text == NULL)
-        return mdl_fail(
-            MDL_CONFIG,
-            "%s: no metadata mendel.config; only a checkpoint that Mendel wrote can be opened here",
-            path);
+        return mdl_fail(MDL_CONFIG,
+                        "%s: no metadata mendel.config; only a checkpoint that Mendel wrote can be "
+                        "opened here (mendel convert --preset adds it "
+                        "for published networks)",
+                        path);
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
     MDL_TRY(read_images(p, file, path));

@@ -74,7 +74,7 @@ mdl_status mdl_tensors_load(const char *path, mdl_tensors **out) MDL_MUST_CHECK;
 void mdl_tensors_close(mdl_tensors *set);
 /* Elements first .. first + count - 1, in the order of the last dimension first and in the type
  * that they have in the file, into `out`.  Any number of threads may read at once.  Of a strided
- * tensor all that lies between its first and last element is in memory meanwhile. */
+ * tensor all that lies between the rows asked for is in memory meanwhile. */
 mdl_status mdl_tensors_read(const mdl_tensors *set, const mdl_file_tensor *tensor, size_t first,
                             size_t count, void *out) MDL_MUST_CHECK;
 const mdl_file_tensor *mdl_tensors_find(const mdl_tensors *set, const char *name); /* or NULL */
@@ -103,7 +103,7 @@ bool mdl_file_type_is_real(mdl_file_type type);
 void mdl_file_to_float(mdl_file_type type, const void *data, size_t n, float *out);
 void mdl_file_from_float(mdl_file_type type, const float *values, size_t n, void *out);
 
-/* Write a set of any kind as one safetensors file.  Memory: a piece of a tensor. */
+/* Write a set of any kind as one safetensors file.  Memory: a piece of a tensor; a strided one. */
 typedef struct mdl_rewrite {
     const mdl_file_type *type; /* of F32, F64, F16 and BF16, others stay; NULL: all stay */
     const char *const *keys, *const *values;

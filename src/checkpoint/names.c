@@ -97,6 +97,9 @@ mdl_status mdl_tensors_rename(mdl_tensors *set, mdl_names_rule rule, size_t *cha
     *changed = 0;
     for (size_t i = 0; i < set->n_tensors; i++) {
         char name[NAME_MOST], *own;
+        if (strlen(set->tensors[i].name) > NAME_MOST / 2)
+            return mdl_fail(MDL_UNSUPPORTED, "a name of more than %d bytes is not translated",
+                            NAME_MOST / 2);
         translate(set->tensors[i].name + skip, name);
         if (strcmp(name, set->tensors[i].name) == 0)
             continue;

@@ -48,9 +48,9 @@ static mdl_status check_range(const rewriting *r, const mdl_file_tensor *tensor,
     return MDL_OK;
 }
 
-static mdl_status write_tensor(const rewriting *r, size_t index)
+static mdl_status write_tensor(const rewriting *r, const mdl_file_tensor *from,
+                               const mdl_file_tensor *to)
 {
-    const mdl_file_tensor *from = &r->set->tensors[index], *to = &r->tensors[index];
     for (size_t first = 0, n; first < from->count; first += n) {
         const char *bytes = r->from;
         n = mdl_min_size(from->count - first, PIECE);
@@ -67,6 +67,21 @@ static mdl_status write_tensor(const rewriting *r, size_t index)
     return MDL_OK;
 }
 
+/* A strided one is read as a whole, since a piece of it may lie all over its storage. */
+static mdl_status write_strided(const rewriting *r, const mdl_file_tensor *from,
+                                const mdl_file_tensor *to)
+{
+    mdl_file_tensor whole = *from;
+    void *data;
+    MDL_TRY(mdl_alloc(from->bytes, 1, from->name, &data));
+    mdl_status status = mdl_tensors_read(r->set, from, 0, from->count, data);
+    whole.data = data;
+    if (status == MDL_OK)
+        status = write_tensor(r, &whole, to);
+    mdl_free(data);
+    return status;
+}
+
 static mdl_status write_all(const rewriting *r, const mdl_rewrite *how)
 {
     char *header;
@@ -75,8 +90,10 @@ static mdl_status write_all(const rewriting *r, const mdl_rewrite *how)
                                    how->n_metadata, &header, &size));
     mdl_status status = mdl_atomic_write(r->file, header, size);
     mdl_free(header);
-    for (size_t i = 0; i < r->set->n_tensors && status == MDL_OK; i++)
-        status = write_tensor(r, i);
+    for (size_t i = 0; i < r->set->n_tensors && status == MDL_OK; i++) {
+        const mdl_file_tensor *from = &r->set->tensors[i];
+        status = (from->strided ? write_strided : write_tensor)(r, from, &r->tensors[i]);
+    }
     return status;
 }
 

@@ -110,10 +110,20 @@ static mdl_status open_all(mdl_tensors *set, const json_t *map)
 
 static mdl_status read_index(mdl_tensors *set, const mdl__head *head)
 {
-    json_t *index;
+    const mdl_reader *source = set->files[0].source;
+    size_t size = mdl_reader_size(source);
+    json_t *index = NULL;
+    char *text;
     (void)head;
-    MDL_TRY(
-        mdl_json_read_file(set->files[0].path, MDL__HEADER_LIMIT, JSON_REJECT_DUPLICATES, &index));
+    if (size > MDL__HEADER_LIMIT)
+        return mdl_fail(MDL_FORMAT, "an index of %zu bytes; at most %d are read", size,
+                        MDL__HEADER_LIMIT);
+    MDL_TRY(mdl_alloc(size + 1, 1, "checkpoint index", (void **)&text));
+    mdl_status read = mdl_reader_read(source, 0, size, text);
+    if (read == MDL_OK)
+        read = mdl_json_read(text, size, JSON_REJECT_DUPLICATES, &index);
+    mdl_free(text);
+    MDL_TRY(read);
     const json_t *map = json_object_get(index, "weight_map");
     mdl_status status = json_is_object(map) ? open_all(set, map)
                                             : mdl_fail(MDL_FORMAT, "the index has no weight_map, "

@@ -253,9 +253,10 @@ void mdl_tensors_close(mdl_tensors *set)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-/* From elements that lie apart: `span` holds all from the first to the last, as they lie. */
-static void gather(const mdl_file_tensor *tensor, const char *span, size_t first, size_t count,
-                   char *out)
+/* From elements that lie apart: `span` holds them as they lie, beginning `skipped` elements behind
+ * the tensor's first. */
+static void gather(const mdl_file_tensor *tensor, const char *span, size_t skipped, size_t first,
+                   size_t count, char *out)
 {
     size_t size = mdl_file_type_size(tensor->type);
     for (size_t i = 0; i < count; i++) {
@@ -264,23 +265,25 @@ static void gather(const mdl_file_tensor *tensor, const char *span, size_t first
             at += left % tensor->dim[d] * tensor->stride[d];
             left /= tensor->dim[d];
         }
-        memcpy(out + i * size, span + at * size, size);
+        memcpy(out + i * size, span + (at - skipped) * size, size);
     }
 }
 
+/* All that lies between the rows (of the first dimension) that are asked for is read at once. */
 static mdl_status read_strided(const mdl_tensors *set, const mdl_file_tensor *tensor, size_t first,
                                size_t count, char *out)
 {
-    size_t elements = 1;
+    size_t size = mdl_file_type_size(tensor->type), row = tensor->count / tensor->dim[0];
+    size_t from = first / row, to = (first + count - 1) / row;
+    size_t skipped = from * tensor->stride[0], elements = 1 + (to - from) * tensor->stride[0];
     char *span;
-    for (int d = 0; d < tensor->rank; d++)
+    for (int d = 1; d < tensor->rank; d++)
         elements += (tensor->dim[d] - 1) * tensor->stride[d];
-    size_t bytes = elements * mdl_file_type_size(tensor->type);
-    MDL_TRY(mdl_alloc(bytes, 1, tensor->name, (void **)&span));
-    mdl_status status =
-        mdl_reader_read(set->files[tensor->file].source, tensor->offset, bytes, span);
+    MDL_TRY(mdl_alloc(elements, size, tensor->name, (void **)&span));
+    mdl_status status = mdl_reader_read(set->files[tensor->file].source,
+                                        tensor->offset + skipped * size, elements * size, span);
     if (status == MDL_OK)
-        gather(tensor, span, first, count, out);
+        gather(tensor, span, skipped, first, count, out);
     mdl_free(span);
     return status;
 }

@@ -94,6 +94,13 @@ static void ranges(void **state)
     assert_int_equal(t->offset, a->offset); /* one storage */
     assert_int_equal(mdl_tensors_read(opened, t, 1, 3, some), MDL_OK);
     assert_memory_equal(some, ((float[]){3, 1, 4}), sizeof(some));
+    const mdl_file_tensor *last =
+        mdl_tensors_find(opened, "last"); /* [1, 2, 2, 2], channels last */
+    int16_t few[5];
+    assert_int_equal(mdl_tensors_read(opened, last, 2, 5, few), MDL_OK);
+    assert_memory_equal(few, ((int16_t[]){2, 3, 4, 5, 6}), sizeof(few));
+    assert_int_equal(mdl_tensors_read(opened, t, 5, 1, some), MDL_OK);
+    assert_memory_equal(some, ((float[]){5}), sizeof(*some));
     assert_int_equal(mdl_tensors_read(opened, a, 3, 3, some), MDL_OK);
     assert_memory_equal(some, ((float[]){3, 4, 5}), sizeof(some));
 }
