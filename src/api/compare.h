@@ -15,7 +15,7 @@ typedef struct mdl__compared {   /* one of the two */
     const char *model;           /* "mlp"; NULL: predictions do not say */
     mdl__compared_image *images; /* [count], by their index */
     size_t count, classes, right;
-    char **names; /* [classes], as in predictions; NULL: there are none */
+    char **names; /* [classes], as bytes; NULL: there are none */
 } mdl__compared;
 
 /* Which file `path` stands for; folders of experiments have none (`file` is "" and `kind`

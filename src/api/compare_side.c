@@ -49,7 +49,7 @@ static mdl_status take_names(mdl__compared *side, const mdl_data *data)
         return MDL_OK;
     MDL_TRY(MDL_NEW(side->classes, "class names", &side->names));
     for (size_t c = 0; c < mdl_min_size(data->classes, side->classes); c++)
-        MDL_TRY(mdl_text_escaped(data->class_names[c], MDL_TEXT_VISIBLE, &side->names[c]));
+        MDL_TRY(mdl_strdup(data->class_names[c], &side->names[c]));
     return MDL_OK;
 }
 

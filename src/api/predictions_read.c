@@ -41,7 +41,11 @@ static char *next_field(char **at)
 
 static mdl_status keep_name(mdl__compared *side, size_t label, const char *name)
 {
-    return side->names[label] == NULL ? mdl_strdup(name, &side->names[label]) : MDL_OK;
+    if (side->names[label] != NULL)
+        return MDL_OK;
+    MDL_TRY(mdl_strdup(name, &side->names[label]));
+    mdl_text_unescape(side->names[label]);
+    return MDL_OK;
 }
 
 /* A number of three with a comma or the end behind it. */

@@ -227,6 +227,10 @@ double cli_real_of(const struct json_t *object, const char *key);
 size_t cli_count_of(const struct json_t *object, const char *key);
 const char *cli_text_of(const struct json_t *object, const char *key);
 
+/* A text of a result as it may be shown, which is at most `size` bytes: JSON has escapes of its own
+ * (mdl_text_escape), which are not escaped again.  Returns `out`. */
+const char *cli_shown(const char *text, char *out, size_t size);
+
 /* Print a result (taken; NULL: there is none) as it is with --json, else have it told. */
 typedef void (*cli_tell)(void *user, const struct json_t *result);
 mdl_status cli_give_result(char *text, const cli_args *args, cli_tell tell, void *user);

@@ -14,8 +14,7 @@ static const double level = 0.05;
 /* What a side is called: the path that the user named. */
 static const char *path_of(const json_t *side, char out[NAME])
 {
-    mdl_text_escape(cli_text_of(side, "path"), MDL_TEXT_VISIBLE, out, NAME);
-    return out;
+    return cli_shown(cli_text_of(side, "path"), out, NAME);
 }
 
 static const char *p_text(double p, char out[32])
@@ -83,7 +82,7 @@ static void print_class(const json_t *one)
 {
     char name[48], p[32], holm[32], number[24];
     snprintf(number, sizeof(number), "%zu", cli_count_of(one, "class"));
-    mdl_text_escape(cli_text_of(one, "name"), MDL_TEXT_VISIBLE, name, 17);
+    cli_shown(cli_text_of(one, "name"), name, 17);
     printf("  %-16s %7zu %8.2f %8.2f %+8.2f  %-10s  %s\n", name[0] != '\0' ? name : number,
            cli_count_of(one, "images"), 100 * cli_real_of(one, "first"),
            100 * cli_real_of(one, "second"), 100 * cli_real_of(one, "difference"),

@@ -46,17 +46,14 @@ static double real_at(const json_t *list, size_t i)
     return json_number_value(json_array_get(list, i));
 }
 
-static mdl_status print_class(size_t number, const char *name, const json_t *counts)
+static void print_class(size_t number, const char *name, const json_t *counts)
 {
-    char *shown;
-    MDL_TRY(mdl_text_escaped(name, MDL_TEXT_VISIBLE, &shown));
-    printf("  %3zu  %-22s %8zu %10zu %8zu\n", number, shown, count_at(counts, 0),
-           count_at(counts, 1), count_at(counts, 2));
-    mdl_free(shown);
-    return MDL_OK;
+    char shown[1024];
+    printf("  %3zu  %-22s %8zu %10zu %8zu\n", number, cli_shown(name, shown, sizeof(shown)),
+           count_at(counts, 0), count_at(counts, 1), count_at(counts, 2));
 }
 
-static mdl_status print_text(const json_t *facts)
+static void print_text(const json_t *facts)
 {
     const json_t *image = json_object_get(facts, "image"), *std = json_object_get(facts, "std");
     const json_t *mean = json_object_get(facts, "mean"),
@@ -70,7 +67,7 @@ static mdl_status print_text(const json_t *facts)
     printf("\n%-29s %8s %10s %8s\n", "class", "train", "validation", "test");
     for (size_t c = 0; c < json_array_size(counts); c++) {
         const char *name = json_string_value(json_array_get(names, c));
-        MDL_TRY(print_class(c, name != NULL ? name : "", json_array_get(counts, c)));
+        print_class(c, name != NULL ? name : "", json_array_get(counts, c));
     }
     printf("%-29s %8zu %10zu %8zu\n", "all", cli_count_of(facts, "train"),
            cli_count_of(facts, "validation"), cli_count_of(facts, "test"));
@@ -80,7 +77,6 @@ static mdl_status print_text(const json_t *facts)
     for (size_t c = 0; c < json_array_size(mean); c++)
         printf("channel %zu: mean %.4f, deviation %.4f (of 0 to 1)\n", c, real_at(mean, c),
                real_at(std, c));
-    return MDL_OK;
 }
 
 static mdl_status print_json(const json_t *facts)
@@ -90,9 +86,10 @@ static mdl_status print_json(const json_t *facts)
     json_t *classes = mdl_json_pack("[]");
     for (size_t c = 0; c < json_array_size(counts); c++) {
         const json_t *of = json_array_get(counts, c);
-        const char *name = json_string_value(json_array_get(names, c));
+        json_t *name = json_array_get(names, c); /* as it is: its escapes are not escaped again */
         mdl_json_append(&classes,
-                        mdl_json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", name != NULL ? name : "",
+                        mdl_json_pack("{s:o, s:I, s:I, s:I, s:I}", "name",
+                                      name != NULL ? json_incref(name) : mdl_json_pack("s", ""),
                                       "train", (json_int_t)count_at(of, 0), "validation",
                                       (json_int_t)count_at(of, 1), "fitness",
                                       (json_int_t)count_at(of, 1), "test",
@@ -118,7 +115,10 @@ static mdl_status print_info(const mdl_data *data, bool json)
     mdl_status status = mdl_json_read(text, strlen(text), 0, &facts);
     mdl_free(text);
     MDL_TRY(status);
-    status = json ? print_json(facts) : print_text(facts);
+    if (json)
+        status = print_json(facts);
+    else
+        print_text(facts);
     json_decref(facts);
     return status;
 }

@@ -14,7 +14,7 @@ static const char *fill(const char *name, size_t number, size_t width, char out[
     char digits[24];
     size_t shown = 0, at = 0;
     snprintf(digits, sizeof(digits), "%zu", number);
-    mdl_text_escape(name[0] != '\0' ? name : digits, MDL_TEXT_VISIBLE, out, 4 * NAME + 1);
+    cli_shown(name[0] != '\0' ? name : digits, out, 4 * NAME + 1);
     for (; out[at] != '\0'; at++) {
         bool begins = ((unsigned char)out[at] & 0xc0) != 0x80; /* a character of UTF-8 */
         if (begins && shown == width)
@@ -33,12 +33,10 @@ static const char *class_name(const json_t *classes, size_t number, char out[4 *
     size_t i;
     const json_t *each;
     json_array_foreach (json_object_get(classes, "each"), i, each)
-        if (cli_count_of(each, "class") == number)
-            return mdl_text_escape(cli_text_of(each, "name"), MDL_TEXT_VISIBLE, out, 4 * NAME + 1) >
-                           0
-                       ? out
-                       : fill("", number, 0, out);
-    return fill("", number, 0, out);
+        if (cli_count_of(each, "class") == number && cli_text_of(each, "name")[0] != '\0')
+            return cli_shown(cli_text_of(each, "name"), out, 4 * NAME + 1);
+    snprintf(out, 4 * NAME + 1, "%zu", number);
+    return out;
 }
 
 static void print_pair(const json_t *classes, const json_t *pair)

@@ -23,6 +23,18 @@ const char *cli_text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+const char *cli_shown(const char *text, char *out, size_t size)
+{
+    char *plain;
+    out[0] = '\0';
+    if (mdl_strdup(text, &plain) != MDL_OK)
+        return out;
+    mdl_text_unescape(plain);
+    mdl_text_escape(plain, MDL_TEXT_VISIBLE, out, size);
+    mdl_free(plain);
+    return out;
+}
+
 mdl_status cli_give_result(char *text, const cli_args *args, cli_tell tell, void *user)
 {
     json_t *result;

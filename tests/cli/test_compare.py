@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "..", "report", "make_table.py")
 SCRATCH = tempfile.TemporaryDirectory(prefix="mendel-compare-")
 MLP = ["--set", "model.kind=mlp", "--set", "data.size=native", "--set", "run.tuning=off"]
-NAMES = ["a, \"b\"", "c", "d"]
+NAMES = ["a, \"b\"", "c", "caf\\xE9"]  # the last is escaped, as in all files
 
 
 def mendel(*arguments, code=0):
@@ -76,6 +76,7 @@ class Compare(unittest.TestCase):
         text = mendel("compare", "1.csv", "2.csv")
         self.assertTrue(text.startswith("2.csv is better than 1.csv: 90.32 % against 48.39 %"), text)
         self.assertIn("No class differs", text)
+        self.assertIn("  caf\\xE9  ", mendel("compare", "1.csv", "2.csv", "--classes"))
 
     def test_pairs(self):
         # Accuracies of .71 .69 .74 and .60 .62 .61: scipy.stats.ttest_rel
