@@ -185,6 +185,8 @@ static mdl_status look(mdl_leases *all, const char *path, const char *name, mdl_
     bool still = false;
     *out = NOBODY;
     int fd = mdl__lease_file_open(path, false);
+    if (fd < 0 && (errno == EINVAL || errno == ELOOP))
+        return mdl_fail(MDL_IO, "cannot use the lease %s: it is no plain file; move it away", path);
     if (fd < 0)
         return errno == ENOENT ? MDL_OK : mdl_fail_errno(errno, "cannot use the lease %s", path);
     (void)mdl__lease_read(fd, owner); /* nothing: somebody is writing it */

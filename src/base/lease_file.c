@@ -159,13 +159,14 @@ static bool name_of(const char *file, char name[MDL_LEASE_NAME])
     return true;
 }
 
-static void look(const char *path, mdl_lease_seen *seen)
+/* False where there is no plain file (any more). */
+static bool look(const char *path, mdl_lease_seen *seen)
 {
     struct stat info;
     struct timespec now;
     int fd = mdl__lease_file_open(path, false);
     if (fd < 0)
-        return;
+        return false;
     (void)mdl__lease_read(fd, &seen->owner);
     seen->ended = mdl__lease_has_ended(fd, &seen->owner);
     clock_gettime(CLOCK_REALTIME, &now);
@@ -173,6 +174,7 @@ static void look(const char *path, mdl_lease_seen *seen)
         seen->age = (double)(now.tv_sec - info.st_mtim.tv_sec) +
                     1e-9 * (double)(now.tv_nsec - info.st_mtim.tv_nsec);
     close(fd);
+    return true;
 }
 
 mdl_status mdl_leases_list(const char *folder, mdl_lease_seen **list, size_t *count)
@@ -191,7 +193,7 @@ mdl_status mdl_leases_list(const char *folder, mdl_lease_seen **list, size_t *co
             status = mdl_grow(*count, *count + 1, sizeof(**list), "leases", (void **)list);
         if (status == MDL_OK) {
             memcpy((*list)[*count].name, name, sizeof(name));
-            look(path, &(*list)[(*count)++]);
+            *count += look(path, &(*list)[*count]);
         }
     }
     if (names != NULL)

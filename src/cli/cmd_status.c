@@ -99,10 +99,11 @@ static void print_run(const json_t *s)
     double top1 = cli_real_of(s, "validation_top1"), loss = cli_real_of(s, "train_loss");
     cli_print(stdout, "%s: a %s, %s: ", cli_text_of(s, "folder"), cli_text_of(s, "kind"),
               cli_text_of(s, "state"));
-    if (training)
-        printf("epoch %zu of %zu", cli_count_of(s, "epoch"), cli_count_of(s, "epochs"));
-    else
-        printf("%zu of %zu children", cli_count_of(s, "evaluations"), cli_count_of(s, "total"));
+    size_t all = cli_count_of(s, training ? "epochs" : "total");
+    printf(training ? "epoch %zu" : "child %zu",
+           cli_count_of(s, training ? "epoch" : "evaluations"));
+    if (all > 0) /* a part of an experiment does not say */
+        printf(" of %zu", all);
     if (!isnan(loss))
         printf(", loss %.4f", loss);
     if (!isnan(top1))

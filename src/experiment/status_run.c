@@ -38,13 +38,15 @@ static const char *state_of(bool held, bool finished)
     return held ? "at work" : finished ? "finished" : "stopped";
 }
 
+/* Parts of an experiment have none: how long they run is not known from their folders. */
 static mdl_status read_config(const char *folder, mdl_config **out)
 {
     char path[MDL_PATH_MAX];
     MDL_TRY(mdl_path(path, sizeof(path), folder, "config.yaml"));
     MDL_TRY(MDL_NEW(1, "configuration", out));
     **out = mdl_config_default();
-    mdl_status status = mdl_config_read_file(path, *out);
+    (*out)->train.epochs = (*out)->merge.evaluations = (*out)->merge.generations = 0;
+    mdl_status status = mdl_file_exists(path) ? mdl_config_read_file(path, *out) : MDL_OK;
     if (status != MDL_OK)
         mdl_free(*out);
     return status;
@@ -89,8 +91,10 @@ static mdl_status training(const char *folder, const mdl_config *config, bool he
     MDL_TRY(status);
     bool finished = has(folder, "final.safetensors");
     double each = mdl__json_number(last, "seconds");
-    double left = finished ? 0 : each * (double)(epochs - mdl_min_size(done, epochs));
-    if (held && !finished)
+    double left = finished      ? 0
+                  : epochs == 0 ? (double)NAN
+                                : each * (double)(epochs - mdl_min_size(done, epochs));
+    if (held && !finished && !isnan(left))
         left = fmax(left - fmin(since(folder, "metrics.jsonl"), each), 0);
     *out = mdl_json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "folder", folder, "kind",
@@ -118,10 +122,11 @@ static mdl_status search(const char *folder, const mdl_config *config, bool held
         started++;
     mdl_free(text);
     size_t children = lines - mdl_min_size(started, lines);
-    bool finished = has(folder, "winner.json") && children >= total;
+    bool finished =
+        has(folder, "winner.json") && has(folder, "merged.safetensors") && children >= total;
     double spent = since(folder, "config.yaml") - since(folder, "lineage.jsonl");
     double left = finished ? 0
-                  : children > 0 && spent > 0
+                  : children > 0 && spent > 0 && total > 0
                       ? spent / (double)children * (double)(total - mdl_min_size(children, total))
                       : (double)NAN;
     *out = mdl_json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:s}", "folder", folder, "kind", "search",

@@ -33,7 +33,7 @@ says out 'on the validation split'
 quietly evolve p1/final.safetensors p2/final.safetensors --data synthetic:100 --threads 1 \
     --set merge.evaluations=20 --set merge.archive=4 --out e
 expect 0 status e
-says out 'e: a search, finished: 20 of 20 children'
+says out 'e: a search, finished: child 20 of 20'
 
 # ---- an experiment -----------------------------------------------------------------------------------
 "$mendel" experiment tiny.yaml --set train.epochs=100000 --set train.keep=0 --out x >out1 2>&1 &
@@ -54,6 +54,11 @@ quietly experiment tiny.yaml --out x # other settings, and nobody at work: begun
 expect 0 status x
 says out 'x: an experiment, finished: 18 of 18 steps are done, 0 at work'
 says out 'done      A, seed 1 of 2: train the baseline ('
+
+expect 0 status x/A-seed1
+says out 'x/A-seed1: a training, finished: epoch 1, loss '
+expect 0 status x/C-hybrid
+says out 'x/C-hybrid: a search, finished: child 3'
 
 # ---- what is none ------------------------------------------------------------------------------------
 mkdir nothing
