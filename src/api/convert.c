@@ -145,7 +145,8 @@ static mdl_status fill_metadata(const preset *p, const mdl_tensors *set, const c
     MDL_TRY(MDL_NEW(set->n_metadata + OWN_KEYS, "metadata", &m->keys));
     MDL_TRY(MDL_NEW(set->n_metadata + OWN_KEYS, "metadata", &m->values));
     for (size_t i = 0; i < set->n_metadata; i++)
-        put(m, set->keys[i], set->values[i]);
+        if (strcmp(set->keys[i], MDL_TORCH_KEY) != 0) /* of the file that was read alone */
+            put(m, set->keys[i], set->values[i]);
     put(m, "format", "pt");
     if (p == NULL || p->settings[0] == NULL)
         return MDL_OK;
@@ -172,7 +173,7 @@ static json_t *facts(const mdl_tensors *set, const char *out, const mdl_convert_
                          (json_int_t)set->n_tensors, "elements", (json_int_t)elements, "bytes",
                          (json_int_t)bytes, "renamed", (json_int_t)renamed, "dtype", options->dtype,
                          "preset", options->preset, "taken",
-                         mdl_tensors_metadata(set, "torch.key"));
+                         mdl_tensors_metadata(set, MDL_TORCH_KEY));
 }
 
 static mdl_status write_set(mdl_tensors *set, const char *path, const char *out,

@@ -79,6 +79,8 @@ mdl_status mdl_tensors_read(const mdl_tensors *set, const mdl_file_tensor *tenso
                             size_t count, void *out) MDL_MUST_CHECK;
 const mdl_file_tensor *mdl_tensors_find(const mdl_tensors *set, const char *name); /* or NULL */
 const char *mdl_tensors_metadata(const mdl_tensors *set, const char *key);         /* or NULL */
+/* Metadata of a file of PyTorch: the key under which its weights lie among the rest. */
+#define MDL_TORCH_KEY "torch.key"
 /* Elements as float64 (of the two types of 8 bits: NAN); `out` holds tensor->count.  Of a tensor
  * whose data are in memory. */
 void mdl_file_tensor_get(const mdl_file_tensor *tensor, double *out);

@@ -197,20 +197,14 @@ static const mdl_pickle_value *find_state(const mdl_pickle_value *root, const ch
     static const char *const keys[] = {"state_dict", "model_state_dict", "model",  "state_dict_ema",
                                        "model_ema",  "ema_state_dict",   "ema",    "params",
                                        "net",        "network",          "weights"};
-    const mdl_pickle_value *found = NULL;
     for (size_t i = 0; i < MDL_COUNT(keys); i++) {
         const mdl_pickle_value *value = mdl_pickle_get(root, keys[i]);
         if (count_tensors(value) == 0)
             continue;
-        if (found != NULL) {
-            mdl_log(MDL_LOG_INFO, "of the file's weights those of \"%s\" are taken, not \"%s\"",
-                    *key, keys[i]);
-            break;
-        }
-        found = value;
         *key = keys[i];
+        return value;
     }
-    return found != NULL ? found : count_tensors(root) > 0 ? root : NULL;
+    return count_tensors(root) > 0 ? root : NULL;
 }
 
 static mdl_status take_tensor(const mdl__torch_file *file, const mdl_pickle_value *key,
@@ -253,7 +247,7 @@ mdl_status mdl__torch_tensors(const mdl__torch_file *file, const mdl_pickle_valu
                             MOST_SHARED);
     }
     if (key != NULL)
-        MDL_TRY(mdl__add_metadata(set, "torch.key", key));
+        MDL_TRY(mdl__add_metadata(set, MDL_TORCH_KEY, key));
     mdl__sort_by_place(set);
     return mdl__add_metadata(set, "format", "pt");
 }

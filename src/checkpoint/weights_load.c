@@ -173,6 +173,15 @@ static mdl_status end(mdl_status status, loading *l, mdl_weights *weights)
     return status;
 }
 
+/* A file may hold several models (an average beside the last one): say which one it is. */
+static mdl_status tell_key(const mdl_tensors *file, const char *path, mdl_status status)
+{
+    const char *key = mdl_tensors_metadata(file, MDL_TORCH_KEY);
+    if (status == MDL_OK && key != NULL)
+        mdl_log(MDL_LOG_INFO, "%s: the weights are those of \"%s\" in the file", path, key);
+    return status;
+}
+
 mdl_status mdl_weights_load(const mdl_tensors *file, const char *path, const mdl_graph *graph,
                             mdl_weights *weights)
 {
@@ -182,7 +191,7 @@ mdl_status mdl_weights_load(const mdl_tensors *file, const char *path, const mdl
         status = take_all(file, graph, &l);
     if (status == MDL_OK)
         status = report(path, &l.wrong); /* nothing is uploaded unless all of it fits */
-    return end(status, &l, weights);
+    return tell_key(file, path, end(status, &l, weights));
 }
 
 mdl_status mdl_weights_match(const mdl_tensors *file, const char *path, const mdl_graph *graph)
@@ -225,5 +234,5 @@ mdl_status mdl_weights_load_part(const mdl_tensors *file, const char *path, cons
         status = few ? report(path, &l.wrong) : mdl__refuse_unsound(&l.wrong.unsound, path);
     if (status == MDL_OK)
         tell_part(path, &l.wrong);
-    return end(status, &l, weights);
+    return tell_key(file, path, end(status, &l, weights));
 }
