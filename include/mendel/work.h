@@ -157,20 +157,29 @@ MDL_API mdl_status mdl_compare(mdl_context *context, const mdl_config *config, c
 /* ---- merge, search, align ------------------------------------------------------------------- */
 
 typedef struct mdl_merge_options {
-    size_t size;        /* of this struct */
-    const char *method; /* "average", "slerp", "greedy", "ties", "dare", ... as for mendel merge */
-    const char *trunk;  /* ties, dare: the checkpoint that the others were trained on from */
-    double ratio;       /* slerp: 0 is the first checkpoint, 1 the second; negative: 0.5 */
-    double density;     /* ties, dare: part of the changes that is kept; negative: as published */
-    double scale;       /* ties, dare: what the merged change is multiplied by; negative: 1 */
-    int overwrite;      /* write the file even where a run that has ended wrote it */
+    size_t size;         /* of this struct */
+    const char *method;  /* "average", "slerp", "greedy", "ties", "dare", ... as for mendel merge */
+    const char *trunk;   /* ties, dare: the checkpoint that the others were trained on from */
+    double ratio;        /* slerp: 0 is the first checkpoint, 1 the second; negative: 0.5 */
+    double density;      /* ties, dare: part of the changes that is kept; negative: as published */
+    double scale;        /* ties, dare: what the merged change is multiplied by; negative: 1 */
+    int overwrite;       /* write the file even where a run that has ended wrote it */
+    int tensors;         /* tensor by tensor even where the network is known: below */
+    uint64_t shard_size; /* tensor by tensor: bytes of tensors in a file; 0: one file */
+    int resume; /* tensor by tensor: go on with what an interrupted merge of these files left */
+    int (*on_progress)(void *user, double part, double seconds_left); /* part: 0..1; may be NULL */
+    void *user;
 } mdl_merge_options;
 #define MDL_MERGE_OPTIONS                                                                          \
     {                                                                                              \
-        sizeof(mdl_merge_options), "average", NULL, -1, -1, -1, 0                                  \
+        sizeof(mdl_merge_options), "average", NULL, -1, -1, -1, 0, 0, 0, 0, NULL, NULL             \
     }
 
-/* Make one checkpoint of several by a formula.
+/* Make one checkpoint of several by a formula.  Where the network is one of Mendel's and the method
+ * has a form of its own there, it is merged as a whole; else, and where merge.weights or another
+ * key of such a merge was set, tensor by tensor, without a need to know the network: any
+ * safetensors file, or one in several files by its index, in F32, F16 or BF16, in as much memory as
+ * run.memory_limit says.  FILE.yaml beside it then says what was done.
  *   data  re-estimates BatchNorm's statistics, and is needed by the methods that evaluate; NULL:
  *         the statistics are interpolated, unless data.source was set
  *   out   the file to write, which must not be one of the checkpoints; the ensemble writes none */

@@ -124,6 +124,7 @@ BeginFunction = CFUNCTYPE(c_int, c_void_p, c_char_p)
 StepFunction = CFUNCTYPE(c_int, c_void_p, POINTER(TrainStep))
 EpochFunction = CFUNCTYPE(c_int, c_void_p, POINTER(TrainEpoch))
 ProgressFunction = CFUNCTYPE(c_int, c_void_p, c_char_p, c_size_t, c_size_t)
+PartFunction = CFUNCTYPE(c_int, c_void_p, c_double, c_double)
 EvolveFunction = CFUNCTYPE(c_int, c_void_p, POINTER(EvolveStep))
 ExperimentFunction = CFUNCTYPE(c_int, c_void_p, POINTER(ExperimentStep))
 ExperimentProgressFunction = CFUNCTYPE(c_int, c_void_p, POINTER(ExperimentProgress))
@@ -197,6 +198,11 @@ class MergeOptions(Options):
         ("density", c_double),
         ("scale", c_double),
         ("overwrite", c_int),
+        ("tensors", c_int),
+        ("shard_size", c_uint64),
+        ("resume", c_int),
+        ("on_progress", PartFunction),
+        ("user", c_void_p),
     ]
 
 

@@ -25,6 +25,9 @@ def merge(
     density: float | None = None,
     scale: float | None = None,
     overwrite: bool = False,
+    tensors: bool = False,
+    shard_size: int = 0,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Make one checkpoint, the file ``out``, of several by a formula.
 
@@ -32,6 +35,10 @@ def merge(
     "dare" (``trunk``, ``density``, ``scale``), or "ensemble", which writes no file; ``mendel help
     merge`` has more.  ``data`` re-estimates BatchNorm's statistics, and is needed by the methods
     that evaluate; the validation split of it judges the result.
+
+    Checkpoints of networks that Mendel does not know, of timm or transformers for instance, are
+    merged tensor by tensor (``tensors`` has it so for all), into files of ``shard_size`` bytes
+    where that is not 0; ``resume`` goes on with what an interrupted merge left.
 
     >>> import mendel
     >>> small = {"model.kind": "mlp", "data.size": "native", "train.epochs": 1}
@@ -48,6 +55,9 @@ def merge(
         density=_number("density", density),
         scale=_number("scale", scale),
         overwrite=overwrite,
+        tensors=tensors,
+        shard_size=shard_size,
+        resume=resume,
     )
     return call(
         library.mdl_merge,

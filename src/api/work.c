@@ -32,7 +32,7 @@ static mdl_status image_settings(const mdl_tensors *file, const char *path, mdl_
 static mdl_status from_checkpoint(const char *path, mdl_config *config)
 {
     mdl_tensors *file;
-    MDL_TRY(mdl_tensors_load(path, &file));
+    MDL_TRY(mdl_tensors_open(path, &file));
     const char *text = mdl_tensors_metadata(file, "mendel.config");
     mdl_status status = MDL_OK;
     if (text != NULL) {
@@ -155,7 +155,7 @@ static mdl_status check_unnamed(const mdl_config *config)
 static mdl_status match_classes(const char *checkpoint, const mdl_config *config, mdl_data *data)
 {
     mdl_tensors *file;
-    MDL_TRY(mdl_tensors_load(checkpoint, &file));
+    MDL_TRY(mdl_tensors_open(checkpoint, &file));
     const char *text = mdl_tensors_metadata(file, MDL_CLASSES_KEY);
     if (text == NULL && data->class_names != NULL && data->classes < config->model.classes)
         mdl_log(MDL_LOG_WARN,

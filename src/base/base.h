@@ -178,6 +178,22 @@ void mdl_atomic_abort(mdl_atomic_file *file); /* NULL is allowed */
 /* The three calls in one. */
 mdl_status mdl_file_write(const char *path, const void *data, size_t size) MDL_MUST_CHECK;
 
+/* The same for a file of `size` bytes that is written by place, by any number of threads at once.
+ * All of it is taken from the disk at once, so that a disk without room is found at the beginning.
+ * *goes_on asks for what an earlier process, which was stopped, left under the temporary name; it
+ * becomes false where nothing of that size is there, and the file holds zeros. */
+typedef struct mdl_placed_file mdl_placed_file;
+mdl_status mdl_placed_open(const char *path, uint64_t size, bool *goes_on,
+                           mdl_placed_file **out) MDL_MUST_CHECK;
+mdl_status mdl_placed_write(mdl_placed_file *file, uint64_t offset, const void *data,
+                            size_t size) MDL_MUST_CHECK;
+mdl_status
+mdl_placed_flush(mdl_placed_file *file) MDL_MUST_CHECK; /* what was written is on the disk */
+/* Flush and rename; the file is then still to be closed. */
+mdl_status mdl_placed_commit(mdl_placed_file *file) MDL_MUST_CHECK;
+/* keep: what was not committed stays for another process; NULL is allowed. */
+void mdl_placed_close(mdl_placed_file *file, bool keep);
+
 /* Open descriptors 0 to 2 where they are closed, so that no file of ours becomes one of them; to be
  * called before any file is opened.  Bit i of the result: descriptor i was open. */
 unsigned mdl_standard_descriptors(void);

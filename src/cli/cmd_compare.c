@@ -261,7 +261,7 @@ const cli_command cli_cmd_compare = {
         "of `mendel eval --predictions`.  Both answer for the same images, and McNemar's exact\n"
         "test looks at those that only one of them gets right, in all and by class (with Holm's\n"
         "correction).  The interval of the difference is of a paired bootstrap.  Images that\n"
-        "nobody names are those of the first run.  Classes are matched by name.\n"
+        "nobody names are those of A's run.  Classes are matched by name.\n"
         "Of several models (A1 A2 B1 B2) the first half is compared with the second, one by one,\n"
         "as seeds of two recipes: the paired t-test, and exact sign flips beside it.\n"
         "Of two experiments the rows that both have are compared, over their seeds or repeats.\n"

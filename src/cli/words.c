@@ -10,6 +10,7 @@ static const struct {
 } former_words[] = {
     {"", "path", "interpolate", "mendel "},
     {"data", "--to", "--out", ""},
+    {"merge", "--trunk", "--base", ""},
     {"--split", "fitness", "validation", "--split "},
 };
 

@@ -28,6 +28,7 @@ mdl_merge_config mdl_merge_config_default(void)
         .start_averages = true,
         .cells = 10,
         .step = 0.01,
+        .formula = {.gamma = 0.01, .epsilon = 0.15},
     };
 }
 

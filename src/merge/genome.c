@@ -142,16 +142,6 @@ size_t mdl__genome_draw_point(const mdl__genome *g, mdl_crossover_point kind, md
 
 /* ---- crossing ------------------------------------------------------------------------------- */
 
-mdl__pair mdl__slerp(const double dots[3], double t)
-{
-    double lengths = sqrt(dots[0]) * sqrt(dots[2]);
-    double cosine = lengths > 0 ? fmin(fmax(dots[1] / lengths, -1), 1) : 1;
-    double angle = acos(cosine), sine = sin(angle);
-    if (sine < 1e-6)
-        return (mdl__pair){1 - t, t};
-    return (mdl__pair){sin((1 - t) * angle) / sine, sin(t * angle) / sine};
-}
-
 /* Elements of parameter p that lie before the crossover point. */
 static size_t before_point(const mdl__genome *g, size_t p, size_t point)
 {

@@ -2,7 +2,7 @@
 #ifndef MDL_MERGE_GENOME_H
 #define MDL_MERGE_GENOME_H
 
-#include "merge/merge.h"
+#include "merge/formula.h"
 
 #define MDL__COPIED ((size_t)-1)
 
@@ -43,11 +43,5 @@ mdl_status mdl__genome_norm(mdl__genome *g, const mdl_weights *weights,
 /* Add N(0, std^2) to each parameter; the noise is a function of (seed, number). */
 mdl_status mdl__genome_mutate(mdl__genome *g, double std, uint64_t seed, uint64_t number,
                               mdl_weights *weights) MDL_MUST_CHECK;
-
-/* SLERP's two coefficients from <a,a>, <a,b>, <b,b>; linear where sin W < 1e-6 or one is zero. */
-typedef struct mdl__pair {
-    double a, b;
-} mdl__pair;
-mdl__pair mdl__slerp(const double dots[3], double t);
 
 #endif

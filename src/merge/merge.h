@@ -32,6 +32,41 @@ typedef enum mdl_search_kind {
 } mdl_search_kind;
 typedef enum mdl_final { MDL_FINAL_ACCURACY, MDL_FINAL_LOG_LIKELIHOOD } mdl_final;
 
+/* What kept elements of a change are divided by: their part or chance, so that the expected value
+ * stays (the papers of DARE and DELLA); what brings back the sum of magnitudes of the whole change
+ * (mergekit's "rescale"); nothing. */
+typedef enum mdl_rescale {
+    MDL_RESCALE_METHOD,
+    MDL_RESCALE_DENSITY,
+    MDL_RESCALE_NORM,
+    MDL_RESCALE_NONE
+} mdl_rescale;
+/* What angles, norms and thresholds of a formula are taken of. */
+typedef enum mdl_scope { MDL_SCOPE_TENSOR, MDL_SCOPE_ROW, MDL_SCOPE_WHOLE } mdl_scope;
+typedef enum mdl_normalize_weights {
+    MDL_WEIGHTS_METHOD,
+    MDL_WEIGHTS_AS_GIVEN,
+    MDL_WEIGHTS_NORMALIZED
+} mdl_normalize_weights;
+/* A tensor that is not in all parents, or not with the same shape. */
+typedef enum mdl_unmatched {
+    MDL_UNMATCHED_REFUSE,
+    MDL_UNMATCHED_COPY,
+    MDL_UNMATCHED_LEAVE_OUT
+} mdl_unmatched;
+typedef enum mdl_out_type { MDL_OUT_SAME, MDL_OUT_F32, MDL_OUT_F16, MDL_OUT_BF16 } mdl_out_type;
+
+typedef struct mdl_formula_config { /* of merging by a formula, tensor by tensor */
+    char weights[512];              /* "0.3,0.7": one for each parent; "": alike */
+    char parameters[2048]; /* "PATTERN weights=0.3,0.7 density=0.5; ...", see formula_text.c */
+    double gamma, epsilon; /* breadcrumbs: part of the largest dropped; della: half the range */
+    mdl_scope scope;
+    mdl_rescale rescale;
+    mdl_normalize_weights normalize;
+    mdl_unmatched unmatched;
+    mdl_out_type type; /* of the tensors that are written; SAME: as in the first parent */
+} mdl_formula_config;
+
 typedef struct mdl_merge_config {
     mdl_search_kind search;
     size_t archive;        /* K, places; CMA-ES: children of a generation */
@@ -63,6 +98,7 @@ typedef struct mdl_merge_config {
         from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
     size_t cells;     /* MAP-Elites: cells on each side of the grid */
     double step;      /* CMA-ES: the first step size */
+    mdl_formula_config formula;
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);
 
@@ -227,6 +263,8 @@ typedef struct mdl_method {
     mdl_status (*merge)(const mdl_merge_job *job, const mdl_method_options *options,
                         const char *path);
     double density; /* mdl_method_options' own default */
+    /* What it is tensor by tensor, without a network (merge/formula.h); NULL: nothing. */
+    const struct mdl__formula *formula;
     /* The paper's accuracy on test, percent: after 50,000 evaluations from scratch, after 10,000
      * from two specialists; NAN where it has none. */
     double published_scratch, published_specialists;
@@ -260,6 +298,11 @@ bool mdl_method_fits(const mdl_method *method, const mdl_circumstances *circumst
 
 /* The options that a method is published with, and no trunk. */
 mdl_method_options mdl_method_defaults(const mdl_method *method);
+/* Write a formula's checkpoint of the job's parents to `path`: over the graph where the method has
+ * a form there, else tensor by tensor; then statistics of BatchNorms are re-estimated where the job
+ * has images. */
+mdl_status mdl_method_merge(const mdl_merge_job *job, const mdl_method *method,
+                            const mdl_method_options *options, const char *path) MDL_MUST_CHECK;
 /* Make a method's model of the job's parents: merged.safetensors in job->out, a folder that is
  * there.  A search goes on from what is saved there where the job says so, and may be interrupted;
  * a formula is done again as a whole, and of its result only `seconds` is not 0.  options: of a
@@ -267,5 +310,40 @@ mdl_method_options mdl_method_defaults(const mdl_method *method);
 mdl_status mdl_method_run(const mdl_merge_job *job, const mdl_method *method,
                           const mdl_method_options *options,
                           mdl_merge_result *result) MDL_MUST_CHECK;
+
+/* ---- tensor by tensor: checkpoints of any network ------------------------------------------- */
+
+typedef struct mdl_tensor_result {
+    size_t tensors; /* written */
+    size_t copied, averaged,
+        left_out;                  /* of them that did not fit together and were copied, that
+                                      are statistics of a BatchNorm; and that were not written */
+    size_t files, workers, memory; /* threads, and the bytes that were planned for */
+    uint64_t bytes;                /* of all files */
+    double seconds;
+} mdl_tensor_result;
+
+typedef struct mdl_tensor_job {
+    const mdl_method *method; /* one that has a formula */
+    const mdl_method_options *options;
+    const mdl_formula_config *config;
+    const char *const *parents; /* safetensors, an index of several files, ... */
+    size_t n_parents;
+    uint64_t seed;
+    size_t threads;      /* 0: as many as the machine has */
+    size_t memory_limit; /* bytes, 0: 256 MiB of pieces, and more only where a row needs it */
+    uint64_t shard_size; /* bytes of the tensors in a file; 0: one file */
+    bool resume;         /* go on with what an interrupted merge of the same files left */
+    bool record;         /* write FILE.yaml beside it */
+    void (*begin)(void *user, const mdl_tensor_result *plan);       /* may be NULL */
+    void (*progress)(void *user, double part, double seconds_left); /* one thread at a time; may be
+                                                                       NULL */
+    void *user;
+} mdl_tensor_job;
+/* Write the merged checkpoint to `path`, or with shard_size to files called like it and
+ * `path`.index.json.  MDL_SHAPE where tensors do not fit together, MDL_NUMERIC where a value is not
+ * finite, MDL_CANCELLED after saving on a stop request. */
+mdl_status mdl_merge_tensors(const mdl_tensor_job *job, const char *path,
+                             mdl_tensor_result *result) MDL_MUST_CHECK;
 
 #endif

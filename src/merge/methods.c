@@ -4,9 +4,8 @@
  * 50,000 evaluations, from two specialists after 10,000) stands beside it.  To add one:
  * docs/adding.md. */
 #include <math.h>
-#include <stdatomic.h>
-#include <string.h>
 
+#include "merge/formula.h"
 #include "merge/task_vectors.h"
 
 /* ---- searches: what each changes of the configured one -------------------------------------- */
@@ -171,12 +170,16 @@ const mdl_method mdl_methods[] = {
      .what = "the mean of all weights",
      .flags = MDL_METHOD_PAPER | MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_BASELINE,
      .merge = average,
+     .formula = &mdl__formula_linear,
+     .density = 1,
      UNPUBLISHED},
     {.name = "slerp",
      .title = "SLERP",
      .what = "of two parents, at one ratio on the arc between them",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_PAIR | MDL_METHOD_BASELINE,
      .merge = slerp,
+     .formula = &mdl__formula_slerp,
+     .density = 1,
      UNPUBLISHED},
     {.name = "greedy",
      .title = "greedy soup",
@@ -189,6 +192,7 @@ const mdl_method mdl_methods[] = {
      .what = "largest fifth of changes since the trunk, if signs agree",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
      .merge = mdl__merge_ties,
+     .formula = &mdl__formula_ties,
      .density = 0.2,
      UNPUBLISHED},
     {.name = "dare",
@@ -196,7 +200,92 @@ const mdl_method mdl_methods[] = {
      .what = "a random tenth of changes since the trunk, enlarged",
      .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
      .merge = mdl__merge_dare,
+     .formula = &mdl__formula_dare,
      .density = 0.1,
+     UNPUBLISHED},
+    {.name = "linear",
+     .title = "weighted average",
+     .what = "the mean by merge.weights",
+     .flags = MDL_METHOD_NEEDS_PARENTS,
+     .formula = &mdl__formula_linear,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "nuslerp",
+     .title = "NuSLERP",
+     .what = "SLERP at the ratio of two weights; of changes with a base",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_PAIR,
+     .formula = &mdl__formula_nuslerp,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "multislerp",
+     .title = "MultiSLERP",
+     .what = "several: the mean direction, with the mean length",
+     .flags = MDL_METHOD_NEEDS_PARENTS,
+     .formula = &mdl__formula_multislerp,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "karcher",
+     .title = "Karcher mean",
+     .what = "several: the point nearest to all of them on the sphere",
+     .flags = MDL_METHOD_NEEDS_PARENTS,
+     .formula = &mdl__formula_karcher,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "task-arithmetic",
+     .title = "task arithmetic",
+     .what = "the weighted sum of changes since the trunk",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_task_arithmetic,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "model-stock",
+     .title = "Model Stock",
+     .what = "the average, drawn to the trunk as angles of changes say",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_model_stock,
+     .density = 1,
+     UNPUBLISHED},
+    {.name = "dare-ties",
+     .title = "DARE with TIES",
+     .what = "the same, of those whose signs agree",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_dare_ties,
+     .density = 0.1,
+     UNPUBLISHED},
+    {.name = "breadcrumbs",
+     .title = "Model Breadcrumbs",
+     .what = "changes that are neither small nor the very largest",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_breadcrumbs,
+     .density = 0.9,
+     UNPUBLISHED},
+    {.name = "breadcrumbs-ties",
+     .title = "Breadcrumbs with TIES",
+     .what = "the same, of those whose signs agree",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_breadcrumbs_ties,
+     .density = 0.9,
+     UNPUBLISHED},
+    {.name = "della",
+     .title = "DELLA",
+     .what = "changes at random, large ones rather, if signs agree",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_della,
+     .density = 0.5,
+     UNPUBLISHED},
+    {.name = "della-linear",
+     .title = "DELLA without signs",
+     .what = "the same, all that are kept",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_della_linear,
+     .density = 0.5,
+     UNPUBLISHED},
+    {.name = "sce",
+     .title = "SCE",
+     .what = "the fifth of places where parents differ most, by energy",
+     .flags = MDL_METHOD_NEEDS_PARENTS | MDL_METHOD_NEEDS_TRUNK,
+     .formula = &mdl__formula_sce,
+     .density = 0.2,
      UNPUBLISHED},
     {.name = "ensemble",
      .title = "ensemble",
@@ -205,109 +294,3 @@ const mdl_method mdl_methods[] = {
      UNPUBLISHED},
 };
 const size_t mdl_method_count = MDL_COUNT(mdl_methods);
-
-/* ---- asking the table ----------------------------------------------------------------------- */
-
-bool mdl_method_serves(const mdl_method *method, mdl_method_use use)
-{
-    switch (use) {
-    case MDL_METHOD_TO_EVOLVE:
-        return method->configure != NULL;
-    case MDL_METHOD_TO_MERGE:
-        return method->configure == NULL;
-    case MDL_METHOD_TO_COMPARE:
-        break;
-    }
-    return (method->flags & MDL_METHOD_BASELINE) == 0;
-}
-
-const mdl_method *mdl_method_find(const char *name)
-{
-    for (size_t i = 0; i < mdl_method_count; i++) {
-        const mdl_method *m = &mdl_methods[i];
-        if (strcmp(m->name, name) == 0 || (m->former != NULL && strcmp(m->former, name) == 0))
-            return m;
-    }
-    return NULL;
-}
-
-static void warn_of_former(const mdl_method *method, const char *name)
-{
-    static atomic_flag warned = ATOMIC_FLAG_INIT;
-    if (method->former != NULL && strcmp(method->former, name) == 0 &&
-        !atomic_flag_test_and_set(&warned))
-        mdl_log(MDL_LOG_WARN,
-                "the method %s is now called %s; the former name still works in this version",
-                method->former, method->name);
-}
-
-mdl_status mdl_method_choose(const char *name, mdl_method_use use, const mdl_method **out)
-{
-    const mdl_method *found = mdl_method_find(name);
-    char names[256] = "";
-    *out = found != NULL && mdl_method_serves(found, use) ? found : NULL;
-    if (*out != NULL) {
-        warn_of_former(*out, name);
-        return MDL_OK;
-    }
-    if (found != NULL && (found->flags & MDL_METHOD_BASELINE) != 0 && use == MDL_METHOD_TO_COMPARE)
-        return mdl_fail(MDL_CONFIG,
-                        "leave %s out: a table has the row of this method without being asked for "
-                        "it, wherever models are merged",
-                        name);
-    for (size_t i = 0; i < mdl_method_count; i++) {
-        size_t used = strlen(names);
-        if (mdl_method_serves(&mdl_methods[i], use))
-            snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
-                     mdl_methods[i].name);
-    }
-    return mdl_fail(MDL_CONFIG, "no method '%.60s' here; there are %s", name, names);
-}
-
-bool mdl_method_fits(const mdl_method *method, const mdl_circumstances *c, const char **reason)
-{
-    const char *why = NULL;
-    unsigned flags = method->flags;
-    if ((flags & MDL_METHOD_SCRATCH_ONLY) != 0 && c->parents > 0)
-        why = "searches from random weights (merge.from_scratch), not from trained parents";
-    else if ((flags & MDL_METHOD_NEEDS_PARENTS) != 0 && c->parents == 0)
-        why = "needs trained parents, not random weights";
-    else if ((flags & MDL_METHOD_PAIR) != 0 && c->parents < 2)
-        why = "needs two parents";
-    else if ((flags & MDL_METHOD_NEEDS_TRUNK) != 0 && !c->trunk)
-        why = "needs a trunk (experiment.trunk_epochs)";
-    else if ((flags & MDL_METHOD_NEEDS_MUTATION) != 0 && !c->mutation)
-        why = "makes children by mutation alone: set merge.mutation, which is 0";
-    if (reason != NULL)
-        *reason = why;
-    return why == NULL;
-}
-
-/* ---- running one ---------------------------------------------------------------------------- */
-
-mdl_method_options mdl_method_defaults(const mdl_method *method)
-{
-    return (mdl_method_options){.ratio = 0.5, .density = method->density, .scale = 1};
-}
-
-mdl_status mdl_method_run(const mdl_merge_job *job, const mdl_method *method,
-                          const mdl_method_options *options, mdl_merge_result *result)
-{
-    mdl_method_options defaults = mdl_method_defaults(method);
-    char path[MDL_PATH_MAX];
-    *result = (mdl_merge_result){0};
-    if (method->configure != NULL) {
-        mdl_merge_config merge = *job->merge;
-        mdl_merge_job own = *job;
-        method->configure(&merge);
-        own.merge = &merge;
-        return mdl_search_run(&own, result);
-    }
-    if (method->merge == NULL)
-        return mdl_fail(MDL_INVALID, "%s makes no model", method->name);
-    double start = mdl_time();
-    MDL_TRY(mdl_path(path, sizeof(path), job->out, "merged.safetensors"));
-    MDL_TRY(method->merge(job, options != NULL ? options : &defaults, path));
-    result->seconds = mdl_time() - start;
-    return MDL_OK;
-}

@@ -5,65 +5,52 @@
 #include "merge/context.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- the two formulas ----------------------------------------------------------------------- */
 
-static int larger_first(const void *a, const void *b)
+/* Of vectors that count alike. */
+static mdl__given alike(size_t vectors)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x < y) - (x > y);
+    mdl__given given = {.n = vectors, .scale = 1, .normalize = true};
+    for (size_t v = 0; v < vectors; v++)
+        given.weight[v] = 1;
+    return given;
 }
 
-/* Set all but the `keep` largest by magnitude to 0; equal ones at the border stay.  room: [n]. */
-static void trim(float *tau, size_t n, size_t keep, float *room)
+void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, uint64_t *bins,
+               float *merged)
 {
-    if (keep >= n)
-        return;
-    for (size_t i = 0; i < n; i++)
-        room[i] = fabsf(tau[i]);
-    qsort(room, n, sizeof(*room), larger_first);
-    float least = keep > 0 ? room[keep - 1] : INFINITY;
-    for (size_t i = 0; i < n; i++)
-        if (fabsf(tau[i]) < least)
-            tau[i] = 0;
-}
-
-/* Section 3 of the paper: trim, elect the sign by mass, average those that agree with it. */
-void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *room, float *merged)
-{
-    for (size_t v = 0; v < vectors && mdl_stop_check() == MDL_OK;
-         v++) /* a second for a large one */
-        trim(tau[v], n, keep, room);
-    for (size_t i = 0; i < n; i++) {
-        double mass = 0, sum = 0, count = 0;
-        for (size_t v = 0; v < vectors; v++)
-            mass += (double)tau[v][i];
-        for (size_t v = 0; v < vectors; v++)
-            if ((double)tau[v][i] * mass > 0) {
-                sum += (double)tau[v][i];
-                count++;
-            }
-        merged[i] = count > 0 ? (float)(sum / count) : 0;
+    mdl__given given = alike(vectors);
+    double divisor[MDL__PARENTS_MOST];
+    mdl__select select;
+    for (size_t v = 0; v < vectors && mdl_stop_check() == MDL_OK; v++) {
+        divisor[v] = 1;
+        mdl__select_begin(&select, mdl_min_size(keep, n), bins);
+        for (size_t pass = 0; pass < 2; pass++) {
+            mdl__select_add(&select, tau[v], n);
+            mdl__select_next(&select);
+        }
+        mdl__keep(&(mdl__kept){.least = select.least, .most = INFINITY, .chance = 1}, 0, tau[v], n);
     }
+    mdl__add_changes(&given, divisor, MDL__ELECT_WEIGHTED, (const float *const *)tau, NULL, n,
+                     merged);
 }
 
-/* Each element stays with probability `density` and is then divided by it; vectors are averaged. */
 void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
                float *merged)
 {
-    const double unit = 1.0 / 4294967296.0;
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (size_t v = 0; v < vectors; v++) {
-            uint32_t words[4];
-            mdl_philox(seed, MDL_STREAM_MERGE + ((uint64_t)(v + 1) << 32), i, words);
-            if ((double)words[0] * unit < density)
-                sum += (double)tau[v][i] / density;
-        }
-        merged[i] = (float)(sum / (double)vectors);
+    mdl__given given = alike(vectors);
+    double divisor[MDL__PARENTS_MOST];
+    for (size_t v = 0; v < vectors; v++) {
+        divisor[v] = density;
+        mdl__keep(&(mdl__kept){.most = INFINITY,
+                               .chance = density,
+                               .seed = seed,
+                               .stream = MDL_STREAM_MERGE + ((uint64_t)(v + 1) << 32)},
+                  0, tau[v], n);
     }
+    mdl__add_changes(&given, divisor, MDL__ELECT_ALL, (const float *const *)tau, NULL, n, merged);
 }
 
 /* ---- on checkpoints ------------------------------------------------------------------------- */
@@ -72,7 +59,8 @@ typedef struct merging { /* what one call holds */
     mdl__merge_context context;
     mdl_weights out, next;
     float **tau; /* [n_parents] of [n] */
-    float *trunk, *merged, *room;
+    float *trunk, *merged;
+    uint64_t *bins; /* [MDL__BINS] */
     size_t n;
 } merging;
 
@@ -110,7 +98,7 @@ typedef void (*formula)(const mdl_merge_job *job, merging *m, double density);
 static void ties(const mdl_merge_job *job, merging *m, double density)
 {
     size_t keep = (size_t)ceil(density * (double)m->context.genome.elements);
-    mdl__ties(m->tau, job->n_parents, m->n, keep, m->room, m->merged);
+    mdl__ties(m->tau, job->n_parents, m->n, keep, m->bins, m->merged);
 }
 
 static void dare(const mdl_merge_job *job, merging *m, double density)
@@ -129,7 +117,7 @@ static mdl_status merge(const mdl_merge_job *job, const mdl_method_options *opti
     MDL_TRY(MDL_NEW(job->n_parents, "task vectors", &m->tau));
     MDL_TRY(MDL_NEW(m->n, "trunk", &m->trunk));
     MDL_TRY(MDL_NEW(m->n, "merged", &m->merged));
-    MDL_TRY(MDL_NEW(m->n, "magnitudes", &m->room));
+    MDL_TRY(MDL_NEW(MDL__BINS, "histogram", &m->bins));
     MDL_TRY(read_all(job, options->trunk, m));
     run(job, m, options->density);
     MDL_TRY(mdl_stop_check()); /* then the formula has not ended */
@@ -147,6 +135,9 @@ static mdl_status merge_changes(const mdl_merge_job *job, const mdl_method_optio
     merging m = {.n = 0};
     if (job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no checkpoints to merge");
+    if (job->n_parents > MDL__PARENTS_MOST)
+        return mdl_fail(MDL_CONFIG, "%s: %zu checkpoints, at most %d are merged at once", kind,
+                        job->n_parents, MDL__PARENTS_MOST);
     if (options->trunk == NULL)
         return mdl_fail(MDL_INVALID,
                         "%s: no trunk given, the checkpoint that the others were "
@@ -161,7 +152,7 @@ static mdl_status merge_changes(const mdl_merge_job *job, const mdl_method_optio
     mdl_free(m.tau);
     mdl_free(m.trunk);
     mdl_free(m.merged);
-    mdl_free(m.room);
+    mdl_free(m.bins);
     mdl_weights_destroy(&m.out);
     mdl_weights_destroy(&m.next);
     mdl__merge_context_destroy(&m.context);

@@ -2,10 +2,12 @@
 #ifndef MDL_MERGE_TASK_VECTORS_H
 #define MDL_MERGE_TASK_VECTORS_H
 
-#include "merge/merge.h"
+#include "merge/formula.h"
 
-/* Task vectors, changed in place: see task_vectors.c.  room, merged: [n]. */
-void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, float *room,
+/* Task vectors, changed in place.  TIES: the `keep` largest by magnitude are kept, and equal ones
+ * at the border; bins: [MDL__BINS], merged: [n].  DARE: each element stays with probability
+ * `density` and is then divided by it. */
+void mdl__ties(float *const *tau, size_t vectors, size_t n, size_t keep, uint64_t *bins,
                float *merged);
 void mdl__dare(float *const *tau, size_t vectors, size_t n, double density, uint64_t seed,
                float *merged);

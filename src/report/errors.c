@@ -181,7 +181,7 @@ static size_t next_worst(json_t *each, double *f1, size_t last)
     return best;
 }
 
-static void put_class(mdl__page *page, json_t *one, json_t *corrupted)
+static void put_class(mdl__page *page, json_t *one)
 {
     char number[32];
     const char *name = mdl__text(one, "name");
@@ -192,32 +192,22 @@ static void put_class(mdl__page *page, json_t *one, json_t *corrupted)
     put_rate(page, one, "precision");
     put_rate(page, one, "recall");
     put_rate(page, one, "f1");
-    if (corrupted != NULL)
-        mdl__fact(page, "corrupted", "%.1f", mdl__element(corrupted, mdl__count(one, "class")),
-                  100);
 }
 
 static void put_classes(mdl__page *page, json_t *look)
 {
-    json_t *each = mdl__at(look, "classes.each"), *corrupted = mdl__at(look, "robustness.classes");
+    json_t *each = mdl__at(look, "classes.each");
     size_t n = json_array_size(each), last = SIZE_MAX;
     double f1 = 0;
     if (n == 0)
         return;
     mdl__table(page, "class|images|precision %|recall %|F1 %");
-    if (corrupted != NULL)
-        mdl__head(page, "recall under corruptions %%");
     for (size_t i = 0; i < mdl_min_size(n, CLASSES_SHOWN); i++) {
         last = n <= CLASSES_SHOWN ? i : next_worst(each, &f1, last);
         if (last != SIZE_MAX)
-            put_class(page, json_array_get(each, last), corrupted);
+            put_class(page, json_array_get(each, last));
     }
     mdl__table_end(page);
-    if (corrupted != NULL)
-        mdl__page_text(page,
-                       "Under corruptions: over 15 kinds at 5 severities each, of %zu images; a "
-                       "class that falls far below its recall depends on what they take away.",
-                       mdl__count(look, "robustness.images"));
     mdl__page_text(page,
                    "%sMeans over the classes: precision %.1f %%, recall %.1f %%, F1 %.1f %%. "
                    "Intervals are of 95 %%: Wilson's, and for F1 Wilson's of F1 / (2 - F1), turned "

@@ -100,8 +100,7 @@ static const struct form {
                     "scaled: scores"},
     {"scores", "temperature: number, ece: number, brier: number, loss: number, bins: bin[15]"},
     {"bin", "count: number, confidence: number, accuracy: number"},
-    {"robustness", "images: number, clean: number, mean: number, kinds: corruption[32], "
-                   "classes: number[1000]"},
+    {"robustness", "images: number, clean: number, mean: number, kinds: corruption[32]"},
     {"corruption", "name: text, group: text, top1: number[5]"},
     {"tta", "images: number, plain: number, flip: number, shifts: number, both: number"},
     {"steps", "trained: number, top1: number[1024]"},

@@ -99,21 +99,6 @@ static mdl_status corrupt(void *user, uint32_t position, double *pixels)
                : mdl_corrupt(c->corruptor, c->kind, c->severity, c->seed, position, pixels);
 }
 
-static mdl_status count_classes(assessor *a, const mdl_data *data, const mdl_scores *scores)
-{
-    int32_t *labels;
-    MDL_TRY(with_labels(data, MDL_SPLIT_TEST, &labels));
-    for (size_t i = 0; i < scores->count; i++) {
-        if (labels[i] >= MDL_CORRUPTED_CLASSES)
-            continue;
-        struct mdl_class_corrupted *c = &a->out->class_corrupted[labels[i]];
-        c->images++;
-        c->right += scores->correct[i] > 0.5f;
-    }
-    mdl_free(labels);
-    return MDL_OK;
-}
-
 static mdl_status run_corrupted(assessor *a, corruption *c, double *top1)
 {
     const mdl_assess_job *job = a->job;
@@ -122,8 +107,6 @@ static mdl_status run_corrupted(assessor *a, corruption *c, double *top1)
     MDL_TRY(notify(a, c->severity == 0 ? "clean" : mdl_corruption_name(c->kind)));
     MDL_TRY(mdl_data_derive(job->data, job->split, job->corrupt_images, corrupt, c, &data));
     mdl_status status = run_on(a, data, MDL_SPLIT_TEST, 0, false, &scores);
-    if (status == MDL_OK && c->severity > 0)
-        status = count_classes(a, data, &scores);
     *top1 = scores.top1;
     a->out->corrupt_images = scores.count;
     mdl_scores_free(&scores);

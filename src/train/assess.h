@@ -58,7 +58,6 @@ typedef struct mdl_assess_job {
 } mdl_assess_job;
 
 enum { MDL_TTA_FLIP, MDL_TTA_SHIFTS, MDL_TTA_BOTH, MDL_TTA_WAYS };
-enum { MDL_CORRUPTED_CLASSES = 1000 };
 enum { MDL_LATENCY_BATCHES = 2 }; /* 1 and 64 images */
 typedef struct mdl_assessment {
     size_t images; /* calibration: of the split */
@@ -66,9 +65,6 @@ typedef struct mdl_assessment {
     mdl_calibration calibration, scaled; /* as it is, and with the temperature */
     size_t corrupt_images;
     double clean, corrupted[MDL_CORRUPTIONS][MDL_SEVERITIES], corrupted_mean; /* accuracies */
-    struct mdl_class_corrupted { /* over all corruptions at all severities, by class */
-        size_t images, right;
-    } class_corrupted[MDL_CORRUPTED_CLASSES]; /* of more classes only the first */
     size_t tta_images;
     double tta_plain, tta[MDL_TTA_WAYS];   /* accuracy of the mean probabilities of several views:
                                               mirrored; moved a sixteenth to each side; both */

@@ -15,20 +15,6 @@ static json_t *calibration_json(const mdl_calibration *c)
                          "brier", c->brier, "loss", c->loss, "bins", bins);
 }
 
-/* Up to the last class that has images. */
-static json_t *corrupted_json(const mdl_assessment *a)
-{
-    json_t *out = mdl_json_pack("[]");
-    size_t n = MDL_CORRUPTED_CLASSES;
-    while (n > 0 && a->class_corrupted[n - 1].images == 0)
-        n--;
-    for (size_t c = 0; c < n; c++) {
-        const struct mdl_class_corrupted *of = &a->class_corrupted[c];
-        mdl_json_append(&out, mdl_json_pack("f", (double)of->right / (double)of->images));
-    }
-    return out;
-}
-
 static json_t *robustness_json(const mdl_assessment *a)
 {
     json_t *kinds = mdl_json_pack("[]");
@@ -39,9 +25,8 @@ static json_t *robustness_json(const mdl_assessment *a)
         mdl_json_append(&kinds, mdl_json_pack("{s:s, s:s, s:o}", "name", mdl_corruption_name(k),
                                               "group", mdl_corruption_group(k), "top1", cells));
     }
-    return mdl_json_pack("{s:I, s:f, s:f, s:o, s:o, s:s}", "images", (json_int_t)a->corrupt_images,
-                         "clean", a->clean, "mean", a->corrupted_mean, "kinds", kinds, "classes",
-                         corrupted_json(a), "note",
+    return mdl_json_pack("{s:I, s:f, s:f, s:o, s:s}", "images", (json_int_t)a->corrupt_images,
+                         "clean", a->clean, "mean", a->corrupted_mean, "kinds", kinds, "note",
                          "procedural corruptions; not comparable with published tables");
 }
 

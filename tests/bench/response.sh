@@ -77,7 +77,7 @@ CASES = {
                                       "OUT.safetensors"]),
     "average": (0.5, 3, ["merge", "--method", "average", A, B, *data, "-o", "OUT.safetensors"]),
     "greedy soup": (0.5, 5, ["merge", "--method", "greedy", A, B, *data, "-o", "OUT.safetensors"]),
-    "TIES": (0.05, 0.6, ["merge", "--method", "ties", "--trunk", A, A, B, "-o", "OUT.safetensors"]),
+    "TIES": (0.05, 0.6, ["merge", "--method", "ties", "--base", A, A, B, "-o", "OUT.safetensors"]),
     "ensemble": (0.5, 5, ["merge", "--method", "ensemble", A, B, *data]),
     "evolve, a batch of children": (2, 8, ["evolve", A, B, *few, "--set", "merge.evaluations=400",
                                            "--set", "merge.batch=8", "--out", "OUT"]),

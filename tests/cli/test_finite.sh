@@ -52,8 +52,8 @@ for bad in 'nan.st nan' 'minus.st -inf'; do
     refused $1 "$p" merge --method average $b $1 -o o.st
     refused $1 "$p" merge --method slerp $1 $b -o o.st
     refused $1 "$p" merge --method greedy $b $1 --data digits -o o.st
-    refused $1 "$p" merge --method ties --trunk $1 $a $b -o o.st
-    refused $1 "$p" merge --method dare --trunk $a $b $1 -o o.st
+    refused $1 "$p" merge --method ties --base $1 $a $b -o o.st
+    refused $1 "$p" merge --method dare --base $a $b $1 -o o.st
     refused $1 "$p" merge --method ensemble $b $1 --data digits
     refused $1 "$p" evolve $1 $b --data digits --set merge.evaluations=4 --out e --threads 1
     refused $1 "$p" evolve $b $1 --data digits --set merge.evaluations=4 --out e --threads 1

@@ -222,9 +222,9 @@ YAML
         untouched 2 interpolate $A $B --data digits -o "$out"
         untouched 2 eval $A --data digits --predictions "$out" --overwrite
     done
-    untouched 2 merge --method ties --trunk $B $A -o $B --overwrite
+    untouched 2 merge --method ties --base $B $A -o $B --overwrite
     cp $B trunk.safetensors
-    untouched 2 merge --method ties --trunk trunk.safetensors $A -o trunk.safetensors
+    untouched 2 merge --method ties --base trunk.safetensors $A -o trunk.safetensors
     cp plain.yaml in.yaml
     untouched 2 eval $A --config in.yaml --data digits --predictions in.yaml
     untouched 2 recalibrate $A --config in.yaml --data digits -o ./in.yaml

@@ -273,6 +273,8 @@ static const char *const nasty[] = {
     "fraction",
     "same",
     "random,ga,ties",
+    "whole",
+    "copy",
 };
 
 static void every_key_with_nasty_values(void **state)

@@ -25,8 +25,9 @@ static void ties_by_hand(void **state)
     (void)state;
     float a_tau[] = {3, -1, 0.5F, 0.1F}, b_tau[] = {-2, -4, 0, 1}, c_tau[] = {1, 0.2F, 5, -6};
     float *tau[] = {a_tau, b_tau, c_tau};
-    float room[4], merged[4];
-    mdl__ties(tau, 3, 4, 2, room, merged);
+    static uint64_t bins[MDL__BINS];
+    float merged[4];
+    mdl__ties(tau, 3, 4, 2, bins, merged);
     /* 3 -1 0 0, -2 -4 0 0, 0 0 5 -6; signs + - + - */
     const float expected[] = {3, -2.5F, 5, -6};
     for (size_t i = 0; i < 4; i++)
@@ -34,12 +35,12 @@ static void ties_by_hand(void **state)
     assert_true(a_tau[2] == 0 && b_tau[3] == 0 && c_tau[0] == 0);
     float one[] = {1, -2, 3, -4}; /* all of one vector is that vector */
     tau[0] = one;
-    mdl__ties(tau, 1, 4, 4, room, merged);
+    mdl__ties(tau, 1, 4, 4, bins, merged);
     assert_memory_equal(merged, one, sizeof(one));
     float up[] = {2, 0, 0, 0}, down[] = {-2, 0, 0, 0}; /* no sign wins: nothing */
     tau[0] = up;
     tau[1] = down;
-    mdl__ties(tau, 2, 4, 4, room, merged);
+    mdl__ties(tau, 2, 4, 4, bins, merged);
     assert_true(merged[0] == 0);
 }
 
@@ -64,6 +65,10 @@ static void dare_keeps_the_mean(void **state)
     /* mean 1.5; variance of an element (1 + 4) / 4 * (1 / 0.25 - 1) = 3.75; five standard errors */
     assert_true(fabs(sum / N - 1.5) < 5 * sqrt(3.75 / N));
     assert_true(fabs(zeros / N - 0.5625) < 5 * sqrt(0.5625 * 0.4375 / N));
+    for (size_t i = 0; i < N; i++) {
+        ones[i] = 1;
+        twos[i] = 2;
+    }
     mdl__dare(tau, 2, N, 1, 7, merged); /* nothing dropped: the average */
     assert_true(merged[0] == 1.5F && merged[N - 1] == 1.5F);
 }
@@ -110,7 +115,7 @@ static void rows_of_methods(void **state)
         assert_true(mdl_method_serves(m, MDL_METHOD_TO_EVOLVE) !=
                     mdl_method_serves(m, MDL_METHOD_TO_MERGE));
         if ((m->flags & MDL_METHOD_NEEDS_TRUNK) != 0)
-            assert_true(m->merge != NULL && m->density > 0 && m->density <= 1);
+            assert_true(m->formula != NULL && m->density > 0 && m->density <= 1);
     }
 }
 

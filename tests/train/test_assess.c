@@ -115,13 +115,6 @@ static void looks_closely(void **state)
                 fabs(first.calibration.loss - scores.loss) < 1e-5);
     assert_memory_equal(first.corrupted, second.corrupted, sizeof(first.corrupted));
     assert_int_equal(first.corrupt_images, 20);
-    size_t seen = 0, right = 0;
-    for (size_t c = 0; c < MDL_CORRUPTED_CLASSES; c++) {
-        seen += first.class_corrupted[c].images;
-        right += first.class_corrupted[c].right;
-    }
-    assert_int_equal(seen, 75 * 20);
-    assert_true(near((double)right / (double)seen, first.corrupted_mean));
     assert_int_equal(first.tta_images, 60);
     /* 8 bits instead of 16 values may turn an answer only where it is a tie. */
     assert_true(fabs(first.tta_plain - scores.top1) < 0.02);
