@@ -149,6 +149,11 @@ static mdl_status merge_tensors(merging *m, const mdl_method_options *formula, j
                           .progress = m->options.on_progress != NULL ? tell_progress : NULL,
                           .user = m};
     mdl_tensor_result r;
+    if (m->work.comm->size > 1)
+        return mdl_fail(MDL_UNSUPPORTED,
+                        "merging tensor by tensor with %d processes is not there yet: run it with "
+                        "one, which uses all processors",
+                        m->work.comm->size);
     MDL_TRY(mdl_merge_tensors(&job, m->out, &r));
     *json = result_of(m);
     mdl_json_update(
