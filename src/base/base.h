@@ -132,6 +132,7 @@ enum mdl_stream {
     MDL_STREAM_TRM_START,   /* y0, z0 of the TRM (constant seed) */
     MDL_STREAM_ALIGN,       /* order of the groups in weight matching */
     MDL_STREAM_CORRUPT,     /* corruption of images (index: kind, severity, image) */
+    MDL_STREAM_CUT,         /* random parts of images (index: epoch, image, try) */
     MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
 };
 
@@ -300,6 +301,7 @@ double mdl_time(void);        /* seconds, monotonic */
 uint64_t mdl_cpu_mask(void);  /* hash of which processors those are; 0: not known */
 int mdl_cpu_count(void);      /* processors this process may use, by affinity and quota; >= 1 */
 size_t mdl_peak_memory(void); /* bytes, peak resident set of this process; 0: not known */
+size_t mdl_free_memory(void); /* bytes that the system and the limits of this process leave */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
 /* Counters of the energy that the processors have used (powercap): everything on the machine is in

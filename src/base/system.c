@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT_S; NOLINT(bugprone-reserved-identifier) */
 #include <sched.h>
 #endif
+#include <inttypes.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +94,32 @@ size_t mdl_peak_memory(void)
 #endif
 }
 #endif
+
+/* What Linux says can be had without swapping; elsewhere a half of all there is. */
+static uint64_t available_memory(void)
+{
+    FILE *info = fopen("/proc/meminfo", "re");
+    char line[256];
+    uint64_t kib = 0;
+    while (info != NULL && fgets(line, sizeof(line), info) != NULL &&
+           sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
+        continue;
+    if (info != NULL)
+        fclose(info);
+    if (kib > 0)
+        return kib * 1024;
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+}
+
+size_t mdl_free_memory(void)
+{
+    struct rlimit limit;
+    uint64_t available = available_memory();
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        (uint64_t)limit.rlim_cur < available)
+        available = (uint64_t)limit.rlim_cur;
+    return available < SIZE_MAX ? (size_t)available : SIZE_MAX;
+}
 
 const char *mdl_build_version(void)
 {

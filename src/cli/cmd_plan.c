@@ -37,6 +37,19 @@ static size_t count_parameters(const mdl_graph *graph)
     return count;
 }
 
+/* Where the images are, of which the device sees batches only. */
+static void print_images(const planning *p)
+{
+    char text[32];
+    bool from_files = false;
+    size_t bytes = p->work.data != NULL ? mdl_data_memory(p->work.data, &from_files) : 0;
+    if (bytes > 0)
+        printf("  %-42s %12s  %12zu bytes\n", "beside it, images in memory",
+               cli_bytes((double)bytes, text, sizeof(text)), bytes);
+    if (from_files)
+        printf("  beside it, images are decoded as they are used (data.memory)\n");
+}
+
 static void print_memory(const planning *p)
 {
     const mdl_memory_plan *m = &p->memory;
@@ -57,6 +70,7 @@ static void print_memory(const planning *p)
     for (size_t i = 0; i < MDL_COUNT(rows); i++)
         printf("  %-42s %12s  %12zu bytes\n", rows[i].name,
                cli_bytes((double)rows[i].bytes, text, sizeof(text)), rows[i].bytes);
+    print_images(p);
     printf("\nMicro-batches of %zu images%s%s\n", m->micro_batch,
            m->recompute ? "; activations are computed again in the backward pass" : "",
            m->limit == 0 || !m->fits              ? ""

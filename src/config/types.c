@@ -273,15 +273,16 @@ static void add_channels(mdl_string *out, const mdl__key *key, const void *field
     mdl_string_add(out, "]");
 }
 
-enum { CROP = 1, FLIP = 2, CUTOUT = 4, NORMALIZE = 8 };
+enum { CROP = 1, FLIP = 2, CUTOUT = 4, NORMALIZE = 8, RESIZED_CROP = 16 };
 
 /* What data.augment: [crop, flip, cutout] means where the key of that name is still off. */
 enum { DEFAULT_CROP_PADDING = 4, DEFAULT_CUTOUT = 8 };
+static const double default_resized_crop = 0.08;
 
 unsigned mdl__augment_of(const mdl_data_config *data)
 {
     return (data->crop_padding > 0 ? CROP : 0u) | (data->flip != MDL_FLIP_NONE ? FLIP : 0u) |
-           (data->cutout > 0 ? CUTOUT : 0u);
+           (data->cutout > 0 ? CUTOUT : 0u) | (data->resized_crop > 0 ? RESIZED_CROP : 0u);
 }
 
 /* What a key is to be: 0 where it is not wanted, and not 0 where it is. */
@@ -303,6 +304,10 @@ static mdl_status read_augment(const mdl__key *key, mdl__node node, void *field)
     data->crop_padding = switched((wanted & CROP) != 0, data->crop_padding, DEFAULT_CROP_PADDING);
     data->cutout = switched((wanted & CUTOUT) != 0, data->cutout, DEFAULT_CUTOUT);
     data->flip = (mdl_flip)switched((wanted & FLIP) != 0, data->flip, MDL_FLIP_RANDOM);
+    if ((wanted & RESIZED_CROP) == 0)
+        data->resized_crop = 0;
+    else if (data->resized_crop <= 0)
+        data->resized_crop = default_resized_crop;
     if ((wanted & NORMALIZE) != 0)
         data->normalize = MDL_NORMALIZE_DATASET;
     return MDL_OK;

@@ -1,6 +1,8 @@
 /* From the bytes of an image to the numbers the model sees: enlarging or padding, normalisation,
  * and augmentation by crop, flip and cutout.  A pure function of (configuration, seed, epoch,
- * position); no state, no allocation. */
+ * position); no state. */
+#include <string.h>
+
 #include "data/internal.h"
 
 /* ---- tables --------------------------------------------------------------------------------- */
@@ -134,6 +136,12 @@ static image_change draw_change(const mdl_data *data, const mdl_loader_options *
     return change;
 }
 
+/* Whether random parts of the images are shown. */
+static bool is_cut(const mdl_data *data, const mdl_loader_options *options)
+{
+    return options->augment && data->config.resized_crop > 0;
+}
+
 /* ---- pixels --------------------------------------------------------------------------------- */
 
 /* An image and how it is shown. */
@@ -237,24 +245,64 @@ static inline void show(const mdl_data *data, const image_source *from, const im
     }
 }
 
-void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
-                       uint32_t position, void *out, int32_t *label)
+/* The pixels of an image as its split has them, or a random part of it in the model's size. */
+static mdl_status take_pixels(const mdl_data *data, const mdl_loader_options *options,
+                              uint64_t epoch, uint32_t position, uint8_t *scratch,
+                              image_source *from)
 {
+    static const struct mdl__view plain = {.resample = false};
     const mdl_dataset *set = mdl_data_set(data, options->split);
     size_t image = data->index[options->split][position];
-    const image_source from = {
+    if (!is_cut(data, options))
+        return mdl__set_pixels(set, image, scratch, &from->pixels);
+    from->pixels = scratch;
+    from->view = &plain;
+    from->height = data->height;
+    from->width = data->width;
+    return mdl__resized_crop(data, set, image, options->seed, epoch, position, scratch);
+}
+
+static void show_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
+                       uint32_t position, const image_source *from, void *out)
+{
+    const image_change change = draw_change(data, options, epoch, position);
+    if (options->wide)
+        show(data, from, &change, (image_out){out, true});
+    else
+        show(data, from, &change, (image_out){out, false});
+}
+
+mdl_status mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options,
+                             uint64_t epoch, uint32_t position, void *out, int32_t *label)
+{
+    const mdl_dataset *set = mdl_data_set(data, options->split);
+    image_source from = {
         .prepare = data->prepare,
         .view = &data->prepare->view[options->split],
-        .pixels = set->pixels + image * set->height * set->width * set->channels,
         .height = set->height,
         .width = set->width,
         .channels = set->channels,
         .out = data->channels,
     };
-    const image_change change = draw_change(data, options, epoch, position);
-    if (options->wide)
-        show(data, &from, &change, (image_out){out, true});
-    else
-        show(data, &from, &change, (image_out){out, false});
-    *label = set->labels[image];
+    uint8_t *scratch = NULL;
+    mdl_status status = MDL_OK;
+    *label = set->labels[data->index[options->split][position]];
+    if (set->pixels == NULL || is_cut(data, options))
+        status = MDL_NEW(mdl_max_size(set->height * set->width, data->height * data->width) *
+                             set->channels,
+                         "image", &scratch);
+    if (status == MDL_OK)
+        status = take_pixels(data, options, epoch, position, scratch, &from);
+    if (status == MDL_OK) {
+        show_image(data, options, epoch, position, &from, out);
+    } else {
+        status = mdl__stored_damage(set->stored, status);
+        memset(out, 0,
+               data->height * data->width * data->channels *
+                   (options->wide ? sizeof(double) : sizeof(float)));
+        if (options->augment)
+            *label = -1;
+    }
+    mdl_free(scratch);
+    return status;
 }

@@ -19,14 +19,16 @@ typedef struct mdl_set_part {
     size_t first, count;
 } mdl_set_part;
 
-/* Images in memory, as they came from the file (NHWC bytes). */
+/* Images as they came from the file (NHWC bytes), in memory or in their files. */
 typedef struct mdl_dataset {
     size_t count; /* images */
     size_t height, width, channels;
     size_t classes;
-    uint8_t *pixels;     /* [count, height, width, channels] */
+    uint8_t *pixels;            /* [count, height, width, channels] */
+    struct mdl__stored *stored; /* private: files of images that are not held: pixels is NULL */
+    uint64_t files;             /* a hash of the files that the images are from; 0: of none */
     bool fitted;         /* the images were brought to the model's size while they were read */
-    bool borrowed;       /* the pixels belong to somebody else, who keeps them as they are */
+    bool borrowed;       /* pixels and files belong to somebody else, who keeps them */
     int32_t *labels;     /* [count], 0 .. classes - 1 */
     char **class_names;  /* [classes], as bytes; may be NULL */
     mdl_set_part *parts; /* [n_parts]; NULL: it has none */
@@ -72,7 +74,12 @@ typedef struct mdl_data_config {
     size_t crop_padding; /* random crop after padding by this; 0: none */
     bool crop_reflect;   /* reflect instead of zero padding (zero after normalisation) */
     mdl_flip flip;
-    size_t cutout;       /* side of the square set to zero (mean); 0: none */
+    size_t cutout;        /* side of the square set to zero (mean); 0: none */
+    double resized_crop;  /* random part of the image, resized: its least area; 0: none */
+    double resized_ratio; /* and its largest ratio of sides, either way; 4 / 3 */
+    size_t memory;  /* bytes that a side's images from files may take, else they are decoded as they
+                       are used; 0: a quarter of what is free.  Changes no result */
+    size_t threads; /* that decode images; 0: as many as the machine has.  Changes no result */
     size_t digits_train; /* digits: the first so many train, the rest test, unshuffled; 1437 */
     bool skip_damaged;   /* folder: leave out images that cannot be read; else they are refused */
     bool test_only;      /* leave the train side alone: the splits train and fitness are empty */
@@ -160,6 +167,8 @@ typedef struct mdl_data {
     size_t height, width, channels, classes; /* as the model sees them */
     char **class_names; /* [classes], as bytes; NULL: not known; owned.  The sets have none */
     uint64_t hash;      /* of pixels, labels and class names: tells any change of them */
+    bool hash_of_files; /* of images from files it is of the files: their sizes, and the ends of
+                           each, in place of pixels */
     /* Of a byte x in channel c it sees (x / value_max - mean[c]) / std[c]. */
     double value_max, mean[4], std[4];
     struct mdl__prepare *prepare; /* private: tables for mdl_prepare_image; owned */
@@ -252,10 +261,15 @@ mdl_status mdl_loader_start(mdl_loader *loader, uint64_t epoch, size_t first_bat
  * epoch batch->count is 0. */
 mdl_status mdl_loader_next(mdl_loader *loader, mdl_batch *batch) MDL_MUST_CHECK;
 /* One image of a split, prepared with the augmentation of (seed, epoch, position): what the
- * loader's thread calls; stepwise TRM refills its slots with it.  `out` holds one image, of float
- * or, where `wide`, of double: the values are computed in double and rounded once. */
-void mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
-                       uint32_t position, void *out, int32_t *label);
+ * loader's threads call; stepwise TRM refills its slots with it.  `out` holds one image, of float
+ * or, where `wide`, of double: the values are computed in double and rounded once.  It fails only
+ * where the image is read from a file now, and where that is damaged it is named, or with
+ * data.skip_damaged the image is all zeros (label -1 where `augment`: it teaches nothing). */
+mdl_status mdl_prepare_image(const mdl_data *data, const mdl_loader_options *options,
+                             uint64_t epoch, uint32_t position, void *out,
+                             int32_t *label) MDL_MUST_CHECK;
+/* Bytes of pixels that the data hold in memory, and whether some images stay in their files. */
+size_t mdl_data_memory(const mdl_data *data, bool *from_files);
 /* The order of an epoch: `order` holds count[split] positions. */
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
                      uint32_t *order);

@@ -23,6 +23,7 @@ mdl_data_config mdl_data_config_default(void)
         .image_size = 32,
         .resize = MDL_RESIZE_STRETCH,
         .crop_fraction = 0.875,
+        .resized_ratio = 4.0 / 3.0,
         .normalize = MDL_NORMALIZE_DATASET,
         .validation_fraction = 0.1,
         .flip = MDL_FLIP_NONE,
@@ -141,15 +142,22 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
     MDL_TRY(read_whole(config, test, out));
     if ((*out)->std[0] > 0.0)
         return MDL_OK;
+    mdl_dataset *train = NULL;
+    mdl_status status = MDL_OK;
     if (!test) {
-        mdl__dataset_measure(*out);
-        return MDL_OK;
+        status = mdl__dataset_measure(*out);
+        if (status != MDL_OK) {
+            mdl_dataset_free(*out);
+            *out = NULL;
+        }
+        return status;
     }
-    mdl_dataset *train;
-    mdl_status status = read_whole(config, false, &train);
+    status = read_whole(config, false, &train);
     if (status == MDL_OK && train->channels != (*out)->channels)
         status = mdl_fail(MDL_FORMAT, "%s: %zu channels to train on, %zu to test on",
                           config->source, train->channels, (*out)->channels);
+    if (status == MDL_OK)
+        status = mdl__dataset_measure(train);
     if (status != MDL_OK) {
         mdl_fail_context(status, "mean and deviation are measured on the training images");
         mdl_dataset_free(train);
@@ -157,7 +165,6 @@ mdl_status mdl_dataset_read(const mdl_data_config *config, bool test, mdl_datase
         *out = NULL;
         return status;
     }
-    mdl__dataset_measure(train);
     memcpy((*out)->mean, train->mean, sizeof(train->mean));
     memcpy((*out)->std, train->std, sizeof(train->std));
     mdl_dataset_free(train);
@@ -186,44 +193,61 @@ void mdl_dataset_free(mdl_dataset *dataset)
     mdl__free_names(dataset->class_names, dataset->classes);
     mdl_free(dataset->damage);
     mdl_free(dataset->parts);
-    if (!dataset->borrowed)
+    if (!dataset->borrowed) {
+        mdl__stored_destroy(dataset->stored, dataset->count);
         mdl_free(dataset->pixels);
+    }
     mdl_free(dataset->labels);
     mdl_free(dataset);
 }
 
-mdl_status mdl_dataset_check_size(const mdl_dataset *set)
+static mdl_status check_shape(const mdl_dataset *set)
 {
-    size_t count = set->count, height = set->height, width = set->width, channels = set->channels;
-    if (count > MDL__MAX_IMAGES || height == 0 || height > MDL__MAX_SIDE || width == 0 ||
-        width > MDL__MAX_SIDE || channels == 0 || channels > MDL__MAX_CHANNELS)
+    if (set->count > MDL__MAX_IMAGES || set->height == 0 || set->height > MDL__MAX_SIDE ||
+        set->width == 0 || set->width > MDL__MAX_SIDE || set->channels == 0 ||
+        set->channels > MDL__MAX_CHANNELS)
         return mdl_fail(MDL_FORMAT,
                         "%zu images of %zux%zux%zu: at most %d of %dx%dx%d can be read, of at "
                         "least 1x1",
-                        count, height, width, channels, MDL__MAX_IMAGES, MDL__MAX_SIDE,
-                        MDL__MAX_SIDE, MDL__MAX_CHANNELS);
-    uint64_t image = (uint64_t)height * width * channels;
-    if (count > 0 && (image > MDL__MAX_SET_BYTES / count || image * count > SIZE_MAX))
+                        set->count, set->height, set->width, set->channels, MDL__MAX_IMAGES,
+                        MDL__MAX_SIDE, MDL__MAX_SIDE, MDL__MAX_CHANNELS);
+    return MDL_OK;
+}
+
+mdl_status mdl_dataset_check_size(const mdl_dataset *set)
+{
+    MDL_TRY(check_shape(set));
+    uint64_t image = (uint64_t)set->height * set->width * set->channels;
+    if (set->count > 0 &&
+        (image > MDL__MAX_SET_BYTES / set->count || image * set->count > SIZE_MAX))
         return mdl_fail(MDL_FORMAT,
                         "%zu images of %zux%zux%zu are more than the %llu bytes a set "
                         "may have",
-                        count, height, width, channels, (unsigned long long)MDL__MAX_SET_BYTES);
+                        set->count, set->height, set->width, set->channels,
+                        (unsigned long long)MDL__MAX_SET_BYTES);
     return MDL_OK;
+}
+
+mdl_status mdl__dataset_alloc_for(mdl_dataset *set, size_t count, size_t channels, size_t classes,
+                                  bool pixels)
+{
+    if (count == 0)
+        return mdl_fail(MDL_FORMAT, "there are no images");
+    set->count = count;
+    set->channels = channels;
+    set->classes = classes;
+    MDL_TRY(pixels ? mdl_dataset_check_size(set) : check_shape(set));
+    if (pixels)
+        MDL_TRY(MDL_NEW(count * set->height * set->width * channels, "pixels", &set->pixels));
+    return MDL_NEW(count, "labels", &set->labels);
 }
 
 mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
                               size_t channels, size_t classes)
 {
-    if (count == 0)
-        return mdl_fail(MDL_FORMAT, "there are no images");
-    set->count = count;
     set->height = height;
     set->width = width;
-    set->channels = channels;
-    set->classes = classes;
-    MDL_TRY(mdl_dataset_check_size(set));
-    MDL_TRY(MDL_NEW(count * height * width * channels, "pixels", &set->pixels));
-    return MDL_NEW(count, "labels", &set->labels);
+    return mdl__dataset_alloc_for(set, count, channels, classes, true);
 }
 
 mdl_status mdl__dataset_alloc_names(mdl_dataset *set)
@@ -231,27 +255,55 @@ mdl_status mdl__dataset_alloc_names(mdl_dataset *set)
     return MDL_NEW(set->classes, "class names", &set->class_names);
 }
 
-void mdl__dataset_measure(mdl_dataset *set)
+void mdl__count_values(const uint8_t *pixel, size_t pixels, size_t channels,
+                       uint64_t histogram[MDL__MAX_CHANNELS][256])
 {
-    uint64_t histogram[MDL__MAX_CHANNELS][256] = {{0}};
-    size_t pixels = set->count * set->height * set->width;
-    const uint8_t *pixel = set->pixels;
     for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < set->channels; c++)
+        for (size_t c = 0; c < channels; c++)
             histogram[c][*pixel++]++;
+}
+
+static mdl_status count_all(const mdl_dataset *set, uint64_t histogram[MDL__MAX_CHANNELS][256])
+{
+    uint8_t *scratch = NULL;
+    size_t pixels = set->height * set->width;
+    mdl_status status = MDL_OK;
+    if (set->pixels == NULL)
+        status = MDL_NEW(pixels * set->channels, "image", &scratch);
+    for (size_t i = 0; i < set->count && status == MDL_OK; i++) {
+        const uint8_t *pixel;
+        status = mdl__set_pixels(set, i, scratch, &pixel);
+        if (status == MDL_OK)
+            mdl__count_values(pixel, pixels, set->channels, histogram);
+        else
+            status = mdl__stored_damage(set->stored, status);
+    }
+    mdl_free(scratch);
+    return status;
+}
+
+mdl_status mdl__dataset_measure(mdl_dataset *set)
+{
+    uint64_t own[MDL__MAX_CHANNELS][256] = {{0}}, (*histogram)[256] = own;
+    if (set->stored != NULL && set->stored->histogram != NULL)
+        histogram = *set->stored->histogram;
+    else
+        MDL_TRY(count_all(set, own));
     for (size_t c = 0; c < set->channels; c++) {
-        double sum = 0.0, squares = 0.0;
+        double sum = 0.0, squares = 0.0, pixels = 0.0;
         for (size_t v = 0; v < 256; v++) {
             double times = (double)histogram[c][v], value = (double)v / set->value_max;
+            pixels += times;
             sum += times * value;
             squares += times * value * value;
         }
-        double mean = sum / (double)pixels;
-        double variance = squares / (double)pixels - mean * mean;
+        double mean = sum / pixels;
+        double variance = squares / pixels - mean * mean;
         /* Images of one value only (variance 0, or a rounding error) are left unscaled. */
         set->mean[c] = mean;
         set->std[c] = variance > 1e-9 ? sqrt(variance) : 1.0;
     }
+    return MDL_OK;
 }
 
 mdl_status mdl__file_start(const char *path, char *start, size_t size, size_t *got)

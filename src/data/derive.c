@@ -20,7 +20,7 @@ static mdl_status fill(const mdl_data *from, mdl_split split, mdl_image_change c
         MDL_TRY(mdl_stop_check());
         uint32_t position = (uint32_t)(i * from->count[split] / set->count);
         uint8_t *out = set->pixels + i * values;
-        mdl_prepare_image(from, &options, 0, position, pixels, &set->labels[i]);
+        MDL_TRY(mdl_prepare_image(from, &options, 0, position, pixels, &set->labels[i]));
         for (size_t k = 0; k < values; k++)
             pixels[k] = fmin(1, fmax(0, mdl__intensity(from, full, k % set->channels, pixels[k])));
         MDL_TRY(change(user, position, pixels));

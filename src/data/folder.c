@@ -102,6 +102,7 @@ static mdl_status list_folder(const char *path, bool folders, name_list *list)
 
 typedef struct listing {
     name_list classes, files; /* files: full paths */
+    mdl__image_probe *probes; /* of the files */
     int32_t *labels;          /* of the files */
     size_t label_room;        /* places in labels */
 } listing;
@@ -111,6 +112,7 @@ static void free_listing(listing *list)
     free_names(&list->classes);
     free_names(&list->files);
     mdl_free(list->labels);
+    mdl_free(list->probes);
 }
 
 static mdl_status add_class_files(listing *list, const char *folder, size_t class_index)
@@ -191,6 +193,7 @@ static mdl_status keep_part(listing *list, const mdl_data_config *config, bool t
         list->files.names[i] = list->files.names[part[i]];
         list->files.names[part[i]] = swap;
         list->labels[i] = list->labels[part[i]];
+        list->probes[i] = list->probes[part[i]];
     }
     for (size_t i = kept; i < list->files.count; i++)
         mdl_free(list->files.names[i]);
@@ -274,7 +277,8 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, m
                         "%s has %zu folders: expected one for each class, at least 2", classes,
                         list->classes.count);
     MDL_TRY(add_side_files(list, side));
-    MDL_TRY(mdl__files_choose_form(config, list->files.names, list->files.count, set));
+    MDL_TRY(mdl__files_probe(config, list->files.names, list->files.count, &list->probes));
+    mdl__files_choose_form(config, list->probes, list->files.count, set);
     return side == folder ? keep_part(list, config, split == MDL_SPLIT_TEST) : MDL_OK;
 }
 
@@ -286,7 +290,8 @@ static mdl_status read_split(const mdl_data_config *config, const char *argument
     listing list = {0};
     bool there = false;
     mdl_status status = list_side(config, argument, split, &list, set, &there);
-    const mdl__files files = {list.files.names, list.labels, list.files.count, list.classes.count};
+    const mdl__files files = {list.files.names, list.labels, list.probes, list.files.count,
+                              list.classes.count};
     if (status == MDL_OK && there)
         status = mdl__files_read(config, &files, split, set);
     if (status == MDL_OK && there) {

@@ -9,7 +9,11 @@ static uint64_t add_set(uint64_t hash, const mdl_dataset *set)
         return mdl_hash_word(hash, 0);
     hash = mdl_hash_word(hash, set->height);
     hash = mdl_hash_word(hash, set->width);
-    hash = mdl_hash_bytes(hash, set->pixels, set->count * set->height * set->width * set->channels);
+    if (set->files != 0)
+        hash = mdl_hash_word(hash, set->files);
+    else
+        hash = mdl_hash_bytes(hash, set->pixels,
+                              set->count * set->height * set->width * set->channels);
     return mdl_hash_bytes(hash, set->labels, set->count * sizeof(*set->labels));
 }
 

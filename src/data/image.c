@@ -30,16 +30,23 @@ static mdl_status read_from(const char *path, const unsigned char *data, size_t 
     return mdl_fail(MDL_FORMAT, "%s is neither a JPEG nor a PNG file", path);
 }
 
-mdl_status mdl__image_info(const char *path, size_t *height, size_t *width)
+mdl_status mdl__image_header(const char *path, const unsigned char *data, size_t bytes,
+                             size_t *height, size_t *width)
 {
     mdl__image_size size = {0, 0};
+    mdl_status status = read_from(path, data, bytes, &size, NULL);
+    *height = size.height;
+    *width = size.width;
+    return status;
+}
+
+mdl_status mdl__image_info(const char *path, size_t *height, size_t *width)
+{
     char *text;
     size_t bytes;
     MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
-    mdl_status status = read_from(path, (const unsigned char *)text, bytes, &size, NULL);
+    mdl_status status = mdl__image_header(path, (const unsigned char *)text, bytes, height, width);
     mdl_free(text);
-    *height = size.height;
-    *width = size.width;
     return status;
 }
 

@@ -33,6 +33,9 @@ typedef struct mdl__published { /* a set that can be downloaded */
 /* Set count, shape and classes, check them against the limits, allocate pixels and labels. */
 mdl_status mdl__dataset_alloc(mdl_dataset *set, size_t count, size_t height, size_t width,
                               size_t channels, size_t classes) MDL_MUST_CHECK;
+/* The same for a set whose height and width are set; without pixels where these stay in files. */
+mdl_status mdl__dataset_alloc_for(mdl_dataset *set, size_t count, size_t channels, size_t classes,
+                                  bool pixels) MDL_MUST_CHECK;
 /* Make room for set->classes names, all NULL. */
 mdl_status mdl__dataset_alloc_names(mdl_dataset *set) MDL_MUST_CHECK;
 /* As mdl_dataset_read, but where no constants are published, std[0] stays 0.  For the validation
@@ -70,8 +73,13 @@ mdl_status mdl__classes_take(mdl_data *data) MDL_MUST_CHECK;
 /* Say which classes have no images. */
 mdl_status mdl__classes_tell_empty(const mdl_data *data) MDL_MUST_CHECK;
 uint64_t mdl__data_hash(const mdl_data *data); /* for data->hash; data->hash is not looked at */
+/* Constants of the source are needed: none are given, and they are used. */
+bool mdl__needs_constants(const mdl_data_config *config);
 /* Measure mean and std on the pixels of the set. */
-void mdl__dataset_measure(mdl_dataset *set);
+mdl_status mdl__dataset_measure(mdl_dataset *set) MDL_MUST_CHECK;
+/* Add the values of so many pixels to a histogram of each channel. */
+void mdl__count_values(const uint8_t *pixel, size_t pixels, size_t channels,
+                       uint64_t histogram[MDL__MAX_CHANNELS][256]);
 
 /* The first bytes of a file, at most `size` of them. */
 mdl_status mdl__file_start(const char *path, char *start, size_t size, size_t *got) MDL_MUST_CHECK;
@@ -103,20 +111,65 @@ typedef struct mdl__image {
  * convert("RGB") gives: see image_png.c and image_jpeg.c. */
 mdl_status mdl__image_decode(const char *path, mdl__image *image) MDL_MUST_CHECK;
 
+/* Height and width from the first bytes of a file, which may be all of it; MDL_FORMAT where they do
+ * not suffice. */
+mdl_status mdl__image_header(const char *path, const unsigned char *data, size_t bytes,
+                             size_t *height, size_t *width) MDL_MUST_CHECK;
+
+/* What is known of a file without decoding it. */
+typedef struct mdl__image_probe {
+    size_t height, width; /* 0: it cannot be read */
+    uint64_t hash;        /* of its size, its beginning and its end */
+} mdl__image_probe;
+mdl_status mdl__image_probe_read(const char *path, mdl__image_probe *probe) MDL_MUST_CHECK;
+
+/* A failure that is one file's: it is not an image, not a whole one, or cannot be read. */
+bool mdl__is_damage(mdl_status status);
+
 /* Files of a side, in their order. */
 typedef struct mdl__files {
-    char **paths;    /* [count] */
-    int32_t *labels; /* [count] */
+    char **paths;             /* [count]; those of images that stay in them are taken */
+    int32_t *labels;          /* [count] */
+    mdl__image_probe *probes; /* [count] */
     size_t count, classes;
 } mdl__files;
+/* Look at the headers of files; *out is [count], to be freed. */
+mdl_status mdl__files_probe(const mdl_data_config *config, char *const *paths, size_t count,
+                            mdl__image_probe **out) MDL_MUST_CHECK;
 /* The size that the set's images will have: files of one size stay as they are, unless the model
  * sees them smaller anyway; else they are fitted as config says. */
-mdl_status mdl__files_choose_form(const mdl_data_config *config, char *const *paths, size_t count,
-                                  mdl_dataset *set) MDL_MUST_CHECK;
-/* Fill an empty set, whose form was chosen, with their images.  Those that cannot be read are
- * counted, named and left out. */
+void mdl__files_choose_form(const mdl_data_config *config, const mdl__image_probe *probes,
+                            size_t count, mdl_dataset *set);
+/* Fill an empty set, whose form was chosen, with their images, in memory or to be decoded as they
+ * are used.  Those that cannot be read are counted, named and left out. */
 mdl_status mdl__files_read(const mdl_data_config *config, const mdl__files *files, mdl_split split,
                            mdl_dataset *set) MDL_MUST_CHECK;
+
+/* Images that stay in their files. */
+typedef struct mdl__stored {
+    char **paths;                                  /* [count of the set] */
+    mdl_image_form form;                           /* of fitted ones */
+    uint64_t (*histogram)[MDL__MAX_CHANNELS][256]; /* of their values, where that was taken */
+    bool skip_damaged;
+    struct mdl__stored_notes *notes;
+} mdl__stored;
+mdl_status mdl__stored_create(const mdl_data_config *config, size_t count,
+                              mdl__stored **out) MDL_MUST_CHECK;
+void mdl__stored_destroy(mdl__stored *stored, size_t count);   /* NULL is allowed */
+mdl_image_form mdl__files_form(const mdl_data_config *config); /* of fitted images */
+/* The pixels of a file as all are in the set. */
+mdl_status mdl__file_pixels(const char *path, const mdl_dataset *set, const mdl_image_form *form,
+                            uint8_t *out) MDL_MUST_CHECK;
+/* The pixels of an image of a set: where they are, or, from its file, in scratch, which has room
+ * for an image where the set has no pixels. */
+mdl_status mdl__set_pixels(const mdl_dataset *set, size_t image, uint8_t *scratch,
+                           const uint8_t **pixels) MDL_MUST_CHECK;
+/* After a failure to read a stored image: MDL_OK where that is told and goes on without it. */
+mdl_status mdl__stored_damage(const mdl__stored *stored, mdl_status status) MDL_MUST_CHECK;
+/* A random part of an image of a set, in the size of the model's input, with the set's channels. */
+mdl_status mdl__resized_crop(const mdl_data *data, const mdl_dataset *set, size_t image,
+                             uint64_t seed, uint64_t epoch, uint32_t position,
+                             uint8_t *out) MDL_MUST_CHECK;
 
 /* ---- splits --------------------------------------------------------------------------------- */
 

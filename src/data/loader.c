@@ -1,23 +1,37 @@
-/* Batches prepared ahead on a thread of their own.  What a batch holds depends on (seed, epoch,
- * number of the batch) only, never on timing.
+/* Batches prepared ahead on threads of their own.  What a batch holds depends on (seed, epoch,
+ * number of the batch) only, never on timing or on how many threads there are.
  *
- * The thread fills a ring of RING batches.  `made` counts those it has finished since the start,
- * `released` those the caller has given back by asking for the next one; batch number n since the
- * start lies in slot n % RING.  The thread writes only slots made .. released + RING - 1, the
- * caller reads only slot `released`, so the two never meet.  The fields under "shared" change only
- * with the monitor locked; `order` and the start are changed only while the thread is idle. */
+ * The threads fill a ring of RING batches, an image (or, where that is soon done, a batch) at a
+ * time, in order.  `begun` counts the batches that were handed out to them since the start, `made`
+ * those that are finished, as are all before them, `released` those the caller has given back by
+ * asking for the next one; batch number n since the start lies in slot n % RING.  The threads write
+ * only slots made .. released + RING - 1, the caller reads only slot `released`, so they never
+ * meet.  The fields under "shared" change only with the monitor locked; `order` and the start are
+ * changed only while no thread works.
+ *
+ * After a failure nothing more is begun.  What was made before is still handed to the caller, then
+ * the failure: of several that of the first image, so that it is always the same. */
 #include <string.h>
 
 #include "data/internal.h"
 
 enum { RING = 4, MAX_BATCH = 1 << 20 };
 
+/* Batches up to this many bytes are prepared by one thread, unless files are decoded for them. */
+enum { SMALL_BATCH = 4 << 20 };
+
 typedef struct loader_slot {
     uint8_t *images; /* [batch, height, width, channels] of float or double */
     int32_t *labels; /* [batch] */
     uint32_t *order; /* [batch] */
     size_t count;    /* images that are real */
+    size_t left;     /* of these, still to be made */
 } loader_slot;
+
+typedef struct loader_share { /* what a thread does in one go */
+    size_t number;            /* of the batch since the start */
+    size_t first, count;      /* images of it */
+} loader_share;
 
 struct mdl_loader {
     const mdl_data *data;
@@ -27,18 +41,23 @@ struct mdl_loader {
     uint8_t *cache;        /* keep_in_memory: all images, prepared; else NULL */
     int32_t *cache_labels; /* and their labels */
     loader_slot slots[RING];
-    mdl_thread *thread;
+    mdl_thread **threads; /* [n_threads] */
+    size_t n_threads;
+    size_t share; /* images of a thread's share, at most */
     mdl_monitor *monitor;
     uint32_t *order; /* [count of the split], of this epoch */
     uint64_t epoch;
     size_t first; /* batch the epoch was started at */
     /* shared: */
+    size_t begun, at; /* batches, and images of the next one, that were handed out */
     size_t made, released;
-    bool running; /* an epoch was started */
-    bool busy;    /* the thread is filling a slot */
-    bool held;    /* the caller has slot `released` */
-    bool quit;    /* the thread shall end */
-    bool stopped; /* a stop request came while a slot was filled, which is not made */
+    size_t working; /* threads that are filling */
+    bool running;   /* an epoch was started */
+    bool held;      /* the caller has slot `released` */
+    bool quit;      /* the threads shall end */
+    mdl_status failed;
+    size_t failed_at;  /* image since the start */
+    char detail[1024]; /* of the failure; details belong to threads */
 };
 
 void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, uint64_t epoch,
@@ -54,13 +73,19 @@ void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, ui
     mdl_rng_shuffle(&rng, order, count);
 }
 
-/* Fails on a stop request. */
-static mdl_status fill(const mdl_loader *loader, size_t batch, loader_slot *slot)
+static size_t size_of(const mdl_loader *loader, size_t batch)
+{
+    size_t count = loader->data->count[loader->options.split];
+    return mdl_min_size(loader->options.batch, count - batch * loader->options.batch);
+}
+
+/* Fails on a stop request, too. */
+static mdl_status fill(const mdl_loader *loader, const loader_share *share)
 {
     const mdl_loader_options *options = &loader->options;
-    size_t count = loader->data->count[options->split], start = batch * options->batch;
-    slot->count = mdl_min_size(options->batch, count - start);
-    for (size_t i = 0; i < slot->count; i++) {
+    const loader_slot *slot = &loader->slots[share->number % RING];
+    size_t start = (loader->first + share->number) * options->batch;
+    for (size_t i = share->first; i < share->first + share->count; i++) {
         MDL_TRY(mdl_stop_check());
         uint32_t position = loader->order[start + i];
         uint8_t *image = slot->images + i * loader->image;
@@ -69,46 +94,98 @@ static mdl_status fill(const mdl_loader *loader, size_t batch, loader_slot *slot
             memcpy(image, loader->cache + position * loader->image, loader->image);
             slot->labels[i] = loader->cache_labels[position];
         } else {
-            mdl_prepare_image(loader->data, options, loader->epoch, position, image,
-                              &slot->labels[i]);
+            MDL_TRY(mdl_prepare_image(loader->data, options, loader->epoch, position, image,
+                                      &slot->labels[i]));
         }
     }
-    size_t padding = options->batch - slot->count;
-    memset(slot->images + slot->count * loader->image, 0, padding * loader->image);
-    for (size_t i = slot->count; i < options->batch; i++)
-        slot->labels[i] = -1;
     return MDL_OK;
 }
 
-static bool work_to_do(const mdl_loader *loader)
+static void pad(const mdl_loader *loader, const loader_slot *slot)
 {
-    return loader->running && !loader->stopped && loader->first + loader->made < loader->batches &&
-           loader->made < loader->released + RING;
+    size_t padding = loader->options.batch - slot->count;
+    memset(slot->images + slot->count * loader->image, 0, padding * loader->image);
+    for (size_t i = slot->count; i < loader->options.batch; i++)
+        slot->labels[i] = -1;
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+/* The next share; false: there is none now. */
+static bool take(mdl_loader *loader, loader_share *share)
+{
+    if (!loader->running || loader->failed != MDL_OK ||
+        loader->first + loader->begun >= loader->batches ||
+        loader->begun >= loader->released + RING)
+        return false;
+    loader_slot *slot = &loader->slots[loader->begun % RING];
+    if (loader->at == 0)
+        slot->count = slot->left = size_of(loader, loader->first + loader->begun);
+    share->number = loader->begun;
+    share->first = loader->at;
+    share->count = mdl_min_size(loader->share, slot->count - loader->at);
+    loader->at += share->count;
+    if (loader->at == slot->count) {
+        loader->at = 0;
+        loader->begun++;
+    }
+    return true;
+}
+
+static void note(mdl_loader *loader, const loader_share *share, mdl_status status)
+{
+    size_t at = share->number * loader->options.batch + share->first;
+    loader_slot *slot = &loader->slots[share->number % RING];
+    if (status == MDL_OK) {
+        slot->left -= share->count;
+        while (loader->made < loader->begun && loader->slots[loader->made % RING].left == 0)
+            loader->made++;
+        return;
+    }
+    if (loader->failed != MDL_OK && loader->failed_at < at)
+        return;
+    loader->failed = status;
+    loader->failed_at = at;
+    snprintf(loader->detail, sizeof(loader->detail), "%s", mdl_error_detail());
 }
 
 static void run(void *user)
 {
     mdl_loader *loader = user;
+    loader_share share;
     mdl_monitor_lock(loader->monitor);
     while (!loader->quit) {
-        if (!work_to_do(loader)) {
+        if (!take(loader, &share)) {
             mdl_monitor_wait(loader->monitor);
             continue;
         }
-        size_t number = loader->made;
-        loader->busy = true;
+        loader->working++;
         mdl_monitor_unlock(loader->monitor);
-        mdl_status status = fill(loader, loader->first + number, &loader->slots[number % RING]);
+        mdl_status status = fill(loader, &share);
+        if (share.first == 0)
+            pad(loader, &loader->slots[share.number % RING]);
         mdl_monitor_lock(loader->monitor);
-        loader->busy = false;
-        if (status == MDL_OK)
-            loader->made++;
-        else
-            loader->stopped = true;
-        mdl_monitor_notify(loader->monitor);
+        size_t made = loader->made;
+        loader->working--;
+        note(loader, &share, status);
+        if (loader->made > made || loader->working == 0)
+            mdl_monitor_notify(loader->monitor);
     }
     mdl_monitor_unlock(loader->monitor);
 }
+
+/* Small images of memory are soon prepared. */
+static size_t count_threads(const mdl_loader *loader)
+{
+    const mdl_data *data = loader->data;
+    const mdl_dataset *set = mdl_data_set(data, loader->options.split);
+    size_t batch = loader->options.batch, threads = data->config.threads;
+    if (set->pixels != NULL && batch * loader->image <= SMALL_BATCH)
+        return 1;
+    return mdl_min_size(threads > 0 ? threads : (size_t)mdl_cpu_count(), batch);
+}
+
+/* ---- making one ----------------------------------------------------------------------------- */
 
 static mdl_status check_options(const mdl_loader_options *options)
 {
@@ -130,8 +207,8 @@ static mdl_status fill_cache(mdl_loader *loader, size_t count)
     MDL_TRY(MDL_NEW(count, "labels kept in memory", &loader->cache_labels));
     for (size_t i = 0; i < count; i++) {
         MDL_TRY(mdl_stop_check());
-        mdl_prepare_image(loader->data, &loader->options, 0, (uint32_t)i,
-                          loader->cache + i * loader->image, &loader->cache_labels[i]);
+        MDL_TRY(mdl_prepare_image(loader->data, &loader->options, 0, (uint32_t)i,
+                                  loader->cache + i * loader->image, &loader->cache_labels[i]));
     }
     return MDL_OK;
 }
@@ -153,7 +230,12 @@ static mdl_status set_up(mdl_loader *loader)
         MDL_TRY(MDL_NEW(batch, "batch order", &loader->slots[i].order));
     }
     MDL_TRY(mdl_monitor_create(&loader->monitor));
-    return mdl_thread_start(run, loader, &loader->thread);
+    size_t threads = count_threads(loader);
+    loader->share = threads == 1 ? batch : 1;
+    MDL_TRY(MDL_NEW(threads, "threads", &loader->threads));
+    for (; loader->n_threads < threads; loader->n_threads++)
+        MDL_TRY(mdl_thread_start(run, loader, &loader->threads[loader->n_threads]));
+    return MDL_OK;
 }
 
 mdl_status mdl_loader_create(const mdl_data *data, const mdl_loader_options *options,
@@ -180,13 +262,15 @@ void mdl_loader_destroy(mdl_loader *loader)
 {
     if (loader == NULL)
         return;
-    if (loader->thread != NULL) {
+    if (loader->n_threads > 0) {
         mdl_monitor_lock(loader->monitor);
         loader->quit = true;
         mdl_monitor_notify(loader->monitor);
         mdl_monitor_unlock(loader->monitor);
-        mdl_thread_join(loader->thread);
     }
+    for (size_t i = 0; i < loader->n_threads; i++)
+        mdl_thread_join(loader->threads[i]);
+    mdl_free(loader->threads);
     mdl_monitor_destroy(loader->monitor);
     for (size_t i = 0; i < RING; i++) {
         mdl_free(loader->slots[i].images);
@@ -211,12 +295,13 @@ mdl_status mdl_loader_start(mdl_loader *loader, uint64_t epoch, size_t first_bat
                         loader->batches);
     mdl_monitor_lock(loader->monitor);
     loader->running = false;
-    while (loader->busy)
+    while (loader->working > 0)
         mdl_monitor_wait(loader->monitor);
     loader->epoch = epoch;
     loader->first = first_batch;
-    loader->made = loader->released = 0;
-    loader->held = loader->stopped = false;
+    loader->begun = loader->at = loader->made = loader->released = 0;
+    loader->held = false;
+    loader->failed = MDL_OK;
     mdl_epoch_order(loader->data, &loader->options, epoch, loader->order);
     loader->running = true;
     mdl_monitor_notify(loader->monitor);
@@ -238,11 +323,12 @@ mdl_status mdl_loader_next(mdl_loader *loader, mdl_batch *batch)
         mdl_monitor_notify(loader->monitor);
     }
     if (loader->first + loader->released < loader->batches) {
-        while (loader->made == loader->released && !loader->stopped)
+        while (loader->made == loader->released &&
+               (loader->failed == MDL_OK || loader->working > 0))
             mdl_monitor_wait(loader->monitor);
         if (loader->made == loader->released) {
             mdl_monitor_unlock(loader->monitor);
-            return mdl_fail(MDL_CANCELLED, "interrupted");
+            return mdl_fail(loader->failed, "%s", loader->detail);
         }
         loader->held = true;
         const loader_slot *slot = &loader->slots[loader->released % RING];

@@ -151,8 +151,7 @@ static mdl_status make_splits(mdl_data *data)
     return MDL_OK;
 }
 
-/* Constants of the source are needed: none are given, and they are used. */
-static bool needs_constants(const mdl_data_config *config)
+bool mdl__needs_constants(const mdl_data_config *config)
 {
     return config->normalize == MDL_NORMALIZE_DATASET && config->constants == 0 &&
            config->given_mean.count == 0;
@@ -160,7 +159,7 @@ static bool needs_constants(const mdl_data_config *config)
 
 static mdl_status read_test(mdl_data *data)
 {
-    if (needs_constants(&data->config))
+    if (mdl__needs_constants(&data->config))
         return mdl_dataset_read(&data->config, true, &data->test);
     MDL_TRY(mdl__dataset_read(&data->config, MDL_SPLIT_TEST, &data->test));
     const mdl_dataset *const sets[3] = {data->test};
@@ -181,13 +180,15 @@ static mdl_status read_sides(mdl_data *data)
 }
 
 /* Constants that are not published are measured on the images to train on. */
-static void measure(mdl_data *data)
+static mdl_status measure(mdl_data *data)
 {
-    if (data->train == NULL || data->train->std[0] > 0.0)
-        return;
-    mdl__dataset_measure(data->train);
+    if (data->train == NULL || data->train->std[0] > 0.0 ||
+        (data->train->pixels == NULL && !mdl__needs_constants(&data->config)))
+        return MDL_OK;
+    MDL_TRY(mdl__dataset_measure(data->train));
     memcpy(data->test->mean, data->train->mean, sizeof(data->train->mean));
     memcpy(data->test->std, data->train->std, sizeof(data->train->std));
+    return MDL_OK;
 }
 
 static mdl_status check_given(const mdl_data *data, const mdl_channel_values *given,
@@ -209,7 +210,7 @@ static mdl_status set_values(mdl_data *data)
 {
     const mdl_data_config *config = &data->config;
     const mdl_dataset *set = main_side(data);
-    bool dataset = config->normalize == MDL_NORMALIZE_DATASET, own = needs_constants(config);
+    bool dataset = config->normalize == MDL_NORMALIZE_DATASET, own = mdl__needs_constants(config);
     bool given = config->constants == 0;
     MDL_TRY(check_given(data, &config->given_mean, "data.mean"));
     MDL_TRY(check_given(data, &config->given_std, "data.std"));
@@ -240,7 +241,7 @@ static mdl_status set_values(mdl_data *data)
 static mdl_status use_sides(mdl_data *data)
 {
     MDL_TRY(check_sides(data));
-    measure(data);
+    MDL_TRY(measure(data));
     const mdl_dataset *side = main_side(data);
     bool native = data->config.size == MDL_SIZE_NATIVE;
     data->height = native ? side->height : data->config.image_size;
@@ -252,6 +253,7 @@ static mdl_status use_sides(mdl_data *data)
     MDL_TRY(check_augmentation(data));
     MDL_TRY(make_splits(data));
     data->hash = mdl__data_hash(data);
+    data->hash_of_files = side->files != 0;
     return mdl__prepare_create(data, &data->prepare);
 }
 
@@ -328,6 +330,20 @@ const mdl_dataset *mdl_data_set(const mdl_data *data, mdl_split split)
     if (split == MDL_SPLIT_VALIDATION && data->validation != NULL)
         return data->validation;
     return split == MDL_SPLIT_TEST ? data->test : data->train;
+}
+
+size_t mdl_data_memory(const mdl_data *data, bool *from_files)
+{
+    const mdl_dataset *sets[3] = {data->train, data->validation, data->test};
+    size_t bytes = 0;
+    *from_files = false;
+    for (size_t i = 0; i < MDL_COUNT(sets); i++) {
+        const mdl_dataset *set = sets[i];
+        if (set != NULL && set->pixels != NULL)
+            bytes += set->count * set->height * set->width * set->channels;
+        *from_files = *from_files || (set != NULL && set->pixels == NULL && set->count > 0);
+    }
+    return bytes;
 }
 
 void mdl_data_labels(const mdl_data *data, mdl_split split, int32_t *labels)

@@ -54,8 +54,9 @@ mdl_status mdl_data_thumbnail(const mdl_data *data, mdl_split split, uint32_t po
     *out = NULL;
     MDL_TRY(MDL_NEW(pixels * data->channels, "an image", &image));
     mdl_status status = MDL_NEW(pixels * shown, "a thumbnail", &bytes);
+    if (status == MDL_OK)
+        status = mdl_prepare_image(data, &options, 0, position, image, &label);
     if (status == MDL_OK) {
-        mdl_prepare_image(data, &options, 0, position, image, &label);
         for (size_t i = 0; i < pixels * shown; i++) {
             size_t c = i % shown;
             double value = mdl__intensity(data, full, c, image[i / shown * data->channels + c]);

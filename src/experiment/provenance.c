@@ -27,7 +27,9 @@ static mdl_status hash_data(const mdl_data *data, char out[65])
         const mdl_dataset *s = sets[i];
         if (s == NULL)
             continue;
-        MDL_TRY(mdl_sha256_hex(s->pixels, s->count * s->height * s->width * s->channels, one));
+        MDL_TRY(s->pixels != NULL
+                    ? mdl_sha256_hex(s->pixels, s->count * s->height * s->width * s->channels, one)
+                    : mdl_sha256_hex(&s->files, sizeof(s->files), one));
         strcat(hashes, one);
         MDL_TRY(mdl_sha256_hex(s->labels, s->count * sizeof(*s->labels), one));
         strcat(hashes, one);

@@ -87,6 +87,7 @@ void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
     const mdl_data_config *c = &data->config;
     /* Without the folder: data may move. */
     fp->data = data->hash;
+    fp->of_files = data->hash_of_files;
     mdl_fingerprint_add(fp, "data.source %.*s\n", (int)strcspn(c->source, ":"), c->source);
     mdl_fingerprint_add(fp, "data.images %zu+%zu+%zu\n", data->count[0], data->count[1],
                         data->count[2]);
@@ -97,6 +98,9 @@ void mdl_fingerprint_data(mdl_fingerprint *fp, const mdl_data *data)
     mdl_fingerprint_add(fp, "data.split_seed %llu\n", (unsigned long long)c->split_seed);
     mdl_fingerprint_add(fp, "data.crop_padding %zu\ndata.crop_reflect %d\n", c->crop_padding,
                         (int)c->crop_reflect);
+    if (c->resized_crop > 0)
+        mdl_fingerprint_add(fp, "data.resized_crop %.17g\ndata.resized_ratio %.17g\n",
+                            c->resized_crop, c->resized_ratio);
     mdl_fingerprint_add(fp, "data.flip %d\ndata.cutout %zu\n", (int)c->flip, c->cutout);
     add_values(fp, "data.mean", &c->given_mean);
     add_values(fp, "data.std", &c->given_std);
@@ -126,13 +130,19 @@ static bool first_difference(const char *a, const char *b, const char *free, cha
     return *a != '\0' || *b != '\0';
 }
 
+/* A hash of files is not that of pixels, which older versions saved for them, too. */
+static const char *hash_block(const mdl_fingerprint *fp)
+{
+    return fp->of_files ? "files" : "data";
+}
+
 mdl_status mdl_fingerprint_write(const mdl_fingerprint *fp, mdl_state_writer *state)
 {
     if (fp->used >= sizeof(fp->text))
         return mdl_fail(MDL_INVALID, "the text of the settings is longer than %zu bytes",
                         sizeof(fp->text));
     MDL_TRY(mdl_state_put(state, "settings", fp->text, fp->used + 1));
-    return mdl_state_put(state, "data", &fp->data, sizeof(fp->data));
+    return mdl_state_put(state, hash_block(fp), &fp->data, sizeof(fp->data));
 }
 
 /* States of older versions do not say what their images were. */
@@ -140,7 +150,7 @@ static mdl_status check_data(const mdl_fingerprint *fp, const mdl_state *state, 
 {
     uint64_t saved = 0;
     size_t size = 0;
-    const void *block = mdl_state_find(state, "data", &size);
+    const void *block = mdl_state_find(state, hash_block(fp), &size);
     if (block != NULL && size == sizeof(saved))
         memcpy(&saved, block, size);
     if (saved == 0 || fp->data == 0 || saved == fp->data)

@@ -12,6 +12,7 @@ typedef struct mdl_fingerprint {
     char text[4096];
     size_t used;      /* characters; more than there is room for where they did not fit */
     uint64_t data;    /* mdl_data.hash; 0: not looked at */
+    bool of_files;    /* what that is a hash of: mdl_data.hash_of_files */
     const char *free; /* the key whose value may be another; NULL: none's */
 } mdl_fingerprint;
 void mdl_fingerprint_add(mdl_fingerprint *fp, const char *format, ...) MDL_PRINTF(2, 3);

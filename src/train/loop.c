@@ -62,9 +62,7 @@ static mdl_status step(mdl__trainer *t, const mdl_batch *batch)
     t->position.step++;
     t->position.batch++;
     MDL_TRY(mdl__ema_update(t));
-    if (batch == NULL)
-        mdl__slots_refill(t);
-    return MDL_OK;
+    return batch == NULL ? mdl__slots_refill(t) : MDL_OK;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
@@ -174,6 +172,7 @@ static mdl_status finish_epoch(mdl__trainer *t)
     t->position.batch = t->position.images = 0;
     t->position.loss_sum = t->position.correct = t->position.epoch_seconds = 0;
     t->position.joules = 0;
+    t->waited = t->not_watched = 0;
     MDL_TRY(mdl__metrics_write(t, t->n_history));
     MDL_TRY(mdl__tensorboard_add(&t->board, line));
     MDL_TRY(mdl__epoch_save(t));
@@ -199,6 +198,14 @@ static bool out_of_patience(const mdl__trainer *t)
     return patience > 0 && best > 0 && t->position.epoch - best >= patience;
 }
 
+static mdl_status next_batch(mdl__trainer *t, mdl_batch *batch)
+{
+    double begun = mdl_time();
+    mdl_status status = mdl_loader_next(t->loader, batch);
+    t->waited += mdl_time() - begun;
+    return status;
+}
+
 /* From where the position is to the end of the epoch or to max_steps. */
 static mdl_status run_epoch(mdl__trainer *t)
 {
@@ -207,7 +214,7 @@ static mdl_status run_epoch(mdl__trainer *t)
     if (!t->stepwise)
         MDL_TRY(mdl_loader_start(t->loader, t->position.epoch, (size_t)t->position.batch));
     while (!reached_max_steps(t)) {
-        mdl_status status = t->stepwise ? MDL_OK : mdl_loader_next(t->loader, &batch);
+        mdl_status status = t->stepwise ? MDL_OK : next_batch(t, &batch);
         if (status == MDL_OK)
             status = step(t, t->stepwise ? NULL : &batch);
         if (status == MDL_CANCELLED)
@@ -261,6 +268,7 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
+    t->not_watched = t->position.epoch_seconds;
     if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was evaluated */
         MDL_TRY(finish_epoch(t));
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t) &&

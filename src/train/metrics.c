@@ -18,6 +18,15 @@ uint64_t mdl__best_epoch(const mdl__trainer *t)
     return best != NULL ? best->epoch : 0;
 }
 
+/* Part of its time from which on it is told that a training waits. */
+#define MUCH_WAITING 0.05
+
+static double waiting(const mdl__trainer *t)
+{
+    double watched = t->position.epoch_seconds - t->not_watched;
+    return t->stepwise || !(watched > 0) ? (double)NAN : fmin(t->waited / watched, 1);
+}
+
 mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *line)
 {
     const mdl__position *p = &t->position;
@@ -32,7 +41,13 @@ mdl_status mdl__metrics_line(mdl__trainer *t, bool evaluate, mdl_epoch_metrics *
                                 .images_per_second =
                                     p->epoch_seconds > 0 ? images / p->epoch_seconds : 0,
                                 .seconds = p->epoch_seconds,
-                                .joules = p->joules};
+                                .joules = p->joules,
+                                .waiting = waiting(t)};
+    if (line->waiting > MUCH_WAITING)
+        mdl__notify(t,
+                    "epoch %llu: training waited for images %.0f %% of the time: they are decoded "
+                    "and augmented by too few processors, or read from a slow disk",
+                    (unsigned long long)line->epoch, 100 * line->waiting);
     if (!evaluate || t->evaluator == NULL)
         return MDL_OK;
     MDL_TRY(mdl_evaluator_run(t->evaluator, &t->weights, &t->scores));
@@ -65,6 +80,7 @@ static mdl_status write_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     MDL_TRY(put_number(file, ", \"images_per_second\": ", m->images_per_second, "null"));
     MDL_TRY(put_number(file, ", \"seconds\": ", m->seconds, "null"));
     MDL_TRY(put_number(file, ", \"joules\": ", m->joules, "null"));
+    MDL_TRY(put_number(file, ", \"waiting\": ", m->waiting, "null"));
     return mdl_atomic_printf(file, "}\n");
 }
 
@@ -80,6 +96,7 @@ static mdl_status write_csv(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     MDL_TRY(put_number(file, ",", m->images_per_second, ""));
     MDL_TRY(put_number(file, ",", m->seconds, ""));
     MDL_TRY(put_number(file, ",", m->joules, ""));
+    MDL_TRY(put_number(file, ",", m->waiting, ""));
     return mdl_atomic_printf(file, "\n");
 }
 
@@ -108,6 +125,6 @@ mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines)
     MDL_TRY(write_lines(t, lines, "metrics.jsonl", "", write_json));
     return write_lines(t, lines, "metrics.csv",
                        "epoch,step,lr,train_loss,train_top1,fitness_loss,fitness_top1,"
-                       "images_per_second,seconds,joules\n",
+                       "images_per_second,seconds,joules,waiting\n",
                        write_csv);
 }

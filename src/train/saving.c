@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 bool mdl__writes(const mdl_train_job *job)
@@ -186,6 +188,20 @@ mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out, mdl__choic
     return status;
 }
 
+/* States of older versions have lines without the last member. */
+static mdl_status get_history(mdl__trainer *t, const mdl_state *state)
+{
+    size_t size = 0, older = offsetof(mdl_epoch_metrics, waiting);
+    const char *block = mdl_state_find(state, "history", &size);
+    if (block == NULL || t->n_history == 0 || size != t->n_history * older)
+        return mdl_state_get(state, "history", t->history, t->n_history * sizeof(*t->history));
+    for (size_t i = 0; i < t->n_history; i++) {
+        memcpy(&t->history[i], block + i * older, older);
+        t->history[i].waiting = (double)NAN;
+    }
+    return MDL_OK;
+}
+
 static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
 {
     const mdl_train_config *c = t->job->train;
@@ -203,7 +219,7 @@ static mdl_status get_position(mdl__trainer *t, const mdl_state *state)
                         (unsigned long long)p->epoch, c->epochs, (unsigned long long)p->batch,
                         t->batches);
     t->n_history = (size_t)p->epoch;
-    return mdl_state_get(state, "history", t->history, t->n_history * sizeof(*t->history));
+    return get_history(t, state);
 }
 
 /* Another length is another schedule from here on; what is behind stays. */

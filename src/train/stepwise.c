@@ -46,15 +46,15 @@ void mdl__slots_destroy(mdl__slots *s)
     memset(s, 0, sizeof(*s));
 }
 
-static void load_image(mdl__trainer *t, size_t i)
+static mdl_status load_image(mdl__trainer *t, size_t i)
 {
     mdl__slots *s = &t->slots;
     size_t bytes = s->image * mdl_dtype_size(t->job->device->real);
-    mdl_prepare_image(t->job->data, &s->options, s->slot[i].epoch, s->slot[i].position,
-                      (char *)s->images + i * bytes, &s->labels[i]);
+    return mdl_prepare_image(t->job->data, &s->options, s->slot[i].epoch, s->slot[i].position,
+                             (char *)s->images + i * bytes, &s->labels[i]);
 }
 
-static void draw(mdl__trainer *t, size_t i)
+static mdl_status draw(mdl__trainer *t, size_t i)
 {
     mdl__slots *s = &t->slots;
     if (s->drawn == s->samples) {
@@ -63,17 +63,18 @@ static void draw(mdl__trainer *t, size_t i)
         mdl_epoch_order(t->job->data, &s->options, s->epoch, s->order);
     }
     s->slot[i] = (mdl__slot){.epoch = s->epoch, .position = s->order[s->drawn++]};
-    load_image(t, i);
     s->fresh[i] = 1;
+    return load_image(t, i);
 }
 
-void mdl__slots_fill(mdl__trainer *t)
+mdl_status mdl__slots_fill(mdl__trainer *t)
 {
     mdl__slots *s = &t->slots;
     s->epoch = s->drawn = 0;
     mdl_epoch_order(t->job->data, &s->options, 0, s->order);
     for (size_t i = 0; i < s->count; i++)
-        draw(t, i);
+        MDL_TRY(draw(t, i));
+    return MDL_OK;
 }
 
 mdl_status mdl__slots_feed(mdl__trainer *t, size_t m)
@@ -103,7 +104,7 @@ mdl_status mdl__slots_collect(mdl__trainer *t, size_t m)
     return mdl_view_download_f32(&q, s->q + m * micro, micro);
 }
 
-void mdl__slots_refill(mdl__trainer *t)
+mdl_status mdl__slots_refill(mdl__trainer *t)
 {
     mdl__slots *s = &t->slots;
     size_t most = t->job->model->trm.n_sup;
@@ -111,8 +112,9 @@ void mdl__slots_refill(mdl__trainer *t)
         s->slot[i].used++;
         s->fresh[i] = 0;
         if (s->q[i] > 0 || s->slot[i].used >= most)
-            draw(t, i);
+            MDL_TRY(draw(t, i));
     }
+    return MDL_OK;
 }
 
 bool mdl__slots_epoch_drawn(const mdl__trainer *t)

@@ -88,6 +88,7 @@ static mdl_status put_line(const mdl__tensorboard *board, const mdl_epoch_metric
         {"images_per_second", m->images_per_second},
         {"seconds", m->seconds},
         {"joules", m->joules},
+        {"waiting", m->waiting},
     };
     Mdl__Tensorboard__Value value[MDL_COUNT(scalars)], *values[MDL_COUNT(scalars)];
     Mdl__Tensorboard__Summary summary = MDL__TENSORBOARD__SUMMARY__INIT;

@@ -20,7 +20,8 @@ typedef struct mdl_epoch_metrics { /* a line of metrics.jsonl */
     double lr, train_loss, train_top1;
     double fitness_loss, fitness_top1; /* NAN where not evaluated */
     double images_per_second, seconds;
-    double joules; /* of the whole machine's processors; NAN where that is not known */
+    double joules;  /* of the whole machine's processors; NAN where that is not known */
+    double waiting; /* part of the seconds that training waited for images; NAN: not measured */
 } mdl_epoch_metrics;
 
 typedef struct mdl_train_events { /* each may be NULL */

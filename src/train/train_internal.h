@@ -166,6 +166,8 @@ typedef struct mdl__trainer {
     size_t planned_bytes;
     double session_start; /* fraction of the training that was done when this session began */
     double session_time;  /* mdl_time then */
+    double waited;        /* seconds of the epoch, in this session, in which it waited for images */
+    double not_watched;   /* seconds of the epoch that were before this session */
     double mark;          /* mdl_time up to which `position` has counted the seconds */
     mdl_energy energy;    /* read up to where `position` has counted the joules */
 } mdl__trainer;
@@ -219,10 +221,10 @@ mdl_status mdl__ema_update(mdl__trainer *t) MDL_MUST_CHECK;
 
 mdl_status mdl__slots_create(mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__slots_destroy(mdl__slots *slots);
-void mdl__slots_fill(mdl__trainer *t);                                   /* a new training */
+mdl_status mdl__slots_fill(mdl__trainer *t) MDL_MUST_CHECK;              /* a new training */
 mdl_status mdl__slots_feed(mdl__trainer *t, size_t m) MDL_MUST_CHECK;    /* micro-batch m */
 mdl_status mdl__slots_collect(mdl__trainer *t, size_t m) MDL_MUST_CHECK; /* after its run */
-void mdl__slots_refill(mdl__trainer *t); /* after the optimizer step */
+mdl_status mdl__slots_refill(mdl__trainer *t) MDL_MUST_CHECK; /* after the optimizer step */
 bool mdl__slots_epoch_drawn(const mdl__trainer *t);
 mdl_status mdl__slots_write(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
 mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;

@@ -147,7 +147,7 @@ mdl_status mdl__trainer_begin(mdl__trainer *t, const mdl_state *state)
         if (t->ema.params != NULL)
             MDL_TRY(mdl_weights_copy(&t->ema, &t->weights));
         if (t->stepwise)
-            mdl__slots_fill(t);
+            MDL_TRY(mdl__slots_fill(t));
         if (t->job->prepare != NULL)
             MDL_TRY(t->job->prepare(t->job->prepare_user));
         MDL_TRY(mdl__folder_prepare(t->job));

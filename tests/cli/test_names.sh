@@ -135,7 +135,7 @@ says err 'no images to test on: empty, once'
 fill lone once YELLOW
 rm -r lone/train/once
 expect 3 data info folder:lone
-says err 'once, which is not in train'
+says err 'has 1 class that train does not have: once'
 
 # ---- other images under the same names ---------------------------------------------------------------------
 cp -r abc moving

@@ -55,6 +55,7 @@ static void read_back(const mdl_config *written)
     back.data.crop_padding = written->data.crop_padding; /* not in a checkpoint, but in the view */
     back.data.flip = written->data.flip;
     back.data.cutout = written->data.cutout;
+    back.data.resized_crop = written->data.resized_crop;
     assert_same(written, &back, MDL__KEY_IN_CHECKPOINT, text);
     mdl_free(text);
 }

@@ -69,7 +69,7 @@ static void open_data(void)
 static void prepare(uint64_t epoch, uint32_t position)
 {
     memset(image, 0x7f, sizeof(image));
-    mdl_prepare_image(data, &options, epoch, position, image, &label);
+    assert_int_equal(mdl_prepare_image(data, &options, epoch, position, image, &label), MDL_OK);
 }
 
 /* ---- without augmentation ------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ static void wide(void **state)
         open_data();
         for (uint32_t i = 0; i < 50; i++) {
             options.wide = true;
-            mdl_prepare_image(data, &options, 3, i, exact, &label);
+            assert_int_equal(mdl_prepare_image(data, &options, 3, i, exact, &label), MDL_OK);
             options.wide = false;
             prepare(3, i);
             for (size_t p = 0; p < data->height * data->width * data->channels; p++)
@@ -123,7 +123,7 @@ static void wide(void **state)
     options.augment = false;
     options.wide = true;
     open_data();
-    mdl_prepare_image(data, &options, 0, 4, exact, &label);
+    assert_int_equal(mdl_prepare_image(data, &options, 0, 4, exact, &label), MDL_OK);
     for (size_t p = 0; p < 64; p++) {
         double x = data->train->pixels[4 * 64 + p] / 16.0;
         assert_true(fabs(exact[p] - (x - data->train->mean[0]) / data->train->std[0]) < 1e-15);

@@ -310,8 +310,8 @@ static void derived(void **state)
         for (uint32_t i = 0; i < 10; i++) {
             uint32_t at = (uint32_t)(i * data->count[MDL_SPLIT_VALIDATION] / 10);
             sum -= at;
-            mdl_prepare_image(data, &from, 0, at, a, &la);
-            mdl_prepare_image(other, &to, 0, i, b, &lb);
+            assert_int_equal(mdl_prepare_image(data, &from, 0, at, a, &la), MDL_OK);
+            assert_int_equal(mdl_prepare_image(other, &to, 0, i, b, &lb), MDL_OK);
             assert_int_equal(la, lb);
             for (size_t k = 0; k < data->height * data->width * data->channels; k++) {
                 size_t c = k % data->channels; /* half a step of 255, plus rounding */

@@ -95,7 +95,7 @@ static void some_corruptions(void **state)
     static double pixels[IMAGE];
     for (uint32_t i = 0; i < 3 * IMAGES; i++) {
         int32_t label;
-        mdl_prepare_image(data, &options, 0, i, pixels, &label);
+        assert_int_equal(mdl_prepare_image(data, &options, 0, i, pixels, &label), MDL_OK);
         assert_int_equal(label, i % 2 == 0 ? 3 : 9);
         double value = (i / 255.0 - 0.4914) / 0.2470;
         assert_true(pixels[0] > value - 1e-9 && pixels[0] < value + 1e-9);

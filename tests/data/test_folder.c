@@ -380,6 +380,151 @@ static void damaged(void **state)
     assert_refused(false, MDL_FORMAT, "65000x65000");
 }
 
+enum { SIDE = 8 };
+
+static void prepare(const mdl_data *data, bool augment, uint32_t position, float *image,
+                    int32_t *label)
+{
+    const mdl_loader_options options = {.augment = augment, .seed = 5};
+    assert_int_equal(mdl_prepare_image(data, &options, 3, position, image, label), MDL_OK);
+}
+
+/* A folder of images of several sizes, and one of a single size, which stay as they are. */
+static void write_photos(bool alike)
+{
+    char name[64];
+    for (unsigned i = 0; i < 40; i++) {
+        unsigned more = alike ? 0 : i % 5;
+        snprintf(name, sizeof(name), "train/%s/%u.png", i % 2 == 0 ? "a" : "b", i);
+        write_png(name, 7 + more, 6 + 2 * more, 5 * i);
+        snprintf(name, sizeof(name), "test/%s/%u.png", i % 2 == 0 ? "a" : "b", i);
+        write_png(name, 8, 6, i);
+    }
+    config.size = MDL_SIZE_MODEL;
+    config.image_size = SIDE;
+}
+
+/* Held in memory or decoded as they are used, by one thread or several, images are the same. */
+static void held_or_not(void **state)
+{
+    (void)state;
+    static float a[SIDE * SIDE * 3], b[SIDE * SIDE * 3];
+    for (int way = 0; way < 6; way++) {
+        mdl_data *held, *streamed;
+        int32_t label_a, label_b;
+        bool from_files;
+        write_photos(way % 2 == 1);
+        config.resize = way < 2 ? MDL_RESIZE_STRETCH : MDL_RESIZE_CROP;
+        config.resized_crop = way < 4 ? 0 : 0.2;
+        config.flip = MDL_FLIP_RANDOM;
+        config.memory = 0;
+        config.threads = 3;
+        assert_int_equal(mdl_data_read(&config, &held), MDL_OK);
+        config.memory = 1;
+        config.threads = 1;
+        assert_int_equal(mdl_data_read(&config, &streamed), MDL_OK);
+        assert_null(streamed->train->pixels);
+        assert_null(streamed->test->pixels);
+        assert_int_equal(mdl_data_memory(streamed, &from_files), 0);
+        assert_true(from_files);
+        assert_true(mdl_data_memory(held, &from_files) > 0);
+        assert_true(held->hash == streamed->hash && held->hash_of_files);
+        assert_memory_equal(held->mean, streamed->mean, sizeof(held->mean));
+        assert_memory_equal(held->std, streamed->std, sizeof(held->std));
+        for (uint32_t i = 0; i < held->count[MDL_SPLIT_TRAIN]; i++)
+            for (int augment = 0; augment < 2; augment++) {
+                prepare(held, augment == 1, i, a, &label_a);
+                prepare(streamed, augment == 1, i, b, &label_b);
+                assert_int_equal(label_a, label_b);
+                assert_memory_equal(a, b, sizeof(a));
+            }
+        mdl_data_close(held);
+        mdl_data_close(streamed);
+        scratch_remove(place("train"));
+        scratch_remove(place("test"));
+    }
+}
+
+static int all_zero(const float *image)
+{
+    for (size_t i = 0; i < SIDE * SIDE * 3; i++)
+        if (image[i] != 0)
+            return 0;
+    return 1;
+}
+
+/* What goes missing while it is in use ends the work with its name, or counts as an empty image. */
+static void lost_later(void **state)
+{
+    (void)state;
+    static float image[SIDE * SIDE * 3];
+    mdl_data *data;
+    int32_t label;
+    write_photos(false);
+    config.memory = 1;
+    config.threads = 4;
+    config.validation_fraction = 0;
+    for (int skip = 0; skip < 2; skip++) {
+        config.skip_damaged = skip == 1;
+        if (skip == 1)
+            write_bytes("train/a/3.jpg", "\xff\xd8\xff", 3); /* known before: it leaves no gap */
+        assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
+        assert_int_equal(data->count[MDL_SPLIT_TRAIN], 40);
+        write_bytes("train/a/10.png", "x", 1); /* of a: 0, 10, 12, ... */
+        const mdl_loader_options options = {.batch = 4, .augment = true};
+        mdl_loader *loader;
+        mdl_batch batch;
+        assert_int_equal(mdl_loader_create(data, &options, &loader), MDL_OK);
+        assert_int_equal(mdl_loader_start(loader, 0, 0), MDL_OK);
+        mdl_status status = MDL_OK;
+        for (size_t i = 0; i < 10 && status == MDL_OK; i++) {
+            status = mdl_loader_next(loader, &batch);
+            if (status == MDL_OK && i == 0)
+                assert_int_equal(batch.labels[1], skip == 1 ? -1 : 0);
+            if (status == MDL_OK)
+                assert_int_equal(batch.labels[0], i < 5 ? 0 : 1);
+        }
+        assert_int_equal(status, skip == 1 ? MDL_OK : MDL_FORMAT);
+        if (skip == 0)
+            assert_non_null(strstr(mdl_error_detail(), "train/a/10.png is neither"));
+        mdl_loader_destroy(loader);
+        if (skip == 1) { /* evaluated, it is an image of its class */
+            prepare(data, false, 1, image, &label);
+            assert_int_equal(label, 0);
+            assert_true(all_zero(image));
+        }
+        mdl_data_close(data);
+        write_png("train/a/10.png", 9, 10, 50);
+    }
+}
+
+/* A random part: within the image, of the wanted area and ratio, another in each epoch. */
+static void random_parts(void **state)
+{
+    (void)state;
+    static float first[SIDE * SIDE * 3], image[SIDE * SIDE * 3];
+    mdl_data *data;
+    int32_t label;
+    int others = 0;
+    write_photos(false);
+    config.normalize = MDL_NORMALIZE_NONE;
+    config.resized_crop = 0.08;
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
+    prepare(data, true, 2, first, &label);
+    for (uint64_t epoch = 0; epoch < 20; epoch++) {
+        const mdl_loader_options options = {.augment = true, .seed = 5};
+        assert_int_equal(mdl_prepare_image(data, &options, epoch, 2, image, &label), MDL_OK);
+        others += memcmp(image, first, sizeof(image)) != 0;
+        /* Green is the same everywhere; red rises to the right and downwards, as in the whole. */
+        for (size_t i = 0; i + 1 < SIDE * SIDE; i++) {
+            assert_true(image[3 * i + 1] == image[1]);
+            assert_true((i + 1) % SIDE == 0 || image[3 * i + 3] >= image[3 * i]);
+        }
+    }
+    assert_in_range(others, 18, 19); /* epoch 3 is the first one */
+    mdl_data_close(data);
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
@@ -419,9 +564,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
-        TEST(two_sides), TEST(validation_side), TEST(test_side_alone),
-        TEST(one_side),  TEST(sizes_differ),    TEST(large_for_model),
-        TEST(damaged),   TEST(out_of_memory),   TEST(unknown_files),
+        TEST(two_sides),    TEST(validation_side), TEST(test_side_alone), TEST(one_side),
+        TEST(sizes_differ), TEST(large_for_model), TEST(damaged),         TEST(held_or_not),
+        TEST(lost_later),   TEST(random_parts),    TEST(out_of_memory),   TEST(unknown_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

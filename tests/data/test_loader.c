@@ -68,7 +68,8 @@ static void check_batch(const mdl_batch *batch, uint64_t epoch, size_t number)
     assert_int_equal(batch->count, mdl_min_size(options.batch, count - start));
     for (size_t i = 0; i < batch->count; i++) {
         assert_int_equal(batch->order[i], order[start + i]);
-        mdl_prepare_image(data, &options, epoch, order[start + i], image, &label);
+        assert_int_equal(mdl_prepare_image(data, &options, epoch, order[start + i], image, &label),
+                         MDL_OK);
         assert_int_equal(batch->labels[i], label);
         assert_memory_equal(images + i * bytes, image, bytes);
     }

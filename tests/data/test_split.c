@@ -330,7 +330,7 @@ static void own_validation(void **state)
     const mdl_loader_options options = {.split = MDL_SPLIT_VALIDATION};
     float image[4 * 4 * 3];
     int32_t label;
-    mdl_prepare_image(data, &options, 0, 3, image, &label);
+    assert_int_equal(mdl_prepare_image(data, &options, 0, 3, image, &label), MDL_OK);
     assert_int_equal(label, 1);
     assert_true(fabs((double)image[0] - 200 / 255.0) < 1e-6 && image[0] == image[47]);
     uint64_t hash = data->hash;

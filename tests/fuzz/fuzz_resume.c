@@ -61,7 +61,7 @@ static void make(training *t, bool stepwise)
     FUZZ_MUST(mdl__trainer_create(&t->job, choice, &t->trainer));
     t->trainer.choice = choice;
     if (stepwise)
-        mdl__slots_fill(&t->trainer);
+        FUZZ_MUST(mdl__slots_fill(&t->trainer));
     FUZZ_MUST(mdl_make_folders(folder));
     FUZZ_MUST(mdl__state_save(&t->trainer));
     first_read(folder, &t->state, &t->size);

@@ -13,7 +13,8 @@ SMALL = ["--data", "digits", "--threads", "1"] + [part for setting in [
 NAMES = {"epoch": "epoch", "learning_rate": "lr", "loss/train": "train_loss",
          "loss/validation": "fitness_loss", "accuracy/train": "train_top1",
          "accuracy/validation": "fitness_top1", "images_per_second": "images_per_second",
-         "seconds": "seconds", "joules": "joules"}
+         "seconds": "seconds", "joules": "joules",
+         "waiting": "waiting"}
 
 
 # ---- trainings -------------------------------------------------------------------------------------

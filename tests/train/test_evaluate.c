@@ -241,7 +241,7 @@ static void double_throughout(void **state)
         for (uint32_t i = 0; i < scores[0].count; i++) {
             double image[64], hidden[HIDDEN], logits[CLASSES], sum = 0;
             int32_t label;
-            mdl_prepare_image(data, &wide, 0, i, image, &label);
+            assert_int_equal(mdl_prepare_image(data, &wide, 0, i, image, &label), MDL_OK);
             layer_by_hand("fc1.weight", "fc1.bias", image, 64, hidden, HIDDEN);
             for (size_t h = 0; h < HIDDEN; h++)
                 hidden[h] = fmax(hidden[h], 0);
