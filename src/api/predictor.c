@@ -5,6 +5,16 @@
 
 #include "api/api.h"
 
+typedef struct decoding { /* a batch of files on its way */
+    const mdl_predictor *predictor;
+    uint8_t *pixels;          /* [batch, height, width, channels] */
+    const char *const *paths; /* [count] */
+    mdl_file_result *results; /* [count], the caller's */
+    size_t count;
+    mdl_status status;
+    char detail[1024]; /* of a failure: details belong to threads */
+} decoding;
+
 struct mdl_predictor {
     mdl_device *device;
     mdl_graph *graph;
@@ -19,11 +29,9 @@ struct mdl_predictor {
     float value[4][256]; /* by channel and byte: the normalised value */
     /* For files: the same of 0 .. 255, their pixels, who decodes them, and what became of each. */
     float file_value[4][256];
-    uint8_t *pixels;
     mdl_pool *pool;
-    const char *const *paths; /* of the batch that is decoded */
-    mdl_file_result *results; /* of the caller, for these */
-    char **names;             /* of the classes; NULL: the checkpoint has none */
+    decoding files[2]; /* the batch that the network sees, and the one that is decoded meanwhile */
+    char **names;      /* of the classes; NULL: the checkpoint has none */
     size_t n_names;
 };
 
@@ -146,7 +154,8 @@ void mdl_predictor_close(mdl_predictor *predictor)
     for (size_t i = 0; i < predictor->n_names; i++)
         mdl_free(predictor->names[i]);
     mdl_free(predictor->names);
-    mdl_free(predictor->pixels);
+    for (size_t i = 0; i < MDL_COUNT(predictor->files); i++)
+        mdl_free(predictor->files[i].pixels);
     mdl_free(predictor->images);
     mdl_free(predictor);
 }
@@ -193,15 +202,16 @@ mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, si
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /* A file that cannot be read is the caller's to tell: its pixels stay 0. */
-static mdl_status decode(void *user, size_t worker, size_t index)
+static mdl_status decode_one(void *user, size_t worker, size_t index)
 {
-    mdl_predictor *p = user;
-    const mdl_model_config *m = &p->model;
-    mdl_file_result *result = &p->results[index];
+    const decoding *d = user;
+    const mdl_model_config *m = &d->predictor->model;
+    mdl_file_result *result = &d->results[index];
     size_t image = m->height * m->width_px * m->channels;
     (void)worker;
-    memset(p->pixels + index * image, 0, image);
-    result->status = mdl_image_read(p->paths[index], &p->form, p->pixels + index * image);
+    memset(d->pixels + index * image, 0, image);
+    result->status =
+        mdl_image_read(d->paths[index], &d->predictor->form, d->pixels + index * image);
     result->detail[0] = '\0';
     if (result->status != MDL_OK)
         (void)mdl_text_escape(mdl_error_detail(), MDL_TEXT_UTF8, result->detail,
@@ -209,14 +219,45 @@ static mdl_status decode(void *user, size_t worker, size_t index)
     return result->status == MDL_NO_MEMORY ? MDL_NO_MEMORY : MDL_OK;
 }
 
+static void decode(void *user)
+{
+    decoding *d = user;
+    d->status = mdl_pool_run(d->predictor->pool, d->count, decode_one, d);
+    if (d->status != MDL_OK)
+        snprintf(d->detail, sizeof(d->detail), "%s", mdl_error_detail());
+}
+
 static mdl_status prepare_files(mdl_predictor *p)
 {
     const mdl_model_config *m = &p->model;
-    if (p->pixels == NULL)
-        MDL_TRY(MDL_NEW(p->batch * m->height * m->width_px * m->channels, "images", &p->pixels));
+    for (size_t i = 0; i < MDL_COUNT(p->files); i++) {
+        p->files[i].predictor = p;
+        if (p->files[i].pixels == NULL)
+            MDL_TRY(MDL_NEW(p->batch * m->height * m->width_px * m->channels, "images",
+                            &p->files[i].pixels));
+    }
     return p->pool != NULL
                ? MDL_OK
                : mdl_pool_create((size_t)mdl_max_size((size_t)p->device->threads, 1), &p->pool);
+}
+
+/* The network sees a batch, which is decoded, while the next one (`ahead`, or none) is. */
+static mdl_status predict_files(mdl_predictor *p, const decoding *now, decoding *ahead,
+                                float *logits)
+{
+    mdl_thread *thread = NULL;
+    size_t classes = p->model.classes;
+    if (now->status != MDL_OK)
+        return mdl_fail(now->status, "%s", now->detail);
+    if (ahead->count > 0)
+        MDL_TRY(mdl_thread_start(decode, ahead, &thread));
+    mdl_status status = run_batch(p, p->file_value, now->pixels, now->count, logits);
+    if (thread != NULL)
+        mdl_thread_join(thread);
+    for (size_t i = 0; i < now->count; i++)
+        for (size_t c = 0; now->results[i].status != MDL_OK && c < classes; c++)
+            logits[i * classes + c] = NAN;
+    return status;
 }
 
 mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *paths, size_t count,
@@ -226,17 +267,20 @@ mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *
     if (count > 0 && (paths == NULL || logits == NULL || results == NULL))
         return mdl_fail(MDL_INVALID, "mdl_predictor_run_files: an argument is NULL");
     MDL_TRY(prepare_files(predictor));
-    size_t classes = predictor->model.classes;
-    for (size_t done = 0; done < count; done += predictor->batch) {
-        size_t some = mdl_min_size(predictor->batch, count - done);
-        predictor->paths = paths + done;
-        predictor->results = results + done;
-        MDL_TRY(mdl_pool_run(predictor->pool, some, decode, predictor));
-        MDL_TRY(run_batch(predictor, predictor->file_value, predictor->pixels, some,
-                          logits + done * classes));
-        for (size_t i = done; i < done + some; i++)
-            for (size_t c = 0; results[i].status != MDL_OK && c < classes; c++)
-                logits[i * classes + c] = NAN;
+    size_t batch = predictor->batch, turn = 0;
+    for (size_t done = 0; done < count; done += batch, turn = 1 - turn) {
+        decoding *now = &predictor->files[turn], *ahead = &predictor->files[1 - turn];
+        size_t next = mdl_min_size(done + batch, count);
+        if (done == 0) {
+            now->paths = paths;
+            now->results = results;
+            now->count = mdl_min_size(batch, count);
+            decode(now);
+        }
+        ahead->paths = paths + next;
+        ahead->results = results + next;
+        ahead->count = mdl_min_size(batch, count - next);
+        MDL_TRY(predict_files(predictor, now, ahead, logits + done * predictor->model.classes));
     }
     return MDL_OK;
 }

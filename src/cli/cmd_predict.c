@@ -8,6 +8,9 @@
 
 #include "cli/commands.h"
 
+/* Batches that are asked for at once: while one is computed, the next is decoded. */
+enum { AHEAD = 4 };
+
 enum { DEFAULT_BATCH = 64, MOST_BATCH = 65536, NAME_LIMIT = 4096, DEPTH = 32 };
 
 typedef enum form { FORM_TABLE, FORM_CSV, FORM_JSON } form;
@@ -15,12 +18,13 @@ typedef enum form { FORM_TABLE, FORM_CSV, FORM_JSON } form;
 typedef struct prediction { /* all that one run of the command holds */
     mdl_predictor *predictor;
     size_t classes, top, batch;
+    size_t room; /* files that wait at most: AHEAD batches */
     form form;
-    char **paths; /* [batch] */
+    char **paths; /* [room] */
     size_t waiting, done, damaged;
-    float *logits;            /* [batch, classes] */
-    double *probabilities;    /* [batch, classes] */
-    mdl_file_result *results; /* [batch] */
+    float *logits;            /* [room, classes] */
+    double *probabilities;    /* [room, classes] */
+    mdl_file_result *results; /* [room] */
     size_t *order;            /* [classes] */
     cli_view view;
 } prediction;
@@ -142,7 +146,7 @@ static mdl_status add_file(prediction *p, const char *path)
 {
     MDL_TRY(mdl_strdup(path, &p->paths[p->waiting]));
     p->waiting++;
-    return p->waiting == p->batch ? flush_batch(p) : MDL_OK;
+    return p->waiting == p->room ? flush_batch(p) : MDL_OK;
 }
 
 static bool is_image(const char *name)
@@ -259,10 +263,11 @@ static mdl_status open_all(prediction *p, const cli_args *args)
                                p->batch, &p->predictor));
     p->classes = mdl_predictor_get_shape(p->predictor).classes;
     p->top = mdl_min_size(top, p->classes);
-    MDL_TRY(MDL_NEW(p->batch, "names", &p->paths));
-    MDL_TRY(MDL_NEW(p->batch * p->classes, "logits", &p->logits));
-    MDL_TRY(MDL_NEW(p->batch * p->classes, "probabilities", &p->probabilities));
-    MDL_TRY(MDL_NEW(p->batch, "results", &p->results));
+    p->room = p->batch * AHEAD;
+    MDL_TRY(MDL_NEW(p->room, "names", &p->paths));
+    MDL_TRY(MDL_NEW(p->room * p->classes, "logits", &p->logits));
+    MDL_TRY(MDL_NEW(p->room * p->classes, "probabilities", &p->probabilities));
+    MDL_TRY(MDL_NEW(p->room, "results", &p->results));
     return MDL_NEW(p->classes, "classes", &p->order);
 }
 
