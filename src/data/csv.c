@@ -225,14 +225,9 @@ static mdl_status read_lines(const mdl_data_config *config, const table *t, mdl_
     if (status == MDL_OK && files.count > 0)
         status = find_files(t, &chosen, &files);
     if (status == MDL_OK && files.count > 0)
-        status = mdl__files_probe(config, files.paths, files.count, &files.probes);
-    if (status == MDL_OK && files.count > 0) {
-        mdl__files_choose_form(config, files.probes, files.count, set);
-        status = mdl__files_read(config, &files, split, set);
-    }
+        status = mdl__files_fill(config, &files, split, set);
     mdl__free_names(files.paths, files.count);
     mdl__chosen_free(&chosen);
-    mdl_free(files.probes);
     return status;
 }
 

@@ -108,6 +108,7 @@ mdl_data_config mdl_data_config_default(void);
     X(npz, "npz:FILE")                                                                             \
     X(npy, "npy:DIR")                                                                              \
     X(csv, "csv:FILE")                                                                             \
+    X(tar, "tar:PATH")                                                                             \
     X(folder, "folder:DIR")                                                                        \
     X(synthetic, "synthetic:N")
 /* "digits, cifar10:DIR, ...": each has a comma before it, and the first comma is skipped. */

@@ -237,3 +237,14 @@ mdl_status mdl__files_read(const mdl_data_config *config, const mdl__files *file
     mdl_free(damage);
     return status == MDL_OK ? check_kept(config, set, split) : status;
 }
+
+mdl_status mdl__files_fill(const mdl_data_config *config, mdl__files *files, mdl_split split,
+                           mdl_dataset *set)
+{
+    MDL_TRY(mdl__files_probe(config, files->paths, files->count, &files->probes));
+    mdl__files_choose_form(config, files->probes, files->count, set);
+    mdl_status status = mdl__files_read(config, files, split, set);
+    mdl_free(files->probes);
+    files->probes = NULL;
+    return status;
+}

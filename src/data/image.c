@@ -44,7 +44,7 @@ mdl_status mdl__image_info(const char *path, size_t *height, size_t *width)
 {
     char *text;
     size_t bytes;
-    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
+    MDL_TRY(mdl__place_read(path, FILE_LIMIT, &text, &bytes));
     mdl_status status = mdl__image_header(path, (const unsigned char *)text, bytes, height, width);
     mdl_free(text);
     return status;
@@ -56,7 +56,7 @@ mdl_status mdl__image_decode(const char *path, mdl__image *image)
     char *text;
     size_t bytes;
     *image = (mdl__image){0};
-    MDL_TRY(mdl_file_read(path, FILE_LIMIT, &text, &bytes));
+    MDL_TRY(mdl__place_read(path, FILE_LIMIT, &text, &bytes));
     const unsigned char *data = (const unsigned char *)text;
     uint8_t *rgb = NULL;
     mdl_status status = read_from(path, data, bytes, &size, NULL);

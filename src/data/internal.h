@@ -101,6 +101,22 @@ extern const size_t mdl__digits_csv_gz_size;
 
 /* ---- image files ---------------------------------------------------------------------------- */
 
+/* The place of an image is a path, or "part:OFFSET:SIZE:FILE" where it is a part of a file. */
+mdl_status mdl__place_of_part(const char *file, uint64_t offset, size_t size,
+                              char **out) MDL_MUST_CHECK;
+typedef struct mdl__open_place {
+    int fd; /* of a regular file; -1 after a failure */
+    uint64_t offset, size;
+} mdl__open_place;
+mdl_status mdl__place_open(const char *place, mdl__open_place *out) MDL_MUST_CHECK;
+void mdl__place_close(const mdl__open_place *place);
+/* So many bytes from there on; name: for messages. */
+mdl_status mdl__place_take(const mdl__open_place *place, const char *name, uint64_t from,
+                           size_t bytes, void *out) MDL_MUST_CHECK;
+/* All of its bytes, at most `limit`; free *data with mdl_free. */
+mdl_status mdl__place_read(const char *place, size_t limit, char **data,
+                           size_t *size) MDL_MUST_CHECK;
+
 /* Height and width of a JPEG or PNG file, which is told by its first bytes, not by its name. */
 mdl_status mdl__image_info(const char *path, size_t *height, size_t *width) MDL_MUST_CHECK;
 typedef struct mdl__image {
@@ -128,7 +144,7 @@ bool mdl__is_damage(mdl_status status);
 
 /* Files of a side, in their order. */
 typedef struct mdl__files {
-    char **paths;             /* [count]; those of images that stay in them are taken */
+    char **paths;             /* [count], places; those of images that stay in them are taken */
     int32_t *labels;          /* [count] */
     mdl__image_probe *probes; /* [count] */
     size_t count, classes;
@@ -143,6 +159,10 @@ void mdl__files_choose_form(const mdl_data_config *config, const mdl__image_prob
 /* Fill an empty set, whose form was chosen, with their images, in memory or to be decoded as they
  * are used.  Those that cannot be read are counted, named and left out. */
 mdl_status mdl__files_read(const mdl_data_config *config, const mdl__files *files, mdl_split split,
+                           mdl_dataset *set) MDL_MUST_CHECK;
+
+/* All of this: look at their headers, choose the form, fill the set. */
+mdl_status mdl__files_fill(const mdl_data_config *config, mdl__files *files, mdl_split split,
                            mdl_dataset *set) MDL_MUST_CHECK;
 
 /* Images that stay in their files. */

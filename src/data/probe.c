@@ -1,6 +1,5 @@
 /* What is known of image files without decoding them: their size in pixels, and a hash by which a
  * training that goes on notices other files. */
-#include <errno.h>
 #include <string.h>
 
 #include "data/internal.h"
@@ -18,16 +17,17 @@ typedef struct ends {
 
 static mdl_status read_ends(const char *path, ends *out)
 {
-    MDL_TRY(mdl__file_size(path, &out->size));
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return mdl_fail_errno(errno, "cannot read %s", path);
-    out->n_start = fread(out->start, 1, HEADER, file);
-    out->n_end = (size_t)(out->size < HASHED ? out->size : HASHED);
-    bool read = fseek(file, -(long)out->n_end, SEEK_END) == 0 &&
-                fread(out->end, 1, out->n_end, file) == out->n_end && ferror(file) == 0;
-    fclose(file);
-    return read ? MDL_OK : mdl_fail(MDL_IO, "cannot read %s", path);
+    mdl__open_place place;
+    mdl_status status = mdl__place_open(path, &place);
+    out->size = place.size;
+    out->n_start = (size_t)(place.size < HEADER ? place.size : HEADER);
+    out->n_end = (size_t)(place.size < HASHED ? place.size : HASHED);
+    if (status == MDL_OK)
+        status = mdl__place_take(&place, path, 0, out->n_start, out->start);
+    if (status == MDL_OK)
+        status = mdl__place_take(&place, path, place.size - out->n_end, out->n_end, out->end);
+    mdl__place_close(&place);
+    return status;
 }
 
 static mdl_status find_size(const char *path, const ends *e, mdl__image_probe *probe)

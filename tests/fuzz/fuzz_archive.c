@@ -7,35 +7,9 @@
 #include "../scratch.h"
 #include "data/internal.h"
 #include "fuzz.h"
+#include "tar_sums.h"
 
-enum { BLOCK = 512, LIMIT = 1 << 20 };
-
-static size_t octal(const uint8_t *text, size_t length)
-{
-    size_t value = 0;
-    for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '7'; i++)
-        value = 8 * value + (size_t)(text[i] - '0');
-    return value;
-}
-
-/* The sum of a header's bytes, its own field taken as blanks. */
-static void correct(uint8_t *file, size_t size)
-{
-    for (size_t at = 0; at + BLOCK <= size;) {
-        uint8_t *header = file + at;
-        unsigned sum = 0;
-        char text[8];
-        memset(header + 148, ' ', 8);
-        for (size_t i = 0; i < BLOCK; i++)
-            sum += header[i];
-        snprintf(text, sizeof(text), "%06o", sum & 0777777);
-        memcpy(header + 148, text, 7);
-        size_t content = octal(header + 124, 12);
-        if (content > size)
-            return;
-        at += BLOCK + mdl_round_up(content, BLOCK);
-    }
-}
+enum { LIMIT = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size = mdl_min_size(size, sizeof(file));
     memcpy(file, data, size);
     if (size > 0 && file[0] != 0x1f)
-        correct(file, size);
+        tar_correct(file, size);
     snprintf(folder, sizeof(folder), "%s/in/out", fuzz_folder());
     FUZZ_MUST(mdl_make_folders(folder));
     const char *archive = fuzz_file("archive", file, size);

@@ -341,6 +341,27 @@ def lists():
     put("csv", "lines.make", "500 a.png,x\\n\n")
 
 
+# ---- tar archives of images -------------------------------------------------------------------
+
+def samples():
+    picture = png(2, 2, 8, 2, (b"\0" + bytes(6)) * 2)
+    pair = [("d/%d.%s" % (i, ending), content, {}) for i in range(6)
+            for ending, content in [("png", picture), ("cls", b"%d\n" % (i % 3))]]
+    put("tar", "good.tar", tar(pair))
+    put("tar", "json.tar", tar([("%d.%s" % (i, e), c, {}) for i in range(3)
+                                for e, c in [("json", b'{"label": "x%d"}' % i), ("png", picture), ("txt", b"t")]]))
+    put("tar", "climbs.tar", tar([("../../x.png", picture, {}), ("../../x.cls", b"1", {})] + pair))
+    put("tar", "newline.tar", tar([("a\nb.png", picture, {}), ("a\nb.cls", b"1", {})] + pair))
+    put("tar", "link.tar", tar([("a.png", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}), ("a.cls", b"1", {})]))
+    put("tar", "hardlink.tar", tar(pair + [("9.png", b"", {"type": tarfile.LNKTYPE, "linkname": "d/0.png"})]))
+    put("tar", "device.tar", tar([("a.png", b"", {"type": tarfile.CHRTYPE}), ("a.cls", b"1", {})]))
+    put("tar", "long-name.tar", tar([("d" * 2000 + ".png", picture, {})]))
+    put("tar", "cut.tar", tar(pair)[:2900])
+    huge = bytearray(tar(pair))
+    huge[124:136] = b"77777777777\0"
+    put("tar", "huge.tar", bytes(huge))
+
+
 # ---- JSON -------------------------------------------------------------------------------------
 
 def page(**files):
@@ -530,6 +551,7 @@ if __name__ == "__main__":
     arrays()
     batches()
     lists()
+    samples()
     tables()
     names()
     pickles()
