@@ -196,6 +196,16 @@ static mdl_status choose_part(const mdl_data_config *config, const int32_t *labe
     return status;
 }
 
+/* The images stay in their file. */
+static mdl_status leave(const collection *c, int side, mdl_dataset *set)
+{
+    const array *a = &c->found[side][IMAGES];
+    char path[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(path, sizeof(path), c->path, "%s.npy", a->name));
+    MDL_TRY(mdl__raw_create(1, &set->raw));
+    return mdl__raw_add(set, path, 0, a->npy.start, a->npy.count);
+}
+
 static mdl_status read_pair(const mdl_data_config *config, const collection *c, int side, bool test,
                             mdl_dataset *set)
 {
@@ -208,9 +218,13 @@ static mdl_status read_pair(const mdl_data_config *config, const collection *c, 
         status = count_classes(c, side, labels, &classes);
     if (status == MDL_OK && side == WHOLE)
         status = choose_part(config, labels, classes, count, test, &place, &kept);
+    bool held = place != NULL || images->fortran || c->walk != mdl__walk_npy ||
+                mdl__is_held(config, images->count);
     if (status == MDL_OK) {
-        status = mdl__dataset_alloc(set, kept, images->shape[1], images->shape[2],
-                                    images->rank == 4 ? images->shape[3] : 1, classes);
+        set->height = images->shape[1];
+        set->width = images->shape[2];
+        status = mdl__dataset_alloc_for(set, kept, images->rank == 4 ? images->shape[3] : 1,
+                                        classes, held);
         if (status != MDL_OK)
             mdl_fail_context(status, "%s: %s", c->path, c->found[side][IMAGES].name);
     }
@@ -219,7 +233,7 @@ static mdl_status read_pair(const mdl_data_config *config, const collection *c, 
             if (place == NULL || place[i] != UINT32_MAX)
                 set->labels[place == NULL ? i : place[i]] = labels[i];
         reading r = {.place = place, .pixels = set->pixels};
-        status = fill(c, side, IMAGES, &r);
+        status = held ? fill(c, side, IMAGES, &r) : leave(c, side, set);
     }
     set->value_max = 255;
     mdl_free(place);

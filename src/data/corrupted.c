@@ -57,7 +57,21 @@ static mdl_status read_images(void *user, const char *name, const mdl__bytes *in
     if (npy->shape[0] != r->images || npy->count != r->images * MDL__CIFAR_IMAGE ||
         npy->shape[1] != MDL__CIFAR_SIDE || npy->shape[2] != MDL__CIFAR_SIDE || npy->rank != 4)
         return fail_shape(r, in->name);
-    return mdl__npy_images(in, npy, NULL, r->pixels);
+    return r->pixels != NULL ? mdl__npy_images(in, npy, NULL, r->pixels) : MDL_OK;
+}
+
+/* The images stay in their file. */
+static mdl_status leave_images(const char *folder, const reading *r, const mdl_set_part *part,
+                               mdl_dataset *set)
+{
+    char path[MDL_PATH_MAX];
+    MDL_TRY(mdl_path(path, sizeof(path), folder, "%s.npy", part->name));
+    if (r->npy.fortran)
+        return mdl_fail(MDL_UNSUPPORTED,
+                        "%s is in Fortran's order, and the images do not fit memory: save it anew "
+                        "with numpy.ascontiguousarray",
+                        path);
+    return mdl__raw_add(set, path, part->first, r->npy.start, r->npy.count);
 }
 
 /* All labels, or only how many there are. */
@@ -124,7 +138,8 @@ static mdl_status check_label(const char *folder, const mdl_dataset *set, size_t
                     image, (int)set->labels[image], set->classes);
 }
 
-static mdl_status read_set(const char *folder, size_t classes, mdl_dataset *set)
+static mdl_status read_set(const mdl_data_config *config, const char *folder, size_t classes,
+                           mdl_dataset *set)
 {
     reading r = {.images = 0};
     MDL_TRY(mdl__walk_npy(folder, "labels", read_labels, &r));
@@ -133,31 +148,36 @@ static mdl_status read_set(const char *folder, size_t classes, mdl_dataset *set)
         return mdl_fail(MDL_FORMAT, "%s/labels.npy has %zu labels: a multiple of %d is expected",
                         folder, r.images, MDL_SEVERITIES);
     MDL_TRY(find_parts(folder, r.images, set));
-    MDL_TRY(mdl__dataset_alloc(set, set->n_parts * r.images, MDL__CIFAR_SIDE, MDL__CIFAR_SIDE, 3,
-                               classes));
+    set->height = set->width = MDL__CIFAR_SIDE;
+    bool held = mdl__is_held(config, (uint64_t)set->n_parts * r.images * MDL__CIFAR_IMAGE);
+    MDL_TRY(mdl__dataset_alloc_for(set, set->n_parts * r.images, 3, classes, held));
+    if (!held)
+        MDL_TRY(mdl__raw_create(set->n_parts, &set->raw));
     r.labels = set->labels;
     MDL_TRY(mdl__walk_npy(folder, "labels", read_labels, &r));
     for (size_t i = 0; i < r.images; i++)
         MDL_TRY(check_label(folder, set, i));
     for (size_t p = 0; p < set->n_parts; p++) {
         const mdl_set_part *part = &set->parts[p];
-        r.pixels = set->pixels + part->first * MDL__CIFAR_IMAGE;
+        r.pixels = held ? set->pixels + part->first * MDL__CIFAR_IMAGE : NULL;
         MDL_TRY(mdl__walk_npy(folder, part->name, read_images, &r));
+        if (!held)
+            MDL_TRY(leave_images(folder, &r, part, set));
         memcpy(set->labels + part->first, set->labels, part->count * sizeof(*set->labels));
     }
     set->value_max = 255;
     return MDL_OK;
 }
 
-static mdl_status read_side(const char *argument, const char *own, size_t classes, bool test,
-                            mdl_dataset *set)
+static mdl_status read_side(const mdl_data_config *config, const char *argument, const char *own,
+                            size_t classes, bool test, mdl_dataset *set)
 {
     char folder[MDL_PATH_MAX];
     if (!test)
         return mdl_fail(MDL_UNSUPPORTED, "these are images to test on: train on those of cifar10 "
                                          "or cifar100");
     MDL_TRY(find_folder(argument, own, folder));
-    MDL_TRY(read_set(folder, classes, set));
+    MDL_TRY(read_set(config, folder, classes, set));
     mdl__cifar_constants(classes, set);
     return MDL_OK;
 }
@@ -165,15 +185,13 @@ static mdl_status read_side(const char *argument, const char *own, size_t classe
 static mdl_status read_cifar10c(const mdl_data_config *config, const char *argument, bool test,
                                 mdl_dataset *set)
 {
-    (void)config;
-    return read_side(argument, "CIFAR-10-C", 10, test, set);
+    return read_side(config, argument, "CIFAR-10-C", 10, test, set);
 }
 
 static mdl_status read_cifar100c(const mdl_data_config *config, const char *argument, bool test,
                                  mdl_dataset *set)
 {
-    (void)config;
-    return read_side(argument, "CIFAR-100-C", 100, test, set);
+    return read_side(config, argument, "CIFAR-100-C", 100, test, set);
 }
 
 /* ---- the two rows --------------------------------------------------------------------------- */

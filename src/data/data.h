@@ -26,6 +26,7 @@ typedef struct mdl_dataset {
     size_t classes;
     uint8_t *pixels;            /* [count, height, width, channels] */
     struct mdl__stored *stored; /* private: files of images that are not held: pixels is NULL */
+    struct mdl__raw *raw;       /* private: arrays in files that are not held: pixels is NULL */
     uint64_t files;             /* a hash of the files that the images are from; 0: of none */
     bool fitted;         /* the images were brought to the model's size while they were read */
     bool borrowed;       /* pixels and files belong to somebody else, who keeps them */

@@ -195,6 +195,7 @@ void mdl_dataset_free(mdl_dataset *dataset)
     mdl_free(dataset->parts);
     if (!dataset->borrowed) {
         mdl__stored_destroy(dataset->stored, dataset->count);
+        mdl__raw_destroy(dataset->raw);
         mdl_free(dataset->pixels);
     }
     mdl_free(dataset->labels);

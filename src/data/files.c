@@ -76,11 +76,10 @@ void mdl__files_choose_form(const mdl_data_config *config, const mdl__image_prob
 /* What a side may take where nobody says so: of what is free, a part that three sides can take. */
 enum { PART_OF_FREE = 4 };
 
-static bool is_held(const mdl_data_config *config, const mdl_dataset *set, size_t count)
+bool mdl__is_held(const mdl_data_config *config, uint64_t bytes)
 {
-    uint64_t image = (uint64_t)set->height * set->width * CHANNELS;
     uint64_t budget = config->memory > 0 ? config->memory : mdl_free_memory() / PART_OF_FREE;
-    return image * count <= mdl_min_size((size_t)budget, (size_t)MDL__MAX_SET_BYTES);
+    return bytes <= mdl_min_size((size_t)budget, (size_t)MDL__MAX_SET_BYTES);
 }
 
 /* ---- pixels --------------------------------------------------------------------------------- */
@@ -211,7 +210,8 @@ static mdl_status read_all(const mdl_data_config *config, const mdl__files *file
                            char **damage, mdl_dataset *set)
 {
     /* Random parts of originals are cut anew in every epoch. */
-    bool held = is_held(config, set, files->count), cut = config->resized_crop > 0;
+    bool held = mdl__is_held(config, (uint64_t)set->height * set->width * CHANNELS * files->count);
+    bool cut = config->resized_crop > 0;
     bool from_files = !held || (cut && set->fitted && split == MDL_SPLIT_TRAIN);
     if (from_files)
         MDL_TRY(mdl__stored_create(config, files->count, &set->stored));

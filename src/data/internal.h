@@ -165,6 +165,26 @@ mdl_status mdl__files_read(const mdl_data_config *config, const mdl__files *file
 mdl_status mdl__files_fill(const mdl_data_config *config, mdl__files *files, mdl_split split,
                            mdl_dataset *set) MDL_MUST_CHECK;
 
+/* Whether a side of so many bytes of pixels is held in memory. */
+bool mdl__is_held(const mdl_data_config *config, uint64_t bytes);
+
+/* Images that stay in arrays in files. */
+typedef struct mdl__raw_array {
+    char *path; /* for messages */
+    mdl__open_place place;
+    size_t first; /* the number of its first image */
+} mdl__raw_array;
+typedef struct mdl__raw {
+    mdl__raw_array *arrays; /* [n], ascending */
+    size_t n;
+} mdl__raw;
+mdl_status mdl__raw_create(size_t n, mdl__raw **out) MDL_MUST_CHECK; /* room for so many arrays */
+void mdl__raw_destroy(mdl__raw *raw);                                /* NULL is allowed */
+/* The next array: `bytes` of pixels, the last of the file, behind `start` bytes. */
+mdl_status mdl__raw_add(mdl_dataset *set, const char *path, size_t first, size_t start,
+                        size_t bytes) MDL_MUST_CHECK;
+mdl_status mdl__raw_pixels(const mdl_dataset *set, size_t image, uint8_t *out) MDL_MUST_CHECK;
+
 /* Images that stay in their files. */
 typedef struct mdl__stored {
     char **paths;                                  /* [count of the set] */

@@ -205,7 +205,7 @@ static mdl_status measure(mdl__npy *npy, uint64_t limit, const char *name)
 /* ---- opening -------------------------------------------------------------------------------- */
 
 /* Magic number, version, size of the literal. */
-static mdl_status read_size(const mdl__bytes *in, size_t *size)
+static mdl_status read_size(const mdl__bytes *in, size_t *size, size_t *start_bytes)
 {
     static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     uint8_t start[12];
@@ -223,6 +223,7 @@ static mdl_status read_size(const mdl__bytes *in, size_t *size)
                         "%s is a NumPy array of version %u.%u: 1.0 to 3.0 are read", in->name,
                         start[6], start[7]);
     uint64_t length = start[8] | (uint64_t)start[9] << 8;
+    *start_bytes = start[6] > 1 ? 12 : 10;
     if (start[6] > 1) {
         MDL_TRY(mdl__bytes_read(in, start + 10, 2, "the header"));
         length |= (uint64_t)start[10] << 16 | (uint64_t)start[11] << 24;
@@ -239,7 +240,8 @@ mdl_status mdl__npy_open(const mdl__bytes *in, uint64_t limit, mdl__npy *out)
     char *text;
     size_t size = 0;
     *out = (mdl__npy){0};
-    MDL_TRY(read_size(in, &size));
+    MDL_TRY(read_size(in, &size, &out->start));
+    out->start += size;
     MDL_TRY(mdl_alloc(size + 1, 1, "header of an array", (void **)&text));
     literal l = {.text = text, .at = text, .name = in->name, .npy = out};
     mdl_status status = mdl__bytes_read(in, text, size, "the header");

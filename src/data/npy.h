@@ -25,6 +25,7 @@ typedef struct mdl__npy {
     size_t rank;       /* how many sizes there are */
     size_t shape[MDL__NPY_RANK];
     size_t count; /* values in all */
+    size_t start; /* bytes of the header */
 } mdl__npy;
 
 /* Read the header, so that the values come next.  limit: how many bytes of values there can be at

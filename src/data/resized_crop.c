@@ -62,7 +62,13 @@ mdl_status mdl__resized_crop(const mdl_data *data, const mdl_dataset *set, size_
         pixels = whole.rgb;
         channels = RGB;
     } else {
-        MDL_TRY(mdl__set_pixels(set, image, NULL, &pixels));
+        if (set->pixels == NULL)
+            MDL_TRY(MDL_NEW(set->height * set->width * channels, "image", &whole.rgb));
+        mdl_status status = mdl__set_pixels(set, image, whole.rgb, &pixels);
+        if (status != MDL_OK) {
+            mdl_free(whole.rgb);
+            return status;
+        }
     }
     /* 2^28 epochs of 2^32 positions, 16 tries each */
     uint64_t index = (epoch & 0xfffffff) << 36 | (uint64_t)position << 4;

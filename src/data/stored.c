@@ -78,6 +78,8 @@ mdl_status mdl__set_pixels(const mdl_dataset *set, size_t image, uint8_t *scratc
 {
     size_t bytes = set->height * set->width * set->channels;
     *pixels = set->pixels != NULL ? set->pixels + image * bytes : scratch;
+    if (set->raw != NULL)
+        return mdl__raw_pixels(set, image, scratch);
     return set->pixels != NULL
                ? MDL_OK
                : mdl__file_pixels(set->stored->paths[image], set, &set->stored->form, scratch);

@@ -169,6 +169,49 @@ static void headers(void **state)
     }
 }
 
+/* Images of a file that are not held are read as they are used, also in a part of a view. */
+static void left_in_file(void **state)
+{
+    (void)state;
+    uint8_t values[2][36];
+    mdl_data *data, *view;
+    mdl_data_config config = config_of("npy");
+    const mdl_loader_options options = {.split = MDL_SPLIT_TEST, .wide = true};
+    double pixels[18];
+    int32_t label;
+    fill_values(values[0], values[1]);
+    for (int side = 0; side < 2; side++) {
+        write_array(side == 0 ? "train_labels.npy" : "test_labels.npy",
+                    "{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }", "\0\1", 2);
+        write_array(side == 0 ? "train_images.npy" : "test_images.npy",
+                    "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 3, 3), }", values[0],
+                    36);
+    }
+    config.memory = 1;
+    config.size = MDL_SIZE_NATIVE;
+    config.normalize = MDL_NORMALIZE_NONE;
+    config.validation_fraction = 0;
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
+    assert_null(data->test->pixels);
+    assert_int_equal(mdl_data_view(data, &config, &view), MDL_OK);
+    assert_int_equal(mdl_prepare_image(view, &options, 0, 1, pixels, &label), MDL_OK);
+    assert_int_equal(label, 1);
+    for (size_t i = 0; i < 18; i++)
+        assert_true(pixels[i] == values[0][18 + i]);
+    mdl_data_close(view);
+    uint64_t hash = data->hash;
+    mdl_data_close(data);
+    values[0][35]++;
+    write_array("test_images.npy",
+                "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 3, 3), }", values[0], 36);
+    assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
+    assert_true(data->hash != hash);
+    mdl_data_close(data);
+    write_array("test_images.npy",
+                "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 3, 3), }", values[0], 35);
+    assert_refused(&config, true, MDL_FORMAT, "test_images.npy");
+}
+
 static void wrong_headers(void **state)
 {
     (void)state;
@@ -389,8 +432,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
-        TEST(headers),  TEST(wrong_headers), TEST(labels),
-        TEST(medmnist), TEST(undivided),     TEST(wrong_archives),
+        TEST(headers),  TEST(left_in_file), TEST(wrong_headers),  TEST(labels),
+        TEST(medmnist), TEST(undivided),    TEST(wrong_archives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,16 +69,13 @@ static void write_images(const char *name, uint8_t number)
     write_array(name, "(10, 32, 32, 3)", images, sizeof(images));
 }
 
-static void some_corruptions(void **state)
+/* The set of some_corruptions; held: its pixels are in memory. */
+static void check_set(bool held)
 {
-    (void)state;
-    write_labels("CIFAR-10-C/labels");
-    write_images("CIFAR-10-C/saturate", 2);
-    write_images("CIFAR-10-C/fog", 1);
-    write_images("CIFAR-10-C/gaussian_noise", 0);
-    snprintf(config.source, sizeof(config.source), "cifar10c:%s", folder);
+    mdl_data_close(data);
     assert_int_equal(mdl_data_read(&config, &data), MDL_OK);
     assert_null(data->train);
+    assert_true((data->test->pixels != NULL) == held);
     assert_int_equal(data->count[MDL_SPLIT_TEST], 3 * IMAGES);
     assert_int_equal(data->classes, 10);
     assert_true(data->mean[0] == 0.4914);
@@ -100,6 +97,20 @@ static void some_corruptions(void **state)
         double value = (i / 255.0 - 0.4914) / 0.2470;
         assert_true(pixels[0] > value - 1e-9 && pixels[0] < value + 1e-9);
     }
+}
+
+static void some_corruptions(void **state)
+{
+    (void)state;
+    write_labels("CIFAR-10-C/labels");
+    write_images("CIFAR-10-C/saturate", 2);
+    write_images("CIFAR-10-C/fog", 1);
+    write_images("CIFAR-10-C/gaussian_noise", 0);
+    snprintf(config.source, sizeof(config.source), "cifar10c:%s", folder);
+    check_set(true);
+    assert_in_range(dataset_reads_without_memory(&config, &set), 10, 1000);
+    config.memory = 1; /* the images are left in their files */
+    check_set(false);
     assert_in_range(dataset_reads_without_memory(&config, &set), 10, 1000);
     mdl_dataset_free(set);
     set = NULL;
