@@ -172,6 +172,7 @@ const cli_command cli_cmd_data = {
     .examples = "  mendel data fetch cifar10 -o data\n"
                 "  mendel data fetch cifar10 --url file:///mnt/cifar-10-binary.tar.gz\n"
                 "  mendel data info digits\n"
+                "  mendel data info npz:pathmnist.npz\n"
                 "  mendel data info folder:photos --json\n",
     .options = options,
     .n_options = MDL_COUNT(options),

@@ -240,9 +240,10 @@ const cli_command cli_cmd_eval = {
             "Intervals are of 95 %: Wilson's for precision and recall; that of F1 is Wilson's of\n"
             "F1 / (2 - F1), turned back.  --out and --json have the whole confusion matrix and,\n"
             "with --mistakes, thumbnails of the first 32, which `mendel report` shows.\n"
-            "The corruptions are made from formulas, seeded by run.seed; they are not comparable\n"
-            "with published tables.\n",
+            "The corruptions of --robustness are made from formulas, seeded by run.seed; they are\n"
+            "not comparable with published tables, as those of --data cifar10c:DIR are.\n",
     .examples = "  mendel eval runs/a/final.safetensors --data cifar10:data\n"
+                "  mendel eval runs/a/final.safetensors --data cifar10c:CIFAR-10-C\n"
                 "  mendel eval runs/a/ema.safetensors --data cifar10:data --full --images 500\n"
                 "  mendel eval runs/a/ema.safetensors --data digits --split validation --json\n"
                 "  mendel eval runs/a/final.safetensors --data digits --classes --mistakes 10\n"

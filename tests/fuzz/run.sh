@@ -57,7 +57,8 @@ ninja -C "$build" $programs >"$build/fuzz-build.log" 2>&1 || {
 # The longest inputs: as long as what the reader takes in a few pieces.
 length_of() {
     case $1 in
-    archive | report) echo 8192 ;;
+    archive | batches | report) echo 8192 ;;
+    tar) echo 16384 ;;
     set | text) echo 512 ;;
     *) echo 4096 ;;
     esac
