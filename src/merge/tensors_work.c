@@ -171,7 +171,7 @@ static size_t fixed_memory(const mdl__tensor_merge *m)
     for (size_t v = 0; v <= m->parents; v++)
         bytes +=
             m->input[v] != NULL ? m->input[v]->n_tensors * (sizeof(mdl_file_tensor) + ENTRY) : 0;
-    return bytes + ((size_t)8 << 20); /* the program itself */
+    return bytes + ((size_t)16 << 20); /* the program itself */
 }
 
 mdl_status mdl__tensors_size(mdl__tensor_merge *m)
