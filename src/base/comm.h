@@ -105,6 +105,36 @@ typedef struct mdl_comm_stats { /* of this rank so far */
 } mdl_comm_stats;
 mdl_comm_stats mdl_comm_get_stats(const mdl_comm *comm);
 
+/* ---- sums over virtual shards --------------------------------------------------------------- */
+
+/* Vectors that belong to shards 0 to V - 1 are summed by a binary tree over the shards' numbers:
+ * the sum of n shards is that of the first 2^k, the largest power of two below n, plus that of the
+ * others.  Rank r of P, which divides V, has the V / P shards from r * V / P on.  It adds what it
+ * can for itself, and the rest of the tree is done over all ranks; the order of additions depends
+ * on V alone, so the sum has the same bits for every P. */
+
+typedef struct mdl_span { /* a node of the tree: the sum of these shards */
+    size_t first, count;
+} mdl_span;
+enum { MDL_SPANS_MOST = 48 };
+/* The fewest nodes that a rank's shards are the sum of, in order; at most MDL_SPANS_MOST. */
+size_t mdl_shard_spans(size_t shards, size_t first, size_t count, mdl_span *spans);
+
+typedef struct mdl_shard_sum {   /* a piece of such a vector, to be summed over all ranks */
+    size_t shards, count;        /* V; elements */
+    bool wide;                   /* elements are double, else float */
+    void *parts[MDL_SPANS_MOST]; /* this rank's nodes, as mdl_shard_spans says; the last one gets
+                                    the sum, the others are used up */
+    void *scratch;               /* mdl_shard_scratch elements */
+} mdl_shard_sum;
+size_t mdl_shard_scratch(const mdl_comm *comm, size_t shards, size_t count);
+/* Begin a sum on the communicator's thread (a single process: do it); all ranks begin the same ones
+ * in the same order.  *ticket is for the waiting; `sum` must stay until then. */
+void mdl_shard_sum_start(const mdl_comm *comm, mdl_shard_sum *sum, uint64_t *ticket);
+mdl_status mdl_shard_sum_wait(const mdl_comm *comm, uint64_t ticket) MDL_MUST_CHECK;
+/* to[i] = from[i] + to[i] */
+void mdl_vector_add(void *to, const void *from, size_t count, bool wide);
+
 /* ---- threads as ranks, for tests ------------------------------------------------------------ */
 
 /* `ranks` ends of links between threads of this process; each is opened by one of them with

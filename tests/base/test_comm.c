@@ -212,6 +212,91 @@ static void ranks_know_each_other(void **state)
     }
 }
 
+/* ---- sums over shards ----------------------------------------------------------------------- */
+
+enum { SHARDS = 12, ELEMENTS = 1000 };
+
+/* Values whose sum depends on the order of the additions. */
+static float value_of(size_t shard, size_t i)
+{
+    uint32_t word[4];
+    mdl_philox(1, shard, i, word);
+    return ((float)word[0] / 4294967296.0F - 0.5F) * (float)(1 + word[1] % 1000);
+}
+
+static float shards_here[MOST][SHARDS][ELEMENTS]; /* by rank: parts of its sum */
+static float result[MOST][ELEMENTS];
+static size_t shards; /* of this sum */
+
+/* The nodes of this rank's shards, each summed by a tree of its own. */
+static void sum_shards(rank *r)
+{
+    const mdl_comm *comm = r->comm;
+    float(*mine)[ELEMENTS] = shards_here[comm->rank];
+    size_t own = shards / (size_t)comm->size, first = own * (size_t)comm->rank;
+    mdl_span spans[MDL_SPANS_MOST];
+    size_t n = mdl_shard_spans(shards, first, own, spans);
+    mdl_shard_sum sum = {.shards = shards, .count = ELEMENTS};
+    uint64_t ticket;
+    for (size_t k = 0; k < n; k++) { /* a node is a power of two, or the end of the tree */
+        float(*at)[ELEMENTS] = mine + (spans[k].first - first);
+        for (size_t j = 0; j < spans[k].count; j++)
+            for (size_t i = 0; i < ELEMENTS; i++)
+                at[j][i] = value_of(spans[k].first + j, i);
+        /* By hand: neighbours, then neighbours of these, and so on. */
+        for (size_t width = 1; width < spans[k].count; width *= 2)
+            for (size_t j = 0; j + width < spans[k].count; j += 2 * width)
+                mdl_vector_add(at[j], at[j + width], ELEMENTS, false);
+        sum.parts[k] = at[0];
+    }
+    size_t scratch = mdl_shard_scratch(comm, shards, ELEMENTS);
+    r->status = mdl_alloc(scratch + 1, sizeof(float), "scratch", &sum.scratch);
+    if (r->status != MDL_OK)
+        return;
+    mdl_shard_sum_start(comm, &sum, &ticket);
+    r->status = mdl_shard_sum_wait(comm, ticket);
+    memcpy(result[comm->rank], sum.parts[n - 1], sizeof(result[0]));
+    mdl_free(sum.scratch);
+}
+
+static void sums_do_not_depend_on_the_ranks(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    static float once[ELEMENTS];
+    for (shards = 1; shards <= SHARDS; shards++)
+        for (int n = 1; n <= MOST; n++) {
+            if (shards % (size_t)n != 0)
+                continue;
+            with_ranks(n, sum_shards, ranks);
+            if (n == 1)
+                memcpy(once, result[0], sizeof(once));
+            for (int i = 0; i < n; i++) {
+                assert_int_equal(ranks[i].status, MDL_OK);
+                assert_memory_equal(result[i], once, sizeof(once));
+            }
+        }
+}
+
+/* Five shards: ((0 + 1) + (2 + 3)) + 4. */
+static void the_tree_is_the_one_described(void **state)
+{
+    (void)state;
+    mdl_shard_sum sum = {.shards = 5, .count = 1};
+    mdl_span spans[MDL_SPANS_MOST];
+    uint64_t ticket;
+    assert_int_equal(mdl_shard_spans(5, 0, 5, spans), 1);
+    assert_int_equal(mdl_shard_spans(6, 3, 3, spans), 2);
+    assert_int_equal(spans[0].first, 3);
+    assert_int_equal(spans[0].count, 1);
+    assert_int_equal(spans[1].first, 4);
+    assert_int_equal(spans[1].count, 2);
+    float whole = 5;
+    sum.parts[0] = &whole;
+    mdl_shard_sum_start(mdl_comm_single(), &sum, &ticket);
+    assert_true(whole == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +307,8 @@ int main(void)
         cmocka_unit_test(a_rank_that_hangs_is_seen),
         cmocka_unit_test(an_abort_ends_all),
         cmocka_unit_test(ranks_know_each_other),
+        cmocka_unit_test(sums_do_not_depend_on_the_ranks),
+        cmocka_unit_test(the_tree_is_the_one_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
