@@ -20,7 +20,7 @@ static void log_line(void *user, mdl_log_level level, const char *text)
 /* Where the folder is not on this host, and cannot be, there is no log. */
 static mdl_status open_log(mdl_work *w)
 {
-    if (w->comm->rank == 0)
+    if (w->comm->rank == 0 || w->folder[0] == '\0')
         return MDL_OK;
     if (mdl_make_folders(w->folder) != MDL_OK)
         return MDL_OK;
@@ -58,7 +58,8 @@ mdl_status mdl_ranks_take_folder(mdl_work *w, mdl_run_folder *run, mdl_status cl
 {
     MDL_TRY(mdl_comm_agree(w->comm, claimed));
     MDL_TRY(mdl_comm_broadcast(w->comm, run->out, sizeof(run->out), 0));
-    return mdl_path(w->folder, sizeof(w->folder), "", "%s", run->out);
+    memcpy(w->folder, run->out, sizeof(w->folder));
+    return MDL_OK;
 }
 
 /* The kernels' instruction set and libraries: of a processor without its name, since others with

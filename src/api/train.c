@@ -85,8 +85,55 @@ static mdl_status claim(training *t)
                    : MDL_OK;
     MDL_TRY(mdl_run_folder_name(&t->run, MDL_RUN_TRAINING, t->options.out, t->options.resume != 0,
                                 t->options.overwrite != 0, t->options.numbered != 0, NULL));
+    if (t->work.comm->rank > 0) /* the first has the folder, and tells its configuration */
+        return MDL_OK;
     MDL_TRY(use_own_config(t));
     return mdl_run_claim(&t->run, &inputs);
+}
+
+/* What the folder of a run that goes on says of train.shards, where nothing else does. */
+static mdl_status own_shards(const training *t, uint64_t *shards)
+{
+    char path[MDL_PATH_MAX];
+    mdl_config *own;
+    *shards = t->work.config.train.shards;
+    if (*shards > 0 || !t->run.resume || t->options.out == NULL)
+        return MDL_OK;
+    MDL_TRY(mdl_path(path, sizeof(path), t->run.out, "config.yaml"));
+    if (!mdl_file_exists(path))
+        return MDL_OK;
+    MDL_TRY(mdl_config_create(&own));
+    mdl_status status = mdl_config_read(own, path);
+    *shards = own->train.shards;
+    mdl_config_destroy(own);
+    return status;
+}
+
+/* The first rank's configuration where it comes from the folder, and the number of shards. */
+static mdl_status share_config(training *t)
+{
+    mdl_work *w = &t->work;
+    uint64_t shards = 0;
+    char *text = NULL;
+    size_t size = 0;
+    mdl_status status = w->comm->rank == 0 ? own_shards(t, &shards) : MDL_OK;
+    bool shared = t->run.resume && w->comm->size > 1 && w->config.origin.file[0] == '\0';
+    if (status == MDL_OK && shared && w->comm->rank == 0)
+        status = mdl_config_text(&w->config, &text);
+    status = mdl_comm_agree(w->comm, status);
+    if (status == MDL_OK && shared) {
+        size = text != NULL ? strlen(text) : 0;
+        status = mdl_comm_broadcast_text(w->comm, &text, &size, 0);
+        if (status == MDL_OK && w->comm->rank > 0)
+            status = mdl_config_parse(text, size, "the configuration of rank 0", &w->config);
+        status = mdl_comm_agree(w->comm, status);
+    }
+    mdl_free(text);
+    MDL_TRY(status);
+    MDL_TRY(mdl_comm_broadcast(w->comm, &shards, sizeof(shards), 0));
+    w->config.train.shards =
+        shards == 0 && w->comm->size > 1 ? (size_t)w->comm->size : (size_t)shards;
+    return mdl_config_check(&w->config);
 }
 
 /* The first files of a new run, when all that it needs is there. */
@@ -144,12 +191,10 @@ static json_t *result_json(const training *t, const mdl_train_result *r)
         (json_int_t)t->work.data->count[MDL_SPLIT_VALIDATION]);
 }
 
-static mdl_status train(training *t, const mdl_data *data, char **result)
+static mdl_status open_all(training *t, const mdl_data *data)
 {
     mdl_work *w = &t->work;
-    mdl_train_result outcome;
     char state[MDL_PATH_MAX];
-    bool writes = t->options.out != NULL;
     MDL_TRY(mdl_work_take_start(w));
     MDL_TRY(mdl_work_open(w, data, false, NULL));
     MDL_TRY(announce(t));
@@ -157,7 +202,16 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
     bool goes_on = t->run.resume && mdl_file_exists(state);
     if (goes_on)
         MDL_TRY(mdl_tuning_use_in(w->device, w->config.run.tuning, t->run.out, true));
-    MDL_TRY(mdl_config_text(&w->config, &t->settings));
+    return mdl_config_text(&w->config, &t->settings);
+}
+
+static mdl_status train(training *t, const mdl_data *data, char **result)
+{
+    mdl_work *w = &t->work;
+    mdl_train_result outcome;
+    bool first = w->comm->rank == 0, writes = first && t->options.out != NULL;
+    MDL_TRY(share_config(t));
+    MDL_TRY(mdl_ranks_begin(w, open_all(t, data)));
     mdl_train_events events = {
         .step = on_step, .epoch = on_epoch, .message = on_message, .user = t};
     mdl_train_job job = {
@@ -165,9 +219,10 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
         .train = &w->config.train,
         .data = w->data,
         .device = w->device,
+        .comm = w->comm,
         .seed = w->config.run.seed,
         .out = writes ? t->run.out : NULL,
-        .checkpoint = t->options.checkpoint,
+        .checkpoint = first ? t->options.checkpoint : NULL,
         .lock = t->run.lock,
         .prepare = writes ? prepare : NULL,
         .goes_on = writes ? go_on : NULL,
@@ -176,10 +231,10 @@ static mdl_status train(training *t, const mdl_data *data, char **result)
         .config_text = w->model_text,
         .settings_text = t->settings,
         .memory_limit = w->config.run.memory_limit,
-        .events = &events,
+        .events = first ? &events : NULL,
     };
     MDL_TRY(mdl_train_run(&job, &outcome));
-    return mdl_result_text(result_json(t, &outcome), result);
+    return first ? mdl_result_text(result_json(t, &outcome), result) : MDL_OK;
 }
 
 mdl_status mdl_train(mdl_context *context, const mdl_config *config, const mdl_data *data,
@@ -192,7 +247,7 @@ mdl_status mdl_train(mdl_context *context, const mdl_config *config, const mdl_d
     MDL_TRY(mdl_options_take(&t.options, sizeof(t.options), options));
     mdl_status status = mdl_work_begin(&t.work, context, config, NULL);
     if (status == MDL_OK)
-        status = claim(&t);
+        status = mdl_ranks_take_folder(&t.work, &t.run, claim(&t));
     if (status == MDL_OK)
         status = train(&t, data, result);
     status = mdl_work_end(&t.work, status);

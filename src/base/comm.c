@@ -19,6 +19,7 @@ static mdl_status open_link(mdl_comm_state *s, void *user)
     s->comm.size = s->link.size;
     s->comm.rank = s->link.rank;
     MDL_TRY(MDL_NEW((size_t)s->link.size, "names of ranks", &s->names));
+    MDL_TRY(MDL_NEW((size_t)s->link.size, "verdicts of ranks", &s->verdicts));
     return mdl__link_introduce(s);
 }
 
@@ -118,6 +119,7 @@ void mdl_comm_close(mdl_comm *comm)
     }
     mdl_monitor_destroy(s->monitor);
     mdl_free(s->names);
+    mdl_free(s->verdicts);
     mdl_free(s);
 }
 

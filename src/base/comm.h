@@ -91,6 +91,8 @@ mdl_status mdl_comm_broadcast_text(const mdl_comm *comm, char **data, size_t *si
 /* MDL_OK where it is that on all ranks; else everywhere the status of the first rank that failed,
  * with its detail behind its name.  A status that came out of another mdl_comm_agree stays. */
 mdl_status mdl_comm_agree(const mdl_comm *comm, mdl_status own) MDL_MUST_CHECK;
+/* The same, and whether on any of them its context was asked to stop. */
+mdl_status mdl_comm_agree_stop(const mdl_comm *comm, mdl_status own, bool *stop) MDL_MUST_CHECK;
 /* Whether a failed status is known to all ranks alike. */
 bool mdl_comm_agreed(const mdl_comm *comm, mdl_status status);
 /* MDL_CONFIG, naming a rank and the first line that differs, where the text is not that of rank 0

@@ -58,12 +58,7 @@ mdl_status mdl_comm_broadcast_text(const mdl_comm *comm, char **data, size_t *si
 
 /* ---- agreeing ------------------------------------------------------------------------------- */
 
-typedef struct verdict {
-    int32_t status;
-    char detail[MDL__COMM_DETAIL - 4];
-} verdict;
-
-static mdl_status first_failure(const mdl_comm *comm, const verdict *all, mdl_status own)
+static mdl_status first_failure(const mdl_comm *comm, const mdl__verdict *all, mdl_status own)
 {
     mdl_comm_state *s = comm->state;
     for (int i = 0; i < comm->size; i++) {
@@ -79,18 +74,25 @@ static mdl_status first_failure(const mdl_comm *comm, const verdict *all, mdl_st
 
 mdl_status mdl_comm_agree(const mdl_comm *comm, mdl_status own)
 {
+    bool stop;
+    return mdl_comm_agree_stop(comm, own, &stop);
+}
+
+mdl_status mdl_comm_agree_stop(const mdl_comm *comm, mdl_status own, bool *stop)
+{
+    *stop = mdl_stop_requested();
     if (comm->state == NULL || mdl_comm_agreed(comm, own))
         return own;
-    verdict mine = {.status = own}, *all;
+    mdl__verdict mine = {.status = own, .stop = *stop}, *all = comm->state->verdicts;
     if (own != MDL_OK)
         snprintf(mine.detail, sizeof(mine.detail), "%s", mdl_error_detail());
-    MDL_TRY(MDL_NEW((size_t)comm->size, "verdicts", &all));
     mdl_status status = mdl_comm_allgather(comm, &mine, sizeof(mine), all);
     if (status != MDL_OK && own != MDL_OK) /* the link is broken; its own failure came before */
         status = mdl_fail(own, "%s", mine.detail);
     else if (status == MDL_OK)
         status = first_failure(comm, all, own);
-    mdl_free(all);
+    for (int i = 0; i < comm->size && status == MDL_OK; i++)
+        *stop = *stop || all[i].stop != 0;
     return status;
 }
 

@@ -14,13 +14,20 @@ typedef struct mdl__rank_name {
     uint64_t processors;      /* mdl_cpu_mask */
 } mdl__rank_name;
 
+typedef struct mdl__verdict { /* what a rank says when all agree */
+    int32_t status;
+    uint32_t stop; /* its context was asked to stop */
+    char detail[MDL__COMM_DETAIL - 8];
+} mdl__verdict;
+
 struct mdl_comm_state {
     mdl_comm comm; /* what callers have; its first member, so that it can be freed as one */
     mdl_link link;
     mdl_link_open_fn open; /* how the link is opened, and with what */
     void *open_user;
-    mdl__rank_name *names; /* [size] */
-    double patience;       /* seconds to wait for a rank; 0: for ever */
+    mdl__rank_name *names;  /* [size] */
+    mdl__verdict *verdicts; /* [size] */
+    double patience;        /* seconds to wait for a rank; 0: for ever */
     mdl_comm_stats stats;
     mdl_status agreed; /* what the last mdl_comm_agree that failed has told all ranks */
     mdl_thread *thread;

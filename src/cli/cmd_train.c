@@ -81,10 +81,13 @@ static mdl_status run(const cli_args *args)
         options.out = base;
     }
     MDL_TRY(cli_config(args, &config));
-    cli_view_open(&t.view, cli_flag(args, "--json"));
-    cli_install_log(&t.view);
-    mdl_status status = mdl_train(cli_context(), config, NULL, &options, &result);
-    cli_view_close(&t.view);
+    mdl_status status = cli_join(config);
+    if (status == MDL_OK) {
+        cli_view_open(&t.view, cli_flag(args, "--json"));
+        cli_install_log(&t.view);
+        status = mdl_train(cli_context(), config, NULL, &options, &result);
+        cli_view_close(&t.view);
+    }
     mdl_config_destroy(config);
     return status == MDL_OK ? cli_give_result(result, args, tell, &t) : status;
 }

@@ -31,6 +31,14 @@ static mdl_status MDL_PRINTF(3, 4)
 static mdl_status check_training(const mdl_config *config)
 {
     const mdl_train_config *train = &config->train;
+    size_t shards = train->shards > 0 ? train->shards : 1;
+    if (train->batch % shards != 0)
+        return refuse(config, "train.shards", "expected a divisor of train.batch (%zu), got %zu",
+                      train->batch, shards);
+    if (train->batch / shards % train->accumulate != 0 && shards > 1)
+        return refuse(config, "train.accumulate",
+                      "expected a divisor of a shard (train.batch %zu / train.shards %zu), got %zu",
+                      train->batch, shards, train->accumulate);
     if (train->batch % train->accumulate != 0)
         return refuse(config, "train.accumulate",
                       "expected a divisor of train.batch (%zu), got %zu", train->batch,

@@ -83,6 +83,7 @@ const mdl__key mdl__keys[] = {
 
     SIZE("train.epochs", 0, train.epochs, 1, 1000000, "passes over the training images"),
     SIZE("train.batch", 0, train.batch, 1, 1048576, "images in an optimizer step"),
+    SIZE("train.shards", MDL__KEY_LATER, train.shards, 0, 65536, "parts of a batch with a gradient and BatchNorm statistics each, which several processes can share: the same bytes for any number that divides it; 0: as many as there are processes"),
     SIZE("train.max_steps", 0, train.max_steps, 0, BIG, "stop after so many optimizer steps; 0: no limit"),
     SIZE("train.accumulate", 0, train.accumulate, 1, 65536, "parts a batch is computed in, to save memory"),
     TEXT("train.init", 0, train.init, "checkpoint to start from; \"\": random weights"),

@@ -250,6 +250,7 @@ typedef struct mdl_loader_options {
     uint64_t seed;
     bool keep_in_memory; /* without augmentation: prepare all images once, reuse at every epoch */
     bool wide;           /* images of double, for devices that compute with it; else of float */
+    size_t part_first, part_count; /* only these images of each batch; count 0: all */
 } mdl_loader_options;
 
 /* `data` is borrowed and must outlive the loader. */

@@ -38,6 +38,7 @@ struct mdl_loader {
     mdl_loader_options options;
     size_t image;          /* bytes of an image */
     size_t batches;        /* in an epoch */
+    size_t part;           /* images of a batch that are made here */
     uint8_t *cache;        /* keep_in_memory: all images, prepared; else NULL */
     int32_t *cache_labels; /* and their labels */
     loader_slot slots[RING];
@@ -76,7 +77,8 @@ void mdl_epoch_order(const mdl_data *data, const mdl_loader_options *options, ui
 static size_t size_of(const mdl_loader *loader, size_t batch)
 {
     size_t count = loader->data->count[loader->options.split];
-    return mdl_min_size(loader->options.batch, count - batch * loader->options.batch);
+    size_t start = batch * loader->options.batch + loader->options.part_first;
+    return start < count ? mdl_min_size(loader->part, count - start) : 0;
 }
 
 /* Fails on a stop request, too. */
@@ -84,7 +86,7 @@ static mdl_status fill(const mdl_loader *loader, const loader_share *share)
 {
     const mdl_loader_options *options = &loader->options;
     const loader_slot *slot = &loader->slots[share->number % RING];
-    size_t start = (loader->first + share->number) * options->batch;
+    size_t start = (loader->first + share->number) * options->batch + options->part_first;
     for (size_t i = share->first; i < share->first + share->count; i++) {
         MDL_TRY(mdl_stop_check());
         uint32_t position = loader->order[start + i];
@@ -103,9 +105,9 @@ static mdl_status fill(const mdl_loader *loader, const loader_share *share)
 
 static void pad(const mdl_loader *loader, const loader_slot *slot)
 {
-    size_t padding = loader->options.batch - slot->count;
+    size_t padding = loader->part - slot->count;
     memset(slot->images + slot->count * loader->image, 0, padding * loader->image);
-    for (size_t i = slot->count; i < loader->options.batch; i++)
+    for (size_t i = slot->count; i < loader->part; i++)
         slot->labels[i] = -1;
 }
 
@@ -194,6 +196,11 @@ static mdl_status check_options(const mdl_loader_options *options)
     if (options->batch == 0 || options->batch > MAX_BATCH)
         return mdl_fail(MDL_CONFIG, "loader: batch is %zu: expected 1 to %d", options->batch,
                         MAX_BATCH);
+    if (options->part_count > options->batch ||
+        options->part_first > options->batch - options->part_count)
+        return mdl_fail(MDL_INVALID, "loader: images %zu to %zu of a batch of %zu",
+                        options->part_first, options->part_first + options->part_count,
+                        options->batch);
     if (options->keep_in_memory && options->augment)
         return mdl_fail(MDL_INVALID, "loader: augmented images change and cannot be kept");
     return MDL_OK;
@@ -217,6 +224,7 @@ static mdl_status set_up(mdl_loader *loader)
 {
     size_t count = loader->data->count[loader->options.split], batch = loader->options.batch;
     loader->batches = count / batch;
+    loader->part = loader->options.part_count > 0 ? loader->options.part_count : batch;
     if (!loader->options.drop_last && count % batch != 0)
         loader->batches++;
     MDL_TRY(MDL_NEW(count, "data order", &loader->order));
@@ -225,9 +233,9 @@ static mdl_status set_up(mdl_loader *loader)
     if (loader->image > SIZE_MAX / batch)
         return mdl_fail(MDL_NO_MEMORY, "loader: a batch of %zu images is too large", batch);
     for (size_t i = 0; i < RING; i++) {
-        MDL_TRY(MDL_NEW(batch * loader->image, "batch", &loader->slots[i].images));
-        MDL_TRY(MDL_NEW(batch, "batch labels", &loader->slots[i].labels));
-        MDL_TRY(MDL_NEW(batch, "batch order", &loader->slots[i].order));
+        MDL_TRY(MDL_NEW(loader->part * loader->image, "batch", &loader->slots[i].images));
+        MDL_TRY(MDL_NEW(loader->part, "batch labels", &loader->slots[i].labels));
+        MDL_TRY(MDL_NEW(loader->part, "batch order", &loader->slots[i].order));
     }
     MDL_TRY(mdl_monitor_create(&loader->monitor));
     size_t threads = count_threads(loader);

@@ -7,13 +7,13 @@
 
 /* ---- a step --------------------------------------------------------------------------------- */
 
-/* Images of the micro-batch are in place: run it, keep loss and correct answers. */
-static mdl_status run_micro(mdl__trainer *t)
+/* Images of the micro-batch are in place: run it, keep loss and correct answers.  `number` counts
+ * those of the step over all shards, so that dropout does not depend on who computes it. */
+static mdl_status run_micro(mdl__trainer *t, size_t number)
 {
-    *mdl_run_state(t->run) =
-        (mdl_step_state){.seed = t->job->seed, .step = t->position.micro, .bn_momentum = -1};
+    *mdl_run_state(t->run) = (mdl_step_state){
+        .seed = t->job->seed, .step = t->position.micro + number, .bn_momentum = -1};
     MDL_TRY(mdl_run_step(t->run));
-    t->position.micro++;
     return mdl__pending_micro(t);
 }
 
@@ -40,15 +40,44 @@ static double learning_rate(const mdl__trainer *t)
                              c->epochs * s->samples, s->samples);
 }
 
-static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
+/* The micro-batches of this rank's shard i; their gradients are added to what is there. */
+static mdl_status run_shard(mdl__trainer *t, const mdl_batch *batch, size_t i)
 {
-    MDL_TRY(mdl__gradients_clear(t));
-    for (size_t m = 0; m < t->accumulate; m++) {
+    const mdl__shards *s = &t->shards;
+    for (size_t m = i * s->micros; m < (i + 1) * s->micros; m++) {
         MDL_TRY(batch != NULL ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
-        MDL_TRY(run_micro(t));
+        MDL_TRY(run_micro(t, s->first * s->micros + m));
         if (batch == NULL)
             MDL_TRY(mdl__slots_collect(t, m));
     }
+    return MDL_OK;
+}
+
+static mdl_status run_shards(mdl__trainer *t, const mdl_batch *batch)
+{
+    const mdl__shards *s = &t->shards;
+    if (s->count == 1) {
+        MDL_TRY(mdl__gradients_clear(t));
+        return run_shard(t, batch, 0);
+    }
+    MDL_TRY(mdl__shards_begin(t));
+    for (size_t i = 0; i < s->own; i++) {
+        MDL_TRY(mdl__shards_next(t, i));
+        MDL_TRY(run_shard(t, batch, i));
+        MDL_TRY(mdl__shards_end(t, i));
+    }
+    return MDL_OK;
+}
+
+/* The gradient of the whole batch.  That all have computed their part is what they agree on, and
+ * whether somebody was asked to stop. */
+static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
+{
+    mdl__shards *s = &t->shards;
+    MDL_TRY(mdl_comm_agree_stop(s->comm, run_shards(t, batch), &s->stop));
+    if (s->count > 1)
+        MDL_TRY(mdl__shards_sum(t));
+    t->position.micro += s->count * s->micros;
     return MDL_OK;
 }
 
@@ -139,9 +168,15 @@ static mdl_status stop(mdl__trainer *t)
                     mdl__writes(t->job) ? "; it is saved and can be resumed" : "");
 }
 
+/* Several ranks stop where they have agreed on it. */
+static bool asked_to_stop(const mdl__trainer *t)
+{
+    return t->shards.comm->size > 1 ? t->shards.stop : mdl_stop_requested();
+}
+
 static mdl_status stop_if_asked(mdl__trainer *t)
 {
-    return mdl_stop_requested() ? stop(t) : MDL_OK;
+    return asked_to_stop(t) ? stop(t) : MDL_OK;
 }
 
 /* A batch or a step was not begun or not ended: what was done before is read, counted and saved. */
@@ -223,14 +258,14 @@ static mdl_status run_epoch(mdl__trainer *t)
         bool last = epoch_is_complete(t);
         bool save = every > 0 && t->position.step % every == 0;
         /* What is saved was seen to be finite. */
-        bool read = last || save || reached_max_steps(t) || mdl_stop_requested();
+        bool read = last || save || reached_max_steps(t) || asked_to_stop(t);
         if (read || mdl__pending_due(t)) {
             MDL_TRY(mdl__pending_read(t));
             count_time(t);
             notify_step(t);
         }
         if (last) {
-            MDL_TRY(finish_epoch(t));
+            MDL_TRY(mdl_comm_agree(t->shards.comm, finish_epoch(t)));
             return t->position.epoch < t->job->train->epochs ? stop_if_asked(t) : MDL_OK;
         }
         if (t->pending.count > 0)
@@ -263,7 +298,7 @@ static mdl_status finish_part(mdl__trainer *t)
     return MDL_OK;
 }
 
-static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
+mdl_status mdl__train_loop(mdl__trainer *t, mdl_train_result *result)
 {
     mdl_energy_open(NULL, &t->energy);
     t->mark = t->session_time = mdl_time();
@@ -300,89 +335,4 @@ static mdl_status run_all(mdl__trainer *t, mdl_train_result *result)
     result->steps = t->position.step;
     result->seconds = t->position.seconds;
     return MDL_OK;
-}
-
-static mdl_status check_job(const mdl_train_job *job)
-{
-    const mdl_train_config *c = job->train;
-    if (job->comm != NULL && job->comm->size > 1)
-        return mdl_fail(MDL_UNSUPPORTED, "training with %d processes is not there yet",
-                        job->comm->size);
-    MDL_TRY(mdl__check_data(job->model, job->data));
-    if (c->epochs == 0)
-        return mdl_fail(MDL_CONFIG, "train.epochs is 0, expected at least 1");
-    if ((c->keep_best || c->patience > 0) && job->data->count[MDL_SPLIT_VALIDATION] == 0)
-        return mdl_fail(MDL_CONFIG,
-                        "train.%s needs a validation split: data.validation_fraction "
-                        "is 0",
-                        c->keep_best ? "keep_best" : "patience");
-    if (c->ema < 0 || c->ema >= 1)
-        return mdl_fail(MDL_CONFIG, "train.ema is %g, expected 0 (off) or less than 1", c->ema);
-    return MDL_OK;
-}
-
-/* How the training fits its memory limit. */
-static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
-{
-    mdl_memory_plan plan;
-    const mdl_train_events *events = job->events;
-    MDL_TRY(mdl_train_plan(job->model, job->train, job->device, job->memory_limit, &plan));
-    MDL_TRY(mdl_memory_check(&plan));
-    *choice = (mdl__choice){.recompute = plan.recompute, .micro_batch = plan.micro_batch};
-    if (events == NULL || events->message == NULL)
-        return MDL_OK;
-    if (plan.recompute)
-        events->message(events->user, "to fit the memory limit, activations are computed again in "
-                                      "the backward pass; the result is the same");
-    if (plan.micro_batch < job->train->batch / job->train->accumulate) {
-        char text[256];
-        snprintf(text, sizeof(text),
-                 "to fit the memory limit, a batch of %zu is cut into micro-batches of %zu: "
-                 "BatchNorm sees these smaller batches, which changes the result",
-                 job->train->batch, plan.micro_batch);
-        events->message(events->user, text);
-    }
-    return MDL_OK;
-}
-
-static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)
-{
-    mdl__trainer t = {.job = job};
-    mdl__choice choice = {0};
-    mdl_state *state = NULL;
-    MDL_TRY(mdl__state_open(job, &state, &choice));
-    mdl_status status = state != NULL ? MDL_OK : choose(job, &choice);
-    if (status == MDL_OK)
-        status = mdl__trainer_create(job, choice, &t);
-    if (status == MDL_OK && job->memory_limit > 0 && t.planned_bytes > job->memory_limit)
-        status = mdl_fail(MDL_MEMORY_LIMIT, "the saved training needs %zu bytes, the limit is %zu",
-                          t.planned_bytes, job->memory_limit);
-    if (status == MDL_OK)
-        status = mdl__trainer_begin(&t, state);
-    mdl_state_free(state);
-    if (status == MDL_OK) {
-        for (size_t i = 0; i < mdl_graph_param_count(t.built.graph); i++)
-            result->parameters += mdl_graph_param_at(t.built.graph, i)->count;
-        result->multiply_adds = t.built.multiply_adds;
-        result->planned_bytes = t.planned_bytes;
-        status = run_all(&t, result);
-    }
-    result->stats = mdl_device_get_stats(job->device);
-    mdl__trainer_destroy(&t);
-    return status;
-}
-
-mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
-{
-    mdl_lock *lock = NULL;
-    mdl_train_job own = *job;
-    mdl_model_config model = mdl__frozen_model(job->model, job->train);
-    memset(result, 0, sizeof(*result));
-    MDL_TRY(check_job(job));
-    own.model = &model;
-    if (mdl__writes(job) && job->lock == NULL)
-        MDL_TRY(mdl_lock_take(job->out, &lock));
-    mdl_status status = train_locked(&own, result);
-    mdl_lock_release(lock);
-    return status;
 }

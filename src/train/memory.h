@@ -8,6 +8,7 @@
 typedef struct mdl_memory_plan {
     size_t arena, params, gradients, moments, ema, buffers; /* bytes */
     size_t transfers; /* batches and metrics on their way, sums of the optimizer, the TRM's carry */
+    size_t shards;    /* gradients that wait to be summed, on the host */
     size_t total;
     size_t limit;   /* what it was fitted into: the one given, or what the device has; 0: none */
     bool recompute; /* chosen to fit the limit */

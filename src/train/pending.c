@@ -39,6 +39,9 @@ mdl_status mdl__pending_create(mdl__trainer *t)
     size_t bytes = mdl__pending_bytes(job->train, job->model, job->device, micro);
     p->slot = slot_bytes(job->device, micro);
     p->steps = steps_between(job->train, job->model, job->device);
+    size_t numbers = 2 * p->steps * t->accumulate;
+    MDL_TRY(MDL_NEW(numbers, "metrics", &p->own));
+    MDL_TRY(MDL_NEW(numbers * (size_t)t->shards.comm->size, "metrics of all ranks", &p->all));
     MDL_TRY(mdl_alloc(bytes, 1, "metrics", (void **)&p->host));
     return mdl_buffer_create(job->device, bytes, "metrics", &p->values);
 }
@@ -47,6 +50,8 @@ void mdl__pending_destroy(mdl__pending *pending)
 {
     mdl_buffer_destroy(pending->values);
     mdl_free(pending->host);
+    mdl_free(pending->own);
+    mdl_free(pending->all);
     memset(pending, 0, sizeof(*pending));
 }
 
@@ -75,6 +80,8 @@ bool mdl__pending_due(const mdl__trainer *t)
     const mdl__pending *p = &t->pending;
     if (p->count >= p->steps * t->accumulate)
         return true;
+    if (t->shards.comm->size > 1) /* they read together, whatever their clocks say */
+        return false;
     return t->job->train->metrics_every == 0 && mdl_time() - p->read > SECONDS_BETWEEN;
 }
 
@@ -90,22 +97,38 @@ static double number(const unsigned char *at, mdl_dtype dtype)
     return (double)narrow;
 }
 
-/* The slots of one optimizer step. */
-static mdl_status count_step(mdl__trainer *t, const unsigned char *slots)
+/* Loss and correct answers of each micro-batch that was run here. */
+static void look_at_slots(mdl__trainer *t, size_t slots)
 {
+    mdl__pending *p = &t->pending;
     mdl_dtype real = t->job->device->real;
     size_t micro = (size_t)t->choice.micro_batch, size = mdl_dtype_size(real);
-    double loss = 0, correct = 0, squares = 0;
-    for (size_t m = 0; m < t->accumulate; m++) {
-        const unsigned char *slot = slots + m * t->pending.slot;
-        double value = number(slot + LOSS_AT, real);
-        if (!isfinite(value))
-            return mdl_fail(MDL_NUMERIC, "the loss is %g", value);
-        loss += value * (double)micro;
+    for (size_t m = 0; m < slots; m++) {
+        const unsigned char *slot = p->host + m * p->slot;
+        double correct = 0;
         for (size_t i = 0; i < micro; i++)
             correct += number(slot + CORRECT_AT + i * size, real);
-        memcpy(&squares, slot, sizeof(squares));
+        p->own[2 * m] = number(slot + LOSS_AT, real);
+        p->own[2 * m + 1] = correct;
     }
+}
+
+/* Optimizer step `s` of the `steps` that were read: the micro-batches of all ranks, in the order of
+ * the shards. */
+static mdl_status count_step(mdl__trainer *t, size_t s, size_t steps)
+{
+    const mdl__pending *p = &t->pending;
+    size_t micro = (size_t)t->choice.micro_batch, n = t->accumulate;
+    double loss = 0, correct = 0, squares = 0;
+    for (int rank = 0; rank < t->shards.comm->size; rank++)
+        for (size_t m = 0; m < n; m++) {
+            const double *value = p->all + 2 * (((size_t)rank * steps + s) * n + m);
+            if (!isfinite(value[0]))
+                return mdl_fail(MDL_NUMERIC, "the loss is %g", value[0]);
+            loss += value[0] * (double)micro;
+            correct += value[1];
+        }
+    memcpy(&squares, p->host + ((s + 1) * n - 1) * p->slot, sizeof(squares));
     if (!isfinite(squares))
         return mdl_fail(MDL_NUMERIC, "the gradient's norm is %g", sqrt(squares));
     t->position.images += t->job->train->batch;
@@ -117,14 +140,17 @@ static mdl_status count_step(mdl__trainer *t, const unsigned char *slots)
 mdl_status mdl__pending_read(mdl__trainer *t)
 {
     mdl__pending *p = &t->pending;
-    size_t steps = p->count / t->accumulate;
+    const mdl_comm *comm = t->shards.comm;
+    size_t steps = p->count / t->accumulate, slots = steps * t->accumulate;
     p->read = mdl_time();
     if (p->count == 0)
         return MDL_OK;
-    MDL_TRY(mdl_buffer_download(p->values, 0, p->host, p->count * p->slot));
+    MDL_TRY(mdl_comm_agree(comm, mdl_buffer_download(p->values, 0, p->host, p->count * p->slot)));
     p->count = 0;
+    look_at_slots(t, slots);
+    MDL_TRY(mdl_comm_allgather(comm, p->own, 2 * slots * sizeof(*p->own), p->all));
     for (size_t s = 0; s < steps; s++) {
-        mdl_status status = count_step(t, p->host + s * t->accumulate * p->slot);
+        mdl_status status = count_step(t, s, steps);
         if (status != MDL_OK)
             return mdl_fail_context(
                 status,

@@ -114,10 +114,12 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
     out->gradients = real * mdl_graph_trained_size(built.graph);
     out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->gradients;
     MDL_TRY(transfers(model, train, device, choice, &built, &out->transfers));
+    out->shards = mdl__shards_bytes(train, mdl_graph_trained_size(built.graph),
+                                    mdl_graph_buffers_size(built.graph), device);
     mdl__built_destroy(&built);
     out->ema = train->ema > 0 ? out->params + out->buffers : 0;
     out->total = out->arena + out->params + out->buffers + out->gradients + out->moments +
-                 out->ema + out->transfers;
+                 out->ema + out->transfers + out->shards;
     out->recompute = choice.recompute != 0;
     out->micro_batch = batch;
     return MDL_OK;
@@ -173,13 +175,16 @@ mdl_model_config mdl__frozen_model(const mdl_model_config *model, const mdl_trai
 mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config *train,
                           mdl_device *device, size_t limit, mdl_memory_plan *out)
 {
-    size_t accumulate = train->accumulate;
-    if (train->batch == 0 || accumulate == 0 || train->batch % accumulate != 0)
+    size_t accumulate = train->accumulate, shard = mdl__shard_size(train);
+    if (shard == 0 || shard * mdl__shard_count(train) != train->batch)
         return mdl_fail(MDL_CONFIG,
-                        "train.batch %zu cannot be cut into train.accumulate %zu equal parts",
-                        train->batch, accumulate);
+                        "train.batch %zu cannot be cut into train.shards %zu equal shards",
+                        train->batch, mdl__shard_count(train));
+    if (accumulate == 0 || shard % accumulate != 0)
+        return mdl_fail(MDL_CONFIG, "%s %zu cannot be cut into train.accumulate %zu equal parts",
+                        shard == train->batch ? "train.batch" : "a shard of", shard, accumulate);
     mdl_model_config frozen = mdl__frozen_model(model, train);
-    mdl__choice choice = {.micro_batch = train->batch / accumulate};
+    mdl__choice choice = {.micro_batch = shard / accumulate};
     if (limit == 0)
         limit = device->memory;
     for (;;) {
@@ -194,7 +199,7 @@ mdl_status mdl_train_plan(const mdl_model_config *model, const mdl_train_config 
             choice.recompute = 1;
             continue;
         }
-        size_t next = smaller_divisor(train->batch, (size_t)choice.micro_batch);
+        size_t next = smaller_divisor(shard, (size_t)choice.micro_batch);
         if (next == 0) { /* the least that is possible, and it does not fit */
             mdl_status sought = find_lone_norm(model, device->real, out->lone_norm);
             return sought != MDL_OK ? sought : status;

@@ -14,9 +14,10 @@ bool mdl__writes(const mdl_train_job *job)
     return job->out != NULL && job->out[0] != 0;
 }
 
+/* A rank that writes nothing has no folder to name. */
 static mdl_status out_path(const mdl_train_job *job, char path[MDL_PATH_MAX], const char *name)
 {
-    return mdl_path(path, MDL_PATH_MAX, job->out, "%s", name);
+    return mdl_path(path, MDL_PATH_MAX, job->out != NULL ? job->out : "", "%s", name);
 }
 
 static mdl_status epoch_path(const mdl_train_job *job, char path[MDL_PATH_MAX], uint64_t epoch)
@@ -84,6 +85,8 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
                                                             : mdl_dtype_name(job->device->real));
     mdl_fingerprint_add(fp, EPOCHS " %zu\ntrain.batch %zu\ntrain.accumulate %zu\n", c->epochs,
                         c->batch, c->accumulate);
+    if (mdl__shard_count(c) > 1)
+        mdl_fingerprint_add(fp, "train.shards %zu\n", c->shards);
     mdl_fingerprint_add(fp, "train.label_smoothing %.17g\ntrain.clip %.17g\ntrain.ema %.17g\n",
                         c->label_smoothing, c->clip, c->ema);
     mdl_fingerprint_add(fp, "train.evaluate_every %zu\n", c->evaluate_every);
@@ -162,25 +165,27 @@ mdl_status mdl__state_save(const mdl__trainer *t)
     return mdl_state_commit(state);
 }
 
-mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out, mdl__choice *choice)
+mdl_status mdl__state_open(const mdl_train_job *job, const mdl_comm *comm, mdl_state **out,
+                           mdl__choice *choice)
 {
     char path[MDL_PATH_MAX];
     mdl_fingerprint fp;
     *out = NULL;
-    if (!job->resume || !mdl__writes(job))
+    if (!job->resume)
         return MDL_OK;
     MDL_TRY(out_path(job, path, "resume.state"));
-    if (!mdl_file_exists(path))
+    MDL_TRY(mdl_state_read_shared(comm, mdl__writes(job) ? path : NULL, out));
+    if (*out == NULL)
         return MDL_OK;
-    MDL_TRY(mdl_state_read(path, out));
     settings(job, &fp);
     mdl_status status = mdl_fingerprint_check(&fp, *out, path);
     if (status == MDL_OK)
         status = mdl_state_get(*out, "choice", choice, sizeof(*choice));
-    if (status == MDL_OK && (choice->micro_batch == 0 || choice->micro_batch > job->train->batch ||
-                             job->train->batch % choice->micro_batch != 0))
+    if (status == MDL_OK &&
+        (choice->micro_batch == 0 || choice->micro_batch > mdl__shard_size(job->train) ||
+         mdl__shard_size(job->train) % choice->micro_batch != 0))
         status = mdl_fail(MDL_FORMAT, "%s: micro-batch %llu does not divide the batch %zu", path,
-                          (unsigned long long)choice->micro_batch, job->train->batch);
+                          (unsigned long long)choice->micro_batch, mdl__shard_size(job->train));
     if (status != MDL_OK) {
         mdl_state_free(*out);
         *out = NULL;

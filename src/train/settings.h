@@ -43,6 +43,8 @@ typedef enum mdl_precision { /* of what is computed and kept */
 typedef struct mdl_train_config {
     mdl_precision precision; /* the device is opened with mdl_precision_real of it */
     size_t epochs, batch;
+    size_t shards;           /* equal parts of a batch with BatchNorm statistics and a gradient of
+                                their own, which several processes can share; 0 and 1: the whole */
     size_t max_steps;        /* stop after so many optimizer steps; 0: no limit */
     size_t accumulate;       /* micro-batches of size batch / accumulate in one optimizer step */
     char init[MDL_PATH_MAX]; /* checkpoint to start from; "": random */

@@ -37,7 +37,7 @@ typedef struct mdl_train_job {
     const mdl_train_config *train;
     const mdl_data *data;
     mdl_device *device;
-    const mdl_comm *comm; /* NULL: single process */
+    const mdl_comm *comm; /* NULL: single process; see mdl_train_run */
     uint64_t seed;
     const char *out;                   /* folder; "" or NULL: nothing is written (benchmarks) */
     const char *checkpoint;            /* file for the final weights beside those in `out`; NULL:
@@ -65,7 +65,11 @@ typedef struct mdl_train_result {
     mdl_device_stats stats; /* the device's counters, as far as its backend has them */
 } mdl_train_result;
 
-/* Train to the end (or to max_steps, or to a stop request: MDL_CANCELLED after saving).  Writes
+/* All ranks of a communicator run the same job, but only the first has `out`, `checkpoint`,
+ * `prepare` and `events`; the results depend on train.shards alone, which they share, to the last
+ * bit.
+ *
+ * Train to the end (or to max_steps, or to a stop request: MDL_CANCELLED after saving).  Writes
  * final.safetensors, best.safetensors (keep_best), epoch-NNN.safetensors, ema.safetensors,
  * metrics.jsonl, metrics.csv, events.out.tfevents.N (tensorboard), resume.state into `out`.  A loss
  * that is not finite: MDL_NUMERIC, the step named, the last good checkpoint kept. */

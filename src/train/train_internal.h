@@ -113,9 +113,33 @@ typedef struct mdl__slots {     /* Algorithm 3's batch: samples stay until they 
     mdl_loader_options options; /* of the order and the augmentation */
 } mdl__slots;
 
+typedef struct mdl_shard_vector { /* a node of the tree that waits for its other half */
+    mdl_span span;
+    void *data; /* gradient and statistics, on the host */
+} mdl_shard_vector;
+
+typedef struct mdl__shards { /* shards.c */
+    const mdl_comm *comm;    /* never NULL */
+    size_t count;            /* of the batch */
+    size_t first, own;       /* those of this rank */
+    size_t micros;           /* micro-batches of one */
+    void *gradients;         /* on the host: the arena itself, or `mirror` */
+    void *mirror;            /* NULL where the device's memory is the host's */
+    void *statistics;        /* [n_buffers]: what the shard, or the node, changes of them */
+    void *before;            /* [n_buffers]: as they were before the step */
+    mdl_shard_vector waiting[MDL_SPANS_MOST];
+    size_t n_waiting;
+    mdl_shard_sum *sums; /* [n_sums]: pieces of the gradient, and the statistics */
+    uint64_t *tickets;   /* [n_sums] */
+    size_t n_sums;
+    bool stop; /* some rank was asked to stop */
+} mdl__shards;
+
 typedef struct mdl__pending { /* results of micro-batches that are still on the device */
     mdl_buffer *values;       /* a slot for each micro-batch */
     unsigned char *host;      /* the same on the host */
+    double *own, *all;        /* loss and correct answers of each micro-batch: here, and of all
+                                 ranks */
     size_t slot;              /* bytes of one */
     size_t steps;             /* optimizer steps there is room for */
     size_t count;             /* slots in use */
@@ -137,7 +161,7 @@ typedef struct mdl__tensorboard { /* the event file of a session */
 typedef struct mdl__trainer {
     const mdl_train_job *job;
     mdl__choice choice;
-    size_t accumulate; /* micro-batches in an optimizer step */
+    size_t accumulate; /* micro-batches of this rank in an optimizer step */
     mdl__built built;  /* the training graph */
     mdl_run *run;
     mdl_weights weights;
@@ -157,6 +181,7 @@ typedef struct mdl__trainer {
     mdl__slots slots;
     mdl__pending pending;
     mdl__leave leave;
+    mdl__shards shards;
     mdl_evaluator *evaluator; /* NULL where there is no validation split */
     mdl_scores scores;
     mdl__position position;
@@ -178,6 +203,8 @@ void mdl__trainer_destroy(mdl__trainer *t);
 /* The weights, the position and the files of a training that begins, or that goes on (state is not
  * NULL). */
 mdl_status mdl__trainer_begin(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
+/* From where the position is to the end. */
+mdl_status mdl__train_loop(mdl__trainer *t, mdl_train_result *result) MDL_MUST_CHECK;
 void mdl__notify(const mdl__trainer *t, const char *format, ...) MDL_PRINTF(2, 3);
 
 /* ---- metrics on their way from the device --------------------------------------------------- */
@@ -202,6 +229,23 @@ void mdl__leave_free(mdl__leave *leave);
 
 /* A view of a flat arena. */
 mdl_view mdl__flat(mdl_buffer *buffer, size_t elements);
+
+/* ---- shards --------------------------------------------------------------------------------- */
+
+size_t mdl__shard_count(const mdl_train_config *train);
+size_t mdl__shard_size(const mdl_train_config *train); /* images of one */
+/* Bytes on the host that shards need. */
+size_t mdl__shards_bytes(const mdl_train_config *train, size_t n_params, size_t n_buffers,
+                         const mdl_device *device);
+/* MDL_CONFIG where the batch cannot be cut, or the ranks cannot share the shards. */
+mdl_status mdl__shards_create(mdl__trainer *t) MDL_MUST_CHECK;
+void mdl__shards_destroy(mdl__shards *shards);
+/* A step with more than one shard: begin, for each of this rank next and end, and sum, which all
+ * ranks call together. */
+mdl_status mdl__shards_begin(mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__shards_next(mdl__trainer *t, size_t i) MDL_MUST_CHECK;
+mdl_status mdl__shards_end(mdl__trainer *t, size_t i) MDL_MUST_CHECK;
+mdl_status mdl__shards_sum(mdl__trainer *t) MDL_MUST_CHECK;
 
 /* ---- optimizer, EMA ------------------------------------------------------------------------- */
 
@@ -252,7 +296,7 @@ mdl_status mdl__state_save(const mdl__trainer *t) MDL_MUST_CHECK;
 mdl_status mdl__state_load(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;
 /* resume.state where job asks for it and it exists, else *out is NULL; refused where it was made
  * with other settings. */
-mdl_status mdl__state_open(const mdl_train_job *job, mdl_state **out,
+mdl_status mdl__state_open(const mdl_train_job *job, const mdl_comm *comm, mdl_state **out,
                            mdl__choice *choice) MDL_MUST_CHECK;
 mdl_status mdl__epoch_save(const mdl__trainer *t) MDL_MUST_CHECK; /* and drop those too old */
 /* The model as a training builds it: with what is not trained. */

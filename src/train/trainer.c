@@ -38,7 +38,9 @@ static mdl_status create_loader(mdl__trainer *t)
                                   .shuffle = true,
                                   .drop_last = true,
                                   .seed = job->seed,
-                                  .wide = job->device->real == MDL_F64};
+                                  .wide = job->device->real == MDL_F64,
+                                  .part_first = t->shards.first * mdl__shard_size(job->train),
+                                  .part_count = t->shards.own * mdl__shard_size(job->train)};
     MDL_TRY(mdl_loader_create(job->data, &options, &t->loader));
     t->batches = mdl_loader_batches(t->loader);
     return MDL_OK;
@@ -63,7 +65,6 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     memset(t, 0, sizeof(*t));
     t->job = job;
     t->choice = choice;
-    t->accumulate = train->batch / (size_t)choice.micro_batch;
     t->image = job->data->height * job->data->width * job->data->channels;
     t->stepwise = mdl_model_is_stepwise(job->model);
     MDL_TRY(mdl__memory_with(job->model, train, job->device, choice, &memory));
@@ -77,6 +78,7 @@ mdl_status mdl__trainer_create(const mdl_train_job *job, mdl__choice choice, mdl
     if (train->ema > 0)
         MDL_TRY(mdl_weights_create(t->built.graph, job->device, &t->ema));
     MDL_TRY(mdl__optimizer_create(t));
+    MDL_TRY(mdl__shards_create(t));
     MDL_TRY(mdl_run_bind(t->run, t->weights.params, t->weights.buffers, t->gradients));
     MDL_TRY(create_loader(t));
     MDL_TRY(create_evaluator(t));
@@ -90,6 +92,7 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl_evaluator_destroy(t->evaluator);
     mdl_loader_destroy(t->loader);
     mdl__slots_destroy(&t->slots);
+    mdl__shards_destroy(&t->shards);
     mdl_weights_destroy(&t->weights);
     mdl_weights_destroy(&t->ema);
     mdl_buffer_destroy(t->gradients);

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     state_overlay(&file, (const uint8_t *)t->state, t->size, data, size);
     state_end(&file);
     fuzz_file("resume.state", file.data, file.size);
-    bool opened = fuzz_worked(mdl__state_open(&t->job, &state, &choice));
+    bool opened = fuzz_worked(mdl__state_open(&t->job, mdl_comm_single(), &state, &choice));
     fuzz_must(opened == (state != NULL), "there is a state where it was read");
     if (opened && fuzz_worked(mdl__state_load(&t->trainer, state)))
         fuzz_must(t->trainer.position.epoch <= t->train.epochs && choice.micro_batch > 0,

@@ -1,0 +1,101 @@
+/* A training as a whole: what it checks, how it fits its memory, and the folder that it owns. */
+#include "train/train_internal.h"
+
+#include <string.h>
+
+static mdl_status check_job(const mdl_train_job *job)
+{
+    const mdl_train_config *c = job->train;
+    if (mdl__shard_count(c) > 1 && mdl_model_is_stepwise(job->model))
+        return mdl_fail(MDL_UNSUPPORTED, "train.shards with trm.supervision: stepwise is not there "
+                                         "yet");
+    MDL_TRY(mdl__check_data(job->model, job->data));
+    if (c->epochs == 0)
+        return mdl_fail(MDL_CONFIG, "train.epochs is 0, expected at least 1");
+    if ((c->keep_best || c->patience > 0) && job->data->count[MDL_SPLIT_VALIDATION] == 0)
+        return mdl_fail(MDL_CONFIG,
+                        "train.%s needs a validation split: data.validation_fraction "
+                        "is 0",
+                        c->keep_best ? "keep_best" : "patience");
+    if (c->ema < 0 || c->ema >= 1)
+        return mdl_fail(MDL_CONFIG, "train.ema is %g, expected 0 (off) or less than 1", c->ema);
+    return MDL_OK;
+}
+
+/* How the training fits its memory limit. */
+static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
+{
+    mdl_memory_plan plan;
+    const mdl_train_events *events = job->events;
+    MDL_TRY(mdl_train_plan(job->model, job->train, job->device, job->memory_limit, &plan));
+    MDL_TRY(mdl_memory_check(&plan));
+    *choice = (mdl__choice){.recompute = plan.recompute, .micro_batch = plan.micro_batch};
+    if (events == NULL || events->message == NULL)
+        return MDL_OK;
+    if (plan.recompute)
+        events->message(events->user, "to fit the memory limit, activations are computed again in "
+                                      "the backward pass; the result is the same");
+    if (plan.micro_batch < mdl__shard_size(job->train) / job->train->accumulate) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "to fit the memory limit, a batch of %zu is cut into micro-batches of %zu: "
+                 "BatchNorm sees these smaller batches, which changes the result",
+                 mdl__shard_size(job->train), plan.micro_batch);
+        events->message(events->user, text);
+    }
+    return MDL_OK;
+}
+
+static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)
+{
+    mdl__trainer t = {.job = job};
+    mdl__choice choice = {0};
+    mdl_state *state = NULL;
+    const mdl_comm *comm = job->comm != NULL ? job->comm : mdl_comm_single();
+    MDL_TRY(mdl__state_open(job, comm, &state, &choice));
+    mdl_status status = state != NULL ? MDL_OK : choose(job, &choice);
+    status = mdl_comm_agree(comm, status);
+    if (status == MDL_OK) /* of the first rank: others may have more memory */
+        status = mdl_comm_broadcast(comm, &choice, sizeof(choice), 0);
+    if (status == MDL_OK)
+        status = mdl__trainer_create(job, choice, &t);
+    if (status == MDL_OK && job->memory_limit > 0 && t.planned_bytes > job->memory_limit)
+        status = mdl_fail(MDL_MEMORY_LIMIT, "the saved training needs %zu bytes, the limit is %zu",
+                          t.planned_bytes, job->memory_limit);
+    if (status == MDL_OK)
+        status = mdl__trainer_begin(&t, state);
+    mdl_state_free(state);
+    if (status == MDL_OK) {
+        for (size_t i = 0; i < mdl_graph_param_count(t.built.graph); i++)
+            result->parameters += mdl_graph_param_at(t.built.graph, i)->count;
+        result->multiply_adds = t.built.multiply_adds;
+        result->planned_bytes = t.planned_bytes;
+        status = mdl__train_loop(&t, result);
+    }
+    result->stats = mdl_device_get_stats(job->device);
+    mdl__trainer_destroy(&t);
+    return status;
+}
+
+mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
+{
+    mdl_lock *lock = NULL;
+    mdl_train_job own = *job;
+    mdl_model_config model = mdl__frozen_model(job->model, job->train);
+    memset(result, 0, sizeof(*result));
+    MDL_TRY(check_job(job)); /* the same on all ranks */
+    own.model = &model;
+    bool several = job->comm != NULL && job->comm->size > 1;
+    if (several) /* a stop is seen between steps, by all */
+        mdl_stop_defer();
+    mdl_status status = MDL_OK;
+    if (mdl__writes(job) && job->lock == NULL)
+        status = mdl_lock_take(job->out, &lock);
+    status = several ? mdl_comm_agree(job->comm, status) : status;
+    if (status == MDL_OK)
+        status = train_locked(&own, result);
+    mdl_lock_release(lock);
+    if (several)
+        mdl_stop_resume();
+    return several ? mdl_comm_agree(job->comm, status) : status;
+}

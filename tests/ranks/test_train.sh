@@ -1,0 +1,76 @@
+#!/bin/sh
+# Training over several processes: the bytes depend on train.shards, not on how many share them, also
+# after a kill and with another number of ranks.
+# usage: test_train.sh MENDEL openmpi|mpich
+library=$2
+. "$(dirname "$0")/../expect.sh"
+. "$(dirname "$0")/../scratch.sh"
+. "$(dirname "$0")/launch.sh"
+
+results='final.safetensors ema.safetensors'
+net='--data digits --set model.width=0.25 --set model.depth=0.2 --set data.image_size=16 --threads 1
+    --set train.ema=0.9 --set train.clip=1 --set data.limit=320 --set train.batch=32'
+
+# lines_of FOLDER: its metrics without what depends on the clock.
+lines_of() {
+    sed 's/"images_per_second.*//' "$1/metrics.jsonl" >"$1/lines"
+}
+
+# ---- numbers of ranks --------------------------------------------------------------------------------
+set -- train $net --set train.epochs=2 --set train.shards=4 --set model.dropout=0.2
+expect 0 "$@" --out s4-1
+lines_of s4-1
+for n in 2 4; do
+    ranks 0 $n "$@" --out s4-$n
+    lines_of s4-$n
+    same s4-1 s4-$n $results lines
+done
+[ "$(grep -c 'is written' out)" -eq 1 ] || fail "more than one rank prints"
+# Without train.shards there are as many as ranks, which config.yaml says.
+ranks 0 2 train $net --set train.epochs=1 --out two
+grep -q 'shards: 2' two/config.yaml || fail "config.yaml does not say how many shards there were"
+expect 0 train $net --set train.epochs=1 --set train.shards=2 --out one
+same one two $results
+# One shard is what there was before.
+expect 0 train $net --set train.epochs=1 --set train.shards=1 --out whole
+expect 0 train $net --set train.epochs=1 --out plain
+same plain whole $results
+# A shard in parts; a hybrid; three shards, whose tree is lopsided.
+if [ "$library" = openmpi ]; then
+    set -- train $net --set train.epochs=1 --set model.kind=hybrid --set trm.dim=16 --set train.shards=2 --set train.accumulate=2
+    expect 0 "$@" --out h1
+    ranks 0 2 "$@" --out h2
+    same h1 h2 $results
+    set -- train $net --set train.epochs=1 --set train.batch=24 --set train.shards=6
+    expect 0 "$@" --out l1
+    for n in 2 3; do
+        ranks 0 $n "$@" --out l$n
+        same l1 l$n $results
+    done
+fi
+
+# ---- stopped, killed, hanging; gone on with by other numbers ----------------------------------------------
+set -- train $net --set train.shards=4 --set train.epochs=8 --set train.save_every=3
+expect 0 "$@" --out long
+begin 4 lost/resume.state "$@" --out lost
+kill -TERM "$(cat pid-2)"
+ended 130 'a signal for rank 2'
+says err 'can be resumed'
+begin 2 lost/resume.state "$@" --out lost --resume
+kill -KILL "$(cat pid-1)"
+ended fails 'rank 1 was killed'
+begin 4 lost/resume.state train --out lost --resume --set comm.timeout=2
+kill -STOP "$(cat pid-3)"
+ended fails 'rank 3 hangs'
+kill -KILL "$(cat pid-3)" 2>/dev/null
+expect 0 train --out lost --resume
+same long lost $results
+
+# ---- refused -------------------------------------------------------------------------------------------
+ranks 2 3 train $net --set train.shards=4 --out no
+says err 'train.shards is 4, which 3 ranks cannot share'
+ranks 2 2 train $net --set train.shards=5 --out no
+says err 'train.shards'
+[ ! -e no ] || [ -z "$(ls no)" ] || fail "a refused training leaves $(ls no)"
+
+[ $failures -eq 0 ] || exit 1
