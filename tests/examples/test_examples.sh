@@ -39,11 +39,13 @@ there runs/merged/average.safetensors runs/merged/search/merged.safetensors
 
 # ---- Slurm ---------------------------------------------------------------------------------------
 
-printf '#!/bin/sh\nexec "$@"\n' >build/srun
+printf '#!/bin/sh\ncase $1 in --mpi=*) shift ;; esac\nexec "$@"\n' >build/srun
 printf '#!/bin/sh\necho "scontrol $*"\n' >build/scontrol
 chmod +x build/srun build/scontrol
 works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm
 there runs/slurm/table.json runs/slurm/report.html
+works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm-mpi.sh" configs/train.yaml runs/ranks
+there runs/ranks/final.safetensors
 printf '#!/bin/sh\nexit 130\n' >build/srun
 works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm
 grep -q 'scontrol requeue 7' out || { echo 'FAILED: a job that was stopped is not requeued'; failures=$((failures + 1)); }
