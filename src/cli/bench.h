@@ -43,6 +43,11 @@ mdl_status bench_profile_take(const bench *b, mdl_trial_step *t, bench_profile *
 /* Measure all variants of all calls, print them, write the machine's table. */
 mdl_status bench_tune(bench *b);
 
+/* ---- sums over ranks (bench_comm.c) ---------------------------------------------------------- */
+
+/* Time sums of several sizes, print them; MDL_CONFIG where this process is alone. */
+mdl_status bench_comm(const bench *b) MDL_MUST_CHECK;
+
 /* ---- what the machine can do (bench_roofline.c) --------------------------------------------- */
 
 typedef struct bench_roofline { /* a second each */

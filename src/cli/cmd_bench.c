@@ -204,6 +204,12 @@ static mdl_status run(const cli_args *args)
     cli_view_open(&b.view, b.json);
     cli_install_log(&b.view);
     mdl_status status = cli_work_begin(args, NULL, &b.work);
+    if (status == MDL_OK && cli_flag(args, "--comm"))
+        status = cli_join(&b.work.config);
+    if (status == MDL_OK && cli_flag(args, "--comm")) {
+        cli_view_close(&b.view);
+        return mdl_work_end(&b.work, bench_comm(&b));
+    }
     if (status == MDL_OK)
         status = mdl_work_open(&b.work, NULL, true, NULL);
     b.config = &b.work.config;
@@ -222,6 +228,7 @@ static const cli_option options[] = {
     {"--profile", 0, NULL, "launches, time of host and device, and bytes moved of a step"},
     {"--ops", 0, NULL, "time, share, GFLOP/s, GB/s of each op, and how near the machine's limit"},
     {"--layers", 0, NULL, "the same for each op and shape"},
+    {"--comm", 0, NULL, "sums over the ranks that a launcher has started, of 16 kB to 16 MB"},
     {"--tune", 0, NULL, "measure which kernels are fastest here, and use those from now on"},
     CLI_JSON_OPTION,
     CLI_CONFIG_OPTIONS,
@@ -245,6 +252,7 @@ const cli_command cli_cmd_bench = {
                 "  mendel bench --backend opencl --profile --ops\n"
                 "  mendel bench --only train --model baseline --ops\n"
                 "  mendel bench --only infer --batch 1 --layers\n"
+                "  mpirun -n 2 mendel bench --comm\n"
                 "  mendel bench --tune --batch 64,128\n"
                 "  mendel bench --only train --batch 16,64,256\n",
     .options = options,

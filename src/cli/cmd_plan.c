@@ -4,13 +4,15 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
-#include "cli/engine.h"
+#include "cli/plan.h"
 
 typedef struct planning { /* all that one run of the command holds */
     mdl_work work;
     mdl_memory_plan memory;
     mdl_single_step step;
     bool json, ops;
+    size_t ranks; /* 0: not asked for */
+    double bits;  /* of their network in a second */
 } planning;
 
 /* The images are read only where the input is not known without them. */
@@ -137,9 +139,33 @@ static mdl_status report(const planning *p)
     return mdl_memory_check(m);
 }
 
+/* What several ranks would take, each with so many of the shards. */
+static mdl_status report_ranks(const planning *p, const mdl_model_config *model)
+{
+    const mdl_train_config *train = &p->work.config.train;
+    size_t shards = train->shards > 0 ? train->shards : p->ranks;
+    if (p->ranks == 0)
+        return MDL_OK;
+    const cli_rank_plan plan = {.model = model,
+                                .train = train,
+                                .memory = &p->memory,
+                                .device = p->work.device,
+                                .ranks = p->ranks,
+                                .shards = shards,
+                                .shard = train->batch / shards,
+                                .bits = p->bits};
+    return cli_plan_ranks(&plan, p->json);
+}
+
 static mdl_status plan(planning *p)
 {
+    mdl_train_config *train = &p->work.config.train;
     MDL_TRY(open_input(p));
+    if (p->ranks > 0 && train->shards == 0)
+        train->shards = p->ranks;
+    if (p->ranks > 0 && train->shards % p->ranks != 0)
+        return mdl_fail(MDL_CONFIG, "--ranks %zu do not divide train.shards (%zu)", p->ranks,
+                        train->shards);
     MDL_TRY(mdl_train_plan(&p->work.config.model, &p->work.config.train, p->work.device,
                            p->work.config.run.memory_limit, &p->memory));
     mdl_model_config model = p->work.config.model;
@@ -147,13 +173,17 @@ static mdl_status plan(planning *p)
     MDL_TRY(mdl_single_step_create(
         &model, p->work.device, true, p->memory.micro_batch, p->work.config.train.label_smoothing,
         p->work.config.train.precision == MDL_PRECISION_MIXED, &p->step));
-    return report(p);
+    MDL_TRY(report(p));
+    return report_ranks(p, &model);
 }
 
 static mdl_status run(const cli_args *args)
 {
     planning p = {.json = cli_flag(args, "--json"), .ops = cli_flag(args, "--ops")};
+    const char *network = cli_value(args, "--network");
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
+    MDL_TRY(cli_number(args, "--ranks", 1, 0, &p.ranks));
+    MDL_TRY(cli_read_network(network != NULL ? network : "1Gb/s", &p.bits));
     cli_view view; /* for what is logged: kernels that are missing */
     cli_view_open(&view, p.json);
     cli_install_log(&view);
@@ -169,6 +199,8 @@ static const cli_option options[] = {
     CLI_CONFIG_OPTIONS,
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
     {"--ops", 0, NULL, "list every step of the plan"},
+    {"--ranks", 0, "N", "what a step over so many ranks takes; computing is measured here"},
+    {"--network", 0, "SPEED", "of the line between them, e.g. 1Gb/s (the default) or 10Gb/s"},
     CLI_JSON_OPTION,
 };
 
@@ -181,7 +213,8 @@ const cli_command cli_cmd_plan = {
             "where it cannot fit the limit.\n",
     .examples = "  mendel plan --config configs/cifar10.yaml\n"
                 "  mendel plan --config configs/low-memory.yaml --memory-limit 400MB\n"
-                "  mendel plan --set model.kind=hybrid --ops\n",
+                "  mendel plan --set model.kind=hybrid --ops\n"
+                "  mendel plan --config configs/cifar10.yaml --ranks 4 --network 10Gb/s\n",
     .options = options,
     .n_options = MDL_COUNT(options),
     .run = run,

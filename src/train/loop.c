@@ -304,6 +304,7 @@ mdl_status mdl__train_loop(mdl__trainer *t, mdl_train_result *result)
     t->mark = t->session_time = mdl_time();
     t->session_start = fraction_done(t);
     t->not_watched = t->position.epoch_seconds;
+    t->first_step = t->position.step;
     if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was evaluated */
         MDL_TRY(finish_epoch(t));
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t) &&

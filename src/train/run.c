@@ -1,6 +1,7 @@
 /* A training as a whole: what it checks, how it fits its memory, and the folder that it owns. */
 #include "train/train_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static mdl_status check_job(const mdl_train_job *job)
@@ -46,6 +47,20 @@ static mdl_status choose(const mdl_train_job *job, mdl__choice *choice)
     return MDL_OK;
 }
 
+/* What the exchanges of this session cost, beside what `mendel plan --ranks` foresees. */
+static void say_exchanges(const mdl__trainer *t, const mdl_comm *comm)
+{
+    if (comm->size == 1)
+        return;
+    mdl_comm_stats stats = mdl_comm_get_stats(comm);
+    double steps = fmax(1, (double)(t->position.step - t->first_step));
+    mdl__notify(t,
+                "%d ranks by %s: this one sent %.2f MB a step, and exchanges took %.2f ms of it, "
+                "waiting for others included",
+                comm->size, mdl_comm_name(comm), 1e-6 * (double)stats.sent / steps,
+                1e3 * stats.seconds / steps);
+}
+
 static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl__trainer t = {.job = job};
@@ -71,6 +86,8 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
         result->multiply_adds = t.built.multiply_adds;
         result->planned_bytes = t.planned_bytes;
         status = mdl__train_loop(&t, result);
+        if (status == MDL_OK)
+            say_exchanges(&t, comm);
     }
     result->stats = mdl_device_get_stats(job->device);
     mdl__trainer_destroy(&t);

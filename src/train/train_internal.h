@@ -189,6 +189,7 @@ typedef struct mdl__trainer {
     size_t n_history;
     mdl__tensorboard board;
     size_t planned_bytes;
+    uint64_t first_step;  /* position.step then */
     double session_start; /* fraction of the training that was done when this session began */
     double session_time;  /* mdl_time then */
     double waited;        /* seconds of the epoch, in this session, in which it waited for images */

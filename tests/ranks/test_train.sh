@@ -66,6 +66,18 @@ kill -KILL "$(cat pid-3)" 2>/dev/null
 expect 0 train --out lost --resume
 same long lost $results
 
+# ---- what it costs, foreseen and measured ---------------------------------------------------------------
+expect 0 plan $net --ranks 4 --network 10Gb/s
+says out '4 ranks, 4 shards of 8 images, on a network of 10 Gb/s'
+says out 'speed-up'
+expect 2 plan $net --ranks 4 --network fast
+ranks 0 2 train $net --set train.max_steps=2 --out cost
+says out '2 ranks by'
+ranks 0 2 bench --comm --repeat 3
+says out 'over 2 ranks'
+expect 2 bench --comm
+says err 'mpirun -n 2'
+
 # ---- refused -------------------------------------------------------------------------------------------
 ranks 2 3 train $net --set train.shards=4 --out no
 says err 'train.shards is 4, which 3 ranks cannot share'

@@ -14,7 +14,7 @@ BEGIN {
             rank[names[j]] = i
     }
     # What of the program may know more of the library than its public functions.
-    n = split("bench.h cmd_devices.c cmd_help.c cmd_plan.c completion.c engine.c manual.c words.c", names, " ")
+    n = split("bench.h cmd_devices.c cmd_help.c cmd_plan.c completion.c engine.c manual.c plan.h words.c", names, " ")
     for (i = 1; i <= n; i++)
         engine["src/cli/" names[i]] = 1
 }
