@@ -124,6 +124,6 @@ echo 'mixup: 0.2' >other.yaml
 hint 'there is no mixup' plan --config other.yaml
 mkdir -p photos/train/a photos/train/b photos/val/a photos/val/b
 expect 3 data info folder:photos
-says err 'expected in test/'
+says err 'DIR/val'
 
 exit "$failures"
