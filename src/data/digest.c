@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "data/internal.h"
@@ -17,10 +18,22 @@ static bool finish(EVP_MD_CTX *context, char *hex, size_t size)
     return true;
 }
 
+/* Why libcrypto failed: it lacks memory where it says so, or cannot even say anything. */
+static mdl_status why_failed(void)
+{
+    unsigned long error = ERR_get_error();
+    bool memory = error == 0;
+    for (; error != 0; error = ERR_get_error())
+        memory = memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    return memory ? mdl_fail(MDL_NO_MEMORY, "md5 and sha256: out of memory")
+                  : mdl_fail(MDL_UNSUPPORTED, "this system's libcrypto offers no md5 or no sha256");
+}
+
 static mdl_status digest_stream(FILE *file, const char *path, mdl__digests *out)
 {
     unsigned char piece[1 << 14];
     mdl_reserve_memory();
+    ERR_clear_error();
     EVP_MD_CTX *md5 = EVP_MD_CTX_new(), *sha256 = EVP_MD_CTX_new();
     bool good = md5 != NULL && sha256 != NULL && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1 &&
                 EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) == 1;
@@ -30,14 +43,14 @@ static mdl_status digest_stream(FILE *file, const char *path, mdl__digests *out)
     }
     good = good && finish(md5, out->md5, sizeof(out->md5)) &&
            finish(sha256, out->sha256, sizeof(out->sha256));
+    mdl_status status = good ? MDL_OK : why_failed();
     EVP_MD_CTX_free(md5);
     EVP_MD_CTX_free(sha256);
     if (mdl_stop_check() != MDL_OK)
         return mdl_fail(MDL_CANCELLED, "interrupted while %s is checked; run again to go on", path);
     if (ferror(file) != 0)
         return mdl_fail_errno(errno, "cannot read %s", path);
-    return good ? MDL_OK
-                : mdl_fail(MDL_UNSUPPORTED, "this system's libcrypto offers no md5 or no sha256");
+    return status;
 }
 
 mdl_status mdl__digest_file(const char *path, mdl__digests *out)

@@ -215,7 +215,7 @@ static void refused(void **state)
     static text t;
     write_both("unused", "test_batch", labels, NULL, 2, 0);
     assert_refused("entry 1 of labels is no number from 0 to 9", MDL_FORMAT);
-    write_named("test_batch", "\x80\2cos\nsystem\nU\1x\x85R.", 21);
+    write_named("test_batch", "\x80\2cos\nsystem\nU\1x\x85R.", 19);
     assert_refused("os.system", MDL_UNSUPPORTED);
     write_named("test_batch", "\x80\2].", 4);
     assert_refused("a dictionary is expected", MDL_FORMAT);

@@ -44,6 +44,7 @@ printf '#!/bin/sh\necho "scontrol $*"\n' >build/scontrol
 chmod +x build/srun build/scontrol
 works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm.sh" configs/quickstart.yaml runs/slurm
 there runs/slurm/table.json runs/slurm/report.html
+printf '#!/bin/sh\ncase $1 in --mpi=*) shift ;; esac\nexec "$@" --set train.shards=2\n' >build/srun # of 2 images
 works env SLURM_CPUS_PER_TASK=1 SLURM_JOB_ID=7 "$root/examples/slurm-mpi.sh" configs/train.yaml runs/ranks
 there runs/ranks/final.safetensors
 printf '#!/bin/sh\nexit 130\n' >build/srun

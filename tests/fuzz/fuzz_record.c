@@ -8,6 +8,7 @@
 
 static mdl__lab runner;
 static mdl_experiment_job job;
+static mdl__share share; /* nobody else is at work */
 
 static void close_all(void)
 {
@@ -22,6 +23,8 @@ static void open_all(void)
     runner.config.data.image_size = 4;
     job = (mdl_experiment_job){.config = &runner.config, .out = fuzz_folder()};
     runner.job = &job;
+    runner.share = &share;
+    snprintf(share.by, sizeof(share.by), "fuzz");
     FUZZ_MUST(mdl_device_open("reference", 1, MDL_F32, &runner.device));
     FUZZ_MUST(mdl_data_read(&runner.config.data, &runner.data));
     atexit(close_all);

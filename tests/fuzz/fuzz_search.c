@@ -63,6 +63,7 @@ static void make_search(void)
                        .config = &merge,
                        .strategy = mdl__strategy_of(merge.search),
                        .context = &context,
+                       .ranks = {.comm = mdl_comm_single()},
                        .batch = 1,
                        .total = merge.evaluations,
                        .next_id = 4,
