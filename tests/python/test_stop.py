@@ -13,7 +13,8 @@ from scratch import Scratch, small
 
 # A training without an end, which Ctrl-C ends.
 FOREVER = """
-import mendel, scratch, sys
+import mendel, scratch, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 config = scratch.small(train__epochs=1000000)
 tell = (lambda epoch: None) if sys.argv[2] == "callback" else None
 try:
