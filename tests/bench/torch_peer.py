@@ -93,7 +93,7 @@ def make_step(a):
         loss = total_loss(c, net.forward(images), labels)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
     return train
 
 
