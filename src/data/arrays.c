@@ -249,12 +249,15 @@ static mdl_status open_collection(collection *c)
     return check_pairs(c);
 }
 
-static mdl_status read_side(const mdl_data_config *config, const char *argument,
-                            mdl__array_walk walk, bool test, mdl_dataset *set)
+static mdl_status read_split(const mdl_data_config *config, const char *argument,
+                             mdl__array_walk walk, mdl_split split, mdl_dataset *set)
 {
     collection c = {.path = argument, .walk = walk};
+    bool test = split == MDL_SPLIT_TEST;
     int side = test ? TEST : TRAIN;
     MDL_TRY(open_collection(&c));
+    if (split == MDL_SPLIT_VALIDATION)
+        return there(&c, VALIDATION) ? read_pair(config, &c, VALIDATION, false, set) : MDL_OK;
     if (!there(&c, side) && there(&c, WHOLE) && !there(&c, TEST) && !there(&c, TRAIN))
         side = WHOLE;
     if (side == TEST && !there(&c, TEST) && there(&c, VALIDATION)) {
@@ -264,36 +267,16 @@ static mdl_status read_side(const mdl_data_config *config, const char *argument,
     return there(&c, side) ? read_pair(config, &c, side, test, set) : fail_missing(&c, side);
 }
 
-static mdl_status read_own_validation(const mdl_data_config *config, const char *argument,
-                                      mdl__array_walk walk, mdl_dataset *set)
-{
-    collection c = {.path = argument, .walk = walk};
-    MDL_TRY(open_collection(&c));
-    return there(&c, VALIDATION) ? read_pair(config, &c, VALIDATION, false, set) : MDL_OK;
-}
-
-static mdl_status read_npz(const mdl_data_config *config, const char *argument, bool test,
+static mdl_status read_npz(const mdl_data_config *config, const char *argument, mdl_split split,
                            mdl_dataset *set)
 {
-    return read_side(config, argument, mdl__walk_npz, test, set);
+    return read_split(config, argument, mdl__walk_npz, split, set);
 }
 
-static mdl_status read_npz_validation(const mdl_data_config *config, const char *argument,
-                                      mdl_dataset *set)
-{
-    return read_own_validation(config, argument, mdl__walk_npz, set);
-}
-
-static mdl_status read_npy(const mdl_data_config *config, const char *argument, bool test,
+static mdl_status read_npy(const mdl_data_config *config, const char *argument, mdl_split split,
                            mdl_dataset *set)
 {
-    return read_side(config, argument, mdl__walk_npy, test, set);
-}
-
-static mdl_status read_npy_validation(const mdl_data_config *config, const char *argument,
-                                      mdl_dataset *set)
-{
-    return read_own_validation(config, argument, mdl__walk_npy, set);
+    return read_split(config, argument, mdl__walk_npy, split, set);
 }
 
 static bool recognises_npz(const char *path)
@@ -330,8 +313,8 @@ const mdl_source mdl__source_npz = {
     .advice = "numpy.savez_compressed(FILE, train_images=..., train_labels=..., test_images=..., "
               "test_labels=...) writes such a file",
     .recognises = recognises_npz,
+    .has_validation = true,
     .read = read_npz,
-    .read_validation = read_npz_validation,
 };
 
 const mdl_source mdl__source_npy = {
@@ -342,6 +325,6 @@ const mdl_source mdl__source_npy = {
     .recognises = recognises_npy,
     .endings = endings,
     .folders = no_folders,
+    .has_validation = true,
     .read = read_npy,
-    .read_validation = read_npy_validation,
 };

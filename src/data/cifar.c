@@ -274,18 +274,18 @@ static mdl_status read_side(const cifar_set *kind, const char *argument, bool te
     return read_names(&place, set);
 }
 
-static mdl_status read_cifar10(const mdl_data_config *config, const char *argument, bool test,
+static mdl_status read_cifar10(const mdl_data_config *config, const char *argument, mdl_split split,
                                mdl_dataset *set)
 {
     (void)config;
-    return read_side(&cifar10, argument, test, set);
+    return read_side(&cifar10, argument, split == MDL_SPLIT_TEST, set);
 }
 
-static mdl_status read_cifar100(const mdl_data_config *config, const char *argument, bool test,
-                                mdl_dataset *set)
+static mdl_status read_cifar100(const mdl_data_config *config, const char *argument,
+                                mdl_split split, mdl_dataset *set)
 {
     (void)config;
-    return read_side(&cifar100, argument, test, set);
+    return read_side(&cifar100, argument, split == MDL_SPLIT_TEST, set);
 }
 
 /* ---- the two rows --------------------------------------------------------------------------- */

@@ -182,16 +182,16 @@ static mdl_status read_side(const mdl_data_config *config, const char *argument,
     return MDL_OK;
 }
 
-static mdl_status read_cifar10c(const mdl_data_config *config, const char *argument, bool test,
-                                mdl_dataset *set)
+static mdl_status read_cifar10c(const mdl_data_config *config, const char *argument,
+                                mdl_split split, mdl_dataset *set)
 {
-    return read_side(config, argument, "CIFAR-10-C", 10, test, set);
+    return read_side(config, argument, "CIFAR-10-C", 10, split == MDL_SPLIT_TEST, set);
 }
 
-static mdl_status read_cifar100c(const mdl_data_config *config, const char *argument, bool test,
-                                 mdl_dataset *set)
+static mdl_status read_cifar100c(const mdl_data_config *config, const char *argument,
+                                 mdl_split split, mdl_dataset *set)
 {
-    return read_side(config, argument, "CIFAR-100-C", 100, test, set);
+    return read_side(config, argument, "CIFAR-100-C", 100, split == MDL_SPLIT_TEST, set);
 }
 
 /* ---- the two rows --------------------------------------------------------------------------- */

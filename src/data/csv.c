@@ -231,8 +231,8 @@ static mdl_status read_lines(const mdl_data_config *config, const table *t, mdl_
     return status;
 }
 
-static mdl_status read_split(const mdl_data_config *config, const char *argument, mdl_split split,
-                             mdl_dataset *set)
+static mdl_status read_csv(const mdl_data_config *config, const char *argument, mdl_split split,
+                           mdl_dataset *set)
 {
     table t;
     mdl_status status = read_table(argument, &t);
@@ -242,18 +242,6 @@ static mdl_status read_split(const mdl_data_config *config, const char *argument
     mdl_free(t.items);
     mdl_free(t.text);
     return status;
-}
-
-static mdl_status read_csv(const mdl_data_config *config, const char *argument, bool test,
-                           mdl_dataset *set)
-{
-    return read_split(config, argument, test ? MDL_SPLIT_TEST : MDL_SPLIT_TRAIN, set);
-}
-
-static mdl_status read_validation(const mdl_data_config *config, const char *argument,
-                                  mdl_dataset *set)
-{
-    return read_split(config, argument, MDL_SPLIT_VALIDATION, set);
 }
 
 static bool recognises(const char *path)
@@ -269,6 +257,6 @@ const mdl_source mdl__source_csv = {
     .advice = "expected are lines path,label or path,label,split, with paths from the folder of "
               "the list",
     .recognises = recognises,
+    .has_validation = true,
     .read = read_csv,
-    .read_validation = read_validation,
 };

@@ -125,6 +125,7 @@ typedef struct mdl_source {
     size_t classes;        /* 0: known only after reading */
     size_t side, channels; /* of its square images as they are; 0: known only after reading */
     bool test_only;        /* it has no images to train on: data.test_only is set */
+    bool has_validation;   /* it may bring a validation split of its own */
     bool (*recognises)(const char *path); /* whether a file or folder looks as if it were meant */
     /* Of a source whose argument is a folder, else NULL or empty: */
     const char *const *endings; /* of the files that it reads there, in any case; then NULL */
@@ -133,13 +134,11 @@ typedef struct mdl_source {
     const struct mdl__published *published; /* for mdl_fetch; NULL: it cannot be downloaded */
     /* Fill an empty set with one side (count, shape, pixels, labels, value_max; names where there
      * are any; mean and std where they are published: std[0] stays 0 otherwise).  `argument` is
-     * what follows the colon.  What it allocated before a failure is freed by the caller. */
-    mdl_status (*read)(const mdl_data_config *config, const char *argument, bool test,
+     * what follows the colon.  With has_validation the split may be that, too; a set that stays
+     * empty says that there is none here.  What it allocated before a failure is freed by the
+     * caller. */
+    mdl_status (*read)(const mdl_data_config *config, const char *argument, mdl_split split,
                        mdl_dataset *set);
-    /* The same for the validation split that the source brings; a set that stays empty says that it
-     * brings none here.  NULL: it never does. */
-    mdl_status (*read_validation)(const mdl_data_config *config, const char *argument,
-                                  mdl_dataset *set);
 } mdl_source;
 extern const mdl_source *const mdl_sources[];
 extern const size_t mdl_source_count;

@@ -68,14 +68,6 @@ static mdl_status find_source(const char *text, const mdl_source **source, const
     return MDL_OK;
 }
 
-static mdl_status read_split(const mdl_source *source, const mdl_data_config *config,
-                             const char *argument, mdl_split split, mdl_dataset *set)
-{
-    return split == MDL_SPLIT_VALIDATION
-               ? source->read_validation(config, argument, set)
-               : source->read(config, argument, split == MDL_SPLIT_TEST, set);
-}
-
 mdl_status mdl__dataset_read(const mdl_data_config *config, mdl_split split, mdl_dataset **out)
 {
     const mdl_source *source = NULL;
@@ -86,10 +78,10 @@ mdl_status mdl__dataset_read(const mdl_data_config *config, mdl_split split, mdl
         return mdl_fail(MDL_CONFIG, "the data source is longer than %zu bytes",
                         sizeof(config->source) - 1);
     MDL_TRY(find_source(config->source, &source, &argument));
-    if (split == MDL_SPLIT_VALIDATION && source->read_validation == NULL)
+    if (split == MDL_SPLIT_VALIDATION && !source->has_validation)
         return MDL_OK;
     MDL_TRY(MDL_NEW(1, "dataset", &set));
-    mdl_status status = read_split(source, config, argument, split, set);
+    mdl_status status = source->read(config, argument, split, set);
     if (status == MDL_OK && split == MDL_SPLIT_VALIDATION && set->count == 0) {
         mdl_dataset_free(set);
         return MDL_OK;

@@ -66,9 +66,10 @@ static mdl_status name_classes(mdl_dataset *set)
     return MDL_OK;
 }
 
-static mdl_status read_digits(const mdl_data_config *config, const char *argument, bool test,
+static mdl_status read_digits(const mdl_data_config *config, const char *argument, mdl_split split,
                               mdl_dataset *set)
 {
+    bool test = split == MDL_SPLIT_TEST;
     (void)argument;
     size_t train = config->digits_train;
     if (train == 0 || train >= IMAGES)

@@ -284,8 +284,8 @@ static mdl_status list_side(const mdl_data_config *config, const char *folder, m
 
 /* ---- the source ----------------------------------------------------------------------------- */
 
-static mdl_status read_split(const mdl_data_config *config, const char *argument, mdl_split split,
-                             mdl_dataset *set)
+static mdl_status read_folder(const mdl_data_config *config, const char *argument, mdl_split split,
+                              mdl_dataset *set)
 {
     listing list = {0};
     bool there = false;
@@ -301,18 +301,6 @@ static mdl_status read_split(const mdl_data_config *config, const char *argument
     }
     free_listing(&list);
     return status;
-}
-
-static mdl_status read_folder(const mdl_data_config *config, const char *argument, bool test,
-                              mdl_dataset *set)
-{
-    return read_split(config, argument, test ? MDL_SPLIT_TEST : MDL_SPLIT_TRAIN, set);
-}
-
-static mdl_status read_validation(const mdl_data_config *config, const char *argument,
-                                  mdl_dataset *set)
-{
-    return read_split(config, argument, MDL_SPLIT_VALIDATION, set);
 }
 
 /* Whether there is any folder in it. */
@@ -343,6 +331,6 @@ const mdl_source mdl__source_folder = {
     .endings = endings,
     .folders = sides,
     .folders_are_classes = true,
+    .has_validation = true,
     .read = read_folder,
-    .read_validation = read_validation,
 };

@@ -173,9 +173,10 @@ static mdl_status read_images(const char *folder, bool test, size_t count, size_
     return status;
 }
 
-static mdl_status read_idx(const mdl_data_config *config, const char *argument, bool test,
+static mdl_status read_idx(const mdl_data_config *config, const char *argument, mdl_split split,
                            mdl_dataset *set)
 {
+    bool test = split == MDL_SPLIT_TEST;
     (void)config;
     size_t count = 0, classes;
     uint8_t *labels = NULL;

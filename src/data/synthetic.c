@@ -48,9 +48,10 @@ static void paint(uint64_t number, size_t side, int32_t label, uint8_t *out)
         }
 }
 
-static mdl_status read_synthetic(const mdl_data_config *config, const char *argument, bool test,
-                                 mdl_dataset *set)
+static mdl_status read_synthetic(const mdl_data_config *config, const char *argument,
+                                 mdl_split split, mdl_dataset *set)
 {
+    bool test = split == MDL_SPLIT_TEST;
     char *end;
     unsigned long long images = strtoull(argument, &end, 10);
     if (argument[0] < '0' || argument[0] > '9' || *end != '\0' || images == 0 ||

@@ -151,8 +151,8 @@ static mdl_status read_samples(const mdl_data_config *config, const mdl__shards 
     return status;
 }
 
-static mdl_status read_split(const mdl_data_config *config, const char *argument, mdl_split split,
-                             mdl_dataset *set)
+static mdl_status read_tar(const mdl_data_config *config, const char *argument, mdl_split split,
+                           mdl_dataset *set)
 {
     mdl__shards s = {.argument = argument};
     mdl_status status = find_samples(&s);
@@ -160,18 +160,6 @@ static mdl_status read_split(const mdl_data_config *config, const char *argument
         status = read_samples(config, &s, split, set);
     free_shards(&s);
     return status;
-}
-
-static mdl_status read_tar(const mdl_data_config *config, const char *argument, bool test,
-                           mdl_dataset *set)
-{
-    return read_split(config, argument, test ? MDL_SPLIT_TEST : MDL_SPLIT_TRAIN, set);
-}
-
-static mdl_status read_validation(const mdl_data_config *config, const char *argument,
-                                  mdl_dataset *set)
-{
-    return read_split(config, argument, MDL_SPLIT_VALIDATION, set);
 }
 
 static bool recognises(const char *path)
@@ -198,6 +186,6 @@ const mdl_source mdl__source_tar = {
     .recognises = recognises,
     .endings = endings,
     .folders = folders,
+    .has_validation = true,
     .read = read_tar,
-    .read_validation = read_validation,
 };
