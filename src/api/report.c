@@ -8,13 +8,13 @@
 /* "x/report.html" -> "x/report.md"; another ending could be a file of the experiment's own. */
 static mdl_status beside(const char *html, char *out, size_t size)
 {
-    size_t length = strlen(html);
-    if (length <= 5 || strcmp(html + length - 5, ".html") != 0)
+    size_t length;
+    if (!mdl_text_ends(html, ".html", &length) || length == 0)
         return mdl_fail(MDL_CONFIG,
                         "the page: expected a name that ends in .html (the Markdown is written "
                         "beside it as .md), got %.200s",
                         html);
-    return mdl_path(out, size, "", "%.*s.md", (int)length - 5, html);
+    return mdl_path(out, size, "", "%.*s.md", (int)length, html);
 }
 
 /* Another file than the folder's own page may not be one of its results, or of another run. */

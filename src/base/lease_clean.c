@@ -10,10 +10,11 @@ typedef char token_text[MDL_LEASE_TOKEN + 1];
 /* The token in "<name>.<token>.mendel-tmp". */
 static bool token_of(const char *name, token_text token)
 {
-    size_t length = strlen(name), end = strlen(TEMPORARY), all = end + 1 + MDL_LEASE_TOKEN;
-    if (length <= all || strcmp(name + length - end, TEMPORARY) != 0 || name[length - all] != '.')
+    size_t length;
+    if (!mdl_text_ends(name, TEMPORARY, &length) || length <= 1 + MDL_LEASE_TOKEN ||
+        name[length - MDL_LEASE_TOKEN - 1] != '.')
         return false;
-    memcpy(token, name + length - all + 1, MDL_LEASE_TOKEN);
+    memcpy(token, name + length - MDL_LEASE_TOKEN, MDL_LEASE_TOKEN);
     token[MDL_LEASE_TOKEN] = '\0';
     return strspn(token, "0123456789abcdef") == MDL_LEASE_TOKEN;
 }

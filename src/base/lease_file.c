@@ -150,12 +150,11 @@ void mdl_lease_describe(const mdl_lease_owner *owner, char *text, size_t size)
 /* The name of a lease from that of its file; false where it is none. */
 static bool name_of(const char *file, char name[MDL_LEASE_NAME])
 {
-    size_t length = strlen(file), end = strlen(MDL__LEASE_ENDING);
-    if (length <= end || length - end >= MDL_LEASE_NAME ||
-        strcmp(file + length - end, MDL__LEASE_ENDING) != 0)
+    size_t length;
+    if (!mdl_text_ends(file, MDL__LEASE_ENDING, &length) || length == 0 || length >= MDL_LEASE_NAME)
         return false;
-    memcpy(name, file, length - end);
-    name[length - end] = '\0';
+    memcpy(name, file, length);
+    name[length] = '\0';
     return true;
 }
 

@@ -38,6 +38,16 @@ static bool is_control(const unsigned char *s, size_t length)
     return length == 1 ? s[0] < 0x20 || s[0] == 0x7F : length == 2 && s[0] == 0xC2 && s[1] < 0xA0;
 }
 
+bool mdl_text_ends(const char *text, const char *end, size_t *before)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    if (length < tail || strcmp(text + length - tail, end) != 0)
+        return false;
+    if (before != NULL)
+        *before = length - tail;
+    return true;
+}
+
 bool mdl_text_is_utf8(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;

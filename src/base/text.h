@@ -26,6 +26,8 @@ mdl_status mdl_text_escaped(const char *text, mdl_text_form form, char **out) MD
 /* Turn every \xHH of `text` back into its byte, in place; \x00 stays. */
 void mdl_text_unescape(char *text);
 bool mdl_text_is_utf8(const char *text);
+/* Whether a text ends so; `before` (NULL: not wanted) gets the length of what stands in front. */
+bool mdl_text_ends(const char *text, const char *end, size_t *before);
 /* Bytes in base 64 (RFC 4648), in new memory: free *out with mdl_free. */
 mdl_status mdl_base64(const void *bytes, size_t size, char **out) MDL_MUST_CHECK;
 /* "31.4 s", "3 m 12 s" or "1 h 02 m", for people. */

@@ -9,8 +9,7 @@ static bool recognises(const char *path, const mdl__head *head)
 {
     const char *end = strrchr(path, '/');
     end = end != NULL ? end : path;
-    size_t length = strlen(end), tail = strlen(".index.json");
-    bool named = length >= tail && strcmp(end + length - tail, ".index.json") == 0;
+    bool named = mdl_text_ends(end, ".index.json", NULL);
     return mdl__is_text(head) && head->bytes[strspn(head->bytes, " \t\r\n")] == '{' &&
            (named || strstr(head->bytes, "\"weight_map\"") != NULL);
 }

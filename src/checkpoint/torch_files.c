@@ -29,14 +29,13 @@ static mdl_status find_entry(const mdl__torch_file *file, const char *key, mdl__
 /* "NAME/data.pkl", of which NAME is the prefix of all. */
 static const mdl_zip_entry *find_pickle(const mdl_zip *zip, char *prefix, size_t size)
 {
-    static const char leaf[] = "/data.pkl";
     for (size_t i = 0; i < zip->count; i++) {
-        size_t length = strlen(zip->entries[i].name), tail = sizeof(leaf) - 1;
-        if (length <= tail || length - tail >= size ||
-            strcmp(zip->entries[i].name + length - tail, leaf) != 0)
+        size_t length;
+        if (!mdl_text_ends(zip->entries[i].name, "/data.pkl", &length) || length == 0 ||
+            length >= size)
             continue;
-        memcpy(prefix, zip->entries[i].name, length - tail);
-        prefix[length - tail] = '\0';
+        memcpy(prefix, zip->entries[i].name, length);
+        prefix[length] = '\0';
         return &zip->entries[i];
     }
     return NULL;

@@ -98,12 +98,10 @@ static mdl_status add_param(gather *g, const mdl_param *param)
 /* "x.running_mean" -> "x.num_batches_tracked"; false where it is no running mean. */
 bool mdl__tracked_name(const mdl_param *param, char *out, size_t size)
 {
-    static const char suffix[] = ".running_mean";
-    size_t length = strlen(param->name), tail = sizeof(suffix) - 1;
-    if (param->role != MDL_ROLE_MEAN || length < tail ||
-        strcmp(param->name + length - tail, suffix) != 0)
+    size_t length;
+    if (param->role != MDL_ROLE_MEAN || !mdl_text_ends(param->name, ".running_mean", &length))
         return false;
-    snprintf(out, size, "%.*s.num_batches_tracked", (int)(length - tail), param->name);
+    snprintf(out, size, "%.*s.num_batches_tracked", (int)length, param->name);
     return true;
 }
 

@@ -281,8 +281,7 @@ static mdl_status read_npy(const mdl_data_config *config, const char *argument, 
 
 static bool recognises_npz(const char *path)
 {
-    size_t length = strlen(path);
-    return length > 4 && strcasecmp(path + length - 4, ".npz") == 0 && mdl_file_exists(path);
+    return mdl__is_file_ending(path, ".npz");
 }
 
 static bool recognises_npy(const char *path)
@@ -292,10 +291,11 @@ static bool recognises_npy(const char *path)
     for (const struct dirent *e; folder != NULL && !found && (e = readdir(folder)) != NULL;) {
         char name[64];
         int side, role;
-        size_t length = strlen(e->d_name);
-        if (length <= 4 || length >= sizeof(name) || strcmp(e->d_name + length - 4, ".npy") != 0)
+        size_t length;
+        if (!mdl_text_ends(e->d_name, ".npy", &length) || length == 0 ||
+            strlen(e->d_name) >= sizeof(name))
             continue;
-        snprintf(name, sizeof(name), "%.*s", (int)length - 4, e->d_name);
+        snprintf(name, sizeof(name), "%.*s", (int)length, e->d_name);
         found = parse_name(name, &side, &role) && role == IMAGES;
     }
     if (folder != NULL)

@@ -17,11 +17,11 @@ enum { DEFLATE_RATIO = 1032 };
 /* The name without its ending .npy; false where it has none or is not the one that is wanted. */
 static bool array_name(const char *file, const char *wanted, char *name, size_t size)
 {
-    size_t length = strlen(file);
-    if (length <= 4 || length - 4 >= size || strcmp(file + length - 4, ".npy") != 0)
+    size_t length;
+    if (!mdl_text_ends(file, ".npy", &length) || length == 0 || length >= size)
         return false;
-    memcpy(name, file, length - 4);
-    name[length - 4] = '\0';
+    memcpy(name, file, length);
+    name[length] = '\0';
     return wanted == NULL || strcmp(name, wanted) == 0;
 }
 

@@ -246,8 +246,7 @@ static mdl_status read_csv(const mdl_data_config *config, const char *argument, 
 
 static bool recognises(const char *path)
 {
-    size_t length = strlen(path);
-    return length > 4 && strcasecmp(path + length - 4, ".csv") == 0 && mdl_file_exists(path);
+    return mdl__is_file_ending(path, ".csv");
 }
 
 const mdl_source mdl__source_csv = {

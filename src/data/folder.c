@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "data/internal.h"
@@ -55,8 +54,7 @@ static bool is_folder(const char *path)
 static bool is_image_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    return dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ||
-                           strcasecmp(dot, ".png") == 0);
+    return dot != NULL && mdl__is_image_ending(dot);
 }
 
 static mdl_status add_entries(DIR *folder, const char *path, bool folders, name_list *list)

@@ -10,17 +10,28 @@
 
 enum { LEVELS = 4 }; /* DIR/train/CLASS/FILE */
 
-static bool ends(const char *name, const char *end)
+bool mdl__name_ends(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
     return n >= m && strcasecmp(name + n - m, end) == 0;
+}
+
+bool mdl__is_file_ending(const char *path, const char *end)
+{
+    return strlen(path) > strlen(end) && mdl__name_ends(path, end) && mdl_file_exists(path);
+}
+
+bool mdl__is_image_ending(const char *ending)
+{
+    return strcasecmp(ending, ".jpg") == 0 || strcasecmp(ending, ".jpeg") == 0 ||
+           strcasecmp(ending, ".png") == 0;
 }
 
 /* Whether the source would open a file of this name. */
 static bool is_read(const mdl_source *source, const char *name)
 {
     for (const char *const *end = source->endings; *end != NULL; end++)
-        if (ends(name, *end))
+        if (mdl__name_ends(name, *end))
             return true;
     return false;
 }

@@ -211,6 +211,14 @@ mdl_status mdl__resized_crop(const mdl_data *data, const mdl_dataset *set, size_
                              uint64_t seed, uint64_t epoch, uint32_t position,
                              uint8_t *out) MDL_MUST_CHECK;
 
+/* ---- names of files (inputs.c) -------------------------------------------------------------- */
+
+/* In any case: whether a name ends so, whether there is a file whose name goes on before such an
+ * ending, and whether an ending (".png") is that of an image. */
+bool mdl__name_ends(const char *name, const char *end);
+bool mdl__is_file_ending(const char *path, const char *end);
+bool mdl__is_image_ending(const char *ending);
+
 /* ---- splits --------------------------------------------------------------------------------- */
 
 /* Purposes of a stratified choice, so that no two share their draws. */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "data/tar.h"
 
@@ -22,9 +21,7 @@ static void free_shards(mdl__shards *s)
 
 static int is_tar(const struct dirent *entry)
 {
-    size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 4 &&
-           strcasecmp(entry->d_name + length - 4, ".tar") == 0;
+    return entry->d_name[0] != '.' && mdl__name_ends(entry->d_name, ".tar");
 }
 
 /* By bytes, whatever the locale is. */
@@ -164,10 +161,8 @@ static mdl_status read_tar(const mdl_data_config *config, const char *argument, 
 
 static bool recognises(const char *path)
 {
-    size_t length = strlen(path);
     DIR *folder = opendir(path);
-    bool found = folder == NULL && length > 4 && strcasecmp(path + length - 4, ".tar") == 0 &&
-                 mdl_file_exists(path);
+    bool found = folder == NULL && mdl__is_file_ending(path, ".tar");
     for (const struct dirent *e; folder != NULL && !found && (e = readdir(folder)) != NULL;)
         found = is_tar(e) != 0;
     if (folder != NULL)

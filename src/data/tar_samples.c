@@ -135,8 +135,7 @@ static mdl_status take_entry(mdl__shards *s, uint32_t shard, int split, struct a
         memcpy(at->key, name, length);
         at->key[length] = '\0';
     }
-    if (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ||
-        strcasecmp(dot, ".png") == 0)
+    if (mdl__is_image_ending(dot))
         return take_image(archive, e, path, at);
     bool json = strcasecmp(dot, ".json") == 0;
     if ((json && at->label != NULL) || (!json && strcasecmp(dot, ".cls") != 0))

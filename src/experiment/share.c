@@ -30,9 +30,9 @@ mdl_status mdl__lease_name(const mdl__share *share, const char *path, char name[
 {
     const char *part = path + share->root;
     part += strspn(part, "/");
-    size_t length = strlen(part), end = strlen(".json");
-    if (length > end && strcmp(part + length - end, ".json") == 0)
-        length -= end;
+    size_t length = strlen(part), before;
+    if (mdl_text_ends(part, ".json", &before) && before > 0)
+        length = before;
     if (length >= MDL_LEASE_NAME)
         return mdl_fail(MDL_INVALID, "%s: a lease's name is longer than %d bytes", path,
                         MDL_LEASE_NAME);
@@ -92,8 +92,8 @@ mdl_status mdl__failures_forget(const mdl__share *share)
     DIR *list;
     MDL_TRY(mdl_folder_open(share->folder, &list));
     for (struct dirent *e; list != NULL && status == MDL_OK && (e = readdir(list)) != NULL;) {
-        size_t length = strlen(e->d_name), end = strlen(FAILED);
-        if (length <= end || strcmp(e->d_name + length - end, FAILED) != 0)
+        size_t length;
+        if (!mdl_text_ends(e->d_name, FAILED, &length) || length == 0)
             continue;
         status = mdl_path(path, sizeof(path), share->folder, "%s", e->d_name);
         if (status == MDL_OK)

@@ -11,12 +11,6 @@
 
 /* ---- one tensor ----------------------------------------------------------------------------- */
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), n = strlen(end);
-    return length >= n && strcmp(name + length - n, end) == 0;
-}
-
 static bool same_shape(const mdl_file_tensor *a, const mdl_file_tensor *b)
 {
     return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(a->dim[0])) == 0;
@@ -50,7 +44,7 @@ static mdl_status choose_whole(const mdl__tensor_merge *m, mdl__out_tensor *t)
     t->way = MDL__TENSOR_COPIED;
     for (size_t v = 1; v < m->parents && same; v++)
         MDL_TRY(compare(m->input[0], t->in[0], m->input[v], t->in[v], &same));
-    if (same || ends_with(t->name, "num_batches_tracked"))
+    if (same || mdl_text_ends(t->name, "num_batches_tracked", NULL))
         return MDL_OK;
     if (base == NULL || base->type != t->type || !same_shape(base, t->in[0]))
         return mdl_fail(MDL_CONFIG,
@@ -109,7 +103,8 @@ static mdl_status choose(mdl__tensor_merge *m, mdl__out_tensor *t, size_t *misfi
     }
     if (!real)
         return choose_whole(m, t);
-    bool statistic = ends_with(t->name, ".running_mean") || ends_with(t->name, ".running_var");
+    bool statistic = mdl_text_ends(t->name, ".running_mean", NULL) ||
+                     mdl_text_ends(t->name, ".running_var", NULL);
     t->way = t->count == 0 ? MDL__TENSOR_COPIED
              : statistic   ? MDL__TENSOR_AVERAGED
                            : MDL__TENSOR_MERGED;

@@ -203,8 +203,8 @@ static const entry *find(const entry *table, const char *name, size_t length, bo
 
 bool mdl__run_is_unfinished(const char *name)
 {
-    size_t length = strlen(name), end = strlen(TEMPORARY);
-    return length > end && strcmp(name + length - end, TEMPORARY) == 0;
+    size_t length;
+    return mdl_text_ends(name, TEMPORARY, &length) && length > 0;
 }
 
 /* Bytes of a name without the ending of an unfinished file, which has the token of a lease in it

@@ -143,12 +143,32 @@ static void times_are_text(void **state)
         assert_string_equal(mdl_duration(times[i].seconds, text), times[i].text);
 }
 
+static void endings_are_found(void **state)
+{
+    size_t before = 7;
+    (void)state;
+    assert_true(mdl_text_ends("model.index.json", ".index.json", &before));
+    assert_int_equal(before, 5);
+    assert_true(mdl_text_ends(".json", ".json", &before));
+    assert_int_equal(before, 0);
+    assert_true(mdl_text_ends("a", "", NULL));
+    before = 7;
+    assert_false(mdl_text_ends("json", ".json", &before));
+    assert_false(mdl_text_ends("a.JSON", ".json", &before));
+    assert_false(mdl_text_ends("a.json.x", ".json", &before));
+    assert_int_equal(before, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_escaped_and_come_back), cmocka_unit_test(utf8_is_known),
-        cmocka_unit_test(every_name_comes_back),           cmocka_unit_test(no_escape_is_cut),
-        cmocka_unit_test(what_is_no_escape_stays),         cmocka_unit_test(times_are_text),
+        cmocka_unit_test(names_are_escaped_and_come_back),
+        cmocka_unit_test(utf8_is_known),
+        cmocka_unit_test(every_name_comes_back),
+        cmocka_unit_test(no_escape_is_cut),
+        cmocka_unit_test(what_is_no_escape_stays),
+        cmocka_unit_test(times_are_text),
+        cmocka_unit_test(endings_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
