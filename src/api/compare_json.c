@@ -162,16 +162,10 @@ static mdl_status pair_json(const mdl__compared *a, const mdl__compared *b, json
     return MDL_OK;
 }
 
-static mdl_status test_pairs(const mdl__compared *first, const mdl__compared *second, size_t n,
-                             mdl_comparison *out)
+/* The test of two rows, called "first" and "second", over their pairs. */
+static mdl_status test_paired(const mdl_row rows[2], size_t images, mdl_comparison *out)
 {
-    mdl_table table = {.images = first->count};
-    mdl_row rows[2] = {{.id = "first", .each = MDL_EACH_SEED, .n_each = n},
-                       {.id = "second", .each = MDL_EACH_SEED, .n_each = n}};
-    for (size_t i = 0; i < n; i++) {
-        rows[0].each_top1[i] = (double)first[i].right / (double)first[i].count;
-        rows[1].each_top1[i] = (double)second[i].right / (double)second[i].count;
-    }
+    mdl_table table = {.images = images};
     mdl_status status = mdl_table_add_row(&table, &rows[0]);
     if (status == MDL_OK)
         status = mdl_table_add_row(&table, &rows[1]);
@@ -181,6 +175,18 @@ static mdl_status test_pairs(const mdl__compared *first, const mdl__compared *se
         *out = table.comparisons[0];
     mdl_table_free(&table);
     return status;
+}
+
+static mdl_status test_pairs(const mdl__compared *first, const mdl__compared *second, size_t n,
+                             mdl_comparison *out)
+{
+    mdl_row rows[2] = {{.id = "first", .each = MDL_EACH_SEED, .n_each = n},
+                       {.id = "second", .each = MDL_EACH_SEED, .n_each = n}};
+    for (size_t i = 0; i < n; i++) {
+        rows[0].each_top1[i] = (double)first[i].right / (double)first[i].count;
+        rows[1].each_top1[i] = (double)second[i].right / (double)second[i].count;
+    }
+    return test_paired(rows, first->count, out);
 }
 
 mdl_status mdl__compare_pairs(const mdl__compared *first, const mdl__compared *second, size_t n,
@@ -220,7 +226,6 @@ mdl_status mdl__compare_pairs(const mdl__compared *first, const mdl__compared *s
 /* A row that both have, with a test where both are means of as many seeds, runs or repeats. */
 static mdl_status test_rows(const mdl_row *a, const mdl_row *b, size_t images, mdl_comparison *out)
 {
-    mdl_table table = {.images = images};
     mdl_row rows[2] = {*a, *b};
     bool tested =
         a->each == b->each && a->n_each == b->n_each && a->n_each > 1 && a->each != MDL_EACH_CHILD;
@@ -237,15 +242,7 @@ static mdl_status test_rows(const mdl_row *a, const mdl_row *b, size_t images, m
         return MDL_OK;
     snprintf(rows[0].id, sizeof(rows[0].id), "first");
     snprintf(rows[1].id, sizeof(rows[1].id), "second");
-    mdl_status status = mdl_table_add_row(&table, &rows[0]);
-    if (status == MDL_OK)
-        status = mdl_table_add_row(&table, &rows[1]);
-    if (status == MDL_OK)
-        status = mdl_table_compare_pairs(&table, "first", "second");
-    if (status == MDL_OK)
-        *out = table.comparisons[0];
-    mdl_table_free(&table);
-    return status;
+    return test_paired(rows, images, out);
 }
 
 static mdl_status rows_json(const mdl_table *a, const mdl_table *b, json_t **out)
