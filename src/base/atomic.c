@@ -42,8 +42,8 @@ static mdl_status resolve(const char *path, mdl_atomic_file *file)
         file->direct = !S_ISREG(info.st_mode);
     }
     const char *token = mdl_lease_token();
-    return mdl_path(file->temporary, sizeof(file->temporary), "", "%s%s%s.mendel-tmp", file->path,
-                    token[0] != '\0' ? "." : "", token);
+    return mdl_path(file->temporary, sizeof(file->temporary), "", "%s%s%s" MDL_UNFINISHED,
+                    file->path, token[0] != '\0' ? "." : "", token);
 }
 
 static bool same_file(int fd, const char *path)

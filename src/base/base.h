@@ -169,6 +169,7 @@ const char *mdl_file_kind(const char *bytes, size_t size);
 /* A file written under a temporary name in the same folder; commit flushes it to the disk
  * (fsync of file and folder) and renames it over `path`.  Until then `path` is untouched. */
 typedef struct mdl_atomic_file mdl_atomic_file;
+#define MDL_UNFINISHED ".mendel-tmp" /* how that temporary name ends */
 mdl_status mdl_atomic_open(const char *path, mdl_atomic_file **out) MDL_MUST_CHECK;
 mdl_status mdl_atomic_write(mdl_atomic_file *file, const void *data, size_t size) MDL_MUST_CHECK;
 mdl_status mdl_atomic_printf(mdl_atomic_file *file, const char *format, ...)

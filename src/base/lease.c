@@ -164,7 +164,7 @@ static mdl_status drop(const mdl_leases *all, const char *path, int fd)
     struct stat judged, moved;
     mdl__lease_new_token(token);
     MDL_TRY(
-        mdl_path(aside, sizeof(aside), all->folder, "%s" MDL__LEASE_ENDING ".mendel-tmp", token));
+        mdl_path(aside, sizeof(aside), all->folder, "%s" MDL__LEASE_ENDING MDL_UNFINISHED, token));
     if (fstat(fd, &judged) != 0 || stat(path, &moved) != 0 || judged.st_ino != moved.st_ino)
         return MDL_OK;
     if (rename(path, aside) != 0)
@@ -244,7 +244,7 @@ static mdl_status create(mdl_lease *lease)
     char temporary[MDL_PATH_MAX];
     struct stat info;
     MDL_TRY(mdl_path(temporary, sizeof(temporary), lease->all->folder,
-                     "%s" MDL__LEASE_ENDING ".mendel-tmp", lease->me.token));
+                     "%s" MDL__LEASE_ENDING MDL_UNFINISHED, lease->me.token));
     int fd = make_file(lease, temporary);
     if (fd >= 0) {
         /* The answer to a call over the network may get lost: what counts is the second name. */

@@ -3,15 +3,13 @@
 
 #include "base/base.h"
 
-#define TEMPORARY ".mendel-tmp"
-
 typedef char token_text[MDL_LEASE_TOKEN + 1];
 
 /* The token in "<name>.<token>.mendel-tmp". */
 static bool token_of(const char *name, token_text token)
 {
     size_t length;
-    if (!mdl_text_ends(name, TEMPORARY, &length) || length <= 1 + MDL_LEASE_TOKEN ||
+    if (!mdl_text_ends(name, MDL_UNFINISHED, &length) || length <= 1 + MDL_LEASE_TOKEN ||
         name[length - MDL_LEASE_TOKEN - 1] != '.')
         return false;
     memcpy(token, name + length - MDL_LEASE_TOKEN, MDL_LEASE_TOKEN);

@@ -137,9 +137,6 @@ static const entry *const tables[] = {training, search, experiment}; /* bit by b
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
-/* Files are written under this ending first. */
-#define TEMPORARY ".mendel-tmp"
-
 static bool matches(const char *pattern, const char *name, size_t length);
 
 /* Whether `name` is `start` and then what `rest` matches. */
@@ -204,7 +201,7 @@ static const entry *find(const entry *table, const char *name, size_t length, bo
 bool mdl__run_is_unfinished(const char *name)
 {
     size_t length;
-    return mdl_text_ends(name, TEMPORARY, &length) && length > 0;
+    return mdl_text_ends(name, MDL_UNFINISHED, &length) && length > 0;
 }
 
 /* Bytes of a name without the ending of an unfinished file, which has the token of a lease in it
@@ -214,7 +211,7 @@ static size_t length_of(const char *name)
     size_t length = strlen(name), token = 1 + MDL_LEASE_TOKEN;
     if (!mdl__run_is_unfinished(name))
         return length;
-    length -= strlen(TEMPORARY);
+    length -= strlen(MDL_UNFINISHED);
     if (length > token && name[length - token] == '.' &&
         strspn(name + length - token + 1, "0123456789abcdef") == MDL_LEASE_TOKEN)
         length -= token;
