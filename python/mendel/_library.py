@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import json
 import operator
+import re
 import os
 import sys
 from collections.abc import Sequence
@@ -449,6 +450,9 @@ def count(value: int, what: str, most: int = 2**31 - 1) -> int:
     return number
 
 
+ESCAPE = re.compile(rb"\\x([0-9A-Fa-f]{2})")  # a byte of a name (docs/formats.md)
+
+
 def decode(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
@@ -461,6 +465,20 @@ def take_text(text: c_void_p) -> str:
         library.mdl_free(text)
 
 
+def unescaped(value: Any) -> Any:
+    r"""A value of JSON whose texts have \xHH for bytes that are not UTF-8: with these as surrogates.
+
+    A path in it can be opened then, because Python keeps such bytes of a path in the same way.
+    """
+    if isinstance(value, dict):
+        return {key: unescaped(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [unescaped(part) for part in value]
+    if isinstance(value, str) and "\\x" in value:
+        return decode(ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), value.encode()))
+    return value
+
+
 def take_json(text: c_void_p) -> Any:
     """The value of a JSON text that the library gave, which is freed; None where there is none."""
-    return json.loads(take_text(text)) if text.value else None
+    return unescaped(json.loads(take_text(text))) if text.value else None

@@ -222,13 +222,15 @@ mdl_status cli_print_json(struct json_t *json, bool indent);
 
 /* ---- results of the library ------------------------------------------------------------------ */
 
+/* Read a result, to tell of it and to open its files: its texts become the bytes that their escapes
+ * (mdl_text_escape) stand for, which are UTF-8 or not.  Free *result with json_decref. */
+mdl_status cli_read(const char *text, struct json_t **result) MDL_MUST_CHECK;
 /* A member of a JSON object; NAN, 0 or "" where there is none. */
 double cli_real_of(const struct json_t *object, const char *key);
 size_t cli_count_of(const struct json_t *object, const char *key);
 const char *cli_text_of(const struct json_t *object, const char *key);
 
-/* A text of a result as it may be shown, which is at most `size` bytes: JSON has escapes of its own
- * (mdl_text_escape), which are not escaped again.  Returns `out`. */
+/* A name as it may be shown, which is at most `size` bytes.  Returns `out`. */
 const char *cli_shown(const char *text, char *out, size_t size);
 
 /* Print a result (taken; NULL: there is none) as it is with --json, else have it told. */

@@ -86,10 +86,9 @@ static mdl_status print_json(const json_t *facts)
     json_t *classes = mdl_json_pack("[]");
     for (size_t c = 0; c < json_array_size(counts); c++) {
         const json_t *of = json_array_get(counts, c);
-        json_t *name = json_array_get(names, c); /* as it is: its escapes are not escaped again */
+        const char *name = json_string_value(json_array_get(names, c));
         mdl_json_append(&classes,
-                        mdl_json_pack("{s:o, s:I, s:I, s:I, s:I}", "name",
-                                      name != NULL ? json_incref(name) : mdl_json_pack("s", ""),
+                        mdl_json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", name != NULL ? name : "",
                                       "train", (json_int_t)count_at(of, 0), "validation",
                                       (json_int_t)count_at(of, 1), "fitness",
                                       (json_int_t)count_at(of, 1), "test",
@@ -112,7 +111,7 @@ static mdl_status print_info(const mdl_data *data, bool json)
     char *text;
     json_t *facts;
     MDL_TRY(mdl_data_describe(data, &text));
-    mdl_status status = mdl_json_read(text, strlen(text), 0, &facts);
+    mdl_status status = cli_read(text, &facts);
     mdl_free(text);
     MDL_TRY(status);
     if (json)

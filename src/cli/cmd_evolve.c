@@ -8,7 +8,7 @@
 static int begin(void *user, const char *facts)
 {
     json_t *f;
-    if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
+    if (cli_read(facts, &f) != MDL_OK)
         return 0; /* the work fails by itself where there is no memory */
     cli_view_heading(user, "%s: %zu %s, archive of %zu, on %s", cli_text_of(f, "title"),
                      cli_count_of(f, "models"),

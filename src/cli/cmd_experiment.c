@@ -14,7 +14,7 @@ static int begin(void *user, const char *facts)
 {
     experiment *e = user;
     json_t *f;
-    if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
+    if (cli_read(facts, &f) != MDL_OK)
         return 0; /* the work fails by itself where there is no memory */
     cli_view_line(&e->view,
                   json_is_true(json_object_get(f, "joins")) ? "joins the processes that work in %s"
@@ -87,17 +87,18 @@ static mdl_status tell(experiment *e, const char *result)
     bool json = cli_flag(e->args, "--json"), tests = cli_flag(e->args, "--tests");
     char *text = NULL, out[MDL_PATH_MAX];
     json_t *r;
-    MDL_TRY(mdl_json_read(result, strlen(result), 0, &r));
+    MDL_TRY(cli_read(result, &r));
     snprintf(out, sizeof(out), "%s", cli_text_of(r, "out"));
-    mdl_status status =
-        json ? cli_print_json(json_incref(r), true)
-             : mdl_report_text(cli_context(), out, cli_view_columns(&e->view), tests, &text);
     bool wrote = json_is_true(json_object_get(r, "wrote"));
     json_decref(r);
-    MDL_TRY(status);
-    if (!json)
+    if (json) {
+        MDL_TRY(mdl_json_read(result, strlen(result), 0, &r));
+        MDL_TRY(cli_print_json(r, true));
+    } else {
+        MDL_TRY(mdl_report_text(cli_context(), out, cli_view_columns(&e->view), tests, &text));
         printf("\n%s", text);
-    mdl_free(text);
+        mdl_free(text);
+    }
     if (!tests)
         cli_view_line(&e->view, "\nThe tests between the rows: --tests, or the report.");
     cli_view_line(&e->view, "%sThe table is in %s/table.txt, .md, .csv and .json.",

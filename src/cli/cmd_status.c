@@ -119,11 +119,12 @@ static mdl_status show(const char *folder, const cli_args *args, bool *more)
     char *text;
     json_t *s;
     MDL_TRY(mdl_run_status(cli_context(), folder, &text));
-    mdl_status status = mdl_json_read(text, strlen(text), 0, &s);
+    bool json = cli_flag(args, "--json");
+    mdl_status status = json ? mdl_json_read(text, strlen(text), 0, &s) : cli_read(text, &s);
     mdl_free(text);
     MDL_TRY(status);
     *more = strcmp(cli_text_of(s, "state"), "at work") == 0;
-    if (cli_flag(args, "--json"))
+    if (json)
         return cli_print_json(s, !cli_flag(args, "--watch"));
     if (strcmp(cli_text_of(s, "kind"), "experiment") == 0)
         print_experiment(s);

@@ -16,7 +16,7 @@ static int begin(void *user, const char *facts)
     training *t = user;
     char gpu[96];
     json_t *f;
-    if (mdl_json_read(facts, strlen(facts), 0, &f) != MDL_OK)
+    if (cli_read(facts, &f) != MDL_OK)
         return 0; /* the work fails by itself where there is no memory */
     size_t threads = cli_count_of(f, "threads");
     const char *backend = cli_text_of(f, "backend");

@@ -23,15 +23,42 @@ const char *cli_text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+/* Every text inside `value` becomes the bytes that it stands for. */
+static mdl_status unescape(json_t *value)
+{
+    void *next;
+    size_t i;
+    const char *key;
+    json_t *part;
+    if (json_is_object(value)) {
+        json_object_foreach_safe(value, next, key, part) MDL_TRY(unescape(part));
+    } else if (json_is_array(value)) {
+        json_array_foreach (value, i, part)
+            MDL_TRY(unescape(part));
+    } else if (json_is_string(value) && strstr(json_string_value(value), "\\x") != NULL) {
+        char *text;
+        MDL_TRY(mdl_strdup(json_string_value(value), &text));
+        mdl_text_unescape(text);
+        int failed = json_string_set_nocheck(value, text); /* it need not be UTF-8 */
+        mdl_free(text);
+        if (failed != 0)
+            return mdl_fail(MDL_NO_MEMORY, "out of memory while a result was read");
+    }
+    return MDL_OK;
+}
+
+mdl_status cli_read(const char *text, json_t **result)
+{
+    MDL_TRY(mdl_json_read(text, strlen(text), 0, result));
+    mdl_status status = unescape(*result);
+    if (status != MDL_OK)
+        json_decref(*result);
+    return status;
+}
+
 const char *cli_shown(const char *text, char *out, size_t size)
 {
-    char *plain;
-    out[0] = '\0';
-    if (mdl_strdup(text, &plain) != MDL_OK)
-        return out;
-    mdl_text_unescape(plain);
-    mdl_text_escape(plain, MDL_TEXT_VISIBLE, out, size);
-    mdl_free(plain);
+    mdl_text_escape(text, MDL_TEXT_VISIBLE, out, size);
     return out;
 }
 
@@ -45,7 +72,7 @@ mdl_status cli_give_result(char *text, const cli_args *args, cli_tell tell, void
         (void)puts(text); /* a failure stays with the stream */
         status = cli_flush();
     } else {
-        status = mdl_json_read(text, strlen(text), 0, &result);
+        status = cli_read(text, &result);
         if (status == MDL_OK)
             tell(user, result);
         if (status == MDL_OK)

@@ -104,6 +104,20 @@ rm -r odd/train/"$latin" odd/test/"$latin"
 expect 0 eval odd-run/final.safetensors --data folder:odd
 says err 'caf\xE9'
 
+# Folders, too: what the library says of them as JSON is opened and printed as it is.
+cat >once.yaml <<'END'
+experiment: {hybrid: false, seeds: 2, latency_runs: 1, corrupt_images: 0, tta_images: 0}
+merge: {generations: 1, batch: 2, archive: 4}
+END
+expect 0 experiment once.yaml $small --set train.epochs=1 --data synthetic:100 --out "$latin-once"
+says out 'into caf\xE9-once'
+says out 'The report is in caf\xE9-once/report.html'
+[ -s "$latin-once/report.html" ] || fail "there is no report"
+expect 0 train $small --set train.epochs=1 --data synthetic:100 --out "$latin-run"
+says out 'caf\xE9-run/final.safetensors is written'
+expect 0 status "$latin-run"
+says out 'caf\xE9-run: a training'
+
 # ---- damage ----------------------------------------------------------------------------------------------
 cp -r abc hurt
 : >hurt/train/a/empty.png

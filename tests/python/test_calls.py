@@ -4,6 +4,7 @@ import base64
 import doctest
 import importlib
 import json
+import os
 import pathlib
 import unittest
 
@@ -197,6 +198,11 @@ class Arrays(Scratch):
         self.assertEqual(mendel.Predictor("named").class_names, names)
         turned = mendel.Data(test=(self.x, 2 - self.y), class_names=names[::-1])
         self.assertGreater(mendel.evaluate("named", turned)["top1"], 0.9)
+
+    def test_name_that_is_not_utf8(self):
+        out = os.fsdecode(b"caf\xe9")
+        self.assertEqual(mendel.train(self.config, (self.x, self.y), out=out)["out"], out)
+        self.assertTrue(os.path.exists(out + "/final.safetensors"))
 
     def test_predictor(self):
         name = self.checkpoint_of(self.x, self.y, "predicts")
