@@ -1,6 +1,6 @@
 /* The public door to how far a run is. */
 #include "api/api.h"
-#include "experiment/experiment.h"
+#include "runs/runs.h"
 
 mdl_status mdl_run_status(mdl_context *context, const char *folder, char **result)
 {

@@ -247,6 +247,10 @@ void mdl_json_set(struct json_t **object, const char *key, struct json_t *value)
 void mdl_json_append(struct json_t **array, struct json_t *value);
 /* Put all members of another object, which is taken, likewise. */
 void mdl_json_update(struct json_t **object, struct json_t *other);
+/* A member of an object that is a number, NAN where it is none; and one that is a text, borrowed,
+ * NULL where it is none. */
+double mdl_json_real(const struct json_t *object, const char *key);
+const char *mdl_json_string(const struct json_t *object, const char *key);
 /* The text of a borrowed value; `flags` are jansson's (JSON_INDENT(1)).  Free *out with mdl_free.
  */
 mdl_status mdl_json_text(const struct json_t *json, size_t flags, char **out) MDL_MUST_CHECK;

@@ -71,6 +71,17 @@ void mdl_json_update(json_t **object, json_t *other)
     json_decref(other);
 }
 
+double mdl_json_real(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+const char *mdl_json_string(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
 /* ---- from a format -------------------------------------------------------------------------- */
 
 typedef struct packer {

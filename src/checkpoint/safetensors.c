@@ -25,7 +25,7 @@ static bool json_size(const json_t *value, size_t *out)
 
 static mdl_status read_type(const json_t *entry, mdl_file_tensor *tensor)
 {
-    const char *name = json_string_value(json_object_get(entry, "dtype"));
+    const char *name = mdl_json_string(entry, "dtype");
     if (name == NULL)
         return mdl_fail(MDL_FORMAT, "tensor %s: \"dtype\" is missing or no string", tensor->name);
     if (mdl__file_type_find(name, &tensor->type))

@@ -19,7 +19,7 @@ size_t cli_count_of(const json_t *object, const char *key)
 
 const char *cli_text_of(const json_t *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = mdl_json_string(object, key);
     return text != NULL ? text : "";
 }
 

@@ -59,7 +59,7 @@ size_t mdl_tuning_count(const mdl_tuning *tuning)
 
 const char *mdl_tuning_find(const mdl_tuning *tuning, const char *call)
 {
-    return json_string_value(json_object_get(tuning->calls, call));
+    return mdl_json_string(tuning->calls, call);
 }
 
 mdl_status mdl_tuning_put(mdl_tuning *tuning, const char *call, const char *variant)
@@ -181,7 +181,7 @@ mdl_status mdl_tuning_write(const mdl_tuning *tuning, const mdl_device *device, 
 
 static mdl_status check_text(const json_t *root, const char *key, const char *wanted)
 {
-    const char *got = json_string_value(json_object_get(root, key));
+    const char *got = mdl_json_string(root, key);
     if (got == NULL)
         return mdl_fail(MDL_FORMAT, "no text \"%s\"", key);
     if (wanted != NULL && strcmp(got, wanted) != 0)
@@ -348,7 +348,7 @@ static mdl_status take_shared(mdl_device *device, const char *text, size_t size)
     json_t *calls = json_object_get(whole, "calls");
     mdl_status status = json_is_object(calls) ? mdl_tuning_create(&tuning) : MDL_OK;
     if (tuning != NULL) {
-        const char *set = json_string_value(json_object_get(whole, "parameters"));
+        const char *set = mdl_json_string(whole, "parameters");
         json_decref(tuning->calls);
         tuning->calls = json_incref(calls);
         status = mdl_tuning_set_parameters(tuning, set != NULL ? set : "");

@@ -46,11 +46,4 @@ typedef struct mdl_experiment_job {
  * mdl_table_free, also on failure. */
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;
 
-/* ---- how far a run is ----------------------------------------------------------------------- */
-
-struct json_t;
-/* What a folder of a training, a search or an experiment holds and how far it is, as JSON
- * (docs/formats.md): json_decref.  MDL_NOT_FOUND: there is no such folder, or no run in it. */
-mdl_status mdl_status_of(const char *folder, struct json_t **out) MDL_MUST_CHECK;
-
 #endif

@@ -118,8 +118,8 @@ mdl_status mdl__record_finish(mdl__record *record) MDL_MUST_CHECK; /* with the r
 void mdl__record_set(mdl__record *record, const char *key, json_t *value);
 void mdl__record_append(mdl__record *record, const char *key, json_t *value);
 void mdl__record_search(mdl__record *record, const mdl_merge_result *result);
-double mdl__json_number(const json_t *object, const char *key);        /* NAN where there is none */
-double mdl__record_number(const mdl__record *record, const char *key); /* likewise */
+/* NAN where there is none. */
+double mdl__record_number(const mdl__record *record, const char *key);
 /* A whole number; 0 where it is none. */
 size_t mdl__record_count(const mdl__record *record, const char *key);
 bool mdl__record_flag(const mdl__record *record, const char *key);

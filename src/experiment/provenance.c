@@ -95,8 +95,8 @@ mdl_status mdl__has_begun(const char *folder, bool *begun)
 static void warn_of_other_images(const mdl__lab *lab, const json_t *before, const json_t *now)
 {
     const json_t *was = json_object_get(before, "data"), *is = json_object_get(now, "data");
-    const char *old = json_string_value(json_object_get(was, "sha256"));
-    const char *new = json_string_value(json_object_get(is, "sha256"));
+    const char *old = mdl_json_string(was, "sha256");
+    const char *new = mdl_json_string(is, "sha256");
     if (old != NULL && new != NULL && strcmp(old, new) != 0)
         mdl_log(MDL_LOG_WARN,
                 "the images or labels of %s are others than those that %s was begun with; what is "
@@ -108,7 +108,7 @@ static void warn_of_other_images(const mdl__lab *lab, const json_t *before, cons
 static mdl_status check_mixed(const mdl__lab *lab, const json_t *entries)
 {
     for (size_t i = 0; i < json_array_size(entries) && lab->config.experiment.refuse_mixed; i++) {
-        const char *bits = json_string_value(json_object_get(json_array_get(entries, i), "bits"));
+        const char *bits = mdl_json_string(json_array_get(entries, i), "bits");
         if (bits != NULL && strcmp(bits, lab->share->by) != 0)
             return mdl_fail(MDL_CONFIG,
                             "%s has parts that were made by \"%s\", and this is \"%s\": the last "

@@ -18,7 +18,7 @@ mdl_status mdl__record_open(const char *path, const char *depends, mdl__record *
         mdl_status status = mdl_json_read_file(path, RECORD_LIMIT, 0, &json);
         if (status != MDL_OK && status != MDL_FORMAT) /* what is no record is made anew */
             return status;
-        const char *hash = json_string_value(json_object_get(json, "depends"));
+        const char *hash = mdl_json_string(json, "depends");
         if (hash != NULL && strcmp(hash, out->hash) == 0) { /* else: made from something else */
             out->begun = true;
             out->done = json_is_true(json_object_get(json, "done"));
@@ -76,15 +76,9 @@ void mdl__record_search(mdl__record *record, const mdl_merge_result *result)
     mdl__record_set(record, "seconds", mdl_json_pack("f", result->seconds));
 }
 
-double mdl__json_number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
 double mdl__record_number(const mdl__record *record, const char *key)
 {
-    return mdl__json_number(record->json, key);
+    return mdl_json_real(record->json, key);
 }
 
 size_t mdl__record_count(const mdl__record *record, const char *key)

@@ -75,12 +75,12 @@ mdl_status mdl__failure_of(const mdl__share *share, const char *path)
         return MDL_OK;
     if (mdl_json_read_file(file, FAILURE_LIMIT, 0, &json) != MDL_OK)
         return MDL_OK; /* it was taken back, or says nothing */
-    double status = mdl__json_number(json, "status");
-    const char *detail = json_string_value(json_object_get(json, "detail"));
+    double status = mdl_json_real(json, "status");
+    const char *detail = mdl_json_string(json, "detail");
     mdl_status failed = MDL_OK;
     if (status < 0 && status > -100)
         failed = mdl_fail((mdl_status)(int)status, "%s (process %.0f, whose step this was)",
-                          detail != NULL ? detail : "it failed", mdl__json_number(json, "process"));
+                          detail != NULL ? detail : "it failed", mdl_json_real(json, "process"));
     json_decref(json);
     return failed;
 }

@@ -74,8 +74,7 @@ static mdl_status open_record(const mdl__lab *lab, mdl__step *step, mdl__record 
 
 static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
-    const char *by =
-        json_string_value(json_object_get(json_object_get(record->json, "by"), "program"));
+    const char *by = mdl_json_string(json_object_get(record->json, "by"), "program");
     snprintf(step->by, sizeof(step->by), "%s", by != NULL ? by : "");
     return step->kind->take != NULL ? step->kind->take(lab, step, record) : MDL_OK;
 }

@@ -5,9 +5,6 @@
 
 #include "config/config.h"
 
-/* A folder holds runs of one kind, which is written on the first line of its config.yaml; folders
- * of older versions are known by their files. */
-
 typedef enum mdl_run_kind { /* bits of a set */
                             MDL_RUN_TRAINING = 1,
                             MDL_RUN_SEARCH = 2,
@@ -93,5 +90,12 @@ void mdl_run_folder_close(mdl_run_folder *run);
  * or in a folder that is in use. */
 mdl_status mdl_run_check_output(const char *out, bool replace,
                                 const mdl_run_inputs *inputs) MDL_MUST_CHECK;
+
+/* ---- how far a run is ----------------------------------------------------------------------- */
+
+struct json_t;
+/* What a folder of a training, a search or an experiment holds and how far it is, as JSON
+ * (docs/formats.md): json_decref.  MDL_NOT_FOUND: there is no such folder, or no run in it. */
+mdl_status mdl_status_of(const char *folder, struct json_t **out) MDL_MUST_CHECK;
 
 #endif

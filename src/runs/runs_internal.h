@@ -12,4 +12,8 @@ mdl_status mdl__run_remove(const char *folder, unsigned kinds, bool look,
  * writes that file next writes over it. */
 bool mdl__run_is_unfinished(const char *name);
 
+/* How far an experiment is; `held`: a process has the folder. */
+mdl_status mdl__status_experiment(const char *folder, bool held,
+                                  struct json_t **out) MDL_MUST_CHECK;
+
 #endif

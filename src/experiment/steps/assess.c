@@ -98,7 +98,7 @@ static bool is_done(const mdl__record *record, const char *id)
 {
     const json_t *models = json_object_get(record->json, "models");
     for (size_t i = 0; i < json_array_size(models); i++) {
-        const char *other = json_string_value(json_object_get(json_array_get(models, i), "id"));
+        const char *other = mdl_json_string(json_array_get(models, i), "id");
         if (other != NULL && strcmp(other, id) == 0)
             return true;
     }

@@ -100,8 +100,8 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
     for (size_t i = 0; i < arm->n_candidates; i++) {
         const json_t *item = json_array_get(scores, i);
         mdl__entry *candidate = &arm->candidates[i];
-        candidate->validation_top1 = mdl__json_number(item, "top1");
-        candidate->validation_loss = mdl__json_number(item, "loss");
+        candidate->validation_top1 = mdl_json_real(item, "top1");
+        candidate->validation_loss = mdl_json_real(item, "loss");
         if (isnan(candidate->validation_top1))
             return mdl_fail(MDL_FORMAT, "parents, number %zu: no top1", i + 1);
     }

@@ -174,13 +174,13 @@ static mdl_status test(mdl__lab *lab, mdl__step *step, mdl__record *record)
 
 static mdl_status take_entry(const json_t *json, size_t images, mdl__entry *entry)
 {
-    const char *id = json_string_value(json_object_get(json, "id"));
-    const char *digits = json_string_value(json_object_get(json, "correct"));
+    const char *id = mdl_json_string(json, "id");
+    const char *digits = mdl_json_string(json, "correct");
     if (id == NULL || strcmp(id, entry->row.id) != 0)
         return mdl_fail(MDL_FORMAT, "expected %s, got %.60s", entry->row.id,
                         id != NULL ? id : "nothing");
-    entry->row.top1 = mdl__json_number(json, "top1");
-    entry->row.loss = mdl__json_number(json, "loss");
+    entry->row.top1 = mdl_json_real(json, "top1");
+    entry->row.loss = mdl_json_real(json, "loss");
     if (digits == NULL || strlen(digits) != images || strspn(digits, "01") != images ||
         !(entry->row.top1 >= 0 && entry->row.top1 <= 1))
         return mdl_fail(MDL_FORMAT, "%s: \"correct\" or \"top1\" is not what it is to be", id);

@@ -142,7 +142,7 @@ static mdl_status choose(mdl__lab *lab, mdl__step *step, mdl__record *record)
 
 static mdl_status take_choice(mdl__lab *lab, mdl__step *step, const mdl__record *record)
 {
-    const char *file = json_string_value(json_object_get(record->json, "file"));
+    const char *file = mdl_json_string(record->json, "file");
     (void)lab;
     for (size_t i = 0; i < MDL_COUNT(leaves); i++) {
         if (file != NULL && strcmp(file, leaves[i]) == 0) {

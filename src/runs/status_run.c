@@ -1,11 +1,12 @@
 /* How far a training or a search is, from the files in its folder; and which kind of run that is.
  */
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "experiment/status.h"
+#include "runs/runs_internal.h"
 
 enum { FILE_LIMIT = 1 << 28 };
 
@@ -90,7 +91,7 @@ static mdl_status training(const char *folder, const mdl_config *config, bool he
     mdl_free(text);
     MDL_TRY(status);
     bool finished = has(folder, "final.safetensors");
-    double each = mdl__json_number(last, "seconds");
+    double each = mdl_json_real(last, "seconds");
     double left = finished      ? 0
                   : epochs == 0 ? (double)NAN
                                 : each * (double)(epochs - mdl_min_size(done, epochs));
@@ -99,10 +100,10 @@ static mdl_status training(const char *folder, const mdl_config *config, bool he
     *out = mdl_json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "folder", folder, "kind",
         "training", "state", state_of(held, finished), "epoch", (long long)done, "epochs",
-        (long long)epochs, "train_loss", mdl__json_number(last, "train_loss"), "train_top1",
-        mdl__json_number(last, "train_top1"), "validation_loss",
-        mdl__json_number(last, "fitness_loss"), "validation_top1",
-        mdl__json_number(last, "fitness_top1"), "seconds_left", left, "owner", held ? owner : NULL);
+        (long long)epochs, "train_loss", mdl_json_real(last, "train_loss"), "train_top1",
+        mdl_json_real(last, "train_top1"), "validation_loss", mdl_json_real(last, "fitness_loss"),
+        "validation_top1", mdl_json_real(last, "fitness_top1"), "seconds_left", left, "owner",
+        held ? owner : NULL);
     json_decref(last);
     return MDL_OK;
 }

@@ -1,7 +1,8 @@
 /* How far an experiment is, from its folder alone: plan.json, the records of its steps and the
  * leases on them.  Nothing is written and nothing is locked. */
-#include "experiment/status.h"
+#include "runs/runs_internal.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,7 +36,7 @@ typedef struct folder {
 
 static const char *text_of(const json_t *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = mdl_json_string(object, key);
     return text != NULL ? text : "";
 }
 
@@ -81,7 +82,7 @@ static mdl_status read_failure(const folder *f, item *it)
 
 static mdl_status read_item(const folder *f, const char *plan_path, item *it)
 {
-    it->work = mdl__json_number(it->plan, "work");
+    it->work = mdl_json_real(it->plan, "work");
     it->is = READY;
     MDL_TRY(read_record(f, plan_path, it));
     if (it->is == DONE)
@@ -137,7 +138,7 @@ static void find_rate(folder *f)
 {
     double seconds = 0, work = 0;
     for (size_t i = 0; i < f->n; i++) {
-        double took = mdl__json_number(f->items[i].by, "seconds");
+        double took = mdl_json_real(f->items[i].by, "seconds");
         if (f->items[i].is == DONE && took >= 0 && f->items[i].work > 0) {
             seconds += took;
             work += f->items[i].work;
