@@ -56,6 +56,9 @@ static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t 
         code = MPI_Isend(out, (int)out_bytes, MPI_BYTE, to, 0, ranks, &requests[1]);
     while (code == MPI_SUCCESS) {
         code = MPI_Testall(2, requests, &done, statuses);
+        for (int i = 0; code == MPI_ERR_IN_STATUS && i < 2; i++) /* then they say which it is */
+            if (statuses[i].MPI_ERROR != MPI_SUCCESS && statuses[i].MPI_ERROR != MPI_ERR_PENDING)
+                code = statuses[i].MPI_ERROR;
         if (done || code != MPI_SUCCESS)
             break;
         double waited = now() - start;
@@ -109,6 +112,8 @@ int mdl_link_load(int abi, mdl_link *link)
         code = MPI_Comm_dup(MPI_COMM_WORLD, &ranks);
     if (code == MPI_SUCCESS)
         code = MPI_Comm_set_errhandler(ranks, MPI_ERRORS_RETURN);
+    if (code == MPI_SUCCESS) /* MPICH asks this one where several requests are tested */
+        code = MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     if (code == MPI_SUCCESS)
         code = MPI_Comm_size(ranks, &link->size);
     if (code == MPI_SUCCESS)

@@ -9,6 +9,7 @@ typedef struct training { /* one call of mdl_train */
     mdl_work work;
     mdl_train_options options;
     mdl_run_folder run;
+    bool folders;   /* the configuration is that of the folder */
     char *settings; /* the whole configuration, as YAML */
 } training;
 
@@ -71,6 +72,7 @@ static mdl_status use_own_config(training *t)
     MDL_TRY(mdl_config_read_file(path, &own));
     MDL_TRY(mdl_config_set_again(&own, &t->work.config));
     t->work.config = own;
+    t->folders = true;
     return mdl_config_check(&t->work.config);
 }
 
@@ -109,27 +111,33 @@ static mdl_status own_shards(const training *t, uint64_t *shards)
     return status;
 }
 
-/* The first rank's configuration where it comes from the folder, and the number of shards. */
+/* The first rank's configuration, which it has from the folder, on the others, which may not see
+ * it. */
+static mdl_status take_config(mdl_work *w)
+{
+    char *text = NULL;
+    size_t size = 0;
+    mdl_status status = w->comm->rank == 0 ? mdl_config_text(&w->config, &text) : MDL_OK;
+    status = mdl_comm_agree(w->comm, status);
+    size = text != NULL ? strlen(text) : 0;
+    if (status == MDL_OK)
+        status = mdl_comm_broadcast_text(w->comm, &text, &size, 0);
+    if (status == MDL_OK && w->comm->rank > 0)
+        status = mdl_config_parse(text, size, "the configuration of rank 0", &w->config);
+    mdl_free(text);
+    return mdl_comm_agree(w->comm, status);
+}
+
+/* What only the first rank knows: the number of shards, and a configuration from the folder. */
 static mdl_status share_config(training *t)
 {
     mdl_work *w = &t->work;
     uint64_t shards = 0;
-    char *text = NULL;
-    size_t size = 0;
-    mdl_status status = w->comm->rank == 0 ? own_shards(t, &shards) : MDL_OK;
-    bool shared = t->run.resume && w->comm->size > 1 && w->config.origin.file[0] == '\0';
-    if (status == MDL_OK && shared && w->comm->rank == 0)
-        status = mdl_config_text(&w->config, &text);
-    status = mdl_comm_agree(w->comm, status);
-    if (status == MDL_OK && shared) {
-        size = text != NULL ? strlen(text) : 0;
-        status = mdl_comm_broadcast_text(w->comm, &text, &size, 0);
-        if (status == MDL_OK && w->comm->rank > 0)
-            status = mdl_config_parse(text, size, "the configuration of rank 0", &w->config);
-        status = mdl_comm_agree(w->comm, status);
-    }
-    mdl_free(text);
-    MDL_TRY(status);
+    bool folders = t->folders;
+    MDL_TRY(mdl_comm_agree(w->comm, w->comm->rank == 0 ? own_shards(t, &shards) : MDL_OK));
+    MDL_TRY(mdl_comm_broadcast(w->comm, &folders, sizeof(folders), 0));
+    if (folders && w->comm->size > 1)
+        MDL_TRY(take_config(w));
     MDL_TRY(mdl_comm_broadcast(w->comm, &shards, sizeof(shards), 0));
     w->config.train.shards =
         shards == 0 && w->comm->size > 1 ? (size_t)w->comm->size : (size_t)shards;

@@ -9,8 +9,9 @@ echo "kill storm: $kills kills, seed $seed"
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scratch.sh"
 . "$here/small.sh"
+. "$here/storm.sh"
 small="$small --set model.hidden=32 --data synthetic:300"
-failures=0 done_kills=0 draws=0
+failures=0 done_kills=0
 
 start() { # COMMAND: in the background, in the folder `work`; $! is the program
     again=
@@ -35,13 +36,6 @@ results() {
 name() { # COMMAND FILE: where the bytes to compare with lie
     echo "$1.$(echo $2 | tr / -)"
 }
-milliseconds() {
-    echo $(($(date +%s%N) / 1000000))
-}
-draw() { # a number below 1, from the seed and how many were drawn; into $fraction
-    draws=$((draws + 1))
-    fraction=$(awk -v s=$seed -v n=$draws 'BEGIN { srand(s * 1000 + n); rand(); print rand() }')
-}
 
 for s in 1 2; do
     quietly train $small --set train.epochs=1 --seed $s --out parent-$s
@@ -61,13 +55,13 @@ echo "undisturbed: train $lasts_train ms, evolve $lasts_evolve ms, experiment $l
 
 storm() { # COMMAND: one to three kills, then to the end
     eval "lasts=\$lasts_$1"
-    draw
-    rounds=$(awk -v f=$fraction 'BEGIN { print 1 + int(3 * f * f) }')
+    draw 1
+    rounds=$(awk -v f=$drawn 'BEGIN { print 1 + int(3 * f * f) }')
     while [ $rounds -gt 0 ] && [ $done_kills -lt $kills ]; do
-        draw
+        draw 1
         start $1
         running=$!
-        sleep $(awk -v f=$fraction -v t=$lasts 'BEGIN { printf "%.3f", f * t / 1000 }')
+        sleep $(awk -v f=$drawn -v t=$lasts 'BEGIN { printf "%.3f", f * t / 1000 }')
         kill -9 $running 2>/dev/null
         wait $running 2>/dev/null
         [ $? -ne 137 ] || done_kills=$((done_kills + 1)) # else it had ended

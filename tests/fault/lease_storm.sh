@@ -9,17 +9,14 @@ echo "lease storm: $kills kills, seed $seed"
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scratch.sh"
 . "$here/small.sh"
-failures=0 done_kills=0 draws=0 rounds=0
+. "$here/storm.sh"
+failures=0 done_kills=0 rounds=0
 options='--set train.epochs=30 --set train.save_every=1 --set merge.evaluations=2000 --set merge.batch=2
     --set merge.archive=4'
 
 start() { # NUMBER
     "$mendel" experiment ../tiny.yaml $options --out w >"out$1" 2>"err$1" &
     eval "p$1=$!"
-}
-draw() { # a number below $1, from the seed and how many were drawn; into $drawn
-    draws=$((draws + 1))
-    drawn=$(awk -v s=$seed -v n=$draws -v m=$1 'BEGIN { srand(s * 1000 + n); rand(); print rand() * m }')
 }
 complain() {
     echo "FAILED: $*"

@@ -45,20 +45,27 @@ same() {
     done
 }
 
-# begin N FILE ARGUMENT...: ranks that are to be disturbed, in the background, once FILE is written; each
-# leaves its process in pid-RANK.
+# start N ARGUMENT...: ranks that are to be disturbed, in the background, as $job; each leaves its process
+# in pid-RANK.
 cat >"$dir/begin.sh" <<'SCRIPT'
 echo $$ >"pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}"
 exec "$@"
 SCRIPT
+start() {
+    count=$1
+    shift
+    rm -f pid-*
+    launch "$count" sh "$dir/begin.sh" "$mendel" "$@" >out 2>err </dev/null &
+    job=$!
+}
+
+# begin N FILE ARGUMENT...: start them, and wait until FILE is written.
 begin() {
     count=$1
     file=$2
     shift 2
-    rm -f pid-*
     : >stamp
-    launch "$count" sh "$dir/begin.sh" "$mendel" "$@" >out 2>err </dev/null &
-    job=$!
+    start "$count" "$@"
     until [ -n "$(find . -path "./$file" -newer stamp)" ] || ! kill -0 $job 2>/dev/null; do sleep 0.05; done
 }
 
