@@ -304,12 +304,16 @@ mdl_status mdl_tuning_use(mdl_device *device, const char *setting)
     mdl_device_set_tuning(device, NULL);
     if (strcmp(setting, "off") == 0 || device->backend->identify == NULL)
         return MDL_OK;
-    if (strcmp(setting, "auto") != 0)
+    if (strcmp(setting, "auto") != 0) {
         MDL_TRY(mdl_tuning_read(setting, device, &tuning));
-    else if (mdl_tuning_path(device, path) == MDL_OK && mdl_file_exists(path) &&
-             mdl_tuning_read(path, device, &tuning) != MDL_OK)
-        mdl_log(MDL_LOG_WARN, "%s; it is ignored (`mendel bench --tune` makes a new one)",
-                mdl_error_detail());
+    } else if (mdl_tuning_path(device, path) == MDL_OK && mdl_file_exists(path)) {
+        mdl_status status = mdl_tuning_read(path, device, &tuning);
+        if (status == MDL_NO_MEMORY)
+            return status;
+        if (status != MDL_OK)
+            mdl_log(MDL_LOG_WARN, "%s; it is ignored (`mendel bench --tune` makes a new one)",
+                    mdl_error_detail());
+    }
     mdl_device_set_tuning(device, tuning);
     return MDL_OK;
 }

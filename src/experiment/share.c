@@ -73,8 +73,9 @@ mdl_status mdl__failure_of(const mdl__share *share, const char *path)
     MDL_TRY(failure_path(share, path, file));
     if (!mdl_file_exists(file))
         return MDL_OK;
-    if (mdl_json_read_file(file, FAILURE_LIMIT, 0, &json) != MDL_OK)
-        return MDL_OK; /* it was taken back, or says nothing */
+    mdl_status read = mdl_json_read_file(file, FAILURE_LIMIT, 0, &json);
+    if (read != MDL_OK) /* it was taken back, or says nothing */
+        return read == MDL_NO_MEMORY ? read : MDL_OK;
     double status = mdl_json_real(json, "status");
     const char *detail = mdl_json_string(json, "detail");
     mdl_status failed = MDL_OK;

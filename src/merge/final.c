@@ -51,19 +51,26 @@ static size_t best_member(const mdl__search *s)
 
 /* Whether it may be the result: what is computed with it is finite, and so are the statistics that
  * were estimated last. */
-static bool is_sound(const mdl__merge_context *m, const mdl_weights *weights,
-                     const mdl_scores *scores)
+static mdl_status check_sound(const mdl__merge_context *m, const mdl_weights *weights,
+                              const mdl_scores *scores, bool *sound)
 {
-    return isfinite(scores->loss) && mdl_weights_check(m->graph, weights, "the winner") == MDL_OK;
+    *sound = false;
+    if (!isfinite(scores->loss))
+        return MDL_OK;
+    mdl_status status = mdl_weights_check(m->graph, weights, "the winner");
+    *sound = status == MDL_OK;
+    return status == MDL_NUMERIC ? MDL_OK : status; /* lack of memory says nothing of the weights */
 }
 
 /* The average that was recalibrated and evaluated stays unless a sound winner beats it. */
-static bool average_stays(const mdl__search *s, const mdl_weights *winner, const mdl_scores *scores,
-                          const mdl_scores *average)
+static mdl_status average_stays(const mdl__search *s, const mdl_weights *winner,
+                                const mdl_scores *scores, const mdl_scores *average, bool *stays)
 {
-    if (!is_sound(s->context, &s->average, average))
-        return false;
-    return !is_sound(s->context, winner, scores) || !mdl__beats(scores, average, s->config->final);
+    bool sound;
+    MDL_TRY(check_sound(s->context, &s->average, average, stays));
+    MDL_TRY(check_sound(s->context, winner, scores, &sound));
+    *stays = *stays && (!sound || !mdl__beats(scores, average, s->config->final));
+    return MDL_OK;
 }
 
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
@@ -83,10 +90,11 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
         status = mdl__merge_context_recalibrate(m, &s->average);
         if (status == MDL_OK)
             status = mdl_evaluator_run(m->evaluator, &s->average, &average);
-        if (status == MDL_OK && average_stays(s, winner, scores, &average)) {
+        if (status == MDL_OK)
+            status = average_stays(s, winner, scores, &average, &result->is_average);
+        if (result->is_average) {
             winner = &s->average;
             scores = &average;
-            result->is_average = true;
         }
     }
     result->evaluations = (size_t)s->evaluations;

@@ -72,8 +72,11 @@ static mdl_status read_failure(const folder *f, item *it)
     json_t *json;
     MDL_TRY(mdl_run_leases(f->path, leases, sizeof(leases)));
     MDL_TRY(mdl_path(path, sizeof(path), leases, "%s.failed", text_of(it->plan, "lease")));
-    if (!mdl_file_exists(path) || mdl_json_read_file(path, FAILURE_LIMIT, 0, &json) != MDL_OK)
+    if (!mdl_file_exists(path))
         return MDL_OK;
+    mdl_status status = mdl_json_read_file(path, FAILURE_LIMIT, 0, &json);
+    if (status != MDL_OK)
+        return status == MDL_NO_MEMORY ? status : MDL_OK;
     it->is = FAILED;
     snprintf(it->detail, sizeof(it->detail), "%s", text_of(json, "detail"));
     json_decref(json);

@@ -64,12 +64,12 @@ results() { # what must have the same bytes
     train) echo t/final.safetensors t/config.yaml ;;
     evolve) echo e/merged.safetensors e/lineage.jsonl e/winner.json ;;
     fetch) echo d/cifar-100-binary/train.bin d/cifar-100-binary/test.bin ;;
-    experiment) echo x/C-hybrid/merged.safetensors x/C-hybrid/winner.json ;;
+    experiment) echo x/C-baseline/merged.safetensors x/C-hybrid/merged.safetensors x/C-hybrid/winner.json ;;
     *) outputs $1 ;;
     esac
 }
 good() { # COMMAND FILE: where the bytes to compare with lie
-    echo "$1.$(basename "$2")"
+    echo "$1.$(echo "$2" | tr / -)"
 }
 
 prepare() {

@@ -42,6 +42,33 @@ static void search_resumes(const mdl_model_config *model, const mdl_merge_config
     assert_true(resumed.is_average == result.is_average);
 }
 
+/* The end of a search, with each of its allocations failing: no other model wins for that. */
+static void lack_of_memory_decides_nothing(void **state)
+{
+    (void)state;
+    mdl_model_config model = small_model(MDL_MODEL_MLP, data);
+    mdl_merge_config merge = mdl_merge_config_default(); /* where the average may stay */
+    train_parents(&model);
+    merge.archive = 3;
+    merge.evaluations = 2;
+    mdl_merge_result result, again;
+    mdl_merge_job job = job_of(&model, &merge, whole);
+    scratch_remove(whole);
+    must(mdl_search_run(&job, &result));
+    job.resume = true;
+    unsigned long before = 0;
+    for (unsigned long nth = 1; nth == 1 || mdl_alloc_failures() > before; nth++) {
+        before = mdl_alloc_failures();
+        mdl_alloc_fail_at(nth);
+        mdl_status status = mdl_search_run(&job, &again);
+        mdl_alloc_fail_at(0);
+        if (status != MDL_OK)
+            assert_int_equal(status, MDL_NO_MEMORY);
+        else
+            assert_true(again.is_average == result.is_average);
+    }
+}
+
 static void search_is_reproducible(void **state)
 {
     (void)state;
@@ -230,6 +257,7 @@ static void search_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lack_of_memory_decides_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_is_reproducible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(search_from_checkpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strategies_resume, set_up, tear_down),
