@@ -12,7 +12,7 @@ typedef struct planning { /* all that one run of the command holds */
     mdl_single_step step;
     bool json, ops;
     size_t ranks; /* 0: not asked for */
-    double bits;  /* of their network in a second */
+    cli_network network;
 } planning;
 
 /* The images are read only where the input is not known without them. */
@@ -153,7 +153,7 @@ static mdl_status report_ranks(const planning *p, const mdl_model_config *model)
                                 .ranks = p->ranks,
                                 .shards = shards,
                                 .shard = train->batch / shards,
-                                .bits = p->bits};
+                                .network = p->network};
     return cli_plan_ranks(&plan, p->json);
 }
 
@@ -183,7 +183,7 @@ static mdl_status run(const cli_args *args)
     const char *network = cli_value(args, "--network");
     MDL_TRY(cli_expect(args, 0, 0, "options only"));
     MDL_TRY(cli_number(args, "--ranks", 1, 0, &p.ranks));
-    MDL_TRY(cli_read_network(network != NULL ? network : "1Gb/s", &p.bits));
+    MDL_TRY(cli_read_network(network != NULL ? network : "1Gb/s", &p.network));
     cli_view view; /* for what is logged: kernels that are missing */
     cli_view_open(&view, p.json);
     cli_install_log(&view);
@@ -200,7 +200,7 @@ static const cli_option options[] = {
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
     {"--ops", 0, NULL, "list every step of the plan"},
     {"--ranks", 0, "N", "what a step over so many ranks takes; computing is measured here"},
-    {"--network", 0, "SPEED", "of the line between them, e.g. 1Gb/s (the default) or 10Gb/s"},
+    {"--network", 0, "SPEED", "of the line between them, e.g. 1Gb/s (the default) or 10Gb/s,1ms"},
     CLI_JSON_OPTION,
 };
 
