@@ -19,6 +19,7 @@ Exit codes: 0, also where a figure is not as wanted; 77: something that it needs
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -236,6 +237,7 @@ def main():
                      if os.path.exists(f"{folder}/mpirun.{a.library}")), None)
     if a.mpirun is None or not os.path.exists(f"{os.path.dirname(a.mendel)}/mendel_mpi_{a.library}.so"):
         skip(f"no mpirun.{a.library}, or no module for it beside {a.mendel}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # hosts are removed
     try:
         {"speed": speed, "network": network, "ddp": ddp}[a.command](a)
     except Unavailable as error:
