@@ -146,6 +146,8 @@ mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method,
         return MDL_OK;
     if (method != NULL)
         method->configure(&merge);
+    if (config->experiment.trunk_epochs > 0 && merge.base[0] == '\0') /* it will be the base */
+        snprintf(merge.base, sizeof(merge.base), "trunk");
     mdl_merge_job job = {.model = &config->model, .merge = &merge, .n_parents = parents};
     mdl_status status = mdl_merge_check(&job);
     return status == MDL_OK ? MDL_OK

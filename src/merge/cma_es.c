@@ -32,6 +32,8 @@ static mdl_status cma_check(const mdl_merge_job *job)
     if (c->archive < 2)
         return mdl_fail(MDL_CONFIG, "cma-es: merge.archive is %zu, expected at least 2 children",
                         c->archive);
+    if (c->space == MDL_SPACE_LAYERS) /* of which mdl__layers_check knows the rest */
+        return MDL_OK;
     if (c->from_scratch != 1 || !c->slerp_all)
         return mdl_fail(MDL_CONFIG, "cma-es starts from one random model, all of whose parameters "
                                     "are alike: set merge.from_scratch 1, merge.slerp_all true");
@@ -42,10 +44,14 @@ static mdl_status cma_check(const mdl_merge_job *job)
     return MDL_OK;
 }
 
-/* The first member is the mean, which admit_start kept as origin 0. */
+/* The first member is the mean, which admit_start kept as origin 0; by layers all parents are it
+ * alike. */
 static mdl_status cma_begin(mdl__search *s)
 {
-    s->sigma = s->config->step;
+    bool layers = s->context->layers != NULL;
+    s->sigma = layers ? s->config->layer_step : s->config->step;
+    if (layers)
+        MDL_TRY(mdl__layers_alike(s->context->layers, &s->origins[MEAN]));
     return mdl__genome_mix(&s->context->genome, &s->origins[MEAN], 0, &s->origins[MEAN], 0,
                            &s->origins[PATH]);
 }

@@ -28,6 +28,10 @@ mdl_merge_config mdl_merge_config_default(void)
         .start_averages = true,
         .cells = 10,
         .step = 0.01,
+        .space = MDL_SPACE_CROSSOVER,
+        .layer_method = "linear",
+        .layer_granularity = 4,
+        .layer_step = 0.1,
         .formula = {.gamma = 0.01, .epsilon = 0.15},
     };
 }
@@ -40,6 +44,22 @@ static mdl_status create_recalibrator(const mdl_merge_job *job, mdl__merge_conte
                                    MDL__STATISTICS_IMAGES, &m->children);
 }
 
+static mdl__crossing crossing_of(const mdl_merge_job *job)
+{
+    return job->merge->slerp_all ? MDL__CROSS_ALL : MDL__CROSS_WEIGHTS;
+}
+
+/* of: those of another context; NULL: the first ones. */
+static mdl_status use_layers(mdl__merge_context *m, const mdl__layers *of)
+{
+    MDL_TRY(of != NULL ? mdl__layers_twin(of, &m->layers)
+                       : mdl__layers_create(m->job, m->graph, &m->layers));
+    MDL_TRY(mdl_weights_create(m->graph, m->job->device, &m->model));
+    mdl__genome_destroy(&m->genome);
+    return mdl__genome_create(mdl__layers_graph(m->layers), m->device, MDL__CROSS_STRAIGHT,
+                              &m->genome);
+}
+
 static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
                          mdl__merge_context *m)
 {
@@ -48,7 +68,8 @@ static mdl_status create(const mdl_merge_job *job, mdl_device *device, bool eval
     m->device = device;
     MDL_TRY(mdl_graph_create(m->device->real, &m->graph));
     MDL_TRY(mdl_model_build(job->model, MDL_MODE_INFER, 1, 0, 0, m->graph, &io));
-    MDL_TRY(mdl__genome_create(m->graph, m->device, job->merge->slerp_all, &m->genome));
+    MDL_TRY(mdl__genome_create(m->graph, m->device, crossing_of(job), &m->genome));
+    m->elements = m->genome.elements;
     if (!evaluates)
         return MDL_OK;
     bool train = job->merge->fitness == MDL_FITNESS_TRAIN;
@@ -68,7 +89,11 @@ static mdl_status create_twin(const mdl__merge_context *of, mdl__merge_context *
     m->is_twin = true;
     m->graph = of->graph;
     MDL_TRY(mdl_device_twin(of->device, of->device->threads, &m->device));
-    MDL_TRY(mdl__genome_create(m->graph, m->device, m->job->merge->slerp_all, &m->genome));
+    m->elements = of->elements;
+    if (of->layers == NULL)
+        MDL_TRY(mdl__genome_create(m->graph, m->device, crossing_of(m->job), &m->genome));
+    else
+        MDL_TRY(use_layers(m, of->layers));
     MDL_TRY(mdl_evaluator_twin(of->evaluator, m->job->data, m->device, &m->evaluator));
     return create_recalibrator(m->job, m);
 }
@@ -81,6 +106,11 @@ mdl_status mdl__merge_context_create(const mdl_merge_job *job, mdl_device *devic
     if (status != MDL_OK)
         mdl__merge_context_destroy(out);
     return status;
+}
+
+mdl_status mdl__merge_context_by_layers(mdl__merge_context *m)
+{
+    return use_layers(m, NULL);
 }
 
 mdl_status mdl__merge_context_twin(const mdl__merge_context *of, mdl__merge_context *out)
@@ -98,6 +128,8 @@ void mdl__merge_context_destroy(mdl__merge_context *m)
     mdl_recalibrator_destroy(m->children);
     mdl_evaluator_destroy(m->evaluator);
     mdl__genome_destroy(&m->genome);
+    mdl_weights_destroy(&m->model);
+    mdl__layers_destroy(m->layers);
     if (m->is_twin)
         mdl_device_close(m->device);
     else
@@ -140,6 +172,13 @@ mdl_status mdl__merge_context_load_two(mdl__merge_context *m, mdl_weights *a, md
     MDL_TRY(mdl_weights_create(m->graph, m->job->device, b));
     MDL_TRY(mdl__merge_context_load(m, m->job->parents[0], a));
     return mdl__merge_context_load(m, m->job->parents[1], b);
+}
+
+mdl_status mdl__merge_context_express(mdl__merge_context *m, mdl_weights *genome,
+                                      mdl_weights **model)
+{
+    *model = m->layers != NULL ? &m->model : genome;
+    return m->layers != NULL ? mdl__layers_make(m->layers, genome, *model) : MDL_OK;
 }
 
 mdl_status mdl__merge_context_statistics(mdl__merge_context *m, mdl_weights *weights)

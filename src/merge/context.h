@@ -4,6 +4,7 @@
 #define MDL_MERGE_CONTEXT_H
 
 #include "merge/genome.h"
+#include "merge/layers.h"
 
 /* Training images that the statistics of a child, or of a point of a line, are estimated from; all
  * of them only at the end. */
@@ -24,6 +25,9 @@ typedef struct mdl__merge_context { /* one thread's tools: what makes and evalua
     bool is_twin;       /* graph and plan are another context's; the device is its own */
     mdl_graph *graph;   /* for names and layout; never run */
     mdl__genome genome;
+    size_t elements;            /* of all parameters of the network */
+    mdl__layers *layers;        /* NULL where a genome is a network's weights as they are */
+    mdl_weights model;          /* what the last genome expressed was; with layers only */
     mdl_evaluator *evaluator;   /* NULL where nothing is evaluated */
     mdl_recalibrator *children; /* statistics of each child; NULL where they are interpolated */
     mdl__classes_seen classes;  /* of what was loaded */
@@ -31,6 +35,8 @@ typedef struct mdl__merge_context { /* one thread's tools: what makes and evalua
 /* device: the job's, or a twin of it. */
 mdl_status mdl__merge_context_create(const mdl_merge_job *job, mdl_device *device, bool evaluates,
                                      mdl__merge_context *out) MDL_MUST_CHECK;
+/* From here on its genomes are weights by group of layers (layers.h). */
+mdl_status mdl__merge_context_by_layers(mdl__merge_context *m) MDL_MUST_CHECK;
 /* Another one for another thread, on a twin of the device. */
 mdl_status mdl__merge_context_twin(const mdl__merge_context *of,
                                    mdl__merge_context *out) MDL_MUST_CHECK;
@@ -41,6 +47,10 @@ mdl_status mdl__merge_context_load(mdl__merge_context *m, const char *path,
  * parents. */
 mdl_status mdl__merge_context_load_two(mdl__merge_context *m, mdl_weights *a,
                                        mdl_weights *b) MDL_MUST_CHECK;
+/* The network that a genome stands for: itself, or, by layers, the context's `model`.  MDL_NUMERIC
+ * where that would not be finite. */
+mdl_status mdl__merge_context_express(mdl__merge_context *m, mdl_weights *genome,
+                                      mdl_weights **model) MDL_MUST_CHECK;
 /* Re-estimate a child's statistics where each child's are. */
 mdl_status mdl__merge_context_statistics(mdl__merge_context *m,
                                          mdl_weights *weights) MDL_MUST_CHECK;

@@ -36,6 +36,7 @@ mdl_status mdl_merge_check(const mdl_merge_job *job)
                         c->ratio_from, c->ratio_to);
     if (c->from_scratch == 0 && job->n_parents == 0)
         return mdl_fail(MDL_INVALID, "no parents: give checkpoints, or set merge.from_scratch");
+    MDL_TRY(mdl__layers_check(job));
     return strategy->check != NULL ? strategy->check(job) : MDL_OK;
 }
 
@@ -45,15 +46,17 @@ static mdl_status look_at_parents(mdl__search *s)
     const mdl_merge_job *job = s->job;
     char path[MDL_PATH_MAX] = "", all[65 + 65] = "", *text;
     size_t size, n = job->merge->from_scratch > 0 ? 0 : job->n_parents;
+    bool based = job->merge->space == MDL_SPACE_LAYERS && job->merge->base[0] != '\0';
     if (job->out != NULL && job->out[0] != 0)
         MDL_TRY(mdl_path(path, sizeof(path), job->out, "merged.safetensors"));
-    for (size_t i = 0; i < n; i++) {
-        if (mdl_same_file(job->parents[i], path))
+    for (size_t i = 0; i < n + based; i++) {
+        const char *file = i < n ? job->parents[i] : job->merge->base;
+        if (mdl_same_file(file, path))
             return mdl_fail(MDL_CONFIG,
                             "%s is a parent, and the winner would be written over it: choose "
                             "another folder",
                             path);
-        MDL_TRY(mdl_file_read(job->parents[i], 0, &text, &size));
+        MDL_TRY(mdl_file_read(file, 0, &text, &size));
         mdl_status status = mdl_sha256_hex(text, size, all + strlen(s->parents));
         mdl_free(text);
         MDL_TRY(status);
@@ -103,12 +106,12 @@ static mdl_status create_genomes(mdl__search *s)
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origins));
     MDL_TRY(MDL_NEW(s->n_origins + 1, "genomes", &s->origin_ids));
     for (size_t i = 0; i < s->n_origins; i++)
-        MDL_TRY(mdl_weights_create(s->context->graph, job->device, &s->origins[i]));
+        MDL_TRY(mdl_weights_create(s->context->genome.graph, job->device, &s->origins[i]));
     /* A grid is mostly empty: its genomes come when they are needed. */
     for (size_t i = 0; i < s->n_genomes && s->config->search != MDL_SEARCH_MAP_ELITES; i++)
         MDL_TRY(mdl__search_genome(s, i));
     if (s->config->from_scratch == 0)
-        MDL_TRY(mdl_weights_create(s->context->graph, job->device, &s->average));
+        MDL_TRY(mdl_weights_create(s->context->genome.graph, job->device, &s->average));
     for (size_t i = 0; i < places; i++)
         s->archive.member[i].genome = i;
     for (size_t i = 0; i < s->batch; i++)
@@ -150,8 +153,9 @@ static mdl_status search_create(const mdl_merge_job *job, mdl__search *s)
 mdl_status mdl__search_genome(mdl__search *s, uint64_t g)
 {
     mdl_weights *genome = &s->genomes[g];
-    return genome->params != NULL ? MDL_OK
-                                  : mdl_weights_create(s->context->graph, s->job->device, genome);
+    return genome->params != NULL
+               ? MDL_OK
+               : mdl_weights_create(s->context->genome.graph, s->job->device, genome);
 }
 
 /* ---- a batch -------------------------------------------------------------------------------- */

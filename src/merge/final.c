@@ -73,21 +73,46 @@ static mdl_status average_stays(const mdl__search *s, const mdl_weights *winner,
     return MDL_OK;
 }
 
+/* The average of the parents becomes a network, where it is none yet. */
+static mdl_status express_average(mdl__search *s)
+{
+    mdl_weights next = {0};
+    if (s->context->layers == NULL)
+        return MDL_OK;
+    mdl_weights_destroy(&s->average);
+    MDL_TRY(mdl_weights_create(s->context->graph, s->job->device, &s->average));
+    MDL_TRY(mdl_weights_create(s->context->graph, s->job->device, &next));
+    mdl_status status = mdl__search_average(s, &next, &s->average);
+    mdl_weights_destroy(&next);
+    return status;
+}
+
+/* What merged.safetensors says of itself. */
+static const char *kind_of(const mdl__search *s, bool is_average)
+{
+    if (is_average)
+        return "average";
+    return s->context->layers != NULL ? s->config->layer_method : "m2n2";
+}
+
 mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
 {
     mdl__merge_context *m = s->context;
     mdl_scores average = {0};
     char path[MDL_PATH_MAX];
-    mdl_weights *winner = &s->genomes[s->spare[0]];
+    mdl_weights *winner;
     size_t place = best_member(s);
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
-    MDL_TRY(mdl_weights_copy(winner, mdl__genome_of(s, place)));
+    MDL_TRY(mdl_weights_copy(&s->genomes[s->spare[0]], mdl__genome_of(s, place)));
+    MDL_TRY(mdl__merge_context_express(m, &s->genomes[s->spare[0]], &winner));
     MDL_TRY(mdl__merge_context_recalibrate(m, winner));
     const mdl_scores *scores = &s->workers.scores[0];
     MDL_TRY(mdl_evaluator_run(m->evaluator, winner, &s->workers.scores[0]));
     mdl_status status = MDL_OK;
     if (s->config->keep_average && s->average.params != NULL) {
-        status = mdl__merge_context_recalibrate(m, &s->average);
+        status = express_average(s);
+        if (status == MDL_OK)
+            status = mdl__merge_context_recalibrate(m, &s->average);
         if (status == MDL_OK)
             status = mdl_evaluator_run(m->evaluator, &s->average, &average);
         if (status == MDL_OK)
@@ -111,5 +136,5 @@ mdl_status mdl__search_finish(mdl__search *s, mdl_merge_result *result)
     MDL_TRY(mdl_append_flush(s->lineage, path));
     MDL_TRY(mdl__write_winner(s, place, result->is_average));
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "merged.safetensors"));
-    return mdl__merge_context_save(m, path, result->is_average ? "average" : "m2n2", winner);
+    return mdl__merge_context_save(m, path, kind_of(s, result->is_average), winner);
 }

@@ -28,6 +28,9 @@ typedef enum mdl__choice {                      /* which elements of a change ar
  * changes themselves (SCE). */
 typedef enum mdl__elect { MDL__ELECT_ALL, MDL__ELECT_WEIGHTED, MDL__ELECT_PLAIN } mdl__elect;
 
+/* What a search over layers may vary of a formula (layers.h). */
+enum { MDL__VARY_WEIGHTS = 1, MDL__VARY_DENSITY = 2, MDL__VARY_RATIO = 4 };
+
 typedef struct mdl__given { /* what a formula is told of one vector; of n parents */
     size_t n;
     double weight[MDL__PARENTS_MOST];
@@ -52,6 +55,7 @@ typedef struct mdl__formula {
     bool normalize;      /* the default of given->normalize */
     mdl_rescale rescale; /* likewise; METHOD: nothing */
     size_t least, most;  /* parents; 0: any number */
+    unsigned varies;     /* MDL__VARY_...; 0: a search has nothing to vary */
 } mdl__formula;
 
 extern const mdl__formula mdl__formula_linear, mdl__formula_task_arithmetic, mdl__formula_slerp,

@@ -20,7 +20,7 @@ enum {
     SET_SCALE = 8,
     SET_GAMMA = 16,
     SET_EPSILON = 32,
-    RULES_MOST = 64
+    RULES_MOST = 256
 };
 
 typedef struct rule {

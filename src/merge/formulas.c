@@ -204,33 +204,49 @@ void mdl__combine(const float *const *x, size_t n, const double *c, const float 
 
 /* ---- the formulas --------------------------------------------------------------------------- */
 
-const mdl__formula mdl__formula_linear = {.combine = linear, .normalize = true};
-const mdl__formula mdl__formula_task_arithmetic = {.base = MDL__BASE_NEEDED,
-                                                   .combine = task_arithmetic};
+const mdl__formula mdl__formula_linear = {
+    .combine = linear, .normalize = true, .varies = MDL__VARY_WEIGHTS};
+const mdl__formula mdl__formula_task_arithmetic = {
+    .base = MDL__BASE_NEEDED, .combine = task_arithmetic, .varies = MDL__VARY_WEIGHTS};
 const mdl__formula mdl__formula_slerp = {
-    .combine = slerp, .needs_dots = true, .least = 2, .most = 2};
-const mdl__formula mdl__formula_nuslerp = {
-    .base = MDL__BASE_OPTIONAL, .combine = nuslerp, .needs_dots = true, .least = 2, .most = 2};
-const mdl__formula mdl__formula_multislerp = {
-    .base = MDL__BASE_OPTIONAL, .combine = multislerp, .needs_dots = true, .normalize = true};
+    .combine = slerp, .needs_dots = true, .least = 2, .most = 2, .varies = MDL__VARY_RATIO};
+const mdl__formula mdl__formula_nuslerp = {.base = MDL__BASE_OPTIONAL,
+                                           .combine = nuslerp,
+                                           .needs_dots = true,
+                                           .least = 2,
+                                           .most = 2,
+                                           .varies = MDL__VARY_WEIGHTS};
+const mdl__formula mdl__formula_multislerp = {.base = MDL__BASE_OPTIONAL,
+                                              .combine = multislerp,
+                                              .needs_dots = true,
+                                              .normalize = true,
+                                              .varies = MDL__VARY_WEIGHTS};
 const mdl__formula mdl__formula_karcher = {
-    .combine = karcher, .needs_dots = true, .normalize = true};
+    .combine = karcher, .needs_dots = true, .normalize = true, .varies = MDL__VARY_WEIGHTS};
 const mdl__formula mdl__formula_model_stock = {
     .base = MDL__BASE_NEEDED, .combine = model_stock, .needs_dots = true, .least = 2};
 const mdl__formula mdl__formula_ties = {.base = MDL__BASE_NEEDED,
                                         .choice = MDL__CHOOSE_LARGEST,
                                         .elect = MDL__ELECT_WEIGHTED,
-                                        .normalize = true};
-const mdl__formula mdl__formula_dare = {
-    .base = MDL__BASE_NEEDED, .choice = MDL__CHOOSE_AT_RANDOM, .rescale = MDL_RESCALE_DENSITY};
+                                        .normalize = true,
+                                        .varies = MDL__VARY_WEIGHTS | MDL__VARY_DENSITY};
+const mdl__formula mdl__formula_dare = {.base = MDL__BASE_NEEDED,
+                                        .choice = MDL__CHOOSE_AT_RANDOM,
+                                        .rescale = MDL_RESCALE_DENSITY,
+                                        .varies = MDL__VARY_WEIGHTS | MDL__VARY_DENSITY};
 const mdl__formula mdl__formula_dare_ties = {.base = MDL__BASE_NEEDED,
                                              .choice = MDL__CHOOSE_AT_RANDOM,
                                              .elect = MDL__ELECT_WEIGHTED,
-                                             .rescale = MDL_RESCALE_DENSITY};
+                                             .rescale = MDL_RESCALE_DENSITY,
+                                             .varies = MDL__VARY_WEIGHTS | MDL__VARY_DENSITY};
 const mdl__formula mdl__formula_breadcrumbs = {.base = MDL__BASE_NEEDED,
-                                               .choice = MDL__CHOOSE_MIDDLE};
-const mdl__formula mdl__formula_breadcrumbs_ties = {
-    .base = MDL__BASE_NEEDED, .choice = MDL__CHOOSE_MIDDLE, .elect = MDL__ELECT_WEIGHTED};
+                                               .choice = MDL__CHOOSE_MIDDLE,
+                                               .varies = MDL__VARY_WEIGHTS | MDL__VARY_DENSITY};
+const mdl__formula mdl__formula_breadcrumbs_ties = {.base = MDL__BASE_NEEDED,
+                                                    .choice = MDL__CHOOSE_MIDDLE,
+                                                    .elect = MDL__ELECT_WEIGHTED,
+                                                    .varies =
+                                                        MDL__VARY_WEIGHTS | MDL__VARY_DENSITY};
 const mdl__formula mdl__formula_della = {.base = MDL__BASE_NEEDED,
                                          .choice = MDL__CHOOSE_BY_RANK,
                                          .elect = MDL__ELECT_WEIGHTED,

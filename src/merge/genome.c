@@ -61,14 +61,14 @@ static mdl_status find_leader(const mdl_graph *graph, const mdl_param *buffer, s
                     buffer->name);
 }
 
-static mdl_status fill_tables(mdl__genome *g, bool slerp_all)
+static mdl_status fill_tables(mdl__genome *g, mdl__crossing crossing)
 {
     for (size_t p = 0; p < g->n_params; p++) {
         const mdl_param *param = mdl_graph_param_at(g->graph, p);
         mdl_segment *last = p > 0 ? &g->regions[g->n_regions - 1] : NULL;
         g->start[p] = g->elements;
         g->elements += param->count;
-        g->leader[p] = slerp_all ? p : weight_before(g->graph, p);
+        g->leader[p] = crossing == MDL__CROSS_WEIGHTS ? weight_before(g->graph, p) : p;
         if (last != NULL && last->offset + last->count == param->offset)
             last->count += param->count;
         else
@@ -80,12 +80,13 @@ static mdl_status fill_tables(mdl__genome *g, bool slerp_all)
     return MDL_OK;
 }
 
-mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, bool slerp_all,
+mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, mdl__crossing crossing,
                               mdl__genome *g)
 {
     memset(g, 0, sizeof(*g));
     g->device = device;
     g->graph = graph;
+    g->straight = crossing == MDL__CROSS_STRAIGHT;
     g->n_params = mdl_graph_param_count(graph);
     g->n_buffers = mdl_graph_buffer_count(graph);
     g->params_size = mdl_graph_params_size(graph);
@@ -98,7 +99,7 @@ mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, bool s
     MDL_TRY(MDL_NEW(g->n_params, "genome regions", &g->regions));
     MDL_TRY(MDL_NEW(dots, "dot products", &g->dots));
     MDL_TRY(mdl_buffer_create(device, dots * sizeof(double), "dot products", &g->dots_buffer));
-    return fill_tables(g, slerp_all);
+    return fill_tables(g, crossing);
 }
 
 void mdl__genome_destroy(mdl__genome *g)
@@ -217,9 +218,10 @@ static mdl__pair linear_ratio(const mdl__genome *g, size_t leader, size_t point,
 mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights *a,
                              const mdl_weights *b, size_t point, double ratio, mdl_weights *child)
 {
-    double dots[2][3];
+    double dots[2][3] = {{0}}; /* of vectors that are zero SLERP is linear */
     size_t n = 0;
-    MDL_TRY(part_dots(g, a, b, point, dots));
+    if (!g->straight)
+        MDL_TRY(part_dots(g, a, b, point, dots));
     if (angle == MDL_ANGLE_WHOLE)
         for (size_t k = 0; k < 3; k++)
             dots[0][k] = dots[1][k] = dots[0][k] + dots[1][k];

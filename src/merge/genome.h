@@ -6,10 +6,18 @@
 
 #define MDL__COPIED ((size_t)-1)
 
+typedef enum mdl__crossing {                     /* how two genomes are crossed */
+                             MDL__CROSS_WEIGHTS, /* convolution and linear weights by SLERP, the
+                                                    others follow their weight linearly */
+                             MDL__CROSS_ALL,     /* every parameter by SLERP at its own position */
+                             MDL__CROSS_STRAIGHT /* every number linearly */
+} mdl__crossing;
+
 typedef struct mdl__genome { /* how the genomes of one model are crossed */
     mdl_device *device;
-    const mdl_graph *graph;
-    size_t elements; /* of all parameters, without the padding between them */
+    const mdl_graph *graph; /* of the genome: the model's, or of its weights by layers */
+    bool straight;          /* nothing is crossed by SLERP */
+    size_t elements;        /* of all parameters, without the padding between them */
     size_t n_params, n_buffers;
     size_t params_size, buffers_size; /* elements of the arenas */
     size_t *start;         /* [n_params + 1], first element of each, counted without padding */
@@ -23,21 +31,20 @@ typedef struct mdl__genome { /* how the genomes of one model are crossed */
     mdl_scratch scratch;
 } mdl__genome;
 
-/* slerp_all: every parameter is crossed by SLERP at its own position.  Else only convolution and
- * linear weights are, and the others follow their weight linearly. */
-mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, bool slerp_all,
+mdl_status mdl__genome_create(const mdl_graph *graph, mdl_device *device, mdl__crossing crossing,
                               mdl__genome *out) MDL_MUST_CHECK;
 void mdl__genome_destroy(mdl__genome *g);
 /* A crossover point for the flat genome: 0 .. elements; what lies before it is the first part. */
 size_t mdl__genome_draw_point(const mdl__genome *g, mdl_crossover_point kind, mdl_rng *rng);
-/* child = SLERP(a, b, ratio) before the crossover point, SLERP(a, b, 1 - ratio) behind it. */
+/* child = SLERP(a, b, ratio) before the crossover point, SLERP(a, b, 1 - ratio) behind it; or on
+ * the straight line. */
 mdl_status mdl__genome_cross(mdl__genome *g, mdl_angle angle, const mdl_weights *a,
                              const mdl_weights *b, size_t point, double ratio,
                              mdl_weights *child) MDL_MUST_CHECK;
 /* out = wa * a + wb * b, parameters and statistics; out may be a or b. */
 mdl_status mdl__genome_mix(mdl__genome *g, const mdl_weights *a, double wa, const mdl_weights *b,
                            double wb, mdl_weights *out) MDL_MUST_CHECK;
-/* The squared length of the parameters; with slerp_all only. */
+/* The squared length of the parameters; not with MDL__CROSS_WEIGHTS. */
 mdl_status mdl__genome_norm(mdl__genome *g, const mdl_weights *weights,
                             double *squares) MDL_MUST_CHECK;
 /* Add N(0, std^2) to each parameter; the noise is a function of (seed, number). */

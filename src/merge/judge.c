@@ -34,6 +34,23 @@ static bool go_on(void *user, const mdl_scores *scores, const uint32_t *images, 
     return !cannot_enter;
 }
 
+/* Scores of the genome in spare[c], by the network that it stands for.  One that is not finite is
+ * nothing to stop for. */
+static mdl_status evaluate(mdl__search *s, size_t worker, size_t c, mdl_evaluator_watch ask,
+                           void *user, bool *complete)
+{
+    mdl__merge_context *m = &s->workers.contexts[worker];
+    mdl_weights *model;
+    mdl_status status = mdl__merge_context_express(m, &s->genomes[s->spare[c]], &model);
+    if (status == MDL_NUMERIC && m->layers != NULL) {
+        *complete = true;
+        s->workers.scores[worker].loss = (double)NAN;
+        return MDL_OK;
+    }
+    MDL_TRY(status);
+    return mdl__merge_context_evaluate(m, model, ask, user, &s->workers.scores[worker], complete);
+}
+
 static bool abandons(const mdl__search *s)
 {
     return s->config->abandon && s->strategy->cannot_enter != NULL;
@@ -48,12 +65,11 @@ mdl_status mdl__search_judge(mdl__search *s, size_t worker, size_t c, bool all_s
     mdl_evaluator_watch ask = !all_samples && abandons(s) ? go_on : NULL;
     for (size_t j = 0; j < s->archive.samples; j++)
         row[j] = 1; /* until it is known */
-    MDL_TRY(mdl__merge_context_evaluate(&s->workers.contexts[worker], &s->genomes[s->spare[c]], ask,
-                                        &w, scores, &complete));
+    MDL_TRY(evaluate(s, worker, c, ask, &w, &complete));
     s->abandoned[c] = !complete;
     if (!complete)
         return MDL_OK;
-    for (size_t j = 0; j < s->archive.samples; j++)
+    for (size_t j = 0; j < s->archive.samples && isfinite(scores->loss); j++)
         row[j] = score(s, scores, j);
     s->children[c].top1 = isfinite(scores->loss) ? scores->top1 : (double)NAN;
     s->children[c].loss = scores->loss;

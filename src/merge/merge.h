@@ -30,6 +30,9 @@ typedef enum mdl_search_kind {
 #undef X
         MDL_SEARCH_KINDS
 } mdl_search_kind;
+/* What a genome is: the weights of a network, crossed with each other's; or a few numbers for each
+ * group of layers, by which a formula merges the parents (as mergekit's evolve). */
+typedef enum mdl_space { MDL_SPACE_CROSSOVER, MDL_SPACE_LAYERS } mdl_space;
 typedef enum mdl_final { MDL_FINAL_ACCURACY, MDL_FINAL_LOG_LIKELIHOOD } mdl_final;
 
 /* What kept elements of a change are divided by: their part or chance, so that the expected value
@@ -58,7 +61,7 @@ typedef enum mdl_out_type { MDL_OUT_SAME, MDL_OUT_F32, MDL_OUT_F16, MDL_OUT_BF16
 
 typedef struct mdl_formula_config { /* of merging by a formula, tensor by tensor */
     char weights[512];              /* "0.3,0.7": one for each parent; "": alike */
-    char parameters[2048]; /* "PATTERN weights=0.3,0.7 density=0.5; ...", see formula_text.c */
+    char parameters[8000]; /* "PATTERN weights=0.3,0.7 density=0.5; ...", see formula_text.c */
     double gamma, epsilon; /* breadcrumbs: part of the largest dropped; della: half the range */
     mdl_scope scope;
     mdl_rescale rescale;
@@ -98,6 +101,13 @@ typedef struct mdl_merge_config {
         from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
     size_t cells;     /* MAP-Elites: cells on each side of the grid */
     double step;      /* CMA-ES: the first step size */
+    mdl_space space;
+    char layer_method[32];    /* by layers: the formula, a name of the table of methods */
+    size_t layer_granularity; /* blocks of the network in a group; 0: one group for all */
+    char layer_groups[1024];  /* instead of it: "blocks.0,blocks.1; blocks.2", see layers.h */
+    double layer_step;        /* deviation of the noise on a weight: CMA-ES's first step size, the
+                                 others' mutation */
+    char base[MDL_PATH_MAX];  /* the checkpoint that the parents were trained on from */
     mdl_formula_config formula;
 } mdl_merge_config;
 mdl_merge_config mdl_merge_config_default(void);

@@ -67,6 +67,18 @@ static void line(mdl_merge_config *c) /* brute force alone */
     c->start_averages = c->keep_average = false;
 }
 
+static void layers(mdl_merge_config *c)
+{
+    m2n2(c);
+    c->space = MDL_SPACE_LAYERS;
+}
+
+static void layers_cma_es(mdl_merge_config *c)
+{
+    c->search = MDL_SEARCH_CMA_ES;
+    c->space = MDL_SPACE_LAYERS;
+}
+
 /* ---- formulas ------------------------------------------------------------------------------- */
 
 static mdl_status average(const mdl_merge_job *job, const mdl_method_options *options,
@@ -165,6 +177,18 @@ const mdl_method mdl_methods[] = {
      .configure = line,
      .published_scratch = (double)NAN,
      .published_specialists = 57.8},
+    {.name = "layers",
+     .title = "M2N2 of weights by layers",
+     .what = "weights of a formula by group of layers (merge.layer_*)",
+     .flags = MDL_METHOD_NEEDS_PARENTS,
+     .configure = layers,
+     UNPUBLISHED},
+    {.name = "layers-cma-es",
+     .title = "CMA-ES of weights by layers",
+     .what = "the same by a Gaussian, its step size adapted",
+     .flags = MDL_METHOD_NEEDS_PARENTS,
+     .configure = layers_cma_es,
+     UNPUBLISHED},
     {.name = "average",
      .title = "uniform average",
      .what = "the mean of all weights",

@@ -42,7 +42,7 @@ static void warn_of_former(const mdl_method *method, const char *name)
 mdl_status mdl_method_choose(const char *name, mdl_method_use use, const mdl_method **out)
 {
     const mdl_method *found = mdl_method_find(name);
-    char names[256] = "";
+    char names[512] = "";
     *out = found != NULL && mdl_method_serves(found, use) ? found : NULL;
     if (*out != NULL) {
         warn_of_former(*out, name);

@@ -7,6 +7,11 @@
 
 /* ---- what they share ------------------------------------------------------------------------ */
 
+double mdl__search_noise(const mdl_merge_config *c)
+{
+    return c->space == MDL_SPACE_LAYERS ? c->layer_step : c->mutation;
+}
+
 double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng)
 {
     return c->ratio_from + (c->ratio_to - c->ratio_from) * mdl_rng_uniform(rng);
@@ -21,8 +26,8 @@ mdl_status mdl__make_crossed(mdl__search *s, mdl__merge_context *m, const mdl__c
                                   cross->ratio, child));
     else
         MDL_TRY(mdl_weights_copy(child, cross->of[0]));
-    if (c->mutation > 0)
-        MDL_TRY(mdl__genome_mutate(&m->genome, c->mutation, s->job->seed, number, child));
+    if (mdl__search_noise(c) > 0)
+        MDL_TRY(mdl__genome_mutate(&m->genome, mdl__search_noise(c), s->job->seed, number, child));
     return MDL_OK;
 }
 
@@ -50,7 +55,7 @@ static mdl_status niche_check(const mdl_merge_job *job)
         return mdl_fail(MDL_CONFIG, "merge.archive is %zu, expected at least 2", c->archive);
     if (!(c->alpha >= 0))
         return mdl_fail(MDL_CONFIG, "merge.alpha is %g, expected 0 or more", c->alpha);
-    if (!c->crossover && c->mutation == 0)
+    if (!c->crossover && mdl__search_noise(c) == 0)
         return mdl_fail(MDL_CONFIG, "without merge.crossover and merge.mutation every child is a "
                                     "copy of its parent");
     return MDL_OK;

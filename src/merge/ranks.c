@@ -311,8 +311,14 @@ mdl_status mdl__ranks_batch(mdl__search *s, size_t n, mdl_status drawn)
     mdl__ranks *r = &s->ranks;
     for (size_t c = 0; c < n; c++)
         r->made[c] = r->kept[c] = s->abandoned[c] = false;
+    mdl_status status = drawn;
+    for (size_t c = 0; c < n && status == MDL_OK && s->context->layers != NULL; c++) {
+        status = mdl__search_make(s, 0, c); /* it is small, and the lineage has its numbers */
+        r->made[c] = true;
+    }
     mdl_stop_resume(); /* the caller has deferred it */
-    mdl_status status = drawn == MDL_OK ? judge_own(s, 0, n, false) : drawn;
+    if (status == MDL_OK)
+        status = judge_own(s, 0, n, false);
     mdl_stop_defer();
     MDL_TRY(exchange(s, 0, n, status));
     status = admit(s, n);

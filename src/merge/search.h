@@ -97,7 +97,7 @@ struct mdl__search {
     uint64_t *origin_ids; /* [n_origins]; saved */
     size_t n_origins;
     double sigma;          /* CMA-ES: step size; saved */
-    mdl_weights average;   /* of all parents; params is NULL where there are none */
+    mdl_weights average;   /* of all parents' genomes; params is NULL where there are none */
     int32_t *labels;       /* [samples] */
     float *child_scores;   /* [batch, samples] */
     mdl__member *children; /* [batch] */
@@ -108,7 +108,7 @@ struct mdl__search {
     double *room;          /* [samples], for `cannot_enter`, and between batches */
     uint32_t *order;       /* [samples], in which they are evaluated */
     uint64_t next_order;   /* evaluations when it is to be found anew */
-    char parents[65];      /* hash of the parents' files */
+    char parents[65];      /* hash of the parents' files, and of the base */
     FILE *lineage;         /* NULL where nothing is written */
     uint64_t lineage_bytes;
     uint64_t next_id;
@@ -148,6 +148,8 @@ mdl_status mdl__ranks_batch(mdl__search *s, size_t n, mdl_status drawn) MDL_MUST
 /* Whether all still have the same archive. */
 mdl_status mdl__ranks_compare(mdl__search *s) MDL_MUST_CHECK;
 
+/* The deviation of what is added to each number of a child. */
+double mdl__search_noise(const mdl_merge_config *c);
 /* Draws that strategies share: how far the first ratio goes, and where the crossover point lies. */
 double mdl__draw_ratio(const mdl_merge_config *c, mdl_rng *rng);
 /* A child by crossing of[0] and of[1] as the configuration says, or a copy of of[0], mutated. */
@@ -155,6 +157,8 @@ mdl_status mdl__make_crossed(mdl__search *s, mdl__merge_context *m, const mdl__c
                              uint64_t number, mdl_weights *child) MDL_MUST_CHECK;
 const mdl_weights *mdl__genome_of(const mdl__search *s, size_t place);
 
+/* The mean of the parents as networks, into `out`, which is zero; next: room for one. */
+mdl_status mdl__search_average(mdl__search *s, mdl_weights *next, mdl_weights *out) MDL_MUST_CHECK;
 /* The first members: random models, or the parents and their averages. */
 mdl_status mdl__search_start(mdl__search *s) MDL_MUST_CHECK;
 /* Evaluate the genome in spare[c] as child c on the first worker, all samples. */

@@ -43,6 +43,8 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_remove_file(path));
         MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "winner.json"));
         MDL_TRY(mdl_remove_file(path));
+        MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "recipe.yaml"));
+        MDL_TRY(mdl_remove_file(path));
     }
     if (s->job->out_config != NULL) {
         MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "config.yaml"));
@@ -70,11 +72,26 @@ static mdl_status add(mdl__search *s, const char *format, ...)
     return MDL_OK;
 }
 
+/* By layers: the numbers that it is. */
+static mdl_status add_genome(mdl__search *s, const mdl__member *member)
+{
+    mdl_string text = {0};
+    char *numbers;
+    if (s->lineage == NULL || s->context->layers == NULL)
+        return MDL_OK;
+    MDL_TRY(mdl__layers_numbers(s->context->layers, &s->genomes[member->genome], &text));
+    MDL_TRY(mdl_string_take(&text, &numbers));
+    mdl_status status = add(s, "\"genome\": %s, ", numbers);
+    mdl_free(numbers);
+    return status;
+}
+
 /* The end of every line: whether it got a place, its scores then, and who left the archive for it.
  * Those that got none may not have been evaluated to their end. */
 static mdl_status add_end(mdl__search *s, const mdl__member *member, bool kept, uint64_t dropped)
 {
     char left[32] = "null", top1[MDL_JSON_NUMBER], loss[MDL_JSON_NUMBER];
+    MDL_TRY(add_genome(s, member));
     if (!kept)
         return add(s, "\"kept\": false}\n");
     if (dropped != 0)
@@ -141,6 +158,7 @@ void mdl__search_settings(const mdl__search *s, mdl_fingerprint *fp)
         mdl_fingerprint_add(fp, "merge.evaluations %llu\n", (unsigned long long)s->total);
     mdl_fingerprint_add(fp, "parents %zu\ncontents of the parents %s\nevaluation batch %zu\n",
                         s->job->n_parents, s->parents, s->job->eval_batch);
+    mdl__layers_settings(s->job, fp);
     mdl_fingerprint_model(fp, s->job->model);
     mdl_fingerprint_data(fp, s->job->data);
 }
@@ -271,7 +289,7 @@ static mdl_status check_origins(const mdl__search *s, uint64_t next_id)
 static mdl_status get_all(mdl__search *s, const mdl_state *state)
 {
     mdl__archive *a = &s->archive;
-    const mdl_graph *graph = s->context->graph;
+    const mdl_graph *graph = s->context->genome.graph;
     counters saved;
     MDL_TRY(mdl_state_get(state, "counters", &saved, sizeof(saved)));
     MDL_TRY(check_counters(&saved));

@@ -4,6 +4,21 @@
 #include <math.h>
 #include <string.h>
 
+mdl_status mdl__search_average(mdl__search *s, mdl_weights *next, mdl_weights *out)
+{
+    mdl__merge_context *m = s->context;
+    mdl__genome networks; /* the context's may be of weights by layers */
+    mdl_status status = mdl__genome_create(m->graph, s->job->device, MDL__CROSS_WEIGHTS, &networks);
+    for (size_t i = 0; i < s->job->n_parents && status == MDL_OK; i++) {
+        double n = (double)(i + 1);
+        status = mdl__merge_context_load(m, s->job->parents[i], next);
+        if (status == MDL_OK)
+            status = mdl__genome_mix(&networks, out, i > 0 ? (n - 1) / n : 0, next, 1 / n, out);
+    }
+    mdl__genome_destroy(&networks);
+    return status;
+}
+
 /* Evaluate the genome in spare[0], let it ask for a place, and keep it where the strategy wants
  * all.
  */
@@ -37,6 +52,14 @@ static mdl_status from_scratch(mdl__search *s)
     return MDL_OK;
 }
 
+/* What stands for parent i in the search. */
+static mdl_status load_parent(mdl__search *s, size_t i, mdl_weights *out)
+{
+    mdl__merge_context *m = s->context;
+    return m->layers != NULL ? mdl__layers_parent(m->layers, i, out)
+                             : mdl__merge_context_load(m, s->job->parents[i], out);
+}
+
 static mdl_status from_parents(mdl__search *s)
 {
     const mdl_merge_job *job = s->job;
@@ -44,7 +67,7 @@ static mdl_status from_parents(mdl__search *s)
     for (size_t i = 0; i < job->n_parents; i++) {
         mdl_weights *parent = &s->genomes[s->spare[0]];
         double n = (double)(i + 1);
-        MDL_TRY(mdl__merge_context_load(m, job->parents[i], parent));
+        MDL_TRY(load_parent(s, i, parent));
         if (i == 0)
             MDL_TRY(mdl_weights_copy(&s->average, parent));
         else
@@ -65,8 +88,8 @@ static mdl_status pair_averages(mdl__search *s, mdl_weights *second)
     for (size_t i = 0; i < job->n_parents; i++)
         for (size_t j = i + 1; j < job->n_parents; j++) {
             mdl_weights *first = &s->genomes[s->spare[0]];
-            MDL_TRY(mdl__merge_context_load(m, job->parents[i], first));
-            MDL_TRY(mdl__merge_context_load(m, job->parents[j], second));
+            MDL_TRY(load_parent(s, i, first));
+            MDL_TRY(load_parent(s, j, second));
             MDL_TRY(mdl__genome_mix(&m->genome, first, 0.5, second, 0.5, first));
             snprintf(source, sizeof(source), "average of parents %zu and %zu", i + 1, j + 1);
             MDL_TRY(admit_start(s, source));
@@ -130,14 +153,14 @@ mdl_status mdl__search_start(mdl__search *s)
     MDL_TRY(mdl__search_genome(s, s->spare[0]));
     /* Whoever gives a wrong parent keeps what an older search left in the folder. */
     for (size_t i = 0; s->config->from_scratch == 0 && i < s->job->n_parents; i++)
-        MDL_TRY(mdl__merge_context_load(s->context, s->job->parents[i], &s->genomes[s->spare[0]]));
+        MDL_TRY(load_parent(s, i, &s->genomes[s->spare[0]]));
     MDL_TRY(mdl__lineage_open(s));
     MDL_TRY(s->config->from_scratch > 0 ? from_scratch(s) : from_parents(s));
     MDL_TRY(expect_member(s));
     if (s->config->from_scratch > 0 || !s->config->start_averages)
         return MDL_OK;
     mdl_weights second = {0};
-    MDL_TRY(mdl_weights_create(s->context->graph, s->job->device, &second));
+    MDL_TRY(mdl_weights_create(s->context->genome.graph, s->job->device, &second));
     mdl_status status = averages(s, &second);
     mdl_weights_destroy(&second);
     return status;

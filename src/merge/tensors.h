@@ -48,6 +48,7 @@ typedef struct mdl__tensor_merge { /* one run */
     const mdl_file_tensor **in; /* what their `in` point into */
     mdl__out_shard *shards;
     size_t n_shards;
+    char *memory; /* where the one file goes in place of the disk; NULL: it is written */
     size_t copied, averaged, left_out;
     size_t workers, piece; /* threads, and elements that each has at once */
     size_t planned;        /* bytes */
@@ -68,7 +69,7 @@ typedef struct mdl__journal mdl__journal;
  * to go on and was the same. */
 mdl_status mdl__journal_open(mdl__tensor_merge *m, const char *path,
                              mdl__journal **out) MDL_MUST_CHECK;
-/* Tensor t is written; from any thread. */
+/* Tensor t is written; from any thread.  Without a journal nobody wants to know. */
 mdl_status mdl__journal_done(mdl__journal *journal, size_t t) MDL_MUST_CHECK;
 /* All is written: the files get their names. */
 mdl_status mdl__journal_commit(mdl__journal *journal) MDL_MUST_CHECK;

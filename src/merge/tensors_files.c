@@ -220,6 +220,8 @@ static mdl_status flush(mdl__journal *j)
 mdl_status mdl__journal_done(mdl__journal *j, size_t t)
 {
     static const double seconds = 2;
+    if (j == NULL)
+        return MDL_OK;
     mdl_monitor_lock(j->monitor);
     j->merge->tensors[t].done = true;
     j->waiting[j->n_waiting++] = t;

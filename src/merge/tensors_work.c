@@ -17,14 +17,24 @@ static float most_of(mdl_file_type type)
                                    : FLT_MAX;
 }
 
+static mdl_status write_out(const mdl__tensor_merge *m, const mdl__out_tensor *t, size_t first,
+                            size_t count, const void *data)
+{
+    size_t size = mdl_file_type_size(t->type);
+    uint64_t offset = t->offset + first * size;
+    if (m->memory == NULL)
+        return mdl_placed_write(m->shards[t->shard].file, offset, data, count * size);
+    memcpy(m->memory + offset, data, count * size);
+    return MDL_OK;
+}
+
 static mdl_status put(mdl__worker *w, const mdl__out_tensor *t, size_t first, size_t count)
 {
-    const mdl__out_shard *shard = &w->work->merge->shards[t->shard];
-    size_t size = mdl_file_type_size(t->type),
-           i = mdl__first_beyond(w->out, count, most_of(t->type));
+    const mdl__tensor_merge *m = w->work->merge;
+    size_t i = mdl__first_beyond(w->out, count, most_of(t->type));
     const void *data = w->out;
     if (i < count)
-        return mdl__refuse_value(shard->path, t, first + i, (double)w->out[i],
+        return mdl__refuse_value(m->shards[t->shard].path, t, first + i, (double)w->out[i],
                                  t->type == MDL_FILE_F16
                                      ? "the merged value is more than F16 holds: write "
                                        "--set merge.dtype=bf16"
@@ -33,7 +43,7 @@ static mdl_status put(mdl__worker *w, const mdl__out_tensor *t, size_t first, si
         mdl_file_from_float(t->type, w->out, count, w->raw);
         data = w->raw;
     }
-    return mdl_placed_write(shard->file, t->offset + first * size, data, count * size);
+    return write_out(m, t, first, count, data);
 }
 
 /* Angles of each row by itself. */
@@ -76,8 +86,6 @@ static mdl_status write_merged(mdl__worker *w, const mdl__out_tensor *t, size_t 
 static mdl_status write_copied(mdl__worker *w, const mdl__out_tensor *t, size_t first, size_t count)
 {
     const mdl__tensor_merge *m = w->work->merge;
-    const mdl__out_shard *shard = &m->shards[t->shard];
-    size_t size = mdl_file_type_size(t->type);
     w->tensor = NULL;
     MDL_TRY(mdl_stop_check());
     MDL_TRY(mdl_tensors_read(m->input[t->from], t->in[t->from], first, count, w->raw));
@@ -88,14 +96,19 @@ static mdl_status write_copied(mdl__worker *w, const mdl__out_tensor *t, size_t 
             return mdl__refuse_value(m->job->parents[t->from], t, first + i, (double)w->value[0][i],
                                      "nothing can be computed with such weights");
     }
-    return mdl_placed_write(shard->file, t->offset + first * size, w->raw, count * size);
+    return write_out(m, t, first, count, w->raw);
 }
 
 /* ---- one tensor, all tensors ---------------------------------------------------------------- */
 
-static void average(mdl__given *g, double *coefficient)
+/* Statistics: of a formula without weights at its ratio. */
+static void average(const mdl__formula *f, mdl__given *g, double *coefficient)
 {
     double sum = 0;
+    if ((f->varies & MDL__VARY_RATIO) != 0) {
+        g->weight[0] = 1 - g->ratio;
+        g->weight[1] = g->ratio;
+    }
     for (size_t v = 0; v < g->n; v++)
         sum += g->weight[v];
     for (size_t v = 0; v < g->n; v++)
@@ -116,7 +129,7 @@ static mdl_status work_on(void *user, size_t thread, size_t index)
         return mdl__journal_done(work->journal, index);
     }
     if (t->way == MDL__TENSOR_AVERAGED) {
-        average(&w->found.given, w->found.coefficient);
+        average(m->formula, &w->found.given, w->found.coefficient);
     } else if (work->whole == NULL) {
         MDL_TRY(mdl__measure_tensor(w, t));
         mdl__tensor_conclude(m->formula, &w->sums, &w->found);

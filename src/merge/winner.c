@@ -6,6 +6,7 @@
  *                 each image: 1 where it is right)
  *   "owner"       for each image the id of the member with the best score, of equal ones the
  *                 fittest; 0 where nobody has any
+ *   "layers"      where the winner is a formula's numbers by group of layers: those (layers.h)
  *   "ancestors"   lines of lineage.jsonl: the winner and all it descends from, oldest first */
 #include "merge/search.h"
 
@@ -129,6 +130,44 @@ static mdl_status write_ancestors(const char *text, uint64_t n, uint64_t winner,
     return status;
 }
 
+/* ---- by layers ------------------------------------------------------------------------------ */
+
+static mdl_status write_layers(const mdl__search *s, size_t place, mdl_atomic_file *file)
+{
+    mdl_string text = {0};
+    char *json;
+    if (s->context->layers == NULL)
+        return MDL_OK;
+    mdl_status status = mdl__layers_json(s->context->layers, mdl__genome_of(s, place), &text);
+    if (status != MDL_OK) {
+        mdl_free(text.data);
+        return status;
+    }
+    MDL_TRY(mdl_string_take(&text, &json));
+    status = mdl_atomic_printf(file, "\"layers\": %s,\n ", json);
+    mdl_free(json);
+    return status;
+}
+
+/* recipe.yaml: how `mendel merge` makes the winner. */
+static mdl_status write_recipe(const mdl__search *s, size_t place)
+{
+    mdl_string text = {0};
+    char path[MDL_PATH_MAX], *recipe;
+    if (s->context->layers == NULL)
+        return MDL_OK;
+    MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "recipe.yaml"));
+    mdl_status status = mdl__layers_recipe(s->context->layers, mdl__genome_of(s, place), &text);
+    if (status != MDL_OK) {
+        mdl_free(text.data);
+        return status;
+    }
+    MDL_TRY(mdl_string_take(&text, &recipe));
+    status = mdl_file_write(path, recipe, strlen(recipe));
+    mdl_free(recipe);
+    return status;
+}
+
 /* ---- the file ------------------------------------------------------------------------------- */
 
 static mdl_status write_all(mdl__search *s, size_t place, bool is_average, const char *lineage,
@@ -146,7 +185,9 @@ static mdl_status write_all(mdl__search *s, size_t place, bool is_average, const
     MDL_TRY(write_members(a, file));
     MDL_TRY(mdl_atomic_printf(file, "],\n \"owner\": ["));
     MDL_TRY(write_owners(a, file));
-    MDL_TRY(mdl_atomic_printf(file, "],\n \"ancestors\": ["));
+    MDL_TRY(mdl_atomic_printf(file, "],\n "));
+    MDL_TRY(write_layers(s, place, file));
+    MDL_TRY(mdl_atomic_printf(file, "\"ancestors\": ["));
     MDL_TRY(write_ancestors(lineage, s->next_id, winner, file));
     return mdl_atomic_printf(file, "]}\n");
 }
@@ -169,5 +210,5 @@ mdl_status mdl__write_winner(mdl__search *s, size_t place, bool is_average)
             mdl_atomic_abort(file);
     }
     mdl_free(lineage);
-    return status;
+    return status == MDL_OK ? write_recipe(s, place) : status;
 }

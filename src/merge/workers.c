@@ -31,10 +31,20 @@ static mdl_status first_context(const mdl_merge_job *job, size_t threads, mdl__w
     mdl__merge_context_destroy(&workers->contexts[0]);
     mdl_device_close(workers->device);
     workers->device = NULL;
-    if (threads == (size_t)job->device->threads)
-        return mdl__merge_context_create(job, job->device, true, &workers->contexts[0]);
-    MDL_TRY(mdl_device_twin(job->device, (int)threads, &workers->device));
-    return mdl__merge_context_create(job, workers->device, true, &workers->contexts[0]);
+    if (threads != (size_t)job->device->threads)
+        MDL_TRY(mdl_device_twin(job->device, (int)threads, &workers->device));
+    mdl_device *device = workers->device != NULL ? workers->device : job->device;
+    MDL_TRY(mdl__merge_context_create(job, device, true, &workers->contexts[0]));
+    return job->merge->space == MDL_SPACE_LAYERS
+               ? mdl__merge_context_by_layers(&workers->contexts[0])
+               : MDL_OK;
+}
+
+/* What judging a child needs. */
+static size_t bytes_of(const mdl__merge_context *m)
+{
+    size_t bytes = mdl_max_size(1, mdl_evaluator_bytes(m->evaluator));
+    return bytes + (m->layers != NULL ? mdl__layers_bytes(m->layers) : 0);
 }
 
 /* As many workers as fit, and the first context for so many: fewer have more threads each, and an
@@ -44,7 +54,7 @@ static mdl_status choose_workers(const mdl_merge_job *job, mdl__workers *workers
     size_t threads = (size_t)job->device->threads;
     for (;;) {
         MDL_TRY(first_context(job, mdl_max_size(1, threads / workers->count), workers));
-        size_t bytes = mdl_max_size(1, mdl_evaluator_bytes(workers->contexts[0].evaluator));
+        size_t bytes = bytes_of(&workers->contexts[0]);
         if (workers->count == 1 || workers->count <= limit_of(job) / bytes)
             return MDL_OK;
         workers->count = mdl_max_size(1, limit_of(job) / bytes);
@@ -63,9 +73,9 @@ static mdl_status create(const mdl_merge_job *job, size_t batch, mdl__workers *w
     MDL_TRY(choose_workers(job, workers));
     /* The products of a small network are not worth sharing. */
     if (workers->count == 1 && threads > 1 && job->device->backend->host_memory &&
-        workers->contexts[0].genome.elements < MDL_SMALL_GENOME)
+        workers->contexts[0].elements < MDL_SMALL_GENOME)
         MDL_TRY(first_context(job, 1, workers));
-    size_t bytes = mdl_evaluator_bytes(workers->contexts[0].evaluator);
+    size_t bytes = bytes_of(&workers->contexts[0]);
     if (job->memory_limit > 0 && bytes > job->memory_limit)
         return mdl_fail(MDL_MEMORY_LIMIT,
                         "evaluating one child on %d threads needs %zu bytes, the limit is %zu",

@@ -38,8 +38,13 @@ static const entry training[] = {
 };
 
 static const entry search[] = {
-    {NULL, any_run},       {"resume.state", NULL},       {"lineage.jsonl", NULL},
-    {"winner.json", NULL}, {"merged.safetensors", NULL}, END,
+    {NULL, any_run},
+    {"resume.state", NULL},
+    {"lineage.jsonl", NULL},
+    {"winner.json", NULL},
+    {"recipe.yaml", NULL},
+    {"merged.safetensors", NULL},
+    END,
 };
 
 /* ---- parts of an experiment ----------------------------------------------------------------- */

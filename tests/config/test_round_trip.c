@@ -276,6 +276,7 @@ static const char *const nasty[] = {
     "random,ga,ties",
     "whole",
     "copy",
+    "layers",
 };
 
 static void every_key_with_nasty_values(void **state)

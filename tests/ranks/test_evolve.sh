@@ -44,6 +44,19 @@ ranks 0 3 "$@" --set merge.evaluations=16 --out net-2 --resume
 expect 0 "$@" --set merge.evaluations=24 --out net-2 --resume
 same net-1 net-2 $results
 
+# ---- weights by layers: the numbers travel with nobody, each rank makes them for itself -----------
+for method in layers layers-cma-es; do
+    set -- evolve p1/final.safetensors p2/final.safetensors --data digits --set data.limit=300 --threads 1 \
+        --method $method --set merge.layer_method=ties --set merge.base=p1/final.safetensors \
+        --set merge.batch=4 --set merge.archive=6 --set merge.layer_granularity=2
+    expect 0 "$@" --set merge.evaluations=24 --out $method-1
+    ranks 0 2 "$@" --set merge.evaluations=12 --out $method-2
+    ranks 0 3 "$@" --set merge.evaluations=24 --out $method-2 --resume
+    same $method-1 $method-2 $results recipe.yaml
+done
+set -- evolve p1/final.safetensors p2/final.safetensors --data digits --set data.limit=300 --threads 1 \
+    --set merge.batch=4 --set merge.batch_norm=recalibrate --set merge.archive=6
+
 # ---- failures ------------------------------------------------------------------------------------
 ranks 3 2 evolve p1/final.safetensors none.safetensors --out x
 [ "$(grep -c 'none.safetensors' err)" -eq 1 ] || fail "a missing file is told $(grep -c none err) times"

@@ -153,14 +153,19 @@ static mdl_status run_method(const mdl__arm *arm, const mdl_method *method,
                              const mdl_merge_job *job, mdl_merge_result *result)
 {
     char trunk[MDL_PATH_MAX];
-    if (method == NULL)
-        return mdl_search_run(job, result);
-    mdl_method_options options = mdl_method_defaults(method);
-    if (arm->trunk != NULL) {
+    mdl_merge_config merge = *job->merge;
+    mdl_merge_job own = *job;
+    own.merge = &merge;
+    if (arm->trunk != NULL)
         MDL_TRY(mdl_path(trunk, sizeof(trunk), arm->trunk->folder, "final.safetensors"));
+    if (arm->trunk != NULL && merge.base[0] == '\0') /* of a search over weights by layers */
+        memcpy(merge.base, trunk, sizeof(trunk));
+    if (method == NULL)
+        return mdl_search_run(&own, result);
+    mdl_method_options options = mdl_method_defaults(method);
+    if (arm->trunk != NULL)
         options.trunk = trunk;
-    }
-    return mdl_method_run(job, method, &options, result);
+    return mdl_method_run(&own, method, &options, result);
 }
 
 static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
