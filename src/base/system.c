@@ -96,7 +96,7 @@ size_t mdl_peak_memory(void)
 #endif
 
 /* What Linux says can be had without swapping; elsewhere a half of all there is. */
-static uint64_t available_memory(void)
+static uint64_t available_on_machine(void)
 {
     FILE *info = fopen("/proc/meminfo", "re");
     char line[256];
@@ -114,7 +114,9 @@ static uint64_t available_memory(void)
 size_t mdl_free_memory(void)
 {
     struct rlimit limit;
-    uint64_t available = available_memory();
+    uint64_t available = available_on_machine(), group = mdl__cgroup_memory("");
+    if (group < available)
+        available = group;
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         (uint64_t)limit.rlim_cur < available)
         available = (uint64_t)limit.rlim_cur;

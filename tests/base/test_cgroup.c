@@ -1,4 +1,5 @@
-/* Quotas of control groups, from made-up file systems. */
+/* Quotas and limits of control groups, from made-up file systems. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,10 +21,10 @@ typedef struct file {
 typedef struct setting {
     const char *name;
     file files[9];
-    int expected;
+    uint64_t expected;
 } setting;
 
-static const setting settings[] = {
+static const setting quotas[] = {
     {"nothing", {{NULL, NULL}}, 0},
     {"version 2",
      {{"proc/self/cgroup", "0::/a\n"},
@@ -122,6 +123,62 @@ static const setting settings[] = {
      1},
 };
 
+#define V1_MEMORY "32 1 0:28 / /v1/memory rw - cgroup cgroup rw,memory\n"
+#define NO_LIMIT  UINT64_MAX
+
+static const setting limits[] = {
+    {"nothing", {{NULL, NULL}}, NO_LIMIT},
+    {"version 2: what is used counts, but for idle copies of files",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/memory.max", "1000000\n"},
+      {"cg/a/memory.current", "300000\n"},
+      {"cg/a/memory.stat", "anon 150000\nfile 150000\ninactive_file 100000\nslab 5\n"}},
+     800000},
+    {"version 2: memory.high is a limit, too",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/memory.max", "max\n"},
+      {"cg/a/memory.high", "500000\n"}},
+     500000},
+    {"version 2: the folder above leaves less",
+     {{"proc/self/cgroup", "0::/a/b\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/b/memory.max", "900\n"},
+      {"cg/a/memory.max", "1000\n"},
+      {"cg/a/memory.current", "400\n"}},
+     600},
+    {"version 2: more is used than is allowed",
+     {{"proc/self/cgroup", "0::/\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/memory.max", "1000\n"},
+      {"cg/memory.current", "1100\n"}},
+     0},
+    {"version 2: nothing may be used",
+     {{"proc/self/cgroup", "0::/\n"}, {"proc/self/mountinfo", V2_MOUNT}, {"cg/memory.max", "0\n"}},
+     0},
+    {"version 2: garbage",
+     {{"proc/self/cgroup", "0::/a\n"},
+      {"proc/self/mountinfo", V2_MOUNT},
+      {"cg/a/memory.max", "nan\n"},
+      {"cg/memory.max", "-1\n"},
+      {"cg/memory.high", "\xff"}},
+     NO_LIMIT},
+    {"version 1",
+     {{"proc/self/cgroup", "4:memory:/m\n3:cpu,cpuacct:/job\n"},
+      {"proc/self/mountinfo", V1_MOUNT V1_MEMORY},
+      {"v1/memory/m/memory.limit_in_bytes", "1000000\n"},
+      {"v1/memory/m/memory.usage_in_bytes", "300000\n"},
+      {"v1/memory/m/memory.stat", "inactive_file 1\ntotal_inactive_file 100000\n"}},
+     800000},
+    {"version 1: no limit",
+     {{"proc/self/cgroup", "4:memory:/m\n"},
+      {"proc/self/mountinfo", V1_MEMORY},
+      {"v1/memory/m/memory.limit_in_bytes", "9223372036854771712\n"},
+      {"v1/memory/m/memory.usage_in_bytes", "300000\n"}},
+     NO_LIMIT},
+};
+
 static void write_file(const char *root, const file *f)
 {
     char path[MDL_PATH_MAX], folder[MDL_PATH_MAX];
@@ -132,21 +189,27 @@ static void write_file(const char *root, const file *f)
     assert_int_equal(mdl_file_write(path, f->text, strlen(f->text)), MDL_OK);
 }
 
-static void quotas(void **state)
+typedef uint64_t read_fn(const char *root);
+
+static uint64_t cpus(const char *root)
+{
+    return (uint64_t)mdl__cgroup_cpus(root);
+}
+
+static void check(const setting *settings, size_t count, read_fn *read)
 {
     char root[MDL_PATH_MAX] = "/tmp/mendel-cgroup-XXXXXX", folder[MDL_PATH_MAX],
          command[MDL_PATH_MAX + 16];
-    (void)state;
     assert_non_null(mkdtemp(root));
     int failures = 0;
-    for (size_t i = 0; i < MDL_COUNT(settings); i++) {
+    for (size_t i = 0; i < count; i++) {
         const setting *s = &settings[i];
         assert_int_equal(mdl_path(folder, sizeof(folder), root, "%zu", i), MDL_OK);
         for (const file *f = s->files; f->path != NULL; f++)
             write_file(folder, f);
-        int count = mdl__cgroup_cpus(folder);
-        if (count != s->expected) {
-            print_error("%s: %d processors, expected %d\n", s->name, count, s->expected);
+        uint64_t got = read(folder);
+        if (got != s->expected) {
+            print_error("%s: %" PRIu64 ", expected %" PRIu64 "\n", s->name, got, s->expected);
             failures++;
         }
     }
@@ -155,8 +218,20 @@ static void quotas(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void processors(void **state)
+{
+    (void)state;
+    check(quotas, MDL_COUNT(quotas), cpus);
+}
+
+static void memory(void **state)
+{
+    (void)state;
+    check(limits, MDL_COUNT(limits), mdl__cgroup_memory);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(quotas)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(processors), cmocka_unit_test(memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
