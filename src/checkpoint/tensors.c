@@ -168,7 +168,8 @@ const char *mdl_tensors_metadata(const mdl_tensors *set, const char *key)
 static mdl_status advise_folder(const char *path, mdl_status status)
 {
     static const char *const leaves[] = {"final.safetensors", "merged.safetensors",
-                                         "model.safetensors", "pytorch_model.bin"};
+                                         "model.safetensors", "pytorch_model.bin",
+                                         "adapter_model.safetensors"};
     char inside[MDL_PATH_MAX], detail[1024];
     snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
     for (size_t i = 0; i < MDL_COUNT(leaves); i++)

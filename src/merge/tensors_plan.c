@@ -131,6 +131,46 @@ static mdl_status open_inputs(mdl__tensor_merge *m)
     return status;
 }
 
+/* Whether a file has the two matrices of LoRA (E. Hu and others, 2021, arXiv 2106.09685), under the
+ * names of PEFT or of kohya's scripts, whose product is a change of a weight elsewhere. */
+static bool is_adapter(const mdl_tensors *file)
+{
+    static const char *const parts[] = {".lora_A.", ".lora_B.", ".lora_up.", ".lora_down."};
+    for (size_t i = 0; i < file->n_tensors; i++)
+        for (size_t k = 0; k < MDL_COUNT(parts); k++)
+            if (strstr(file->tensors[i].name, parts[k]) != NULL)
+                return true;
+    return false;
+}
+
+/* Adapters are merged with adapters. */
+static mdl_status check_adapters(const mdl__tensor_merge *m)
+{
+    const char *adapter = NULL, *whole = NULL;
+    for (size_t v = 0; v <= m->parents; v++) {
+        const char *path = v < m->parents ? m->job->parents[v] : m->job->options->trunk;
+        if (m->input[v] == NULL)
+            continue;
+        if (is_adapter(m->input[v]))
+            adapter = path;
+        else
+            whole = path;
+    }
+    if (adapter == NULL)
+        return MDL_OK;
+    if (whole != NULL)
+        return mdl_fail(MDL_CONFIG,
+                        "%s is a LoRA adapter, and %s has whole weights: the product of an "
+                        "adapter's matrices is not added to weights here; write a checkpoint of "
+                        "base and adapter with PEFT's merge_and_unload, and merge that one",
+                        adapter, whole);
+    mdl_log(MDL_LOG_WARN,
+            "the checkpoints are LoRA adapters: each matrix is merged by itself, so the product of "
+            "two merged ones is not the merged product; rank and lora_alpha must be the same in "
+            "all, and adapter_config.json is to be copied");
+    return MDL_OK;
+}
+
 /* Room for the tensors that any parent has; those of the first come first, in its order. */
 static mdl_status collect(mdl__tensor_merge *m)
 {
@@ -229,6 +269,7 @@ mdl_status mdl__tensors_plan(mdl__tensor_merge *m)
     MDL_TRY(mdl__parameters_read(m->job->config, m->job->method, m->job->options, m->parents,
                                  &m->parameters));
     MDL_TRY(open_inputs(m));
+    MDL_TRY(check_adapters(m));
     MDL_TRY(collect(m));
     if (m->n_tensors == 0)
         return mdl_fail(MDL_FORMAT, "%s has no tensors", m->job->parents[0]);

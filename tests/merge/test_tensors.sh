@@ -119,6 +119,20 @@ expect 2 "is the name of no tensor" --method linear a.st b.st -o o.st --set "mer
 expect 2 "expected one number, or 2" --method linear a.st b.st -o o.st --set merge.weights=1,2,3
 expect 2 "weights add up to 0" --method linear a.st b.st -o o.st --set merge.weights=1,-1
 
+# LoRA: adapters are merged with adapters, matrix by matrix, and never with whole weights.
+"$python" - <<'END'
+from st import write
+def adapter(path, a, b):
+    write(path, {"base_model.model.w.lora_A.weight": ("F32", [1, 2], a), "base_model.model.w.lora_B.weight": ("F32", [2, 1], b)})
+adapter("lora1.st", [1, 2], [3, 4])
+adapter("lora2.st", [3, -2], [1, 0])
+END
+expect 0 "LoRA adapters: each matrix is merged by itself" --method linear lora1.st lora2.st -o o.st
+check o.st base_model.model.w.lora_A.weight F32 2 0
+check o.st base_model.model.w.lora_B.weight F32 2 2
+expect 2 "lora1.st is a LoRA adapter, and base.st has whole weights" --method linear base.st lora1.st -o n.st
+expect 2 "lora2.st is a LoRA adapter, and base.st has whole weights" --method ties --base base.st lora1.st lora2.st -o n.st
+
 # Types, in and out.
 expect 0 "" --method linear F16.st F32.st -o o.st
 check o.st w F16 1.5 0 0.375 1
