@@ -45,7 +45,7 @@ run() {
     "$mendel" train --data folder:photos --set data.image_size=224 --set data.validation_fraction=0 --set train.batch=16 \
         --set train.epochs="$length" --threads "$threads" --out "$name" "$@" >out 2>err || { cat err; exit 1; }
     "$mendel" eval "$name/final.safetensors" --data folder:photos --threads "$threads" --json >"$name.json" 2>err || { cat err; exit 1; }
-    accuracy=$(sed 's/.*"test_top1":\([0-9.e-]*\).*/\1/' "$name.json")
+    accuracy=$(sed 's/.*"images":[0-9]*,"top1":\([0-9.e-]*\).*/\1/' "$name.json")
     awk "BEGIN { printf \"%-10s %3d epochs  %5.1f %% of %d test images\\n\", \"$name\", $length, 100 * $accuracy, 2 * $pictures }"
 }
 "$mendel" convert "$weights" published.safetensors --preset efficientnet_lite0 >out 2>err || { cat err; exit 1; }

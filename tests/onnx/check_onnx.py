@@ -80,8 +80,8 @@ class Program:
             sys.exit(f"mendel {' '.join(arguments)}: {done.stderr}")
         return done.stdout
 
-    def train(self, folder, settings):
-        sets = [part for s in settings + ["train.max_steps=12", "train.batch=64", "run.tuning=off"]
+    def train(self, folder, settings, steps=12):
+        sets = [part for s in settings + [f"train.max_steps={steps}", "train.batch=64", "run.tuning=off"]
                 for part in ("--set", s)]
         self.run("train", "--data", f"cifar10:{self.images}", *sets, "--out", folder)
         return os.path.join(folder, "final.safetensors")
