@@ -7,7 +7,7 @@
 
 typedef struct decoding { /* a batch of files on its way */
     const mdl_predictor *predictor;
-    uint8_t *pixels;          /* [batch, height, width, channels] */
+    float *images;            /* [batch, height, width, channels], normalised */
     const char *const *paths; /* [count] */
     mdl_file_result *results; /* [count], the caller's */
     size_t count;
@@ -23,13 +23,11 @@ struct mdl_predictor {
     mdl_weights weights;
     mdl_model_io io;
     mdl_model_config model;
-    mdl_image_form form; /* of files */
+    mdl_image_look look; /* at files */
     size_t batch;
     float *images;       /* [batch, height, width, channels], normalised */
     float value[4][256]; /* by channel and byte: the normalised value */
-    /* For files: the same of 0 .. 255, their pixels, who decodes them, and what became of each. */
-    float file_value[4][256];
-    mdl_pool *pool;
+    mdl_pool *pool;      /* who decodes files */
     decoding files[2]; /* the batch that the network sees, and the one that is decoded meanwhile */
     char **names;      /* of the classes; NULL: the checkpoint has none */
     size_t n_names;
@@ -57,10 +55,9 @@ static mdl_status read_images(mdl_predictor *p, const mdl_tensors *file, const c
         for (size_t v = 0; v < 256; v++)
             p->value[c][v] =
                 (float)(((double)v / images.value_max - images.mean[c]) / images.std[c]);
-    double full = images.value_max == 1 ? 1 : 255; /* 1: the network sees bytes as they are */
-    for (size_t c = 0; c < images.channels; c++)
-        for (size_t v = 0; v < 256; v++)
-            p->file_value[c][v] = (float)(((double)v / full - images.mean[c]) / images.std[c]);
+    p->look.value_max = images.value_max == 1 ? 1 : 255; /* 1: it sees bytes as they are */
+    memcpy(p->look.mean, images.mean, sizeof(images.mean));
+    memcpy(p->look.std, images.std, sizeof(images.std));
     return MDL_OK;
 }
 
@@ -85,11 +82,11 @@ static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const ch
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
     MDL_TRY(read_images(p, file, path));
-    p->form = (mdl_image_form){.height = p->model.height,
-                               .width = p->model.width_px,
-                               .channels = p->model.channels,
-                               .resize = config.data.resize,
-                               .crop_fraction = config.data.crop_fraction};
+    p->look.form = (mdl_image_form){.height = p->model.height,
+                                    .width = p->model.width_px,
+                                    .channels = p->model.channels,
+                                    .resize = config.data.resize,
+                                    .crop_fraction = config.data.crop_fraction};
     MDL_TRY(read_classes(p, file, path));
     return mdl_model_check(&p->model);
 }
@@ -106,6 +103,12 @@ static mdl_status open_network(mdl_predictor *p, const mdl_tensors *file, const 
     return mdl_run_bind(p->run, p->weights.params, p->weights.buffers, NULL);
 }
 
+/* Numbers of an image. */
+static size_t image_size(const mdl_predictor *p)
+{
+    return p->model.height * p->model.width_px * p->model.channels;
+}
+
 static mdl_status open_all(mdl_predictor *p, const char *path, const char *backend, int threads)
 {
     mdl_tensors *file = NULL;
@@ -117,8 +120,7 @@ static mdl_status open_all(mdl_predictor *p, const char *path, const char *backe
     mdl_tensors_close(file);
     if (status != MDL_OK)
         return status;
-    size_t image = p->model.height * p->model.width_px * p->model.channels;
-    return MDL_NEW(p->batch * image, "images", &p->images);
+    return MDL_NEW(p->batch * image_size(p), "images", &p->images);
 }
 
 mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
@@ -155,7 +157,7 @@ void mdl_predictor_close(mdl_predictor *predictor)
         mdl_free(predictor->names[i]);
     mdl_free(predictor->names);
     for (size_t i = 0; i < MDL_COUNT(predictor->files); i++)
-        mdl_free(predictor->files[i].pixels);
+        mdl_free(predictor->files[i].images);
     mdl_free(predictor->images);
     mdl_free(predictor);
 }
@@ -169,16 +171,11 @@ mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor)
 }
 
 /* The last batch may be smaller: the rest of the images keeps what was there and is not read. */
-static mdl_status run_batch(mdl_predictor *p, float value[4][256], const uint8_t *pixels,
-                            size_t count, float *logits)
+static mdl_status run_batch(mdl_predictor *p, const float *values, size_t count, float *logits)
 {
-    size_t channels = p->model.channels;
-    size_t image = p->model.height * p->model.width_px * channels;
     mdl_view images = mdl_run_view(p->run, p->io.images);
     mdl_view out = mdl_run_view(p->run, p->io.logits);
-    for (size_t i = 0; i < count * image; i++)
-        p->images[i] = value[i % channels][pixels[i]];
-    MDL_TRY(mdl_view_upload_f32(&images, p->images, p->batch * image));
+    MDL_TRY(mdl_view_upload_f32(&images, values, p->batch * image_size(p)));
     MDL_TRY(mdl_run_step(p->run));
     return mdl_view_download_f32(&out, logits, count * p->model.classes);
 }
@@ -189,29 +186,29 @@ mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, si
     MDL_REQUIRE(predictor);
     if (count > 0 && (pixels == NULL || logits == NULL))
         return mdl_fail(MDL_INVALID, "mdl_predictor_run: pixels or logits is NULL");
-    const mdl_model_config *model = &predictor->model;
-    size_t image = model->height * model->width_px * model->channels;
+    size_t image = image_size(predictor), channels = predictor->model.channels;
     for (size_t done = 0; done < count; done += predictor->batch) {
         size_t some = mdl_min_size(predictor->batch, count - done);
-        MDL_TRY(run_batch(predictor, predictor->value, pixels + done * image, some,
-                          logits + done * model->classes));
+        for (size_t i = 0; i < some * image; i++)
+            predictor->images[i] = predictor->value[i % channels][pixels[done * image + i]];
+        MDL_TRY(run_batch(predictor, predictor->images, some,
+                          logits + done * predictor->model.classes));
     }
     return MDL_OK;
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* A file that cannot be read is the caller's to tell: its pixels stay 0. */
+/* A file that cannot be read is the caller's to tell: its numbers are 0. */
 static mdl_status decode_one(void *user, size_t worker, size_t index)
 {
     const decoding *d = user;
-    const mdl_model_config *m = &d->predictor->model;
     mdl_file_result *result = &d->results[index];
-    size_t image = m->height * m->width_px * m->channels;
+    size_t size = image_size(d->predictor);
+    float *image = d->images + index * size;
     (void)worker;
-    memset(d->pixels + index * image, 0, image);
-    result->status =
-        mdl_image_read(d->paths[index], &d->predictor->form, d->pixels + index * image);
+    memset(image, 0, size * sizeof(*image));
+    result->status = mdl_image_prepare(d->paths[index], &d->predictor->look, image);
     result->detail[0] = '\0';
     if (result->status != MDL_OK)
         (void)mdl_text_escape(mdl_error_detail(), MDL_TEXT_UTF8, result->detail,
@@ -229,12 +226,10 @@ static void decode(void *user)
 
 static mdl_status prepare_files(mdl_predictor *p)
 {
-    const mdl_model_config *m = &p->model;
     for (size_t i = 0; i < MDL_COUNT(p->files); i++) {
         p->files[i].predictor = p;
-        if (p->files[i].pixels == NULL)
-            MDL_TRY(MDL_NEW(p->batch * m->height * m->width_px * m->channels, "images",
-                            &p->files[i].pixels));
+        if (p->files[i].images == NULL)
+            MDL_TRY(MDL_NEW(p->batch * image_size(p), "images", &p->files[i].images));
     }
     return p->pool != NULL
                ? MDL_OK
@@ -251,7 +246,7 @@ static mdl_status predict_files(mdl_predictor *p, const decoding *now, decoding 
         return mdl_fail(now->status, "%s", now->detail);
     if (ahead->count > 0)
         MDL_TRY(mdl_thread_start(decode, ahead, &thread));
-    mdl_status status = run_batch(p, p->file_value, now->pixels, now->count, logits);
+    mdl_status status = run_batch(p, now->images, now->count, logits);
     if (thread != NULL)
         mdl_thread_join(thread);
     for (size_t i = 0; i < now->count; i++)

@@ -229,6 +229,15 @@ typedef struct mdl_image_form {     /* what an image file becomes */
  * Errors: MDL_IO, MDL_NOT_FOUND, MDL_FORMAT, MDL_UNSUPPORTED, MDL_NO_MEMORY. */
 mdl_status mdl_image_read(const char *path, const mdl_image_form *form,
                           uint8_t *out) MDL_MUST_CHECK;
+typedef struct mdl_image_look { /* how a network sees it */
+    mdl_image_form form;
+    double value_max, mean[4], std[4]; /* as in mdl_data */
+} mdl_image_look;
+/* The same as training and evaluation show it, in float [height, width, channels]: an image that is
+ * not larger than the form as in a set of such images (there pad pads), another one as in a set of
+ * images of several sizes. */
+mdl_status mdl_image_prepare(const char *path, const mdl_image_look *look,
+                             float *out) MDL_MUST_CHECK;
 
 /* ---- loader --------------------------------------------------------------------------------- */
 

@@ -24,23 +24,27 @@ static mdl_status fit(const mdl_image_form *form, const mdl__image *image, uint8
     return MDL_OK;
 }
 
-mdl_status mdl_image_read(const char *path, const mdl_image_form *form, uint8_t *out)
+mdl_status mdl__image_bring(const mdl__image *image, const mdl_image_form *form, uint8_t *out)
 {
-    mdl__image image;
     uint8_t *rgb = out;
     if (form->channels != 1 && form->channels != RGB)
         return mdl_fail(MDL_UNSUPPORTED, "an image file cannot become %zu channels",
                         form->channels);
-    MDL_TRY(mdl__image_decode(path, &image));
-    mdl_status status = MDL_OK;
     if (form->channels == 1)
-        status = MDL_NEW(form->height * form->width * RGB, "image", &rgb);
-    if (status == MDL_OK)
-        status = fit(form, &image, rgb);
+        MDL_TRY(MDL_NEW(form->height * form->width * RGB, "image", &rgb));
+    mdl_status status = fit(form, image, rgb);
     if (status == MDL_OK && form->channels == 1)
         brightness(rgb, form->height * form->width, out);
     if (rgb != out)
         mdl_free(rgb);
+    return status;
+}
+
+mdl_status mdl_image_read(const char *path, const mdl_image_form *form, uint8_t *out)
+{
+    mdl__image image;
+    MDL_TRY(mdl__image_decode(path, &image));
+    mdl_status status = mdl__image_bring(&image, form, out);
     mdl_free(image.rgb);
     return status;
 }

@@ -126,6 +126,9 @@ typedef struct mdl__image {
 /* A whole file in its own size; image->rgb is to be freed.  The pixels are those that Pillow's
  * convert("RGB") gives: see image_png.c and image_jpeg.c. */
 mdl_status mdl__image_decode(const char *path, mdl__image *image) MDL_MUST_CHECK;
+/* What mdl_image_read gives of such a file. */
+mdl_status mdl__image_bring(const mdl__image *image, const mdl_image_form *form,
+                            uint8_t *out) MDL_MUST_CHECK;
 
 /* Height and width from the first bytes of a file, which may be all of it; MDL_FORMAT where they do
  * not suffice. */

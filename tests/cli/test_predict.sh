@@ -55,6 +55,46 @@ for mine, row in zip(predicted, rows):
     assert abs(float(mine["probability_1"]) - probability) < 2e-2, (mine, probability)
 PY
 
+# Images are prepared as eval prepares them, whatever their size is and the checkpoint says: smaller
+# than the model's input (stretched in numbers, padded, cut) and larger (in bytes).
+cat >pictures.py <<'PY'
+import os, random, struct, sys, zlib
+folder, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+random.seed(1)
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for side in "train", "test":
+    for name in "dark", "light":
+        os.makedirs(os.path.join(folder, side, name))
+        for i in range(3):
+            low, high = (0, 160) if name == "dark" else (96, 255)
+            rows = b"".join(b"\0" + bytes(random.randint(low, high) for _ in range(3 * width)) for _ in range(height))
+            with open(os.path.join(folder, side, name, f"{i}.png"), "wb") as file:
+                file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+PY
+cat >same.py <<'PY'
+import csv, math, sys
+predicted, rows = (list(csv.DictReader(open(name))) for name in sys.argv[1:])
+assert len(predicted) == len(rows) == 6
+for mine, row in zip(predicted, rows):
+    logits = [float(row["logit_0"]), float(row["logit_1"])]
+    probability = 1 / sum(math.exp(x - max(logits)) for x in logits)
+    assert mine["class_1"] == row["predicted_name"], (mine, row)
+    assert abs(float(mine["probability_1"]) - probability) < 1e-5, (mine, probability)
+PY
+python3 pictures.py smaller 11 14 && python3 pictures.py larger 37 26 || fail 'no pictures'
+for size in smaller larger; do
+    for resize in stretch pad crop; do
+        # shellcheck disable=SC2086 # a list of words
+        expect 0 train $small --data folder:$size --set data.resize=$resize --set data.validation_fraction=0 \
+            --set train.epochs=2 --set train.batch=3 --out $size-$resize
+        expect 0 eval $size-$resize/final.safetensors --data folder:$size --threads 1 --predictions p.csv
+        expect 0 predict $size-$resize/final.safetensors $size/test --csv --threads 1
+        python3 same.py out p.csv || fail "predict and eval differ: $size, $resize"
+    done
+done
+
 # A list on the standard input, JSON lines, batches smaller than the list.
 ls photos/test/*/* >list
 "$mendel" predict $model - --json --batch 1 <list >out 2>err || fail "a list: $(cat err)"
