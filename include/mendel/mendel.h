@@ -67,8 +67,8 @@ typedef struct mdl_file_result {
 } mdl_file_result;
 
 /* Logits of JPEG and PNG files, decoded on as many threads as the predictor has and resized to its
- * input (linear; a folder of images that all have one smaller size is resized without rounding in
- * training, so logits can differ from an evaluation's there in the third digit).
+ * input as training and evaluation do it (data.resize of the checkpoint; images that are not larger
+ * than the input as those of a set of such images).
  *   logits   [count, classes], written; NAN for a file that could not be read
  *   results  [count], written
  * A file that cannot be read is no failure of the call.  Errors: MDL_INVALID, MDL_DEVICE,

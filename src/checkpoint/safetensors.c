@@ -154,13 +154,16 @@ static mdl_status read_length(const mdl__head *head, size_t size, uint64_t *leng
     if (*length > MDL__HEADER_LIMIT || *length > left) {
         if (*length > MDL__HEADER_LIMIT || !braced)
             MDL_TRY(mdl__refuse_kind(head));
-        return mdl_fail(
-            MDL_FORMAT,
-            "header length %llu: the file holds %zu bytes behind it, and %d are allowed%s",
-            (unsigned long long)*length, left, MDL__HEADER_LIMIT,
-            *length <= MDL__HEADER_LIMIT && braced
-                ? "; the file is cut short, fetch or copy it again"
-                : "");
+        const char *why =
+            *length <= MDL__HEADER_LIMIT ? "; the file is cut short, fetch or copy it again" : "";
+        if (!braced)
+            why =
+                "; it is no safetensors file (expected: safetensors, or PyTorch's .pt or .pth), or "
+                "it is damaged";
+        return mdl_fail(MDL_FORMAT,
+                        "header length %llu: the file holds %zu bytes behind it, and %d are "
+                        "allowed%s",
+                        (unsigned long long)*length, left, MDL__HEADER_LIMIT, why);
     }
     size_t blank = 0;
     seen = mdl_min_size(seen, (size_t)*length);

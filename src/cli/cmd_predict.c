@@ -128,6 +128,7 @@ static mdl_status flush_batch(prediction *p)
     for (size_t i = 0; i < p->waiting; i++) {
         if (status == MDL_OK && p->results[i].status != MDL_OK) {
             p->damaged++;
+            mdl_text_unescape(p->results[i].detail); /* what is printed is escaped once */
             cli_print_message("warning: ", p->results[i].detail);
         } else if (status == MDL_OK) {
             status = print_row(p, p->paths[i], p->probabilities + i * p->classes);

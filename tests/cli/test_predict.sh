@@ -115,6 +115,10 @@ says err 'there are no images'
 expect 2 predict $model
 expect 3 predict missing.safetensors cut.png
 
+# A name of any bytes is escaped once.
+printf 'caf\351.png\n' | "$mendel" predict $model - >out 2>err
+says err 'caf\xE9.png'
+
 # Names of classes that are no plain text: shown on one line each, and in JSON escaped once.
 odd=$(printf 'caf\351') lines=$(printf 'two\nlines')
 for side in train test; do
