@@ -101,8 +101,7 @@ class Program:
             data = bytearray(file.read())
         start = 8 + int.from_bytes(data[:8], "little")
         for name, entry in json.loads(data[8:start]).items():
-            if name != "__metadata__":
-                assert entry["dtype"] == "F32", (name, entry)
+            if entry.get("dtype") == "F32":
                 begin, end = (start + at for at in entry["data_offsets"])
                 values = numpy.frombuffer(data, numpy.float32, (end - begin) // 4, begin)
                 up = numpy.random.default_rng(begin).integers(0, 2, len(values)).astype(bool)
@@ -180,7 +179,8 @@ def check(program, name, settings, pixels, folder):
     ours = {key: program.logits(checkpoint, *more) for key, more in wanted.items()}
     exact = {key: program.logits(checkpoint, *more, *DOUBLE) for key, more in wanted.items()}
     own = max(difference(exact[key], ours[key]) for key in ours)
-    open_bits = max(difference(exact[key], program.last_bit(checkpoint, *more)) for key, more in wanted.items())
+    last_bit = max(difference(exact[key], program.last_bit(checkpoint, *more))
+                   for key, more in wanted.items())
     double, good = None, True
     for inside in (False, True):
         path = checkpoint + (".bytes.onnx" if inside else ".onnx")
@@ -200,9 +200,9 @@ def check(program, name, settings, pixels, folder):
                 theirs = outputs(run, images, batch)
                 assert all(f"q_{k + 1}" in theirs for k in range(steps))
                 row.append(max(difference(ours[key], theirs[key]) for key in ours))
-            good = good and max(row) <= max(LIMIT, open_bits) and double <= LIMIT_DOUBLE
-            print(f"| {name} | {'bytes' if inside else 'floats'} | {facts['nodes']} | {double:.1e} | {own:.1e} | {open_bits:.1e} | "
-                  f"{runtime} | {row[0]:.1e} | {row[1]:.1e} |", flush=True)
+            good = good and max(row) <= max(LIMIT, last_bit) and double <= LIMIT_DOUBLE
+            print(f"| {name} | {'bytes' if inside else 'floats'} | {facts['nodes']} | {double:.1e} | "
+                  f"{own:.1e} | {last_bit:.1e} | {runtime} | {row[0]:.1e} | {row[1]:.1e} |", flush=True)
     return good
 
 
