@@ -102,8 +102,4 @@ mdl_status mdl_checkpoints_check(const char *const *checkpoints, size_t n) MDL_M
 struct json_t *mdl_memory_json(const mdl_memory_plan *plan, size_t parameters,
                                double multiply_adds);
 
-/* Columns: index, label, predicted, logit_0, ..., and with names label_name, predicted_name. */
-mdl_status mdl_predictions_write(const char *path, const mdl_data *data, mdl_split split,
-                                 const mdl_scores *scores, bool wide) MDL_MUST_CHECK;
-
 #endif

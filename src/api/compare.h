@@ -4,18 +4,12 @@
 
 #include "api/api.h"
 
-typedef struct mdl__compared_image {
-    uint32_t index, label, called; /* in the data set; by the model's numbers */
-} mdl__compared_image;
-
-typedef struct mdl__compared {   /* one of the two */
-    const char *path;            /* as the caller named it */
-    char file[MDL_PATH_MAX];     /* the checkpoint or the predictions in it */
-    const char *kind;            /* "training", "search", "checkpoint", "predictions" */
-    const char *model;           /* "mlp"; NULL: predictions do not say */
-    mdl__compared_image *images; /* [count], by their index */
-    size_t count, classes, right;
-    char **names; /* [classes], as bytes; NULL: there are none */
+typedef struct mdl__compared { /* one of the two */
+    const char *path;          /* as the caller named it */
+    char file[MDL_PATH_MAX];   /* the checkpoint or the predictions in it */
+    const char *kind;          /* "training", "search", "checkpoint", "predictions" */
+    const char *model;         /* "mlp"; NULL: predictions do not say */
+    mdl_predictions answers;   /* the images by their index */
 } mdl__compared;
 
 /* Which file `path` stands for; folders of experiments have none (`file` is "" and `kind`
@@ -28,10 +22,6 @@ mdl_status mdl__compared_fill(mdl__compared *side, mdl_context *context, const m
 void mdl__compared_free(mdl__compared *side);
 /* The name of a class, or its number. */
 const char *mdl__compared_name(const mdl__compared *side, size_t class_number, char number[32]);
-
-/* Predictions as mdl_predictions_write has them, into `side`. */
-mdl_status mdl__predictions_read(mdl__compared *side) MDL_MUST_CHECK;
-bool mdl__is_predictions(const char *path);
 
 /* The comparison of two folders of experiments, or of pairs of models. */
 mdl_status mdl__compare_tables(const char *first, const char *second,

@@ -34,26 +34,26 @@ static json_t *test_json(const mdl_comparison *c)
 
 static json_t *side_json(const mdl__compared *s)
 {
-    mdl_interval interval = mdl_stat_wilson(s->right, s->count);
+    mdl_interval interval = mdl_stat_wilson(s->answers.right, s->answers.count);
     return mdl_json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f}", "path", s->path, "kind", s->kind,
                          "file", s->file, "model", s->model, "top1",
-                         (double)s->right / (double)s->count, "low", interval.low, "high",
-                         interval.high);
+                         (double)s->answers.right / (double)s->answers.count, "low", interval.low,
+                         "high", interval.high);
 }
 
 /* ---- the same images ------------------------------------------------------------------------ */
 
 static mdl_status check_same(const mdl__compared *a, const mdl__compared *b)
 {
-    bool named = a->names != NULL && b->names != NULL;
+    bool named = a->answers.names != NULL && b->answers.names != NULL;
     char numbers[2][32];
-    if (a->count != b->count)
+    if (a->answers.count != b->answers.count)
         return mdl_fail(MDL_SHAPE,
                         "%s has answers for %zu images, %s for %zu: both must be of the same "
                         "images",
-                        a->path, a->count, b->path, b->count);
-    for (size_t i = 0; i < a->count; i++) {
-        const mdl__compared_image *x = &a->images[i], *y = &b->images[i];
+                        a->path, a->answers.count, b->path, b->answers.count);
+    for (size_t i = 0; i < a->answers.count; i++) {
+        const mdl_prediction *x = &a->answers.images[i], *y = &b->answers.images[i];
         if (x->index != y->index)
             return mdl_fail(MDL_SHAPE,
                             "%s has an answer for image %u, %s has none: both must be of the same "
@@ -73,22 +73,22 @@ static mdl_status check_same(const mdl__compared *a, const mdl__compared *b)
     return MDL_OK;
 }
 
-static bool is_right(const mdl__compared_image *image)
+static bool is_right(const mdl_prediction *image)
 {
     return image->label == image->called;
 }
 
 static mdl_status test_images(const mdl__compared *a, const mdl__compared *b, mdl_comparison *out)
 {
-    mdl_table table = {.images = a->count};
+    mdl_table table = {.images = a->answers.count};
     float *right;
-    MDL_TRY(MDL_NEW(2 * a->count, "right answers", &right));
-    for (size_t i = 0; i < a->count; i++) {
-        right[i] = is_right(&a->images[i]) ? 1 : 0;
-        right[a->count + i] = is_right(&b->images[i]) ? 1 : 0;
+    MDL_TRY(MDL_NEW(2 * a->answers.count, "right answers", &right));
+    for (size_t i = 0; i < a->answers.count; i++) {
+        right[i] = is_right(&a->answers.images[i]) ? 1 : 0;
+        right[a->answers.count + i] = is_right(&b->answers.images[i]) ? 1 : 0;
     }
-    mdl_status status =
-        mdl_table_compare_models(&table, "first", "second", right, right + a->count, a->count);
+    mdl_status status = mdl_table_compare_models(&table, "first", "second", right,
+                                                 right + a->answers.count, a->answers.count);
     if (status == MDL_OK)
         *out = table.comparisons[0];
     mdl_table_free(&table);
@@ -108,8 +108,8 @@ static json_t *class_json(const mdl__compared *a, size_t number, const class_tes
     double n = (double)t->images;
     return mdl_json_pack(
         "{s:I, s:s, s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "class", (json_int_t)number, "name",
-        a->names != NULL ? a->names[number] : NULL, "images", (json_int_t)t->images, "first",
-        (double)t->right[0] / n, "second", (double)t->right[1] / n, "difference",
+        a->answers.names != NULL ? a->answers.names[number] : NULL, "images", (json_int_t)t->images,
+        "first", (double)t->right[0] / n, "second", (double)t->right[1] / n, "difference",
         ((double)t->right[0] - (double)t->right[1]) / n, "b", (json_int_t)t->only[0], "c",
         (json_int_t)t->only[1], "p", p, "p_holm", p_holm);
 }
@@ -119,12 +119,12 @@ static mdl_status classes_json(const mdl__compared *a, const mdl__compared *b, j
 {
     class_test *tests;
     double *p;
-    size_t n = a->classes;
+    size_t n = a->answers.classes;
     MDL_TRY(MDL_NEW(n, "classes", &tests));
     mdl_status status = MDL_NEW(2 * n, "p-values", &p);
-    for (size_t i = 0; i < a->count && status == MDL_OK; i++) {
-        class_test *t = &tests[a->images[i].label];
-        bool x = is_right(&a->images[i]), y = is_right(&b->images[i]);
+    for (size_t i = 0; i < a->answers.count && status == MDL_OK; i++) {
+        class_test *t = &tests[a->answers.images[i].label];
+        bool x = is_right(&a->answers.images[i]), y = is_right(&b->answers.images[i]);
         t->images++;
         t->right[0] += x;
         t->right[1] += y;
@@ -155,8 +155,8 @@ static mdl_status pair_json(const mdl__compared *a, const mdl__compared *b, json
     MDL_TRY(check_same(a, b));
     MDL_TRY(test_images(a, b, &test));
     MDL_TRY(classes_json(a, b, &classes));
-    *out = mdl_json_pack("{s:I, s:o, s:o}", "images", (json_int_t)a->count, "first", side_json(a),
-                         "second", side_json(b));
+    *out = mdl_json_pack("{s:I, s:o, s:o}", "images", (json_int_t)a->answers.count, "first",
+                         side_json(a), "second", side_json(b));
     mdl_json_update(out, test_json(&test));
     mdl_json_set(out, "classes", classes);
     return MDL_OK;
@@ -183,10 +183,10 @@ static mdl_status test_pairs(const mdl__compared *first, const mdl__compared *se
     mdl_row rows[2] = {{.id = "first", .each = MDL_EACH_SEED, .n_each = n},
                        {.id = "second", .each = MDL_EACH_SEED, .n_each = n}};
     for (size_t i = 0; i < n; i++) {
-        rows[0].each_top1[i] = (double)first[i].right / (double)first[i].count;
-        rows[1].each_top1[i] = (double)second[i].right / (double)second[i].count;
+        rows[0].each_top1[i] = (double)first[i].answers.right / (double)first[i].answers.count;
+        rows[1].each_top1[i] = (double)second[i].answers.right / (double)second[i].answers.count;
     }
-    return test_paired(rows, first->count, out);
+    return test_paired(rows, first->answers.count, out);
 }
 
 mdl_status mdl__compare_pairs(const mdl__compared *first, const mdl__compared *second, size_t n,
@@ -216,7 +216,7 @@ mdl_status mdl__compare_pairs(const mdl__compared *first, const mdl__compared *s
     }
     *out = test_json(&test);
     mdl_json_set(out, "compares", mdl_json_pack("s", "pairs"));
-    mdl_json_set(out, "images", mdl_json_pack("I", (json_int_t)first->count));
+    mdl_json_set(out, "images", mdl_json_pack("I", (json_int_t)first->answers.count));
     mdl_json_set(out, "pairs", pairs);
     return MDL_OK;
 }

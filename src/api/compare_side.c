@@ -18,7 +18,7 @@ mdl_status mdl__compared_find(const char *path, mdl__compared *out)
     unsigned kinds;
     *out = (mdl__compared){.path = path};
     if (!is_folder(path)) {
-        out->kind = mdl__is_predictions(path) ? "predictions" : "checkpoint";
+        out->kind = mdl_predictions_are(path) ? "predictions" : "checkpoint";
         return mdl_path(out->file, sizeof(out->file), "", "%s", path);
     }
     MDL_TRY(mdl_run_kinds(path, &kinds));
@@ -47,9 +47,9 @@ static mdl_status take_names(mdl__compared *side, const mdl_data *data)
 {
     if (data->class_names == NULL)
         return MDL_OK;
-    MDL_TRY(MDL_NEW(side->classes, "class names", &side->names));
-    for (size_t c = 0; c < mdl_min_size(data->classes, side->classes); c++)
-        MDL_TRY(mdl_strdup(data->class_names[c], &side->names[c]));
+    MDL_TRY(MDL_NEW(side->answers.classes, "class names", &side->answers.names));
+    for (size_t c = 0; c < mdl_min_size(data->classes, side->answers.classes); c++)
+        MDL_TRY(mdl_strdup(data->class_names[c], &side->answers.names[c]));
     return MDL_OK;
 }
 
@@ -60,13 +60,13 @@ static mdl_status take_answers(mdl__compared *side, const mdl_data *data, mdl_sp
     MDL_TRY(mdl_scores_check(scores, side->file));
     MDL_TRY(MDL_NEW(scores->count, "labels", &labels));
     mdl_data_labels(data, split, labels);
-    side->count = scores->count;
-    side->classes = scores->classes;
-    mdl_status status = MDL_NEW(scores->count, "answers", &side->images);
+    side->answers.count = scores->count;
+    side->answers.classes = scores->classes;
+    mdl_status status = MDL_NEW(scores->count, "answers", &side->answers.images);
     for (size_t i = 0; status == MDL_OK && i < scores->count; i++) {
-        side->images[i] = (mdl__compared_image){data->index[split][i], (uint32_t)labels[i],
-                                                scores->answers[i].called};
-        side->right += side->images[i].label == side->images[i].called;
+        side->answers.images[i] =
+            (mdl_prediction){data->index[split][i], (uint32_t)labels[i], scores->answers[i].called};
+        side->answers.right += side->answers.images[i].label == side->answers.images[i].called;
     }
     mdl_free(labels);
     return status == MDL_OK ? take_names(side, data) : status;
@@ -89,7 +89,7 @@ static mdl_status evaluate(mdl__compared *side, mdl_work *work, const mdl_data *
 
 static int compare_index(const void *a, const void *b)
 {
-    const mdl__compared_image *x = a, *y = b;
+    const mdl_prediction *x = a, *y = b;
     return (x->index > y->index) - (x->index < y->index);
 }
 
@@ -100,7 +100,7 @@ mdl_status mdl__compared_fill(mdl__compared *side, mdl_context *context, const m
     mdl_status status;
     MDL_TRY(mdl_split_find(options->split, &split));
     if (strcmp(side->kind, "predictions") == 0) {
-        status = mdl__predictions_read(side);
+        status = mdl_predictions_read(side->file, (size_t)1 << 31, &side->answers);
     } else {
         mdl_work work;
         status = mdl_work_begin(&work, context, config, side->file);
@@ -109,27 +109,24 @@ mdl_status mdl__compared_fill(mdl__compared *side, mdl_context *context, const m
         status = mdl_work_end(&work, status);
     }
     MDL_TRY(status);
-    qsort(side->images, side->count, sizeof(*side->images), compare_index);
-    for (size_t i = 1; i < side->count; i++)
-        if (side->images[i - 1].index == side->images[i].index)
-            return mdl_fail(MDL_FORMAT, "%s has image %u twice", side->file, side->images[i].index);
+    qsort(side->answers.images, side->answers.count, sizeof(*side->answers.images), compare_index);
+    for (size_t i = 1; i < side->answers.count; i++)
+        if (side->answers.images[i - 1].index == side->answers.images[i].index)
+            return mdl_fail(MDL_FORMAT, "%s has image %u twice", side->file,
+                            side->answers.images[i].index);
     return MDL_OK;
 }
 
 void mdl__compared_free(mdl__compared *side)
 {
-    for (size_t c = 0; side->names != NULL && c < side->classes; c++)
-        mdl_free(side->names[c]);
-    mdl_free(side->names);
-    mdl_free(side->images);
-    side->names = NULL;
-    side->images = NULL;
+    mdl_predictions_free(&side->answers);
 }
 
 const char *mdl__compared_name(const mdl__compared *side, size_t class_number, char number[32])
 {
     snprintf(number, 32, "%zu", class_number);
-    return side->names != NULL && class_number < side->classes && side->names[class_number] != NULL
-               ? side->names[class_number]
+    return side->answers.names != NULL && class_number < side->answers.classes &&
+                   side->answers.names[class_number] != NULL
+               ? side->answers.names[class_number]
                : number;
 }

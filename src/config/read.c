@@ -218,6 +218,18 @@ static bool is_raw(const char *value)
             !mdl_text_is_utf8(value));
 }
 
+/* Nothing stands behind the =. */
+static mdl_status no_value(const mdl__key *key)
+{
+    if (key->type == MDL__KEY_TEXT)
+        return mdl_fail(MDL_CONFIG,
+                        "expected a value behind the =; an empty text is \"\", which a shell needs "
+                        "in quotes: --set '%s=\"\"'",
+                        key->name);
+    return mdl_fail(MDL_CONFIG, "expected a value behind the =%s",
+                    key->type == MDL__KEY_CHANNELS ? "; an empty list is []" : "");
+}
+
 static mdl_status read_value(size_t index, const char *value, mdl_config *config)
 {
     const mdl__key *key = &mdl__keys[index];
@@ -226,8 +238,7 @@ static mdl_status read_value(size_t index, const char *value, mdl_config *config
         return mdl__key_read_text(key, value, strlen(value), true, (char *)config + key->offset);
     MDL_TRY(mdl__yaml_load(value, strlen(value), "value", &document));
     mdl__node root = {&document, yaml_document_get_root_node(&document)};
-    mdl_status status = root.node == NULL ? mdl_fail(MDL_CONFIG, "expected a value behind the =")
-                                          : read_key(index, root, config);
+    mdl_status status = root.node == NULL ? no_value(key) : read_key(index, root, config);
     yaml_document_delete(&document);
     return status;
 }

@@ -41,8 +41,7 @@ mdl_status mdl__write_table(mdl__run *run, const mdl_experiment_job *job, const 
 mdl_status mdl__conclude(mdl__run *run, mdl__lab *lab)
 {
     mdl_table *table = &run->tables[lab->repeat];
-    if (lab->paper == NULL)
-        MDL_TRY(mdl__results(lab, table));
+    MDL_TRY(lab->paper != NULL ? mdl__paper_results(lab, table) : mdl__results(lab, table));
     MDL_TRY(mdl__write_table(run, lab->job, table));
     lab->concluded = true;
     return MDL_OK;

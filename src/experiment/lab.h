@@ -94,7 +94,9 @@ typedef struct mdl__lab {
     mdl_lease *lease;         /* of the step that is done now; NULL: none is */
     size_t repeat, repeats;   /* which of how many experiments it is, from 0 */
     bool concluded;           /* all steps are over, and the table is written */
-    struct mdl__paper *paper; /* of the paper's experiment (paper.c); else NULL */
+    struct mdl__paper *paper; /* of the paper's experiment (paper.c); owned; else NULL */
+    bool side_by_side;        /* its steps have a thread each, and several run at once */
+    struct mdl__crew *crew;   /* those who do them (crew.c); owned; NULL before the first */
 } mdl__lab;
 
 /* ---- records (record.c): a small JSON file for each step ------------------------------------- */

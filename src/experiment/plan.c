@@ -9,7 +9,7 @@
 /* Seeds of independent trainings begin so far from those of trunk and children. */
 enum { INDEPENDENT_SEED = 20 };
 
-static mdl_status add(mdl__lab *lab, const mdl__step *step)
+mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step)
 {
     MDL_TRY(mdl_grow(lab->n_steps, lab->n_steps + 1, sizeof(*lab->steps), "steps of the plan",
                      (void **)&lab->steps));
@@ -229,7 +229,7 @@ static mdl_status plan_trainings(mdl__lab *lab, mdl__arm *arm, bool first)
             continue;
         MDL_TRY(mdl__step_name(&step, t->folder, "step.json", "final.safetensors",
                                "%c, %s: train the %s", arm->letter, t->label, arm->name));
-        MDL_TRY(add(lab, &step));
+        MDL_TRY(mdl__plan_add(lab, &step));
     }
     return MDL_OK;
 }
@@ -243,7 +243,7 @@ static mdl_status plan_choices(mdl__lab *lab, mdl__arm *arm)
             continue;
         MDL_TRY(mdl__step_name(&step, t->folder, "choice.json", NULL,
                                "%c, %s: the last weights or their EMA", arm->letter, t->label));
-        MDL_TRY(add(lab, &step));
+        MDL_TRY(mdl__plan_add(lab, &step));
     }
     return MDL_OK;
 }
@@ -261,7 +261,7 @@ static mdl_status plan_search(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
         MDL_TRY(mdl__step_name(&step, folder, "step.json", "merged.safetensors", "C, %s: %s",
                                arm->name, method->title));
     }
-    return add(lab, &step);
+    return mdl__plan_add(lab, &step);
 }
 
 static mdl_status plan_merge(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
@@ -272,7 +272,7 @@ static mdl_status plan_merge(mdl__lab *lab, mdl__arm *arm, mdl__entry *entry)
     snprintf(record, sizeof(record), "%s.json", leaf);
     snprintf(product, sizeof(product), "%s.safetensors", leaf);
     MDL_TRY(mdl__step_name(&step, arm->folder, record, product, "C, %s: %s", arm->name, leaf));
-    return add(lab, &step);
+    return mdl__plan_add(lab, &step);
 }
 
 /* The search of M2N2 first, the models that are merged without one, other methods last: as the
@@ -297,7 +297,7 @@ static mdl_status plan_arm_steps(mdl__lab *lab, mdl__arm *arm)
     snprintf(record, sizeof(record), "C-%s-parents.json", arm->name);
     MDL_TRY(mdl__step_name(&score, lab->job->out, record, NULL,
                            "C, %s: the candidates on the validation split", arm->name));
-    MDL_TRY(add(lab, &score));
+    MDL_TRY(mdl__plan_add(lab, &score));
     MDL_TRY(plan_choices(lab, arm));
     return plan_merges(lab, arm);
 }
@@ -316,9 +316,9 @@ static mdl_status plan_end(mdl__lab *lab)
     MDL_TRY(mdl__step_name(&assess, out, "evaluation.json", NULL,
                            "a closer look at the winner, the best parent and the average"));
     if (lab->config.experiment.path_points >= 2)
-        MDL_TRY(add(lab, &lines));
-    MDL_TRY(add(lab, &test));
-    return add(lab, &assess);
+        MDL_TRY(mdl__plan_add(lab, &lines));
+    MDL_TRY(mdl__plan_add(lab, &test));
+    return mdl__plan_add(lab, &assess);
 }
 
 bool mdl__step_needs(const mdl__step *step, const mdl__step *other)
@@ -327,7 +327,7 @@ bool mdl__step_needs(const mdl__step *step, const mdl__step *other)
 }
 
 /* A step needs only those before it. */
-static void find_chains(mdl__lab *lab)
+void mdl__find_chains(mdl__lab *lab)
 {
     for (size_t i = lab->n_steps; i-- > 0;) {
         mdl__step *step = &lab->steps[i];
@@ -370,6 +370,6 @@ mdl_status mdl__plan(mdl__lab *lab)
     for (size_t a = lab->n_arms; a-- > 0;)
         MDL_TRY(plan_arm_steps(lab, &lab->arms[a]));
     MDL_TRY(plan_end(lab));
-    find_chains(lab);
+    mdl__find_chains(lab);
     return MDL_OK;
 }

@@ -14,8 +14,7 @@ static json_t *needs_of(const mdl__lab *lab, const mdl__step *step, size_t first
     return needs;
 }
 
-mdl_status mdl__plan_add(const mdl__lab *lab, const mdl__step *step, double work, bool finished,
-                         json_t *needs, json_t **plan)
+static mdl_status add_step(const mdl__lab *lab, const mdl__step *step, size_t first, json_t **plan)
 {
     char name[MDL_LEASE_NAME];
     const char *record = step->record + lab->share->root;
@@ -23,18 +22,16 @@ mdl_status mdl__plan_add(const mdl__lab *lab, const mdl__step *step, double work
     mdl_json_append(plan, mdl_json_pack("{s:s, s:s, s:s, s:i, s:f, s:b, s:o}", "text", step->text,
                                         "record", record + strspn(record, "/"), "lease", name,
                                         "repeat", lab->repeats > 1 ? (int)lab->repeat + 1 : 0,
-                                        "work", work, "finished", finished, "needs", needs));
+                                        "work", step->kind->computes(lab, step), "finished",
+                                        !(step->work > 0), "needs", needs_of(lab, step, first)));
     return MDL_OK;
 }
 
 mdl_status mdl__plan_add_steps(const mdl__lab *lab, json_t **plan)
 {
     size_t first = json_array_size(*plan);
-    for (size_t i = 0; i < lab->n_steps; i++) {
-        const mdl__step *step = &lab->steps[i];
-        MDL_TRY(mdl__plan_add(lab, step, step->kind->computes(lab, step), !(step->work > 0),
-                              needs_of(lab, step, first), plan));
-    }
+    for (size_t i = 0; i < lab->n_steps; i++)
+        MDL_TRY(add_step(lab, &lab->steps[i], first, plan));
     return MDL_OK;
 }
 

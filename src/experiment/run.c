@@ -52,18 +52,14 @@ static mdl_status prepare(mdl__run *run)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-static bool is_paper(const mdl_config *config)
-{
-    return config->merge.from_scratch > 0 || config->experiment.specialists;
-}
-
 static mdl_status foresee(mdl__run *run)
 {
     json_t *plan = mdl_json_pack("[]");
     mdl_status status = MDL_OK;
     for (size_t i = 0; i < run->n_labs; i++) {
         mdl__lab *lab = &run->labs[i];
-        run->progress.steps += lab->n_steps;
+        if (lab->paper == NULL) /* those are told by their evaluations */
+            run->progress.steps += lab->n_steps;
         for (size_t k = 0; k < lab->n_steps && status == MDL_OK; k++)
             status = mdl__step_foresee(lab, &lab->steps[k]);
         if (status == MDL_OK)
@@ -75,46 +71,22 @@ static mdl_status foresee(mdl__run *run)
     return status;
 }
 
-static mdl_status foresee_papers(mdl__run *run)
-{
-    json_t *plan = mdl_json_pack("[]");
-    mdl_status status = MDL_OK;
-    for (size_t i = 0; i < run->n_labs && status == MDL_OK; i++)
-        status = mdl__paper_plan(&run->labs[i], &plan);
-    if (status == MDL_OK && !run->share.joined)
-        return mdl__plan_write(run->job->out, plan);
-    json_decref(plan);
-    return status;
-}
-
-static mdl_status run_papers(mdl__run *run)
-{
-    for (size_t i = 0; i < run->n_labs; i++) {
-        mdl__lab *lab = &run->labs[i];
-        MDL_TRY(mdl__use_lab(run, lab));
-        MDL_TRY(mdl__run_paper(lab, &run->tables[i]));
-        MDL_TRY(mdl__write_table(run, lab->job, &run->tables[i]));
-    }
-    return MDL_OK;
-}
-
 static mdl_status run_all(mdl__run *run, mdl_table *table)
 {
     const mdl_experiment_job *job = run->job;
     const mdl_config *config = job->config;
-    bool paper = is_paper(config);
     MDL_TRY(mdl_config_check(config));
     MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
                             mdl_precision_real(config->train.precision), &run->device));
     MDL_TRY(mdl_data_read(&config->data, &run->data));
     MDL_TRY(mdl__labs_create(run));
-    for (size_t i = 0; i < run->n_labs && !paper; i++)
-        MDL_TRY(mdl__plan(&run->labs[i]));
+    for (size_t i = 0; i < run->n_labs; i++)
+        MDL_TRY(mdl__is_paper(config) ? mdl__plan_paper(&run->labs[i]) : mdl__plan(&run->labs[i]));
     MDL_TRY(mdl__share_open(job, run->device, mdl_lock_is_shared(run->lock), &run->share));
     MDL_TRY(prepare(run));
-    MDL_TRY(paper ? foresee_papers(run) : foresee(run));
+    MDL_TRY(foresee(run));
     mdl_lock_share(run->lock);
-    MDL_TRY(paper ? run_papers(run) : mdl__schedule(run));
+    MDL_TRY(mdl__schedule(run));
     if (run->n_labs > 1) {
         MDL_TRY(mdl__results_over_repeats(run->tables, run->n_labs, table));
         return mdl__write_table(run, job, table);
@@ -129,6 +101,8 @@ static void close_run(mdl__run *run)
     for (size_t i = 0; i < run->n_labs; i++) {
         for (size_t a = 0; a < run->labs[i].n_arms; a++)
             mdl__arm_free(&run->labs[i].arms[a]);
+        mdl__crew_destroy(run->labs[i].crew);
+        mdl__paper_free(run->labs[i].paper);
         mdl_free(run->labs[i].steps);
         mdl_table_free(&run->tables[i]);
     }

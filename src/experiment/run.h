@@ -10,6 +10,14 @@
 /* Plan the arms of an experiment whose data is open: fills arms and steps.  What cannot be done is
  * found here, before any training: MDL_CONFIG. */
 mdl_status mdl__plan(mdl__lab *lab) MDL_MUST_CHECK;
+/* The same for the M2N2 paper's experiment (merge.from_scratch, experiment.specialists; paper.c).
+ */
+bool mdl__is_paper(const mdl_config *config);
+mdl_status mdl__plan_paper(mdl__lab *lab) MDL_MUST_CHECK;
+void mdl__paper_free(struct mdl__paper *paper);
+/* A step at the end of a plan; and, when all are there, their chains. */
+mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step) MDL_MUST_CHECK;
+void mdl__find_chains(mdl__lab *lab);
 /* What would fail only after hours of training: whether the search of an arm, or `method` in its
  * place, can run from so many parents (0: none are given). */
 mdl_status mdl__check_search(const mdl_config *config, const mdl_method *method,
@@ -25,6 +33,7 @@ mdl_status mdl__control(const mdl_experiment_config *experiment, size_t index,
 
 /* Fill an empty table from the arms. */
 mdl_status mdl__results(const mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
+mdl_status mdl__paper_results(const mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
 /* The table over the tables of `n` repeats: means, and tests over pairs. */
 mdl_status mdl__results_over_repeats(const mdl_table *tables, size_t n,
                                      mdl_table *table) MDL_MUST_CHECK;
@@ -33,7 +42,7 @@ mdl_status mdl__find_mixed(size_t programs, mdl_table *table) MDL_MUST_CHECK;
 /* The word of a source: "cifar10" of "cifar10:data". */
 void mdl__data_word(const char *source, mdl_table *table);
 
-/* ---- running (conclude.c, schedule.c, repeats.c, paper.c) ------------------------------------ */
+/* ---- running (conclude.c, schedule.c, repeats.c, crew.c) ------------------------------------ */
 
 typedef struct mdl__run { /* an experiment, as this process works on it */
     const mdl_experiment_job *job;
@@ -57,13 +66,18 @@ mdl_status mdl__labs_create(mdl__run *run) MDL_MUST_CHECK;
 mdl_status mdl__use_lab(mdl__run *run, const mdl__lab *lab) MDL_MUST_CHECK;
 /* Whether a step waits for another one of its plan. */
 bool mdl__step_needs(const mdl__step *step, const mdl__step *other);
-/* plan.json (plan_file.c): a step, which needs those of the list `needs` (taken), behind those of
- * *plan; all of a lab; and the file of *plan (taken). */
+/* plan.json (plan_file.c): the steps of a lab, behind those of *plan; and the file of *plan
+ * (taken).
+ */
 struct json_t;
-mdl_status mdl__plan_add(const mdl__lab *lab, const mdl__step *step, double work, bool finished,
-                         struct json_t *needs, struct json_t **plan) MDL_MUST_CHECK;
 mdl_status mdl__plan_add_steps(const mdl__lab *lab, struct json_t **plan) MDL_MUST_CHECK;
 mdl_status mdl__plan_write(const char *out, struct json_t *plan) MDL_MUST_CHECK;
+/* Try steps side by side that do not wait for each other (crew.c); the paper's experiment tells
+ * what begins (paper.c). */
+typedef struct mdl__crew mdl__crew;
+mdl_status mdl__crew_try(mdl__lab *lab, mdl__tried *tried, size_t n) MDL_MUST_CHECK;
+void mdl__crew_destroy(mdl__crew *crew);
+void mdl__paper_begin(const mdl__lab *lab, size_t at_once);
 /* Do all steps of all repeats, together with other processes, and conclude each repeat. */
 mdl_status mdl__schedule(mdl__run *run) MDL_MUST_CHECK;
 /* Write the table of the repeat, or of all of them, whose job this is, unless another process has.
@@ -78,9 +92,4 @@ mdl_status mdl__conclude(mdl__run *run, mdl__lab *lab) MDL_MUST_CHECK;
 mdl_status mdl__has_begun(const char *folder, bool *begun) MDL_MUST_CHECK;
 /* made.json: version, machine and data; `begun`: a step was begun in the folder before. */
 mdl_status mdl__write_provenance(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
-/* merge.from_scratch or experiment.specialists: the M2N2 paper's experiment (paper.c). */
-mdl_status mdl__run_paper(mdl__lab *lab, mdl_table *table) MDL_MUST_CHECK;
-/* Its parts, behind those of *plan (mdl__plan_add). */
-mdl_status mdl__paper_plan(mdl__lab *lab, struct json_t **plan) MDL_MUST_CHECK;
-
 #endif

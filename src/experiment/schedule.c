@@ -39,27 +39,45 @@ static mdl__step *next_step(const mdl__lab *lab, const mdl__step *last)
     return next;
 }
 
-static mdl_status pass_over(mdl__run *run, mdl__lab *lab, pass *p)
+/* What came of a step that was tried. */
+static void note(pass *p, mdl__lab *lab, const mdl__tried *tried)
 {
-    for (mdl__step *step = NULL; (step = next_step(lab, step)) != NULL;) {
-        mdl__outcome outcome;
-        mdl_lease_owner owner = {.pid = 0};
-        MDL_TRY(mdl__use_lab(run, lab));
-        MDL_TRY(mdl__step_try(lab, step, &outcome, &owner));
-        p->moved = outcome == MDL__SETTLED;
-        if (p->moved)
-            return MDL_OK;
-        if (outcome == MDL__BUSY && p->held == NULL) {
-            p->held = step;
-            p->lab = lab;
-            p->owner = owner;
-        }
-        if (outcome == MDL__FAILED && p->failed == NULL) {
-            p->failed = step;
-            p->failed_in = lab;
-        }
+    p->moved = p->moved || tried->outcome == MDL__SETTLED;
+    if (tried->outcome == MDL__BUSY && p->held == NULL) {
+        p->held = tried->step;
+        p->lab = lab;
+        p->owner = tried->owner;
+    }
+    if (tried->outcome == MDL__FAILED && p->failed == NULL) {
+        p->failed = tried->step;
+        p->failed_in = lab;
+    }
+}
+
+/* Whether a step that is over lets a better one be done is asked after each. */
+static mdl_status pass_over(mdl__lab *lab, pass *p)
+{
+    for (mdl__tried t = {.step = NULL}; !p->moved && (t.step = next_step(lab, t.step)) != NULL;) {
+        t.owner = (mdl_lease_owner){.pid = 0};
+        MDL_TRY(mdl__step_try(lab, t.step, &t.outcome, &t.owner));
+        note(p, lab, &t);
     }
     return MDL_OK;
+}
+
+/* All that can be done now, several at once. */
+static mdl_status pass_side_by_side(mdl__lab *lab, pass *p)
+{
+    mdl__tried *tried;
+    size_t n = 0;
+    MDL_TRY(MDL_NEW(lab->n_steps, "steps", &tried));
+    for (mdl__step *step = NULL; (step = next_step(lab, step)) != NULL;)
+        tried[n++].step = step;
+    mdl_status status = n > 0 ? mdl__crew_try(lab, tried, n) : MDL_OK;
+    for (size_t i = 0; i < n && status == MDL_OK; i++)
+        note(p, lab, &tried[i]);
+    mdl_free(tried);
+    return status;
 }
 
 static bool is_over(const mdl__lab *lab)
@@ -109,7 +127,9 @@ mdl_status mdl__schedule(mdl__run *run)
             mdl__lab *lab = &run->labs[i];
             if (lab->concluded)
                 continue;
-            MDL_TRY(pass_over(run, lab, &p));
+            if (next_step(lab, NULL) != NULL)
+                MDL_TRY(mdl__use_lab(run, lab));
+            MDL_TRY(lab->side_by_side ? pass_side_by_side(lab, &p) : pass_over(lab, &p));
             if (!p.moved && is_over(lab))
                 MDL_TRY(mdl__conclude(run, lab));
             over = over && lab->concluded;

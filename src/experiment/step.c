@@ -114,8 +114,11 @@ mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
     mdl__record record = {.json = NULL};
     bool damaged;
     mdl_status status = MDL_OK;
+    uint64_t seed = lab->config.run.seed;
+    lab->config.run.seed += step->shift;
     if (is_wanted(step))
         status = look(lab, step, &record, &damaged);
+    lab->config.run.seed = seed;
     if (record.done)
         step->work = 0;
     step->stamp = stamp_of(step);
@@ -243,15 +246,20 @@ mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
                          mdl_lease_owner *owner)
 {
     mdl_status status = MDL_OK;
+    uint64_t seed = lab->config.run.seed;
     *outcome = MDL__SETTLED;
     step->hash[0] = '\0';
+    lab->config.run.seed += step->shift;
     if (is_wanted(step))
         status = try_wanted(lab, step, outcome, owner);
     else
         lab->progress->begun++;
+    lab->config.run.seed = seed;
     step->settled = status == MDL_OK && *outcome == MDL__SETTLED;
     if (step->settled)
         lab->progress->work += step->work;
+    if (step->settled && step->kind->settled != NULL)
+        step->kind->settled(lab, step);
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
 }
 

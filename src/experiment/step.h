@@ -24,6 +24,8 @@ typedef struct mdl__step_kind {
     /* About how much it computes: images through the network, forward.  Forward and backward count
      * for three. */
     double (*computes)(const mdl__lab *lab, const mdl__step *step);
+    /* Tell that it is over, here or elsewhere; any thread; NULL: its text is told. */
+    void (*settled)(mdl__lab *lab, mdl__step *step);
     bool anew; /* where its product was taken away it begins from the start, else it resumes */
 } mdl__step_kind;
 
@@ -35,7 +37,8 @@ struct mdl__step {
     mdl__arm *arm;              /* NULL: it is of the whole experiment */
     mdl__training *training;    /* what is trained, or chosen from */
     mdl__entry *entry;          /* what is made */
-    size_t number;              /* of a pair or a run of the paper's experiment */
+    size_t number;              /* the paper's experiment: of a run; the half of the classes */
+    uint64_t shift;             /* of its seed against the experiment's */
     double work;                /* about how much it computes; 0: it was finished before */
     double chain;               /* the same of it and of the longest line of steps behind it */
     char by[128];               /* what made its results (mdl__share.by); "": not known */
@@ -63,6 +66,11 @@ typedef enum mdl__outcome {
  * that is.  With MDL__FAILED comes MDL_OK. */
 mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
                          mdl_lease_owner *owner) MDL_MUST_CHECK;
+typedef struct mdl__tried { /* a step of a pass over the plan, and what came of it */
+    mdl__step *step;
+    mdl__outcome outcome;
+    mdl_lease_owner owner;
+} mdl__tried;
 /* "text" to the one who watches. */
 void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
 mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */

@@ -116,7 +116,7 @@ mdl_status mdl__lineage_child(mdl__search *s, const mdl__member *member, const m
 {
     MDL_TRY(add(s, "{\"id\": %llu, ", (unsigned long long)member->id));
     if (cross->parents[1] != 0)
-        MDL_TRY(add(s, "\"parents\": [%llu, %llu], \"ratio\": %.17g, \"split\": %zu, ",
+        MDL_TRY(add(s, "\"parents\": [%llu, %llu], \"ratio\": %.17g, \"crossover_point\": %zu, ",
                     (unsigned long long)cross->parents[0], (unsigned long long)cross->parents[1],
                     cross->ratio, cross->point));
     else if (cross->parents[0] != 0)

@@ -1,6 +1,6 @@
 /* winner.json: what a report wants to show of a search that is over.  One object:
  *   "winner"      id of the member that won; "is_average": the uniform average was kept instead
- *   "split"       "train" or "fitness": the images below; "images": how many
+ *   "split"       "train" or "validation": the images below; "images": how many
  *   "members"     of the archive: "id", "top1", "loss", "fitness" (of section 3: the part of the
  *                 images that is its own), "owns" (images whose owner it is), "right" (a digit for
  *                 each image: 1 where it is right)
@@ -180,7 +180,7 @@ static mdl_status write_all(mdl__search *s, size_t place, bool is_average, const
                               "{\"winner\": %llu, \"is_average\": %s, \"split\": \"%s\", "
                               "\"images\": %zu,\n \"members\": [",
                               (unsigned long long)winner, is_average ? "true" : "false",
-                              s->config->fitness == MDL_FITNESS_TRAIN ? "train" : "fitness",
+                              s->config->fitness == MDL_FITNESS_TRAIN ? "train" : "validation",
                               a->samples));
     MDL_TRY(write_members(a, file));
     MDL_TRY(mdl_atomic_printf(file, "],\n \"owner\": ["));

@@ -236,7 +236,7 @@ static void put_pairs(mdl__page *page, json_t *look)
 {
     char numbers[2][32];
     json_t *pairs = mdl__at(look, "classes.confused");
-    if (mdl__count(look, "classes.count") <= COUNTED || json_array_size(pairs) == 0)
+    if (json_array_size(pairs) == 0)
         return;
     mdl__table(page, "class, called another|images");
     for (size_t i = 0; i < mdl_min_size(json_array_size(pairs), PAIRS_SHOWN); i++) {
@@ -305,7 +305,8 @@ static void put_model(mdl__page *page, json_t *look, const char *name)
     mdl__page_text(page, "%s: for %.2f %% of the images the likeliest class is right%s.", name,
                    100 * mdl__real(look, "top1"), few);
     draw_matrix(page, look, name);
-    put_pairs(page, look);
+    if (mdl__count(look, "classes.count") > COUNTED) /* else the matrix has them */
+        put_pairs(page, look);
     put_balance(page, look);
     put_classes(page, look);
     put_mistakes(page, look, name);
@@ -321,5 +322,20 @@ void mdl__put_errors(mdl__page *page, const mdl__folder *f)
             continue;
         put_model(page, look, mdl__look_name(f, look, name));
         shown++;
+    }
+}
+
+void mdl__put_predictions(mdl__page *page, const mdl__folder *f)
+{
+    for (size_t i = 0; i < json_array_size(f->predictions); i++) {
+        json_t *look = json_array_get(f->predictions, i);
+        const char *file = mdl__text(look, "file");
+        double top1 = mdl__real(look, "top1"), images = mdl__real(look, "images");
+        mdl__page_text(page, "%s: %.0f of %.0f images are right (%.2f %%).", file, top1 * images,
+                       images, 100 * top1);
+        draw_matrix(page, look, file);
+        put_pairs(page, look);
+        put_balance(page, look);
+        put_classes(page, look);
     }
 }

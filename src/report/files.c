@@ -35,6 +35,7 @@ void mdl__folder_free(mdl__folder *f)
     json_decref(f->made);
     json_decref(f->interpolation);
     json_decref(f->looks);
+    json_decref(f->predictions);
     json_decref(f->searches);
     while (f->memory != NULL) {
         struct mdl__block *before = f->memory->before;

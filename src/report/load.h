@@ -6,7 +6,7 @@
 #include "experiment/experiment.h"
 #include "report/values.h"
 
-enum { MDL__CURVE_MOST = 2048, MDL__CLASSES_MOST = 1000, MDL__SEVERITIES = 5 };
+enum { MDL__CURVE_MOST = 2048, MDL__SEVERITIES = 5 };
 
 typedef struct mdl__epoch {
     double epoch, top1, loss;
@@ -22,13 +22,6 @@ typedef struct mdl__training {
     size_t every;      /* of the lines is one of the curve */
     double joules;     /* NAN: not known for all epochs */
 } mdl__training;
-
-typedef struct mdl__predictions { /* a CSV of `mendel eval --predictions` */
-    const char *file;
-    size_t classes, images;
-    size_t (*count)[MDL__CLASSES_MOST]; /* of each class, called each class */
-    char *name[MDL__CLASSES_MOST];      /* of each class; NULL: it has a number only */
-} mdl__predictions;
 
 /* What there is; bits. */
 typedef enum mdl__content {
@@ -47,12 +40,12 @@ typedef struct mdl__folder {
     mdl_config config;            /* the default where there is none that can be read */
     char *config_text;            /* NULL: there is none */
     json_t *made, *interpolation; /* made.json, interpolation.json; NULL: there is none */
-    json_t *looks;    /* closer looks at models; of files of `mendel eval` with their "file" */
-    json_t *searches; /* each winner.json, with its "folder" and "sources" */
+    json_t *looks;       /* closer looks at models; of files of `mendel eval` with their "file" */
+    json_t *predictions; /* the same of files of predictions */
+    json_t *searches;    /* each winner.json, with its "folder" and "sources" */
     mdl__training *trainings;
-    mdl__predictions *predictions;
     mdl_table *repeats; /* their tables, empty where one is not finished */
-    size_t n_trainings, n_predictions, n_repeats;
+    size_t n_trainings, n_repeats;
     bool tuned;                /* tuning.json lies there */
     char merged[MDL_PATH_MAX]; /* the first model that the experiment is about; "": none yet */
     char merged_hash[65];      /* its SHA-256 */

@@ -229,19 +229,6 @@ void mdl__fact(mdl__page *page, const char *key, const char *format, double valu
     put_cell(page, isfinite(value) ? attributes : "", text);
 }
 
-void mdl__shade(mdl__page *page, size_t count, size_t all)
-{
-    char attributes[160], text[32] = "";
-    snprintf(
-        attributes, sizeof(attributes),
-        " data-key=\"count\" data-value=\"%zu\" style=\"background:color-mix(in srgb,var(--c1) "
-        "%.0f%%,transparent)\"",
-        count, 60 * (double)count / (double)mdl_max_size(all, 1));
-    if (count > 0)
-        snprintf(text, sizeof(text), "%zu", count);
-    put_cell(page, attributes, text);
-}
-
 void mdl__time(mdl__page *page, double seconds, int decimals)
 {
     char text[64];

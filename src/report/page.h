@@ -63,8 +63,6 @@ void mdl__cell(mdl__page *page, const char *format, ...) MDL_PRINTF(2, 3);
 void mdl__fact(mdl__page *page, const char *key, const char *format, double value, double scale);
 /* Milliseconds, or that the machine was busy, which the end of the table explains; empty for 0. */
 void mdl__time(mdl__page *page, double seconds, int decimals);
-/* A count, with a ground by its share of `all`. */
-void mdl__shade(mdl__page *page, size_t count, size_t all);
 void mdl__table_end(mdl__page *page);
 
 #endif

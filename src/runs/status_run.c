@@ -69,6 +69,13 @@ static mdl_status last_line(char *text, size_t size, json_t **out)
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "metrics.jsonl, its last line");
 }
 
+/* A figure of the validation split; earlier versions called it fitness. */
+static double validation(const json_t *line, const char *name, const char *former)
+{
+    double value = mdl_json_real(line, name);
+    return isnan(value) ? mdl_json_real(line, former) : value;
+}
+
 /* The time since the last epoch is part of what is left. */
 static double since(const char *folder, const char *leaf)
 {
@@ -97,13 +104,14 @@ static mdl_status training(const char *folder, const mdl_config *config, bool he
                                 : each * (double)(epochs - mdl_min_size(done, epochs));
     if (held && !finished && !isnan(left))
         left = fmax(left - fmin(since(folder, "metrics.jsonl"), each), 0);
-    *out = mdl_json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "folder", folder, "kind",
-        "training", "state", state_of(held, finished), "epoch", (long long)done, "epochs",
-        (long long)epochs, "train_loss", mdl_json_real(last, "train_loss"), "train_top1",
-        mdl_json_real(last, "train_top1"), "validation_loss", mdl_json_real(last, "fitness_loss"),
-        "validation_top1", mdl_json_real(last, "fitness_top1"), "seconds_left", left, "owner",
-        held ? owner : NULL);
+    *out = mdl_json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "folder",
+                         folder, "kind", "training", "state", state_of(held, finished), "epoch",
+                         (long long)done, "epochs", (long long)epochs, "train_loss",
+                         mdl_json_real(last, "train_loss"), "train_top1",
+                         mdl_json_real(last, "train_top1"), "validation_loss",
+                         validation(last, "validation_loss", "fitness_loss"), "validation_top1",
+                         validation(last, "validation_top1", "fitness_top1"), "seconds_left", left,
+                         "owner", held ? owner : NULL);
     json_decref(last);
     return MDL_OK;
 }

@@ -41,15 +41,18 @@ static void set_rate(json_t **object, const char *name, rate r)
     mdl_json_set(object, high, mdl_json_pack("f", r.interval.high));
 }
 
-static const char *name_of(const mdl_data *data, size_t class_number)
+typedef struct class_names { /* of classes */
+    char *const *text;       /* [count]; each, and all of them, may be NULL */
+    size_t count;
+} class_names;
+
+static const char *name_of(class_names names, size_t class_number)
 {
-    return data->class_names != NULL && class_number < data->classes
-               ? data->class_names[class_number]
-               : NULL;
+    return names.text != NULL && class_number < names.count ? names.text[class_number] : NULL;
 }
 
 /* Classes that have images, or were taken for others'. */
-static json_t *each_json(const mdl_errors *e, const mdl_data *data)
+static json_t *each_json(const mdl_errors *e, class_names names)
 {
     json_t *list = mdl_json_pack("[]");
     for (size_t c = 0; c < e->classes; c++) {
@@ -57,7 +60,7 @@ static json_t *each_json(const mdl_errors *e, const mdl_data *data)
         if (of->images == 0 && of->called == 0)
             continue;
         json_t *one = mdl_json_pack("{s:I, s:s, s:I, s:I, s:I}", "class", (json_int_t)c, "name",
-                                    name_of(data, c), "images", (json_int_t)of->images, "called",
+                                    name_of(names, c), "images", (json_int_t)of->images, "called",
                                     (json_int_t)of->called, "right", (json_int_t)of->right);
         set_rate(&one, "precision", part_of(of->right, of->called));
         set_rate(&one, "recall", part_of(of->right, of->images));
@@ -142,13 +145,14 @@ static mdl_status set_confused(json_t **object, const mdl_errors *e)
     return MDL_OK;
 }
 
-static mdl_status classes_json(const mdl_errors *e, const mdl_data *data, json_t **out)
+/* `ranked`: it is known which classes come behind the first. */
+static mdl_status classes_json(const mdl_errors *e, class_names names, bool ranked, json_t **out)
 {
     *out = mdl_json_pack("{s:I}", "count", (json_int_t)e->classes);
-    if (e->classes > MDL_TOP_FEW)
+    if (ranked && e->classes > MDL_TOP_FEW)
         set_rate(out, "top5", part_of(e->among, e->images));
     set_means(out, e);
-    mdl_json_set(out, "each", each_json(e, data));
+    mdl_json_set(out, "each", each_json(e, names));
     mdl_json_set(out, "confusion", confusion_json(e));
     return set_confused(out, e);
 }
@@ -158,6 +162,7 @@ static mdl_status classes_json(const mdl_errors *e, const mdl_data *data, json_t
 static mdl_status mistakes_json(const mdl_errors *e, const mdl_scores *s, const mdl_data *data,
                                 mdl_split split, const int32_t *labels, json_t **out)
 {
+    const class_names names = {data->class_names, data->classes};
     *out = mdl_json_pack("[]");
     for (size_t i = 0; i < e->n_mistakes; i++) {
         uint32_t at = e->mistakes[i];
@@ -168,9 +173,9 @@ static mdl_status mistakes_json(const mdl_errors *e, const mdl_scores *s, const 
         mdl_json_append(
             out, mdl_json_pack("{s:I, s:I, s:s, s:I, s:s, s:f, s:f, s:s}", "index",
                                (json_int_t)data->index[split][at], "label", (json_int_t)labels[at],
-                               "label_name", name_of(data, (size_t)labels[at]), "called",
+                               "label_name", name_of(names, (size_t)labels[at]), "called",
                                (json_int_t)answer->called, "called_name",
-                               name_of(data, answer->called), "probability", answer->probability,
+                               name_of(names, answer->called), "probability", answer->probability,
                                "label_probability", answer->rights, "image", image));
         mdl_free(image);
     }
@@ -188,7 +193,8 @@ mdl_status mdl_errors_json(const mdl_scores *scores, const mdl_data *data, mdl_s
     mdl_data_labels(data, split, labels);
     mdl_status status = mdl_errors_find(scores, labels, mistakes, &errors);
     if (status == MDL_OK)
-        status = classes_json(&errors, data, &classes);
+        status =
+            classes_json(&errors, (class_names){data->class_names, data->classes}, true, &classes);
     if (status == MDL_OK && mistakes > 0)
         status = mistakes_json(&errors, scores, data, split, labels, &list);
     mdl_json_set(out, "classes", classes);
@@ -196,5 +202,43 @@ mdl_status mdl_errors_json(const mdl_scores *scores, const mdl_data *data, mdl_s
         mdl_json_set(out, "mistakes", list);
     mdl_errors_free(&errors);
     mdl_free(labels);
+    return status;
+}
+
+/* ---- of a file of predictions -----------------------------------------------------------------
+ */
+
+static mdl_status find_errors(const mdl_predictions *p, mdl_answer *answers, int32_t *labels,
+                              mdl_errors *out)
+{
+    const mdl_scores scores = {.count = p->count, .classes = p->classes, .answers = answers};
+    for (size_t i = 0; i < p->count; i++) {
+        answers[i].called = p->images[i].called;
+        labels[i] = (int32_t)p->images[i].label;
+    }
+    return mdl_errors_find(&scores, labels, 0, out);
+}
+
+mdl_status mdl_predictions_json(const mdl_predictions *p, json_t **out)
+{
+    mdl_errors errors = {0};
+    mdl_answer *answers;
+    int32_t *labels = NULL;
+    json_t *classes = NULL;
+    *out = NULL;
+    MDL_TRY(MDL_NEW(p->count, "answers", &answers));
+    mdl_status status = MDL_NEW(p->count, "labels", &labels);
+    if (status == MDL_OK)
+        status = find_errors(p, answers, labels, &errors);
+    if (status == MDL_OK)
+        status = classes_json(&errors, (class_names){p->names, p->classes}, false, &classes);
+    if (status == MDL_OK)
+        *out = mdl_json_pack("{s:I, s:f, s:o}", "images", (json_int_t)p->count, "top1",
+                             (double)p->right / (double)p->count, "classes", classes);
+    else
+        json_decref(classes);
+    mdl_errors_free(&errors);
+    mdl_free(labels);
+    mdl_free(answers);
     return status;
 }

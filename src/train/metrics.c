@@ -75,8 +75,8 @@ static mdl_status write_json(mdl_atomic_file *file, const mdl_epoch_metrics *m)
     MDL_TRY(put_number(file, ", \"lr\": ", m->lr, "null"));
     MDL_TRY(put_number(file, ", \"train_loss\": ", m->train_loss, "null"));
     MDL_TRY(put_number(file, ", \"train_top1\": ", m->train_top1, "null"));
-    MDL_TRY(put_number(file, ", \"fitness_loss\": ", m->fitness_loss, "null"));
-    MDL_TRY(put_number(file, ", \"fitness_top1\": ", m->fitness_top1, "null"));
+    MDL_TRY(put_number(file, ", \"validation_loss\": ", m->fitness_loss, "null"));
+    MDL_TRY(put_number(file, ", \"validation_top1\": ", m->fitness_top1, "null"));
     MDL_TRY(put_number(file, ", \"images_per_second\": ", m->images_per_second, "null"));
     MDL_TRY(put_number(file, ", \"seconds\": ", m->seconds, "null"));
     MDL_TRY(put_number(file, ", \"joules\": ", m->joules, "null"));
@@ -124,7 +124,7 @@ mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines)
         return MDL_OK;
     MDL_TRY(write_lines(t, lines, "metrics.jsonl", "", write_json));
     return write_lines(t, lines, "metrics.csv",
-                       "epoch,step,lr,train_loss,train_top1,fitness_loss,fitness_top1,"
+                       "epoch,step,lr,train_loss,train_top1,validation_loss,validation_top1,"
                        "images_per_second,seconds,joules,waiting\n",
                        write_csv);
 }

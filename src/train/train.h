@@ -11,6 +11,7 @@
 #include "train/fingerprint.h"
 #include "train/image_metadata.h"
 #include "train/memory.h"
+#include "train/predictions.h"
 #include "train/recalibrate.h"
 #include "train/settings.h"
 #include "train/single_step.h"

@@ -22,7 +22,7 @@ cmp -s "all/epoch-$(printf %03d "$epoch").safetensors" a/best.safetensors ||
     fail "best.safetensors is not that of epoch $epoch"
 expect 0 eval a/best.safetensors $small --split validation --json
 top1=$(sed 's/.*"top1":\([0-9.e-]*\),.*/\1/' out)
-most=$(sed -n 's/.*"fitness_top1": *\([0-9.e-]*\).*/\1/p' a/metrics.jsonl | sort -g | tail -1)
+most=$(sed -n 's/.*"validation_top1": *\([0-9.e-]*\).*/\1/p' a/metrics.jsonl | sort -g | tail -1)
 awk "BEGIN { exit !($top1 - $most < 1e-9 && $most - $top1 < 1e-9) }" || fail "best: $top1, of the metrics $most"
 
 # Without learning nothing gets better: it ends, and says why.

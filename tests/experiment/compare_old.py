@@ -65,6 +65,8 @@ RENAMED_METHODS = {"no-split": "no-crossover-point"}
 KEYS = {
     "fitness_fraction": "validation_fraction",
     "split": "crossover_point",
+    "fitness_loss": "validation_loss",
+    "fitness_top1": "validation_top1",
     "path_points": "interpolation_points",
 }
 # Clocks, and paths that lie in the folder.

@@ -49,7 +49,7 @@ refused interpolation.json '{"interpolations": [{"lines": [[]]}]}' 'lines: expec
 refused C-x/winner.json '{"members": [{"id": []}]}' 'id: expected a number, got a list'
 refused C-x/winner.json '{"ancestors": [{"parents": [1, 2, 3]}]}' 'parents: 3 elements'
 refused predictions.csv "index,label,predicted
-0,1,99999999999" 'expected index,label,predicted'
+0,1,99999999999" 'expected index, label and predicted class'
 
 # Numbers that are not meant: no size, no index, no line of 300 digits.
 huge=1e300

@@ -3,13 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/compare.h"
+#include "train/predictions.h"
 
 enum { CLASSES_MOST = 65536, HEAD_LENGTH = 21 };
 #define HEAD "index,label,predicted"
-static const size_t limit = (size_t)1 << 31; /* bytes of a file */
 
-bool mdl__is_predictions(const char *path)
+bool mdl_predictions_are(const char *path)
 {
     char head[HEAD_LENGTH];
     int file;
@@ -39,12 +38,12 @@ static char *next_field(char **at)
     return field;
 }
 
-static mdl_status keep_name(mdl__compared *side, size_t label, const char *name)
+static mdl_status keep_name(mdl_predictions *out, size_t label, const char *name)
 {
-    if (side->names[label] != NULL)
+    if (out->names[label] != NULL)
         return MDL_OK;
-    MDL_TRY(mdl_strdup(name, &side->names[label]));
-    mdl_text_unescape(side->names[label]);
+    MDL_TRY(mdl_strdup(name, &out->names[label]));
+    mdl_text_unescape(out->names[label]);
     return MDL_OK;
 }
 
@@ -57,57 +56,69 @@ static bool read_number(char **at, uint32_t *out)
     return field != NULL && *field >= '0' && *field <= '9' && *end == '\0' && value <= UINT32_MAX;
 }
 
-static mdl_status read_line(mdl__compared *side, char *line, size_t number, bool named)
+static mdl_status read_line(mdl_predictions *out, char *line, bool named)
 {
-    mdl__compared_image *image = &side->images[side->count];
+    mdl_prediction *image = &out->images[out->count];
     char *at = line, *field = NULL, *before = NULL;
     if (!read_number(&at, &image->index) || !read_number(&at, &image->label) ||
         !read_number(&at, &image->called) || image->label >= CLASSES_MOST ||
         image->called >= CLASSES_MOST)
-        return mdl_fail(MDL_FORMAT, "%s, line %zu: expected index, label and predicted class",
-                        side->file, number);
+        return mdl_fail(MDL_FORMAT, "expected index, label and predicted class");
     while (at != NULL) { /* of the last two, the first is the label's name */
         before = field;
         field = next_field(&at);
     }
+    out->classes = mdl_max_size(out->classes, mdl_max_size(image->label, image->called) + 1);
     if (named && before != NULL)
-        MDL_TRY(keep_name(side, image->label, before));
-    side->classes = mdl_max_size(side->classes, mdl_max_size(image->label, image->called) + 1);
-    side->right += image->label == image->called;
-    side->count++;
+        MDL_TRY(keep_name(out, image->label, before));
+    out->right += image->label == image->called;
+    out->count++;
     return MDL_OK;
 }
 
-static mdl_status read_lines(mdl__compared *side, char *text)
+static mdl_status read_lines(const char *path, char *text, mdl_predictions *out)
 {
     size_t lines = 0, number = 1;
-    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+    for (const char *at = text; (at = strpbrk(at, "\r\n")) != NULL; at++)
         lines++;
     char *line = text;
     line += strcspn(line, "\n");
     if (*line == '\0' || line[1] == '\0')
-        return mdl_fail(MDL_FORMAT, "%s has no predictions", side->file);
+        return mdl_fail(MDL_FORMAT, "%s has no predictions", path);
     *line++ = '\0';
     bool named = strstr(text, ",label_name,") != NULL;
-    MDL_TRY(MDL_NEW(lines, "predictions", &side->images));
+    MDL_TRY(MDL_NEW(lines, "predictions", &out->images));
     if (named)
-        MDL_TRY(MDL_NEW((size_t)CLASSES_MOST, "class names", &side->names));
+        MDL_TRY(MDL_NEW((size_t)CLASSES_MOST, "class names", &out->names));
     while (*line != '\0') {
         size_t length = strcspn(line, "\r\n");
         char *next = line + length + strspn(line + length, "\r\n");
         line[length] = '\0';
-        MDL_TRY(read_line(side, line, ++number, named));
+        number++;
+        mdl_status status = read_line(out, line, named);
+        if (status != MDL_OK)
+            return mdl_fail_context(status, "%s, line %zu", path, number);
         line = next;
     }
     return MDL_OK;
 }
 
-mdl_status mdl__predictions_read(mdl__compared *side)
+mdl_status mdl_predictions_read(const char *path, size_t limit, mdl_predictions *out)
 {
     char *text;
     size_t size;
-    MDL_TRY(mdl_file_read(side->file, limit, &text, &size));
-    mdl_status status = read_lines(side, text);
+    *out = (mdl_predictions){0};
+    MDL_TRY(mdl_file_read(path, limit, &text, &size));
+    mdl_status status = read_lines(path, text, out);
     mdl_free(text);
     return status;
+}
+
+void mdl_predictions_free(mdl_predictions *p)
+{
+    for (size_t c = 0; p->names != NULL && c < p->classes; c++)
+        mdl_free(p->names[c]);
+    mdl_free(p->names);
+    mdl_free(p->images);
+    *p = (mdl_predictions){0};
 }

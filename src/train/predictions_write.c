@@ -1,7 +1,7 @@
 /* The predictions of a checkpoint as CSV. */
 #include <string.h>
 
-#include "api/api.h"
+#include "train/predictions.h"
 
 /* A class by its name, in quotation marks where CSV needs them; nothing for outputs that no class
  * of the data uses. */
