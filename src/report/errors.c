@@ -72,7 +72,7 @@ static void put_label(mdl_string *out, const matrix *m, size_t i, bool above)
     else
         mdl_string_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", m->left - 6,
                        m->top + at + 4);
-    mdl__put_html(out, m->n <= NAMED ? text : number);
+    mdl_page_html(out, m->n <= NAMED ? text : number);
     mdl_string_add(out, "</text>\n");
 }
 
@@ -90,9 +90,9 @@ static void put_cell(mdl_string *out, const matrix *m, size_t row, size_t column
                    "fill-opacity=\"%.2f\"><title>",
                    x, y, m->cell, m->cell, m->cell, row == column ? 1 : 2,
                    0.1 + 0.55 * sqrt(count / all));
-    mdl__put_html(out, class_name(m->look, (double)row, numbers[0]));
+    mdl_page_html(out, class_name(m->look, (double)row, numbers[0]));
     mdl_string_add(out, " called ");
-    mdl__put_html(out, class_name(m->look, (double)column, numbers[1]));
+    mdl_page_html(out, class_name(m->look, (double)column, numbers[1]));
     mdl_string_add(out, ": %.0f of %.0f</title></path>\n", count, all);
     if (m->n <= COUNTED)
         mdl_string_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.0f</text>\n",
@@ -107,7 +107,7 @@ static void put_matrix(mdl_string *out, const matrix *m, const char *title)
                    "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" style=\"max-width:%.0fpx;"
                    "min-width:%.0fpx\" font-size=\"%.1f\" fill=\"var(--ink)\"><title>",
                    width, height, width, m->n <= NAMED ? 0.75 * width : 0, m->font);
-    mdl__put_html(out, title);
+    mdl_page_html(out, title);
     mdl_string_add(out, "</title>\n");
     for (size_t i = 0; i < m->n; i++) {
         double all = 0;
@@ -130,38 +130,38 @@ static void put_matrix(mdl_string *out, const matrix *m, const char *title)
     mdl_string_add(out, "</svg>\n");
 }
 
-static void draw_matrix(mdl__page *page, json_t *look, const char *name)
+static void draw_matrix(mdl_page *page, json_t *look, const char *name)
 {
     char title[MDL__NAME + 32];
     matrix m = lay_out(look);
     if (m.n == 0 || m.n > MATRIX_MOST || page->without_pictures)
         return;
     snprintf(title, sizeof(title), "%s: what is called what", name);
-    mdl__page_figure(page);
+    mdl_page_figure(page);
     mdl_string_add(&page->html, "<figure class=\"matrix\">\n");
-    mdl__put(page, "<h3>", "**", title);
-    mdl__put(page, "</h3>\n<div class=\"plot\">", "**\n\n", "");
+    mdl_page_put(page, "<h3>", "**", title);
+    mdl_page_put(page, "</h3>\n<div class=\"plot\">", "**\n\n", "");
     put_matrix(&page->html, &m, title);
-    mdl__put(page, "</div>\n", "", "");
-    mdl__picture_caption(page, "A row is a class, a column what its images were called: blue is "
-                               "right, orange wrong. A cell is stronger the larger its part of the "
-                               "row, by the square root.");
-    mdl__put(page, "</figure>\n", "", "");
+    mdl_page_put(page, "</div>\n", "", "");
+    mdl_page_caption(page, "A row is a class, a column what its images were called: blue is "
+                           "right, orange wrong. A cell is stronger the larger its part of the "
+                           "row, by the square root.");
+    mdl_page_put(page, "</figure>\n", "", "");
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */
 
-static void put_rate(mdl__page *page, json_t *of, const char *key)
+static void put_rate(mdl_page *page, json_t *of, const char *key)
 {
     char low[32], high[32];
     double value = mdl__real(of, key);
     snprintf(low, sizeof(low), "%s_low", key);
     snprintf(high, sizeof(high), "%s_high", key);
     if (isfinite(value))
-        mdl__cell(page, "%.1f\n%.1f to %.1f", 100 * value, 100 * mdl__real(of, low),
-                  100 * mdl__real(of, high));
+        mdl_page_cell(page, "%.1f\n%.1f to %.1f", 100 * value, 100 * mdl__real(of, low),
+                      100 * mdl__real(of, high));
     else
-        mdl__cell(page, "%s", "");
+        mdl_page_cell(page, "%s", "");
 }
 
 /* The class behind (f1, i) in rising order of F1, in the list of `each`; SIZE_MAX: none. */
@@ -181,72 +181,72 @@ static size_t next_worst(json_t *each, double *f1, size_t last)
     return best;
 }
 
-static void put_class(mdl__page *page, json_t *one)
+static void put_class(mdl_page *page, json_t *one)
 {
     char number[32];
     const char *name = mdl__text(one, "name");
     snprintf(number, sizeof(number), "%zu", mdl__count(one, "class"));
-    mdl__row(page, NULL);
-    mdl__cell(page, "%s", name[0] != '\0' ? name : number);
-    mdl__cell(page, "%zu", mdl__count(one, "images"));
+    mdl_page_row(page, NULL);
+    mdl_page_cell(page, "%s", name[0] != '\0' ? name : number);
+    mdl_page_cell(page, "%zu", mdl__count(one, "images"));
     put_rate(page, one, "precision");
     put_rate(page, one, "recall");
     put_rate(page, one, "f1");
 }
 
-static void put_classes(mdl__page *page, json_t *look)
+static void put_classes(mdl_page *page, json_t *look)
 {
     json_t *each = mdl__at(look, "classes.each");
     size_t n = json_array_size(each), last = SIZE_MAX;
     double f1 = 0;
     if (n == 0)
         return;
-    mdl__table(page, "class|images|precision %|recall %|F1 %");
+    mdl_page_table(page, "class|images|precision %|recall %|F1 %");
     for (size_t i = 0; i < mdl_min_size(n, CLASSES_SHOWN); i++) {
         last = n <= CLASSES_SHOWN ? i : next_worst(each, &f1, last);
         if (last != SIZE_MAX)
             put_class(page, json_array_get(each, last));
     }
-    mdl__table_end(page);
-    mdl__page_text(page,
-                   "%sMeans over the classes: precision %.1f %%, recall %.1f %%, F1 %.1f %%. "
-                   "Intervals are of 95 %%: Wilson's, and for F1 Wilson's of F1 / (2 - F1), turned "
-                   "back.",
-                   n > CLASSES_SHOWN ? "These are the classes with the least F1. " : "",
-                   100 * mdl__real(look, "classes.macro_precision"),
-                   100 * mdl__real(look, "classes.macro_recall"),
-                   100 * mdl__real(look, "classes.macro_f1"));
+    mdl_page_table_end(page);
+    mdl_page_text(page,
+                  "%sMeans over the classes: precision %.1f %%, recall %.1f %%, F1 %.1f %%. "
+                  "Intervals are of 95 %%: Wilson's, and for F1 Wilson's of F1 / (2 - F1), turned "
+                  "back.",
+                  n > CLASSES_SHOWN ? "These are the classes with the least F1. " : "",
+                  100 * mdl__real(look, "classes.macro_precision"),
+                  100 * mdl__real(look, "classes.macro_recall"),
+                  100 * mdl__real(look, "classes.macro_f1"));
 }
 
 /* Where classes differ in size, an accuracy says little of the small ones. */
-static void put_balance(mdl__page *page, json_t *look)
+static void put_balance(mdl_page *page, json_t *look)
 {
     size_t fewest = mdl__count(look, "classes.fewest"), most = mdl__count(look, "classes.most");
     double recall = mdl__real(look, "classes.macro_recall"), top1 = mdl__real(look, "top1");
     if (fewest == 0 || 2 * most <= 3 * fewest)
         return;
-    mdl__page_text(page,
-                   "The classes differ in size: %zu to %zu images. The mean over the classes is "
-                   "%.1f %% (recall), that over the images %.1f %% (top-1)%s",
-                   fewest, most, 100 * recall, 100 * top1,
-                   recall < top1 - 0.01 ? ": the small classes are the worse ones." : ".");
+    mdl_page_text(page,
+                  "The classes differ in size: %zu to %zu images. The mean over the classes is "
+                  "%.1f %% (recall), that over the images %.1f %% (top-1)%s",
+                  fewest, most, 100 * recall, 100 * top1,
+                  recall < top1 - 0.01 ? ": the small classes are the worse ones." : ".");
 }
 
-static void put_pairs(mdl__page *page, json_t *look)
+static void put_pairs(mdl_page *page, json_t *look)
 {
     char numbers[2][32];
     json_t *pairs = mdl__at(look, "classes.confused");
     if (json_array_size(pairs) == 0)
         return;
-    mdl__table(page, "class, called another|images");
+    mdl_page_table(page, "class, called another|images");
     for (size_t i = 0; i < mdl_min_size(json_array_size(pairs), PAIRS_SHOWN); i++) {
         json_t *pair = json_array_get(pairs, i);
-        mdl__row(page, NULL);
-        mdl__cell(page, "%s called %s", class_name(look, mdl__real(pair, "label"), numbers[0]),
-                  class_name(look, mdl__real(pair, "called"), numbers[1]));
-        mdl__cell(page, "%zu", mdl__count(pair, "images"));
+        mdl_page_row(page, NULL);
+        mdl_page_cell(page, "%s called %s", class_name(look, mdl__real(pair, "label"), numbers[0]),
+                      class_name(look, mdl__real(pair, "called"), numbers[1]));
+        mdl_page_cell(page, "%zu", mdl__count(pair, "images"));
     }
-    mdl__table_end(page);
+    mdl_page_table_end(page);
 }
 
 /* ---- mistakes ------------------------------------------------------------------------------- */
@@ -258,7 +258,7 @@ static bool is_base64(const char *text)
     return n > 0 && strspn(text + n, "=") == strlen(text + n);
 }
 
-static void put_mistake(mdl__page *page, json_t *look, json_t *one)
+static void put_mistake(mdl_page *page, json_t *look, json_t *one)
 {
     char text[256], cut[61], numbers[2][32];
     const char *image = mdl__text(one, "image");
@@ -267,34 +267,34 @@ static void put_mistake(mdl__page *page, json_t *look, json_t *one)
         mdl_string_add(&page->html, "<img alt=\"\" src=\"data:image/png;base64,%s\">", image);
     mdl_text_escape(class_name(look, mdl__real(one, "label"), numbers[0]), MDL_TEXT_VISIBLE, cut,
                     sizeof(cut));
-    mdl__put(page, "<b>", "- ", cut);
+    mdl_page_put(page, "<b>", "- ", cut);
     mdl_text_escape(class_name(look, mdl__real(one, "called"), numbers[1]), MDL_TEXT_VISIBLE, cut,
                     sizeof(cut));
     snprintf(text, sizeof(text), "called %s", cut);
-    mdl__put(page, "</b><span>", " ", text);
+    mdl_page_put(page, "</b><span>", " ", text);
     snprintf(text, sizeof(text), "with %.1f %%, image %zu", 100 * mdl__real(one, "probability"),
              mdl__count(one, "index"));
-    mdl__put(page, "</span><small>", " ", text);
-    mdl__put(page, "</small></li>\n", "\n", "");
+    mdl_page_put(page, "</span><small>", " ", text);
+    mdl_page_put(page, "</small></li>\n", "\n", "");
 }
 
-static void put_mistakes(mdl__page *page, json_t *look, const char *name)
+static void put_mistakes(mdl_page *page, json_t *look, const char *name)
 {
     json_t *list = mdl__at(look, "mistakes");
     char title[MDL__NAME + 48];
     if (json_array_size(list) == 0)
         return;
     snprintf(title, sizeof(title), "%s: the mistakes that it is surest of", name);
-    mdl__put(page, "<h3>", "**", title);
-    mdl__put(page, "</h3>\n<ul class=\"mistakes\">\n", "**\n\n", "");
+    mdl_page_put(page, "<h3>", "**", title);
+    mdl_page_put(page, "</h3>\n<ul class=\"mistakes\">\n", "**\n\n", "");
     for (size_t i = 0; i < mdl_min_size(json_array_size(list), PICTURES_MOST); i++)
         put_mistake(page, look, json_array_get(list, i));
-    mdl__put(page, "</ul>\n", "\n", "");
+    mdl_page_put(page, "</ul>\n", "\n", "");
 }
 
 /* ---- the section ---------------------------------------------------------------------------- */
 
-static void put_model(mdl__page *page, json_t *look, const char *name)
+static void put_model(mdl_page *page, json_t *look, const char *name)
 {
     double top5 = mdl__real(look, "classes.top5");
     char few[128] = "";
@@ -302,8 +302,8 @@ static void put_model(mdl__page *page, json_t *look, const char *name)
         snprintf(few, sizeof(few), ", for %.2f %% among the five likeliest (%.2f to %.2f)",
                  100 * top5, 100 * mdl__real(look, "classes.top5_low"),
                  100 * mdl__real(look, "classes.top5_high"));
-    mdl__page_text(page, "%s: for %.2f %% of the images the likeliest class is right%s.", name,
-                   100 * mdl__real(look, "top1"), few);
+    mdl_page_text(page, "%s: for %.2f %% of the images the likeliest class is right%s.", name,
+                  100 * mdl__real(look, "top1"), few);
     draw_matrix(page, look, name);
     if (mdl__count(look, "classes.count") > COUNTED) /* else the matrix has them */
         put_pairs(page, look);
@@ -312,7 +312,7 @@ static void put_model(mdl__page *page, json_t *look, const char *name)
     put_mistakes(page, look, name);
 }
 
-void mdl__put_errors(mdl__page *page, const mdl__folder *f)
+void mdl__put_errors(mdl_page *page, const mdl__folder *f)
 {
     char name[MDL__NAME];
     size_t shown = 0;
@@ -325,14 +325,14 @@ void mdl__put_errors(mdl__page *page, const mdl__folder *f)
     }
 }
 
-void mdl__put_predictions(mdl__page *page, const mdl__folder *f)
+void mdl__put_predictions(mdl_page *page, const mdl__folder *f)
 {
     for (size_t i = 0; i < json_array_size(f->predictions); i++) {
         json_t *look = json_array_get(f->predictions, i);
         const char *file = mdl__text(look, "file");
         double top1 = mdl__real(look, "top1"), images = mdl__real(look, "images");
-        mdl__page_text(page, "%s: %.0f of %.0f images are right (%.2f %%).", file, top1 * images,
-                       images, 100 * top1);
+        mdl_page_text(page, "%s: %.0f of %.0f images are right (%.2f %%).", file, top1 * images,
+                      images, 100 * top1);
         draw_matrix(page, look, file);
         put_pairs(page, look);
         put_balance(page, look);

@@ -31,26 +31,26 @@ static void find_scale(json_t *lines, double *low, double *high)
     *high = 10 * ceil(10 * most);
 }
 
-static void draw_line(mdl__page *page, json_t *lines, json_t *line)
+static void draw_line(mdl_page *page, json_t *lines, json_t *line)
 {
     char title[160];
     json_t *t = mdl__at(line, "t"), *ways = mdl__at(line, "lines");
     snprintf(title, sizeof(title), "%.64s: between %s", mdl__text(line, "arm"),
              strcmp(mdl__text(line, "between"), "independent") == 0 ? "independent seeds"
                                                                     : "two children of one trunk");
-    mdl__chart *chart =
-        mdl__chart_of(page, title, "share of the second parent", "validation accuracy, %", 0, 0);
+    mdl_chart *chart =
+        mdl_chart_of(page, title, "share of the second parent", "validation accuracy, %", 0, 0);
     if (chart != NULL)
         find_scale(lines, &chart->low, &chart->high);
     for (size_t w = 0; w < json_array_size(ways); w++) {
         json_t *way = json_array_get(ways, w), *top1 = mdl__at(way, "top1");
         int number = (int)way_of(way);
-        mdl__series *series =
-            mdl__chart_series(chart, MDL__LINE, number + 1, number, "%s", words[number]);
+        mdl_series *series =
+            mdl_chart_series(chart, MDL_MARK_LINE, number + 1, number, "%s", words[number]);
         for (size_t k = 0; k < json_array_size(t) && k < json_array_size(top1); k++)
-            mdl__chart_add(page, series, mdl__element(t, k), 100 * mdl__element(top1, k));
+            mdl_chart_add(page, series, mdl__element(t, k), 100 * mdl__element(top1, k));
     }
-    mdl__chart_draw(
+    mdl_chart_draw(
         page, chart,
         "Accuracy on %zu validation images at %zu points of the line from %.90s (left) to %.90s "
         "(right). A valley in the middle is a barrier: there the average of the two is worse than "
@@ -59,39 +59,40 @@ static void draw_line(mdl__page *page, json_t *lines, json_t *line)
         mdl__text(line, "second"));
 }
 
-static void put_barriers(mdl__page *page, json_t *lines)
+static void put_barriers(mdl_page *page, json_t *lines)
 {
-    mdl__table(page, "barrier of the loss, nats");
+    mdl_page_table(page, "barrier of the loss, nats");
     for (size_t number = 0; number < MDL_COUNT(words); number++)
-        mdl__head(page, "%s", words[number]);
+        mdl_page_head(page, "%s", words[number]);
     for (size_t p = 0; p < json_array_size(lines); p++) {
         json_t *line = json_array_get(lines, p), *ways = mdl__at(line, "lines");
-        mdl__row(page, NULL);
-        mdl__cell(page, "%.80s to %.80s\n%.40s, %.40s", mdl__text(line, "first"),
-                  mdl__text(line, "second"), mdl__text(line, "arm"), mdl__text(line, "between"));
+        mdl_page_row(page, NULL);
+        mdl_page_cell(page, "%.80s to %.80s\n%.40s, %.40s", mdl__text(line, "first"),
+                      mdl__text(line, "second"), mdl__text(line, "arm"),
+                      mdl__text(line, "between"));
         for (size_t number = 0; number < MDL_COUNT(words); number++) {
             double barrier = (double)NAN;
             for (size_t w = 0; w < json_array_size(ways); w++)
                 if (way_of(json_array_get(ways, w)) == number)
                     barrier = mdl__real(json_array_get(ways, w), "barrier");
-            mdl__fact(page, "barrier", "%.3f", barrier, 1);
+            mdl_page_fact(page, "barrier", "%.3f", barrier, 1);
         }
     }
-    mdl__table_end(page);
-    mdl__page_text(page, "Barrier: how far the highest loss of the line lies above the straight "
-                         "line between the losses of its ends; 0 is none. Between independent "
-                         "networks judge alignment with recalibrated BatchNorm: without, the "
-                         "middle of the line is at chance either way.");
+    mdl_page_table_end(page);
+    mdl_page_text(page, "Barrier: how far the highest loss of the line lies above the straight "
+                        "line between the losses of its ends; 0 is none. Between independent "
+                        "networks judge alignment with recalibrated BatchNorm: without, the "
+                        "middle of the line is at chance either way.");
 }
 
-void mdl__put_interpolation(mdl__page *page, const mdl__folder *f)
+void mdl__put_interpolation(mdl_page *page, const mdl__folder *f)
 {
     json_t *lines = mdl__at(f->interpolation, "interpolations|paths");
     if (json_array_size(lines) == 0)
         return;
-    mdl__page_figures(page, true);
+    mdl_page_figures(page, true);
     for (size_t i = 0; i < json_array_size(lines) && i < DRAWN_MOST; i++)
         draw_line(page, lines, json_array_get(lines, i));
-    mdl__page_figures(page, false);
+    mdl_page_figures(page, false);
     put_barriers(page, lines);
 }

@@ -53,7 +53,7 @@ static void say_title(const mdl__folder *f, char out[MDL__NAME])
                                                      : "An evaluation");
 }
 
-static void begin(mdl__page *page, const mdl__folder *f)
+static void begin(mdl_page *page, const mdl__folder *f)
 {
     char title[MDL__NAME];
     say_title(f, title);
@@ -62,34 +62,34 @@ static void begin(mdl__page *page, const mdl__folder *f)
                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
                    "<link rel=\"icon\" href=\"data:,\">\n<title>");
-    mdl__put_html(&page->html, title);
+    mdl_page_html(&page->html, title);
     mdl_string_add(&page->html,
                    "</title>\n<style>\n%.*s</style>\n</head>\n<body>\n<main>\n<header>\n<p "
                    "class=\"by\">Mendel %s</p>\n",
                    (int)mdl__style_css_size, (const char *)mdl__style_css, mdl_build_version());
-    mdl__put(page, "<h1>", "# ", title);
-    mdl__put(page,
-             "</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
-             "answer</h2>\n",
-             "\n\n", "");
+    mdl_page_put(page, "<h1>", "# ", title);
+    mdl_page_put(page,
+                 "</h1>\n</header>\n<section id=\"answer\">\n<h2 class=\"hidden\">Question and "
+                 "answer</h2>\n",
+                 "\n\n", "");
 }
 
-static void fill(mdl__page *page, const mdl__folder *f)
+static void fill(mdl_page *page, const mdl__folder *f)
 {
     char missing[2048] = "";
     begin(page, f);
     for (size_t i = 0; i < MDL_COUNT(sections); i++) {
         const struct section *s = &sections[i];
-        mdl__page_section(page, s->id, s->title);
+        mdl_page_section(page, s->id, s->title);
         s->put(page, f);
         if (page->title != NULL && s->missing != NULL && (f->content & MDL__EXPERIMENT) != 0 &&
             f->n_repeats == 0) /* a repeat's own page has it */
             mdl__append(missing, sizeof(missing), "%s\n", s->missing);
     }
-    mdl__page_section(page, "missing", "What this folder does not have");
+    mdl_page_section(page, "missing", "What this folder does not have");
     if (missing[0] != '\0')
-        mdl__page_list(page, missing);
-    mdl__put(page, "</section>\n</main>\n</body>\n</html>\n", "", "");
+        mdl_page_list(page, missing);
+    mdl_page_put(page, "</section>\n</main>\n</body>\n</html>\n", "", "");
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static mdl_status write_file(const char *folder, const char *path, const char *l
 
 mdl_status mdl_report_write(const mdl_report_job *job)
 {
-    mdl__page page = {.figures = 0};
+    mdl_page page = {.figures = 0};
     mdl__folder folder;
     mdl_status status = mdl__folder_read(job->folder, &folder);
     if (status == MDL_OK) {
@@ -132,7 +132,7 @@ mdl_status mdl_report_write(const mdl_report_job *job)
 mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
 {
     enum { WIDTH = 80 };
-    mdl__page page = {.without_pictures = true};
+    mdl_page page = {.without_pictures = true};
     mdl__folder f = {.has_table = true, .table = *table, .content = MDL__EXPERIMENT};
     mdl_string text = {0};
     MDL_TRY(mdl_report_terminal(table, WIDTH, true, &text.data));
@@ -141,9 +141,9 @@ mdl_status mdl_report_tables(const char *folder, const mdl_table *table)
     if (status == MDL_OK) {
         begin(&page, &f);
         mdl__put_summary(&page, &f);
-        mdl__page_section(&page, "results", "Results");
+        mdl_page_section(&page, "results", "Results");
         mdl__put_results(&page, &f);
-        mdl__page_section(&page, "tests", "Tests");
+        mdl_page_section(&page, "tests", "Tests");
         mdl__put_shown(&page, &f);
         status = page.status;
     }

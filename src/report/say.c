@@ -17,6 +17,13 @@ void mdl__append(char *out, size_t size, const char *format, ...)
     va_end(args);
 }
 
+void mdl__capitals(char *lines)
+{
+    for (bool first = true; *lines != '\0'; first = *lines++ == '\n')
+        if (first && *lines >= 'a' && *lines <= 'z')
+            *lines = (char)(*lines - 'a' + 'A');
+}
+
 const char *mdl__say_count(double count, char out[32])
 {
     static const char *const units[] = {"", " k", " M", " G", " T"};
@@ -57,8 +64,9 @@ static const struct {
                       "an average that takes in one parent after another while it helps on the "
                       "validation split"},
     [MDL_ROW_SLERP] = {"SLERP midpoint", MDL__COMPARED, "half-way between {from} and {second}"},
-    [MDL_ROW_ENSEMBLE] = {"logit ensemble", MDL__COMPARED,
-                          "no merge: all {models} {members} run for each image"},
+    [MDL_ROW_ENSEMBLE] =
+        {"logit ensemble", MDL__COMPARED,
+         "no merge: {models} {members} answer each image, and the mean of their logits counts"},
     [MDL_ROW_PARENT] = {NULL, MDL__TRAINED, "{from}{again}"},
     [MDL_ROW_TRUNK] = {"trunk", MDL__TRAINED, "{epochs} epoch{es}, its learning rate not yet down"},
     [MDL_ROW_MATCHED] = {"one long training", MDL__CONTROLS,
@@ -146,7 +154,7 @@ void mdl__say_group(const mdl_row *row, char out[MDL__NAME])
     bool arm = row->arm[0] != '\0';
     snprintf(out, MDL__NAME, "%s%s%s", row->arm, arm ? ": " : "",
              !arm && row->kind == MDL_ROW_METHOD ? "methods" : words[mdl__purpose_of(row)]);
-    out[0] = (char)(out[0] >= 'a' && out[0] <= 'z' ? out[0] - 'a' + 'A' : out[0]);
+    mdl__capitals(out);
 }
 
 static int by_purpose(const void *a, const void *b)
@@ -316,7 +324,7 @@ const char *mdl__say_outcome(mdl_outcome outcome)
 void mdl__say_test(const mdl_comparison *c, char out[MDL__NOTE])
 {
     if (c->test == MDL_TEST_MCNEMAR)
-        snprintf(out, MDL__NOTE, "McNemar, %zu : %zu", c->only_first, c->only_second);
+        snprintf(out, MDL__NOTE, "McNemar, %zu:%zu", c->only_first, c->only_second);
     else if (!isfinite(c->t))
         snprintf(out, MDL__NOTE, "none: %s", c->n[0] < 2 || c->n[1] < 2 ? "too few" : "no spread");
     else if (c->test == MDL_TEST_PAIRED)

@@ -75,6 +75,9 @@ void mdl__say_compared(const mdl_table *table, char out[MDL__ANSWER]);
 
 /* Put formatted text behind the text that `out` has; what does not fit is cut. */
 void mdl__append(char *out, size_t size, const char *format, ...) MDL_PRINTF(3, 4);
+/* A capital at the beginning of each line. */
+void mdl__capitals(char *lines);
+#define MDL__BUSY "busy: not measured, because other work disturbed the machine."
 /* "31.4 M"; "5.10", or "busy"; "" where it is not known. */
 const char *mdl__say_count(double count, char out[32]);
 const char *mdl__say_latency(double seconds, int decimals, char out[64]);

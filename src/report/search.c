@@ -86,7 +86,7 @@ static double count_owned(json_t *members, size_t *owners)
 }
 
 /* Images that all members get right, and that none does; 0 where a member's answers are damaged. */
-static void count_agreement(mdl__page *page, json_t *members, size_t images, size_t *all,
+static void count_agreement(mdl_page *page, json_t *members, size_t images, size_t *all,
                             size_t *none)
 {
     size_t n = json_array_size(members), *right = NULL;
@@ -115,7 +115,7 @@ static int by_owned(const void *a, const void *b)
 }
 
 /* A bar for each of the first of the sorted members. */
-static void draw_sorted(mdl__page *page, const mdl__folder *f, json_t *search, json_t **sorted)
+static void draw_sorted(mdl_page *page, const mdl__folder *f, json_t *search, json_t **sorted)
 {
     json_t *members = mdl__at(search, "members");
     const char *folder = mdl__text(search, "folder");
@@ -124,20 +124,20 @@ static void draw_sorted(mdl__page *page, const mdl__folder *f, json_t *search, j
     for (size_t i = 0; i < json_array_size(members) && shown < BARS_MOST; i++)
         if (owns(sorted[i]) > 0 || mdl__real(sorted[i], "id") == best)
             sorted[shown++] = sorted[i];
-    mdl__chart *chart = mdl__chart_of(page, "Niches: which model owns which images", "images owned",
-                                      NULL, shown, MDL__WIDE | MDL__FROM_ZERO);
-    mdl__series *others = mdl__chart_series(chart, MDL__BARS, 1, 0, "members of the archive");
-    mdl__series *winner = mdl__chart_series(chart, MDL__BARS, 2, 1, "the winner");
+    mdl_chart *chart = mdl_chart_of(page, "Niches: which model owns which images", "images owned",
+                                    NULL, shown, MDL_CHART_WIDE | MDL_CHART_FROM_ZERO);
+    mdl_series *others = mdl_chart_series(chart, MDL_MARK_BARS, 1, 0, "members of the archive");
+    mdl_series *winner = mdl_chart_series(chart, MDL_MARK_BARS, 2, 1, "the winner");
     for (size_t i = 0; i < shown; i++) {
         char name[MDL__NAME];
         bool wins = mdl__real(sorted[i], "id") == best;
         name_member(f, search, mdl__real(sorted[i], "id"), name);
-        mdl__chart_category(chart, i, "%.60s%s (%.1f %%)", name, wins ? ", winner" : "",
-                            100 * mdl__real(sorted[i], "top1"));
-        mdl__chart_add(page, wins ? winner : others, mdl__real(sorted[i], "owns"), (double)i);
+        mdl_chart_category(chart, i, "%.60s%s (%.1f %%)", name, wins ? ", winner" : "",
+                           100 * mdl__real(sorted[i], "top1"));
+        mdl_chart_add(page, wins ? winner : others, mdl__real(sorted[i], "owns"), (double)i);
     }
     count_agreement(page, members, images, &all, &none);
-    mdl__chart_draw(
+    mdl_chart_draw(
         page, chart,
         "%s%sOf the %zu %s images each is owned by the member that answers it best, of equal ones "
         "by the fittest: %.0f are owned, %.0f by nobody; %zu of %zu members are drawn. In brackets "
@@ -147,7 +147,7 @@ static void draw_sorted(mdl__page *page, const mdl__folder *f, json_t *search, j
         (double)images - owned, shown, json_array_size(members), all, none);
 }
 
-static void draw_niches(mdl__page *page, const mdl__folder *f, json_t *search)
+static void draw_niches(mdl_page *page, const mdl__folder *f, json_t *search)
 {
     json_t **sorted = NULL, *members = mdl__at(search, "members");
     size_t n = json_array_size(members);
@@ -210,7 +210,7 @@ static bool put_node(mdl_string *dot, const mdl__folder *f, json_t *search, json
     }
     name_member(f, search, id, name);
     mdl_string_add(dot, "\"%.0f\" [label=\"", id);
-    mdl__put_label(dot, name);
+    mdl_dot_label(dot, name);
     mdl_string_add(dot, "\\n%.2f %%\", color=\"#0102%02d\", penwidth=%g%s];\n",
                    100 * mdl__real(member, "top1"),
                    wins                           ? 2
@@ -220,13 +220,14 @@ static bool put_node(mdl_string *dot, const mdl__folder *f, json_t *search, json
     return cut;
 }
 
-static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
+static void draw_lineage(mdl_page *page, const mdl__folder *f, json_t *search)
 {
     json_t *ancestors = mdl__at(search, "ancestors");
     const char *folder = mdl__text(search, "folder");
     size_t start = 0, all = json_array_size(ancestors);
     double ids[NODES_MOST];
     bool older = false, is_average = mdl__flag(search, "is_average");
+    char ancestry[128] = "The search began with it.";
     mdl_string dot = {0};
     if (all == 0)
         return;
@@ -236,16 +237,18 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
             older = put_node(&dot, f, search, mdl__by_id(ancestors, ids[i]), ids, n) || older;
     for (size_t i = 0; i < all; i++)
         start += mdl__length(json_array_get(ancestors, i), "parents") == 0;
-    mdl__graph_draw(
+    if (all > 1)
+        snprintf(ancestry, sizeof(ancestry), "It has %zu ancestors, %zu of them from the start.",
+                 all - 1, start);
+    mdl_dot_draw(
         page,
         is_average ? "Lineage of the best member, which did not win" : "Lineage of the winner",
         &dot,
         "%s%sFrom what the search started with (blue) by merging (green) to the best (orange, "
         "thick); below each name its accuracy on the %zu %s images of the search. On an arrow: the "
-        "parent's share before | behind the crossover point. It has %zu ancestors, %zu of them "
-        "from the start.%s%s",
+        "parent's share before | behind the crossover point. %s%s%s",
         folder, folder[0] != '\0' ? ". " : "", mdl__count(search, "images"), images_of(search),
-        all - 1, all > 1 ? start : 0, older ? " Those before the dashed ones are not drawn." : "",
+        ancestry, older ? " Those before the dashed ones are not drawn." : "",
         is_average ? " In the end the uniform average of all parents was kept in its place: its "
                      "lead was below one standard error."
                    : "");
@@ -254,27 +257,27 @@ static void draw_lineage(mdl__page *page, const mdl__folder *f, json_t *search)
 /* ---- all searches --------------------------------------------------------------------------- */
 
 /* Those of the paper's experiment as lines, since one of them is drawn. */
-static void put_runs(mdl__page *page, const mdl__folder *f)
+static void put_runs(mdl_page *page, const mdl__folder *f)
 {
-    mdl__table(page, "search|winner's accuracy in it, %|its ancestors|members that own images|"
-                     "images owned|images");
+    mdl_page_table(page, "search|winner's accuracy in it, %|its ancestors|members that own images|"
+                         "images owned|images");
     for (size_t i = 0; i < json_array_size(f->searches); i++) {
         json_t *search = json_array_get(f->searches, i), *members = mdl__at(search, "members");
         size_t owners;
         double owned = count_owned(members, &owners);
-        mdl__row(page, mdl__text(search, "folder"));
-        mdl__cell(page, "%s", mdl__text(search, "folder"));
-        mdl__fact(page, "top1", "%.2f",
-                  mdl__real(mdl__by_id(members, mdl__real(search, "winner")), "top1"), 100);
-        mdl__cell(page, "%zu", mdl_max_size(mdl__length(search, "ancestors"), 1) - 1);
-        mdl__cell(page, "%zu of %zu", owners, json_array_size(members));
-        mdl__cell(page, "%.0f", owned);
-        mdl__cell(page, "%zu", mdl__count(search, "images"));
+        mdl_page_row(page, mdl__text(search, "folder"));
+        mdl_page_cell(page, "%s", mdl__text(search, "folder"));
+        mdl_page_fact(page, "top1", "%.2f",
+                      mdl__real(mdl__by_id(members, mdl__real(search, "winner")), "top1"), 100);
+        mdl_page_cell(page, "%zu", mdl_max_size(mdl__length(search, "ancestors"), 1) - 1);
+        mdl_page_cell(page, "%zu of %zu", owners, json_array_size(members));
+        mdl_page_cell(page, "%.0f", owned);
+        mdl_page_cell(page, "%zu", mdl__count(search, "images"));
     }
-    mdl__table_end(page);
+    mdl_page_table_end(page);
 }
 
-void mdl__put_search(mdl__page *page, const mdl__folder *f)
+void mdl__put_search(mdl_page *page, const mdl__folder *f)
 {
     bool paper = f->table.kind == MDL_TABLE_PAPER;
     size_t drawn = 0, n = json_array_size(f->searches);

@@ -110,7 +110,7 @@ static void add_rows(mdl_string *out, const mdl_table *t, const mdl_row *const *
         busy = busy || isnan(order[i]->latency);
     }
     if (busy && l.shown > LATENCY)
-        fold(out, "", "busy: not measured, because other work disturbed the machine.", width);
+        fold(out, "", MDL__BUSY, width);
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -122,8 +122,9 @@ static void add_tests(mdl_string *out, const mdl_table *t, size_t width)
         const mdl_comparison *c = &t->comparisons[i];
         char first[MDL__NAME], second[MDL__NAME], test[MDL__NOTE];
         char line[4 * MDL__NOTE] = "";
-        mdl__append(line, sizeof(line), "%s - %s: %+.2f points", mdl__say_id(t, c->first, first),
-                    mdl__say_id(t, c->second, second), 100 * c->difference);
+        mdl__append(line, sizeof(line), "%s against %s: %+.2f points",
+                    mdl__say_id(t, c->first, first), mdl__say_id(t, c->second, second),
+                    100 * c->difference);
         if (isfinite(c->low))
             mdl__append(line, sizeof(line), " (%+.2f to %+.2f)", 100 * c->low, 100 * c->high);
         mdl__say_test(c, test);

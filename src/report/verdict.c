@@ -282,6 +282,8 @@ void mdl__say_verdict(const mdl_table *t, mdl__verdict *v)
     for (size_t i = 0; i < t->n_findings; i++)
         add_finding(t, &t->findings[i], v->lines);
     add_remarks(t, v->lines);
+    mdl__capitals(v->answer);
+    mdl__capitals(v->lines);
 }
 
 /* ---- what was compared ---------------------------------------------------------------------- */

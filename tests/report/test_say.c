@@ -92,7 +92,7 @@ static void a_difference_that_is_shown(void **state)
     c->high = 0.023;
     judge(MDL_OUTCOME_BETTER, "Yes");
     assert_string_equal(verdict.answer,
-                        "hybrid + M2N2 is right on 91.25 % of the 10000 test images, its best "
+                        "Hybrid + M2N2 is right on 91.25 % of the 10000 test images, its best "
                         "parent (by the validation split) on 90.00 %: +1.25 points (95 % interval "
                         "+0.20 to +2.30; exact McNemar test, p = 0.012).");
     says(verdict.lines, "compare these very models, not the recipes that made them.");
@@ -153,7 +153,7 @@ static void the_other_parents(void **state)
     judge(MDL_OUTCOME_OPEN, "In part");
     says(verdict.answer, "better than every parent is not shown: hybrid: child 2 (recalibrated) "
                          "(+1.25 points, p = 0.2).");
-    says(verdict.lines, "hybrid + M2N2 is not shown to differ from hybrid: child 2 (recalibrated) "
+    says(verdict.lines, "Hybrid + M2N2 is not shown to differ from hybrid: child 2 (recalibrated) "
                         "(+1.25 points, p = 0.2).\n");
 }
 
@@ -227,7 +227,7 @@ static void nothing_was_merged(void **state)
     add_row("baseline.mean", "baseline", MDL_ROW_MEAN, 0.9);
     judge(MDL_OUTCOME_NONE, "Nothing was merged");
     assert_string_equal(verdict.answer,
-                        "baseline is right on 90.00 % of the 100 test images; there "
+                        "Baseline is right on 90.00 % of the 100 test images; there "
                         "is no merged model to compare with its parents.");
     assert_string_equal(verdict.lines, "");
 }
@@ -268,7 +268,7 @@ static void findings(void **state)
     table.findings = found;
     table.n_findings = MDL_COUNT(found);
     judge(MDL_OUTCOME_OPEN, "Not shown");
-    says(verdict.lines, "hybrid: uniform average fell to 10.0 % (hybrid: best parent: 90.0 %): "
+    says(verdict.lines, "Hybrid: uniform average fell to 10.0 % (hybrid: best parent: 90.0 %): "
                         "networks trained from different random weights");
     says(verdict.lines, "The parents of M2N2 share a trunk of 30 epochs");
     says(verdict.lines,
@@ -309,7 +309,7 @@ static void names_and_notes(void **state)
         {MDL_ROW_SLERP, "", "hybrid: SLERP midpoint",
          "half-way between seed 1, epoch 39 and seed 2, final"},
         {MDL_ROW_ENSEMBLE, "", "hybrid: logit ensemble",
-         "no merge: all 2 seeds run for each image"},
+         "no merge: 2 seeds answer each image, and the mean of their logits counts"},
         {MDL_ROW_TRUNK, "", "hybrid: trunk", "1 epoch, its learning rate not yet down"},
         {MDL_ROW_CONTROL, "mlp-head", "hybrid: MLP head",
          "a plain MLP of the recursive head's size in its place; one training of 1 epochs"},

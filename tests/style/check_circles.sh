@@ -3,7 +3,7 @@
 # detour.  Held for the rooms that decide and say things, from the symbols of their objects.
 # usage: check_circles.sh BUILD-FOLDER
 found=0
-for room in experiment report config runs; do
+for room in experiment report page config runs; do
     scratch=$(mktemp -d) || exit 1
     for object in "$1"/libmendel.*.p/src_"$room"_*.o; do
         [ -e "$object" ] || continue

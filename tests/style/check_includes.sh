@@ -6,7 +6,7 @@ cd "$1" || exit 1
 find include src backends -name '*.[ch]' | sort | xargs awk '
 BEGIN {
     # Modules of one rank do not include each other.
-    n = split("include base ops=stats=formats backends dispatch graph models=data=checkpoint train=onnx merge " \
+    n = split("include base ops=stats=formats=page backends dispatch graph models=data=checkpoint train=onnx merge " \
               "config runs experiment report api cli", level, " ")
     for (i = 1; i <= n; i++) {
         m = split(level[i], names, "=")

@@ -2,7 +2,7 @@
  * tools draw in certain colours (#0101xx, #0102xx) becomes a CSS variable. */
 #include <string.h>
 
-#include "report/chart.h"
+#include "page/picture.h"
 
 enum { SVG_LIMIT = 1 << 26 }; /* bytes of a picture */
 
@@ -58,7 +58,7 @@ static void put_svg(mdl_string *out, const char *svg, size_t figure, const char 
     if (at == NULL)
         return;
     mdl_string_add(out, "<svg role=\"img\" aria-label=\"");
-    mdl__put_html(out, label);
+    mdl_page_html(out, label);
     mdl_string_add(out, "\"");
     for (at += 4; *at != '\0';) {
         int kind = 0, number = 0;
@@ -87,12 +87,12 @@ static bool is_picture(const char *text)
            strstr(text, "</svg>") != NULL;
 }
 
-void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *package,
+void mdl__picture_draw(mdl_page *page, const char *const *argv, const char *package,
                        mdl_string *script, const char *title, const char *class)
 {
     char *svg = NULL, *text = NULL;
     size_t size = script->length;
-    mdl__page_figure(page);
+    mdl_page_figure(page);
     mdl_status status = mdl_string_take(script, &text);
     if (page->status == MDL_OK && status == MDL_OK) /* else no page is written: not one more run */
         status = mdl_tool_run(argv, text, size, SVG_LIMIT, &svg, &size);
@@ -106,11 +106,11 @@ void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *pac
     if (page->status == MDL_OK)
         page->status = status;
     mdl_string_add(&page->html, "<figure class=\"%s\">\n", class);
-    mdl__put(page, "<h3>", "**", title);
-    mdl__put(page, "</h3>\n<div class=\"plot\">", "**\n\n", "");
+    mdl_page_put(page, "<h3>", "**", title);
+    mdl_page_put(page, "</h3>\n<div class=\"plot\">", "**\n\n", "");
     if (svg != NULL)
         put_svg(&page->html, svg, page->figures, title);
-    mdl__put(page, "</div>\n", "", "");
+    mdl_page_put(page, "</div>\n", "", "");
     mdl_free(svg);
     mdl_free(text);
 }
@@ -118,7 +118,7 @@ void mdl__picture_draw(mdl__page *page, const char *const *argv, const char *pac
 /* ---- legend and caption --------------------------------------------------------------------- */
 
 /* Points as gnuplot draws them: circle, square, triangle, rhombus; then the same hollow. */
-static void put_key(mdl_string *out, const mdl__series *s)
+static void put_key(mdl_string *out, const mdl_series *s)
 {
     static const char *const dashes[] = {"", "8 4", "2 3", "9 3 2 3"};
     static const char *const shapes[] = {"M14 2a3.5 3.5 0 1 0 .01 0", "M10.5 2h7v7h-7z",
@@ -129,7 +129,7 @@ static void put_key(mdl_string *out, const mdl__series *s)
     if (shape < 4)
         snprintf(fill, sizeof(fill), "c%d", s->colour);
     mdl_string_add(out, "<svg class=\"key\" viewBox=\"0 0 28 11\" aria-hidden=\"true\">");
-    if (s->mark == MDL__BARS)
+    if (s->mark == MDL_MARK_BARS)
         mdl_string_add(out, "<path d=\"M2 5.500h24\" stroke=\"var(--c%d)\" stroke-width=\"8\"/>",
                        s->colour);
     else
@@ -137,12 +137,12 @@ static void put_key(mdl_string *out, const mdl__series *s)
                        "<path d=\"M1 5.500h26\" stroke=\"var(--c%d)\" stroke-width=\"2\" "
                        "stroke-dasharray=\"%s\" fill=\"none\"/><path d=\"%s\" "
                        "fill=\"var(--%s)\" stroke=\"var(--c%d)\" stroke-width=\"1.500\"/>",
-                       s->colour, s->mark == MDL__LINE ? dashes[s->style % 4] : "",
+                       s->colour, s->mark == MDL_MARK_LINE ? dashes[s->style % 4] : "",
                        shapes[shape % 4], fill, s->colour);
     mdl_string_add(out, "</svg>");
 }
 
-static bool same_points(const mdl__series *a, const mdl__series *b)
+static bool same_points(const mdl_series *a, const mdl_series *b)
 {
     if (a->n != b->n)
         return false;
@@ -152,7 +152,7 @@ static bool same_points(const mdl__series *a, const mdl__series *b)
     return true;
 }
 
-void mdl__picture_legend(mdl_string *out, const mdl__chart *chart)
+void mdl__picture_legend(mdl_string *out, const mdl_chart *chart)
 {
     size_t shown = 0;
     for (size_t i = 0; i < chart->n_series; i++)
@@ -161,7 +161,7 @@ void mdl__picture_legend(mdl_string *out, const mdl__chart *chart)
         return;
     mdl_string_add(out, "<ul class=\"legend\">");
     for (size_t i = 0; i < chart->n_series; i++) {
-        const mdl__series *s = &chart->series[i];
+        const mdl_series *s = &chart->series[i];
         size_t hidden = 0; /* the first of the same points, which it hides */
         if (s->n == 0 || s->silent)
             continue;
@@ -169,16 +169,16 @@ void mdl__picture_legend(mdl_string *out, const mdl__chart *chart)
             hidden++;
         mdl_string_add(out, "<li>");
         put_key(out, s);
-        mdl__put_html(out, s->name);
+        mdl_page_html(out, s->name);
         mdl_string_add(out, hidden < i ? " (the same as " : "");
-        mdl__put_html(out, hidden < i ? chart->series[hidden].name : "");
+        mdl_page_html(out, hidden < i ? chart->series[hidden].name : "");
         mdl_string_add(out, hidden < i ? ")</li>" : "</li>");
     }
     mdl_string_add(out, "</ul>\n");
 }
 
-void mdl__picture_caption(mdl__page *page, const char *caption)
+void mdl_page_caption(mdl_page *page, const char *caption)
 {
-    mdl__put(page, "<figcaption>", "", caption);
-    mdl__put(page, "</figcaption>\n", "\n\n", "");
+    mdl_page_put(page, "<figcaption>", "", caption);
+    mdl_page_put(page, "</figcaption>\n", "\n\n", "");
 }

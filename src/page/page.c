@@ -2,8 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "report/page.h"
-#include "report/say.h"
+#include "page/page.h"
 
 /* ---- texts ---------------------------------------------------------------------------------- */
 
@@ -23,14 +22,14 @@ static void escape(mdl_string *out, const char *text, size_t length, const char 
     }
 }
 
-void mdl__escape(mdl_string *out, const char *text, const char *const *rules)
+void mdl_page_escape(mdl_string *out, const char *text, const char *const *rules)
 {
     escape(out, text, strlen(text), rules);
 }
 
-void mdl__put_html(mdl_string *out, const char *text)
+void mdl_page_html(mdl_string *out, const char *text)
 {
-    mdl__escape(out, text, html_rules);
+    mdl_page_escape(out, text, html_rules);
 }
 
 static bool is_word(char c)
@@ -51,8 +50,8 @@ static void escape_markdown(mdl_string *out, const char *text, size_t length)
     }
 }
 
-/* mdl__put of the text before the first `end`; what is behind that. */
-static const char *put_part(mdl__page *page, const char *html, const char *markdown,
+/* mdl_page_put of the text before the first `end`; what is behind that. */
+static const char *put_part(mdl_page *page, const char *html, const char *markdown,
                             const char *text, char end)
 {
     size_t length = strcspn(text, (const char[]){end, '\0'});
@@ -63,58 +62,58 @@ static const char *put_part(mdl__page *page, const char *html, const char *markd
     return text + length + (text[length] != '\0');
 }
 
-void mdl__put(mdl__page *page, const char *html, const char *markdown, const char *text)
+void mdl_page_put(mdl_page *page, const char *html, const char *markdown, const char *text)
 {
     put_part(page, html, markdown, text, '\0');
 }
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
-void mdl__page_section(mdl__page *page, const char *id, const char *title)
+void mdl_page_section(mdl_page *page, const char *id, const char *title)
 {
     page->id = id;
     page->title = title;
 }
 
-void mdl__page_open(mdl__page *page)
+void mdl_page_open(mdl_page *page)
 {
     if (page->title == NULL)
         return;
     mdl_string_add(&page->html, "</section>\n<section id=\"%s\">\n", page->id);
-    mdl__put(page, "<h2>", "\n## ", page->title);
-    mdl__put(page, "</h2>\n", "\n\n", "");
+    mdl_page_put(page, "<h2>", "\n## ", page->title);
+    mdl_page_put(page, "</h2>\n", "\n\n", "");
     page->title = NULL;
 }
 
-void mdl__page_text(mdl__page *page, const char *format, ...)
+void mdl_page_text(mdl_page *page, const char *format, ...)
 {
     char text[4096];
-    MDL__FORMAT(text, sizeof(text), format);
-    mdl__page_open(page);
-    mdl__put(page, "<p>", "", text);
-    mdl__put(page, "</p>\n", "\n\n", "");
+    MDL_FORMATTED(text, sizeof(text), format);
+    mdl_page_open(page);
+    mdl_page_put(page, "<p>", "", text);
+    mdl_page_put(page, "</p>\n", "\n\n", "");
 }
 
-void mdl__page_list(mdl__page *page, const char *lines)
+void mdl_page_list(mdl_page *page, const char *lines)
 {
-    mdl__page_open(page);
-    mdl__put(page, "<ul>\n", "", "");
+    mdl_page_open(page);
+    mdl_page_put(page, "<ul>\n", "", "");
     while (*(lines += strspn(lines, "\n")) != '\0') {
         lines = put_part(page, "<li>", "- ", lines, '\n');
-        mdl__put(page, "</li>\n", "\n", "");
+        mdl_page_put(page, "</li>\n", "\n", "");
     }
-    mdl__put(page, "</ul>\n", "\n", "");
+    mdl_page_put(page, "</ul>\n", "\n", "");
 }
 
-void mdl__page_code(mdl__page *page, const char *title, const char *text)
+void mdl_page_code(mdl_page *page, const char *title, const char *text)
 {
-    mdl__page_open(page);
+    mdl_page_open(page);
     if (title != NULL) {
-        mdl__put(page, "<details><summary>", "", title);
-        mdl__put(page, "</summary>\n", ":\n\n", "");
+        mdl_page_put(page, "<details><summary>", "", title);
+        mdl_page_put(page, "</summary>\n", ":\n\n", "");
     }
     mdl_string_add(&page->html, "<pre><code>");
-    mdl__put_html(&page->html, text);
+    mdl_page_html(&page->html, text);
     mdl_string_add(&page->html, "</code></pre>%s\n", title != NULL ? "</details>" : "");
     /* Indented, not fenced: no line of the text can end it. */
     for (const char *at = text; *at != '\0';) {
@@ -125,43 +124,43 @@ void mdl__page_code(mdl__page *page, const char *title, const char *text)
     mdl_string_add(&page->markdown, "\n");
 }
 
-void mdl__page_figures(mdl__page *page, bool begin)
+void mdl_page_figures(mdl_page *page, bool begin)
 {
-    if (!begin && page->beside == MDL__BESIDE)
-        mdl__put(page, "</div>\n", "", "");
-    page->beside = begin ? MDL__WANTED : MDL__ALONE;
+    if (!begin && page->beside == MDL_FIGURES_BESIDE)
+        mdl_page_put(page, "</div>\n", "", "");
+    page->beside = begin ? MDL_FIGURES_WANTED : MDL_FIGURES_ALONE;
 }
 
-void mdl__page_figure(mdl__page *page)
+void mdl_page_figure(mdl_page *page)
 {
-    mdl__page_open(page);
+    mdl_page_open(page);
     page->figures++;
-    if (page->beside == MDL__WANTED) {
-        mdl__put(page, "<div class=\"figures\">\n", "", "");
-        page->beside = MDL__BESIDE;
+    if (page->beside == MDL_FIGURES_WANTED) {
+        mdl_page_put(page, "<div class=\"figures\">\n", "", "");
+        page->beside = MDL_FIGURES_BESIDE;
     }
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static const char *put_head(mdl__page *page, const char *head, char end)
+static const char *put_head(mdl_page *page, const char *head, char end)
 {
     head = put_part(page, "<th scope=\"col\">", page->columns++ == 0 ? "| " : " | ", head, end);
-    mdl__put(page, "</th>", "", "");
+    mdl_page_put(page, "</th>", "", "");
     return head;
 }
 
-void mdl__head(mdl__page *page, const char *format, ...)
+void mdl_page_head(mdl_page *page, const char *format, ...)
 {
     char head[256];
-    MDL__FORMAT(head, sizeof(head), format);
+    MDL_FORMATTED(head, sizeof(head), format);
     put_head(page, head, '\0');
 }
 
-void mdl__table(mdl__page *page, const char *heads)
+void mdl_page_table(mdl_page *page, const char *heads)
 {
-    mdl__page_open(page);
-    mdl__put(page, "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>", "", "");
+    mdl_page_open(page);
+    mdl_page_put(page, "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>", "", "");
     page->columns = 0;
     page->in_head = true;
     do
@@ -169,58 +168,58 @@ void mdl__table(mdl__page *page, const char *heads)
     while (*heads != '\0');
 }
 
-static void end_row(mdl__page *page)
+static void end_row(mdl_page *page)
 {
-    mdl__put(page, page->in_head ? "</tr></thead>\n<tbody>\n" : "</tr>\n", " |\n", "");
+    mdl_page_put(page, page->in_head ? "</tr></thead>\n<tbody>\n" : "</tr>\n", " |\n", "");
     for (size_t c = 0; page->in_head && c < page->columns; c++)
-        mdl__put(page, "", c == 0 ? "| --- |" : " ---: |", "");
+        mdl_page_put(page, "", c == 0 ? "| --- |" : " ---: |", "");
     if (page->in_head)
-        mdl__put(page, "", "\n", "");
+        mdl_page_put(page, "", "\n", "");
     page->in_head = false;
 }
 
-void mdl__row(mdl__page *page, const char *id)
+void mdl_page_row(mdl_page *page, const char *id)
 {
     end_row(page);
     mdl_string_add(&page->html, "<tr%s", id != NULL ? " data-row=\"" : "");
-    mdl__put_html(&page->html, id != NULL ? id : "");
+    mdl_page_html(&page->html, id != NULL ? id : "");
     mdl_string_add(&page->html, "%s>", id != NULL ? "\"" : "");
     page->in_cell = false;
 }
 
-void mdl__table_group(mdl__page *page, const char *title)
+void mdl_page_group(mdl_page *page, const char *title)
 {
-    mdl__row(page, NULL);
+    mdl_page_row(page, NULL);
     mdl_string_add(&page->html, "<th class=\"group\" colspan=\"%zu\" scope=\"colgroup\">",
                    page->columns);
-    mdl__put(page, "", "| **", title);
-    mdl__put(page, "</th>", "**", "");
+    mdl_page_put(page, "", "| **", title);
+    mdl_page_put(page, "</th>", "**", "");
     for (size_t c = 1; c < page->columns; c++)
-        mdl__put(page, "", " |", "");
+        mdl_page_put(page, "", " |", "");
 }
 
 /* The first cell of a row is its name. */
-static void put_cell(mdl__page *page, const char *attributes, const char *text)
+static void put_cell(mdl_page *page, const char *attributes, const char *text)
 {
     const char *tag = page->in_cell ? "td" : "th";
     mdl_string_add(&page->html, "<%s%s%s>", tag, page->in_cell ? "" : " scope=\"row\"", attributes);
     text = put_part(page, "", page->in_cell ? " | " : "| ", text, '\n');
     if (*text != '\0') {
-        mdl__put(page, "<br><small>", " (", text);
-        mdl__put(page, "</small>", ")", "");
+        mdl_page_put(page, "<br><small>", " (", text);
+        mdl_page_put(page, "</small>", ")", "");
     }
     mdl_string_add(&page->html, "</%s>", tag);
     page->in_cell = true;
 }
 
-void mdl__cell(mdl__page *page, const char *format, ...)
+void mdl_page_cell(mdl_page *page, const char *format, ...)
 {
     char text[2048];
-    MDL__FORMAT(text, sizeof(text), format);
+    MDL_FORMATTED(text, sizeof(text), format);
     put_cell(page, "", text);
 }
 
-void mdl__fact(mdl__page *page, const char *key, const char *format, double value, double scale)
+void mdl_page_fact(mdl_page *page, const char *key, const char *format, double value, double scale)
 {
     char attributes[128], text[64] = "";
     snprintf(attributes, sizeof(attributes), " data-key=\"%s\" data-value=\"%.17g\"", key, value);
@@ -229,18 +228,11 @@ void mdl__fact(mdl__page *page, const char *key, const char *format, double valu
     put_cell(page, isfinite(value) ? attributes : "", text);
 }
 
-void mdl__time(mdl__page *page, double seconds, int decimals)
-{
-    char text[64];
-    page->busy = page->busy || isnan(seconds);
-    mdl__cell(page, "%s", mdl__say_latency(seconds, decimals, text));
-}
-
-void mdl__table_end(mdl__page *page)
+void mdl_page_table_end(mdl_page *page)
 {
     end_row(page);
-    mdl__put(page, "</tbody></table></div>\n", "\n", "");
-    if (page->busy)
-        mdl__page_text(page, "busy: %s.", MDL_LATENCY_BUSY);
-    page->busy = false;
+    mdl_page_put(page, "</tbody></table></div>\n", "\n", "");
+    if (page->remark != NULL)
+        mdl_page_text(page, "%s", page->remark);
+    page->remark = NULL;
 }

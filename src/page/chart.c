@@ -3,16 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/chart.h"
+#include "page/picture.h"
 
 enum { WIDTH = 400 }; /* of all charts, so that text has one size, which a telephone can show */
 
 /* ---- collecting ----------------------------------------------------------------------------- */
 
-mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, const char *y,
-                          size_t n, unsigned look)
+mdl_chart *mdl_chart_of(mdl_page *page, const char *title, const char *x, const char *y, size_t n,
+                        unsigned look)
 {
-    mdl__chart *chart = NULL;
+    mdl_chart *chart = NULL;
     if (page->status == MDL_OK)
         page->status = MDL_NEW(1, "a chart", &chart);
     if (chart == NULL)
@@ -30,27 +30,27 @@ mdl__chart *mdl__chart_of(mdl__page *page, const char *title, const char *x, con
     return NULL;
 }
 
-void mdl__chart_category(mdl__chart *chart, size_t i, const char *format, ...)
+void mdl_chart_category(mdl_chart *chart, size_t i, const char *format, ...)
 {
     if (chart != NULL)
-        MDL__FORMAT(chart->categories[i], sizeof(chart->categories[i]), format);
+        MDL_FORMATTED(chart->categories[i], sizeof(chart->categories[i]), format);
 }
 
-mdl__series *mdl__chart_series(mdl__chart *chart, mdl__mark mark, int colour, int style,
-                               const char *format, ...)
+mdl_series *mdl_chart_series(mdl_chart *chart, mdl_mark mark, int colour, int style,
+                             const char *format, ...)
 {
-    if (chart == NULL || chart->n_series == MDL__SERIES_MOST)
+    if (chart == NULL || chart->n_series == MDL_SERIES_MOST)
         return NULL;
-    mdl__series *series = &chart->series[chart->n_series++];
-    *series = (mdl__series){.mark = mark, .colour = colour, .style = style};
-    MDL__FORMAT(series->name, sizeof(series->name), format);
+    mdl_series *series = &chart->series[chart->n_series++];
+    *series = (mdl_series){.mark = mark, .colour = colour, .style = style};
+    MDL_FORMATTED(series->name, sizeof(series->name), format);
     return series;
 }
 
-void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point)
+void mdl_chart_interval(mdl_page *page, mdl_series *series, mdl_point point)
 {
     if (series == NULL || page->status != MDL_OK || !isfinite(point.x) || !isfinite(point.y) ||
-        series->n == MDL__POINTS_MOST)
+        series->n == MDL_POINTS_MOST)
         return;
     if ((series->n & (series->n - 1)) == 0) /* full: there is room for a power of two */
         page->status = mdl_grow(series->n, mdl_max_size(2 * series->n, 1), sizeof(point), "points",
@@ -62,9 +62,9 @@ void mdl__chart_interval(mdl__page *page, mdl__series *series, mdl__point point)
     series->points[series->n++] = point;
 }
 
-void mdl__chart_add(mdl__page *page, mdl__series *series, double x, double y)
+void mdl_chart_add(mdl_page *page, mdl_series *series, double x, double y)
 {
-    mdl__chart_interval(page, series, (mdl__point){x, y, (double)NAN, (double)NAN});
+    mdl_chart_interval(page, series, (mdl_point){x, y, (double)NAN, (double)NAN});
 }
 
 /* ---- gnuplot's script ----------------------------------------------------------------------- */
@@ -75,14 +75,14 @@ static void put_quoted(mdl_string *out, const char *text, bool is_tic)
 {
     static const char *const rules[] = {"%%%", "'''", NULL};
     mdl_string_add(out, "'");
-    mdl__escape(out, text, is_tic ? rules : rules + 1);
+    mdl_page_escape(out, text, is_tic ? rules : rules + 1);
     mdl_string_add(out, "'");
 }
 
 enum { NAME_PIXELS = 8, TIC_PIXELS = 50 }; /* of a letter, of a number and its distance */
 
 /* How many numbers there is room for right of the names, 6 at the most. */
-static double most_tics(const mdl__chart *chart)
+static double most_tics(const mdl_chart *chart)
 {
     size_t longest = 0;
     for (size_t i = 0; i < chart->n_categories; i++)
@@ -103,7 +103,7 @@ static double round_step(double range, double most)
 }
 
 /* x from end to end of the points and a little more, not to the next round number. */
-static void put_x_range(mdl_string *out, const mdl__chart *chart)
+static void put_x_range(mdl_string *out, const mdl_chart *chart)
 {
     double low = (double)INFINITY, high = (double)-INFINITY;
     for (size_t i = 0; i < chart->n_series; i++)
@@ -111,7 +111,7 @@ static void put_x_range(mdl_string *out, const mdl__chart *chart)
             low = fmin(low, chart->series[i].points[k].low);
             high = fmax(high, chart->series[i].points[k].high);
         }
-    if (chart->look & MDL__FROM_ZERO)
+    if (chart->look & MDL_CHART_FROM_ZERO)
         low = 0;
     if (chart->n_categories > 0) { /* long names leave little room for numbers */
         if (high > low)
@@ -120,15 +120,15 @@ static void put_x_range(mdl_string *out, const mdl__chart *chart)
     }
     double room = high > low ? 0.04 * (high - low) : fmax(0.5, 0.04 * fabs(high));
     mdl_string_add(out, "set xrange [%.15g:%.15g]\n",
-                   (chart->look & MDL__FROM_ZERO) ? 0 : low - room, high + room);
-    if ((chart->look & MDL__WHOLE_X) && high - low <= 12)
+                   (chart->look & MDL_CHART_FROM_ZERO) ? 0 : low - room, high + room);
+    if ((chart->look & MDL_CHART_WHOLE_X) && high - low <= 12)
         mdl_string_add(out, "set xtics 1\n");
 }
 
-static void put_axes(mdl_string *out, const mdl__chart *chart)
+static void put_axes(mdl_string *out, const mdl_chart *chart)
 {
     size_t n = chart->n_categories;
-    size_t height = n > 0 ? 70 + 22 * n : chart->look & MDL__SQUARE ? 360 : 280;
+    size_t height = n > 0 ? 70 + 22 * n : chart->look & MDL_CHART_SQUARE ? 360 : 280;
     mdl_string_add(out,
                    "set terminal svg size %d,%zu font 'sans-serif,13' noenhanced\n"
                    "set encoding utf8\nunset key\nset pointintervalbox 0\n"
@@ -144,7 +144,7 @@ static void put_axes(mdl_string *out, const mdl__chart *chart)
                        "set arrow from first %g, graph 0 to first %g, graph 1 nohead lc rgb "
                        "'#010102' dt 3 lw 1.5\n",
                        chart->line, chart->line);
-    if (chart->look & MDL__SQUARE)
+    if (chart->look & MDL_CHART_SQUARE)
         mdl_string_add(out, "set xrange [-2:102]\nset yrange [-2:102]\nset xtics 20\n"
                             "set ytics 20\nset offsets 0,0,0,0\nset size square\n");
     else
@@ -168,15 +168,15 @@ static void put_axes(mdl_string *out, const mdl__chart *chart)
     mdl_string_add(out, " textcolor rgb '#010101'\n");
 }
 
-static void put_data(mdl_string *out, const mdl__series *series, size_t number)
+static void put_data(mdl_string *out, const mdl_series *series, size_t number)
 {
     mdl_string_add(out, "$s%zu << END\n", number);
-    for (const mdl__point *p = series->points; p < series->points + series->n; p++)
+    for (const mdl_point *p = series->points; p < series->points + series->n; p++)
         mdl_string_add(out, "%.9g %.9g %.9g %.9g\n", p->x, p->y, p->low, p->high);
     mdl_string_add(out, "END\n");
 }
 
-static bool has_intervals(const mdl__series *series)
+static bool has_intervals(const mdl_series *series)
 {
     for (size_t i = 0; i < series->n; i++)
         if (series->points[i].low < series->points[i].high)
@@ -184,26 +184,26 @@ static bool has_intervals(const mdl__series *series)
     return false;
 }
 
-static void put_plot(mdl_string *out, const mdl__chart *chart)
+static void put_plot(mdl_string *out, const mdl_chart *chart)
 {
     static const int points[] = {7, 5, 9, 13, 6, 4, 8};
     const char *comma = "plot ";
-    if (chart->look & MDL__SQUARE) {
+    if (chart->look & MDL_CHART_SQUARE) {
         mdl_string_add(out, "plot x lc rgb '#010102' dt 3 lw 1");
         comma = ", ";
     }
     for (size_t i = 0; i < chart->n_series; i++) {
-        const mdl__series *s = &chart->series[i];
+        const mdl_series *s = &chart->series[i];
         int point = points[(size_t)s->style % MDL_COUNT(points)];
         bool intervals = has_intervals(s);
         if (s->n == 0)
             continue;
         mdl_string_add(out, "%s$s%zu using ", comma, i);
         comma = ", ";
-        if (s->mark == MDL__BARS)
+        if (s->mark == MDL_MARK_BARS)
             mdl_string_add(out, "(0):2:1:(0) with vectors nohead lw 9 lc rgb '#0102%02d'",
                            s->colour);
-        else if (s->mark == MDL__DOTS)
+        else if (s->mark == MDL_MARK_DOTS)
             mdl_string_add(out, "%s lc rgb '#0102%02d' lw 1.5 pt %d ps %s",
                            intervals ? "1:2:3:4 with xerrorbars" : "1:2 with points", s->colour,
                            point, s->silent ? "0.45" : "0.75");
@@ -224,35 +224,35 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The series' value at x (in charts with categories: of category x). */
-static void put_value(mdl__page *page, const mdl__chart *chart, const mdl__series *s, double x)
+static void put_value(mdl_page *page, const mdl_chart *chart, const mdl_series *s, double x)
 {
     bool named = chart->n_categories > 0;
     for (size_t i = 0; i < s->n; i++) {
-        const mdl__point *p = &s->points[i];
+        const mdl_point *p = &s->points[i];
         double value = named ? p->x : p->y;
         if ((named ? p->y : p->x) != x)
             continue;
         if (p->low < p->high)
-            mdl__cell(page, "%.4g (%.4g to %.4g)", value, p->low, p->high);
+            mdl_page_cell(page, "%.4g (%.4g to %.4g)", value, p->low, p->high);
         else
-            mdl__cell(page, "%.4g", value);
+            mdl_page_cell(page, "%.4g", value);
         return;
     }
-    mdl__cell(page, "%s", "");
+    mdl_page_cell(page, "%s", "");
 }
 
 /* Single values behind a mean stand in another table. */
-static bool has_numbers(const mdl__chart *chart, const mdl__series *series)
+static bool has_numbers(const mdl_chart *chart, const mdl_series *series)
 {
     return series->n > 0 && !(series->silent && chart->n_categories > 0);
 }
 
 /* Where the points lie, each place once; how many places. */
-static size_t list_places(const mdl__chart *chart, double *places)
+static size_t list_places(const mdl_chart *chart, double *places)
 {
     size_t n = 0, unique = 0;
     for (size_t i = 0; i < chart->n_series; i++) {
-        const mdl__series *s = &chart->series[i];
+        const mdl_series *s = &chart->series[i];
         for (size_t k = 0; has_numbers(chart, s) && k < s->n; k++)
             places[n++] = chart->n_categories > 0 ? s->points[k].y : s->points[k].x;
     }
@@ -264,7 +264,7 @@ static size_t list_places(const mdl__chart *chart, double *places)
     return unique;
 }
 
-static void put_numbers(mdl__page *page, const mdl__chart *chart)
+static void put_numbers(mdl_page *page, const mdl_chart *chart)
 {
     double *places = NULL;
     size_t n = 1;
@@ -275,30 +275,30 @@ static void put_numbers(mdl__page *page, const mdl__chart *chart)
         page->status = MDL_NEW(n, "numbers", &places);
     if (places == NULL)
         return;
-    mdl__put(page, "<details><summary>The numbers</summary>\n", "", "");
-    mdl__table(page, named ? "" : chart->x);
+    mdl_page_put(page, "<details><summary>The numbers</summary>\n", "", "");
+    mdl_page_table(page, named ? "" : chart->x);
     for (size_t i = 0; i < chart->n_series; i++)
         if (has_numbers(chart, &chart->series[i]))
-            mdl__head(page, "%s", chart->series[i].name);
+            mdl_page_head(page, "%s", chart->series[i].name);
     n = list_places(chart, places);
     for (size_t i = 0; i < n; i++) {
-        mdl__row(page, NULL);
+        mdl_page_row(page, NULL);
         if (named)
-            mdl__cell(page, "%s", chart->categories[(size_t)places[i]]);
+            mdl_page_cell(page, "%s", chart->categories[(size_t)places[i]]);
         else
-            mdl__cell(page, "%.6g", places[i]);
+            mdl_page_cell(page, "%.6g", places[i]);
         for (size_t s = 0; s < chart->n_series; s++)
             if (has_numbers(chart, &chart->series[s]))
                 put_value(page, chart, &chart->series[s], places[i]);
     }
-    mdl__table_end(page);
-    mdl__put(page, "</details>\n", "", "");
+    mdl_page_table_end(page);
+    mdl_page_put(page, "</details>\n", "", "");
     mdl_free(places);
 }
 
 /* ---- drawing -------------------------------------------------------------------------------- */
 
-static void draw(mdl__page *page, const mdl__chart *chart, const char *caption)
+static void draw(mdl_page *page, const mdl_chart *chart, const char *caption)
 {
     static const char *const gnuplot[] = {"gnuplot", "-d", "-", NULL};
     mdl_string script = {0};
@@ -307,19 +307,19 @@ static void draw(mdl__page *page, const mdl__chart *chart, const char *caption)
         put_data(&script, &chart->series[i], i);
     put_plot(&script, chart);
     mdl__picture_draw(page, gnuplot, "gnuplot-nox", &script, chart->title,
-                      chart->look & MDL__WIDE ? "wide" : "half");
-    mdl__put(page, "<div class=\"words\">", "", "");
+                      chart->look & MDL_CHART_WIDE ? "wide" : "half");
+    mdl_page_put(page, "<div class=\"words\">", "", "");
     mdl__picture_legend(&page->html, chart);
-    mdl__picture_caption(page, caption);
+    mdl_page_caption(page, caption);
     put_numbers(page, chart);
-    mdl__put(page, "</div></figure>\n", "", "");
+    mdl_page_put(page, "</div></figure>\n", "", "");
 }
 
-void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...)
+void mdl_chart_draw(mdl_page *page, mdl_chart *chart, const char *format, ...)
 {
     char caption[2048];
     size_t points = 0;
-    MDL__FORMAT(caption, sizeof(caption), format);
+    MDL_FORMATTED(caption, sizeof(caption), format);
     if (chart == NULL)
         return;
     for (size_t i = 0; i < chart->n_series; i++)
@@ -334,18 +334,18 @@ void mdl__chart_draw(mdl__page *page, mdl__chart *chart, const char *format, ...
 
 /* ---- graphs --------------------------------------------------------------------------------- */
 
-void mdl__put_label(mdl_string *dot, const char *text)
+void mdl_dot_label(mdl_string *dot, const char *text)
 {
     static const char *const rules[] = {"\"\\\"", "\\\\\\", NULL};
-    mdl__escape(dot, text, rules);
+    mdl_page_escape(dot, text, rules);
 }
 
-void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const char *format, ...)
+void mdl_dot_draw(mdl_page *page, const char *title, mdl_string *dot, const char *format, ...)
 {
     char caption[2048];
     static const char *const graphviz[] = {"dot", "-Tsvg", NULL};
     mdl_string whole = {0};
-    MDL__FORMAT(caption, sizeof(caption), format);
+    MDL_FORMATTED(caption, sizeof(caption), format);
     mdl_string_add(&whole,
                    "digraph {\nbgcolor=transparent; nodesep=0.25; ranksep=0.4;\n"
                    "node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11, "
@@ -358,8 +358,8 @@ void mdl__graph_draw(mdl__page *page, const char *title, mdl_string *dot, const 
     mdl_free(dot->data);
     if (page->status == MDL_OK && !page->without_pictures) {
         mdl__picture_draw(page, graphviz, "graphviz", &whole, title, "wide graph");
-        mdl__picture_caption(page, caption);
-        mdl__put(page, "</figure>\n", "", "");
+        mdl_page_caption(page, caption);
+        mdl_page_put(page, "</figure>\n", "", "");
     }
     mdl_free(whole.data);
 }
