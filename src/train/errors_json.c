@@ -205,8 +205,7 @@ mdl_status mdl_errors_json(const mdl_scores *scores, const mdl_data *data, mdl_s
     return status;
 }
 
-/* ---- of a file of predictions -----------------------------------------------------------------
- */
+/* ---- of a file of predictions --------------------------------------------------------------- */
 
 static mdl_status find_errors(const mdl_predictions *p, mdl_answer *answers, int32_t *labels,
                               mdl_errors *out)
