@@ -85,6 +85,8 @@ static mdl_status calibrate(assessor *a)
 
 /* ---- corruptions ---------------------------------------------------------------------------- */
 
+enum { RUNS_CORRUPTED = 1 + MDL_CORRUPTIONS * MDL_SEVERITIES }; /* with the clean one */
+
 typedef struct corruption { /* mdl_image_change's user */
     mdl_corruptor *corruptor;
     size_t kind, severity; /* severity 0: as it is */
@@ -286,9 +288,8 @@ mdl_status mdl_assess(const mdl_assess_job *job, mdl_assessment *out)
     assessor a = {.job = job, .out = out};
     memset(out, 0, sizeof(*out));
     a.total = (job->calibration ? (size_t)1 + (job->data->count[MDL_SPLIT_VALIDATION] > 0) : 0) +
-              (job->robustness ? 1 + MDL_CORRUPTIONS * MDL_SEVERITIES : 0) +
-              (job->tta ? VIEWS : 0) + (job->steps && steps_of(job->model) > 0) +
-              (job->latency ? MDL_LATENCY_BATCHES : 0);
+              (job->robustness ? RUNS_CORRUPTED : 0) + (job->tta ? VIEWS : 0) +
+              (job->steps && steps_of(job->model) > 0) + (job->latency ? MDL_LATENCY_BATCHES : 0);
     if (job->calibration)
         MDL_TRY(calibrate(&a));
     if (job->robustness)
@@ -306,19 +307,42 @@ static size_t of_split(const mdl_assess_job *job, mdl_split split, size_t limit)
     return mdl__evaluated(job->data, limit > 0 ? mdl_min_size(limit, count) : count, job->batch);
 }
 
-double mdl_assess_work(const mdl_assess_job *job)
+size_t mdl_assess_images(const mdl_assess_job *job)
 {
     size_t images = 0, all = of_split(job, job->split, 0);
     if (job->calibration)
         images += all + of_split(job, MDL_SPLIT_VALIDATION, 0);
     if (job->robustness)
-        images +=
-            (1 + MDL_CORRUPTIONS * MDL_SEVERITIES) * of_split(job, job->split, job->corrupt_images);
+        images += RUNS_CORRUPTED * of_split(job, job->split, job->corrupt_images);
     if (job->tta)
         images += VIEWS * of_split(job, job->split, job->tta_images);
     if (job->steps) /* as many passes as they are times the trained ones */
         images += all * steps_of(job->model) / mdl_max_size(1, job->model->trm.n_sup);
     for (size_t i = 0; job->latency && i < MDL_LATENCY_BATCHES; i++)
         images += latency_batch[i] * job->latency_runs;
-    return (double)images;
+    return images;
+}
+
+/* Measured on the quickstart's images, by the processor time of one thread (perf): as many
+ * multiply-adds as the network does meanwhile. */
+static const double for_a_value = 3400, for_an_evaluator = 9e7;
+
+double mdl_assess_work(const mdl_assess_job *job)
+{
+    mdl_single_step step = {0};
+    const mdl_data *data = job->data;
+    double images = (double)mdl_assess_images(job), beside = 0, network = 0;
+    size_t count = data->count[job->split], runs = job->calibration ? 2 : 0;
+    if (job->robustness) {
+        double values = (double)(data->height * data->width * data->channels);
+        count = job->corrupt_images > 0 ? mdl_min_size(job->corrupt_images, count) : count;
+        beside += for_a_value * values * (double)((RUNS_CORRUPTED - 1) * count);
+        runs += RUNS_CORRUPTED;
+    }
+    runs += (job->tta ? VIEWS : 0u) + (job->steps ? 1u : 0u);
+    if (mdl_single_step_create(job->model, job->device, false, 1, 0, false, &step) == MDL_OK)
+        network = step.multiply_adds;
+    mdl_single_step_destroy(&step);
+    beside += for_an_evaluator * (double)runs;
+    return network > 0 ? images + beside * (double)job->device->threads / network : images;
 }

@@ -81,8 +81,11 @@ struct json_t *mdl_assessment_json(const mdl_assess_job *job, const mdl_assessme
  * corruption and severity, as in evaluation.json: a new reference; NULL: it is none. */
 mdl_status mdl_published_json(const mdl_scores *scores, const mdl_data *data, mdl_split split,
                               struct json_t **out) MDL_MUST_CHECK;
-/* About how much it computes, from what is wanted, model and data: images through the network,
- * forward. */
+/* Images that go through the network, from what is wanted, model and data. */
+size_t mdl_assess_images(const mdl_assess_job *job);
+/* About how much it computes, in images through the network, forward: these, and what one thread
+ * does beside the network while the others wait, which is to corrupt images and to make the memory
+ * of evaluators. */
 double mdl_assess_work(const mdl_assess_job *job);
 
 #endif
