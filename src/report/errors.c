@@ -32,12 +32,13 @@ static const char *class_name(json_t *look, double number, char out[32])
 
 /* ---- the matrix ----------------------------------------------------------------------------- */
 
-enum { MATRIX_MOST = 200, COUNTED = 12, NAMED = 30 };
+enum { MATRIX_MOST = 200, COUNTED = 12, NAMED = 30, SHORT = 2 /* bytes of a name */ };
 
 typedef struct matrix {
     json_t *look, *rows;
     size_t n;
     double cell, left, top, font;
+    bool slanted; /* names above it are too long to stand side by side */
 } matrix;
 
 static matrix lay_out(json_t *look)
@@ -45,8 +46,12 @@ static matrix lay_out(json_t *look)
     json_t *rows = mdl__at(look, "classes.confusion");
     matrix m = {.look = look, .rows = rows, .n = json_array_size(rows)};
     m.cell = m.n <= COUNTED ? 40 : m.n <= NAMED ? 22 : fmax(4, floor(640 / (double)m.n));
-    m.left = m.n <= NAMED ? 100 : 36;
-    m.top = m.n <= NAMED ? 84 : 24;
+    for (size_t i = 0; i < m.n && m.n <= NAMED; i++) {
+        char number[32];
+        m.slanted = m.slanted || strlen(class_name(look, (double)i, number)) > SHORT;
+    }
+    m.left = m.slanted ? 100 : 36;
+    m.top = m.slanted ? 84 : 24;
     m.font = m.n <= COUNTED ? 13 : 11.5;
     return m;
 }
@@ -67,8 +72,8 @@ static void put_label(mdl_string *out, const matrix *m, size_t i, bool above)
     mdl_text_escape(class_name(m->look, (double)i, number), MDL_TEXT_VISIBLE, text, 14);
     if (above)
         mdl_string_add(out, "<text transform=\"translate(%.1f %.1f)%s\"%s>", m->left + at,
-                       m->top - 6, m->n <= NAMED ? " rotate(-48)" : "",
-                       m->n <= NAMED ? "" : " text-anchor=\"middle\"");
+                       m->top - 6, m->slanted ? " rotate(-48)" : "",
+                       m->slanted ? "" : " text-anchor=\"middle\"");
     else
         mdl_string_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", m->left - 6,
                        m->top + at + 4);
@@ -102,7 +107,7 @@ static void put_cell(mdl_string *out, const matrix *m, size_t row, size_t column
 static void put_matrix(mdl_string *out, const matrix *m, const char *title)
 {
     double side = (double)m->n * m->cell;
-    double width = m->left + side + (m->n <= NAMED ? 60 : 2), height = m->top + side + 2;
+    double width = m->left + side + (m->slanted ? 60 : 2), height = m->top + side + 2;
     mdl_string_add(out,
                    "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" style=\"max-width:%.0fpx;"
                    "min-width:%.0fpx\" font-size=\"%.1f\" fill=\"var(--ink)\"><title>",
@@ -218,12 +223,19 @@ static void put_classes(mdl_page *page, json_t *look)
                   100 * mdl__real(look, "classes.macro_f1"));
 }
 
+/* An experiment's look has none of its own: the table has. */
+static double top1_of(const mdl__folder *f, json_t *look)
+{
+    const mdl_row *row = mdl_table_find(&f->table, mdl__text(look, "id"));
+    return row != NULL ? row->top1 : mdl__real(look, "top1");
+}
+
 /* Where classes differ in size, an accuracy says little of the small ones. */
-static void put_balance(mdl_page *page, json_t *look)
+static void put_balance(mdl_page *page, json_t *look, double top1)
 {
     size_t fewest = mdl__count(look, "classes.fewest"), most = mdl__count(look, "classes.most");
-    double recall = mdl__real(look, "classes.macro_recall"), top1 = mdl__real(look, "top1");
-    if (fewest == 0 || 2 * most <= 3 * fewest)
+    double recall = mdl__real(look, "classes.macro_recall");
+    if (fewest == 0 || 2 * most <= 3 * fewest || !isfinite(top1))
         return;
     mdl_page_text(page,
                   "The classes differ in size: %zu to %zu images. The mean over the classes is "
@@ -294,20 +306,23 @@ static void put_mistakes(mdl_page *page, json_t *look, const char *name)
 
 /* ---- the section ---------------------------------------------------------------------------- */
 
-static void put_model(mdl_page *page, json_t *look, const char *name)
+static void put_model(mdl_page *page, json_t *look, double top1, const char *name)
 {
     double top5 = mdl__real(look, "classes.top5");
-    char few[128] = "";
+    char few[128] = "", title[MDL__NAME];
     if (isfinite(top5))
-        snprintf(few, sizeof(few), ", for %.2f %% among the five likeliest (%.2f to %.2f)",
+        snprintf(few, sizeof(few), ", one of the five likeliest for %.2f %% (%.2f to %.2f)",
                  100 * top5, 100 * mdl__real(look, "classes.top5_low"),
                  100 * mdl__real(look, "classes.top5_high"));
-    mdl_page_text(page, "%s: for %.2f %% of the images the likeliest class is right%s.", name,
-                  100 * mdl__real(look, "top1"), few);
+    snprintf(title, sizeof(title), "%s", name);
+    mdl__capitals(title);
+    if (isfinite(top1))
+        mdl_page_text(page, "%s: the likeliest class is right for %.2f %% of the images%s.", title,
+                      100 * top1, few);
     draw_matrix(page, look, name);
     if (mdl__count(look, "classes.count") > COUNTED) /* else the matrix has them */
         put_pairs(page, look);
-    put_balance(page, look);
+    put_balance(page, look, top1);
     put_classes(page, look);
     put_mistakes(page, look, name);
 }
@@ -320,7 +335,7 @@ void mdl__put_errors(mdl_page *page, const mdl__folder *f)
         json_t *look = json_array_get(f->looks, i);
         if (mdl__length(look, "classes.each") == 0)
             continue;
-        put_model(page, look, mdl__look_name(f, look, name));
+        put_model(page, look, top1_of(f, look), mdl__look_name(f, look, name));
         shown++;
     }
 }
@@ -335,7 +350,7 @@ void mdl__put_predictions(mdl_page *page, const mdl__folder *f)
                       images, 100 * top1);
         draw_matrix(page, look, file);
         put_pairs(page, look);
-        put_balance(page, look);
+        put_balance(page, look, top1);
         put_classes(page, look);
     }
 }
