@@ -295,7 +295,7 @@ experiment: {epochs_merged: 0, latency_runs: 1, corrupt_images: 2, tta_images: 4
 run: {threads: 1}
 YAML
 expect 0 experiment tiny.yaml --out x
-says out 'hybrid + M2N2'
+says out 'Hybrid + M2N2'
 says out 'seeds show little'
 exists x/table.csv x/table.json x/config.yaml x/evaluation.json
 expect 0 experiment tiny.yaml --out x --json

@@ -237,7 +237,7 @@ expect 0 experiment "$configs/quickstart.yaml" --set data.limit=256 --set train.
     --set experiment.seeds=1 --set experiment.epochs_merged=0 --set experiment.latency_runs=1 \
     --set experiment.corrupt_images=0 --set experiment.tta_images=0 --set merge.evaluations=2 \
     --set model.width=0.25 --set model.depth=0.2 --set trm.dim=32 --backend opencl --out t
-says out 'hybrid + M2N2'
+says out 'Hybrid + M2N2'
 
 [ $failures -eq 0 ] || exit 1
 echo 'all is well'
