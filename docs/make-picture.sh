@@ -7,6 +7,11 @@
 set -e
 cd "$(dirname "$0")/.."
 mendel=${1:-build/mendel} out=${2:-docs/report.png}
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+for tool in "${browser:-chromium}" convert gnuplot dot "$mendel"; do
+    command -v "$tool" >/dev/null ||
+        { echo "$0: $tool is missing (chromium, imagemagick, gnuplot-nox, graphviz; build/mendel is built by ninja -C build)" >&2; exit 1; }
+done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 if [ -z "${RUN:-}" ]; then
@@ -16,9 +21,9 @@ if [ -z "${RUN:-}" ]; then
         --set experiment.corrupt_images=20 --set experiment.tta_images=20 --out "$RUN"
 fi
 "$mendel" report "$RUN" -o "$scratch/report.html"
-browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,700 \
-    --screenshot="$scratch/page.png" "file://$scratch/report.html" 2>/dev/null
+    --user-data-dir="$scratch/profile" --screenshot="$scratch/page.png" "file://$scratch/report.html" 2>"$scratch/err" ||
+    { cat "$scratch/err" >&2; exit 1; }
 convert "$scratch/page.png" -resize 800x -colors 64 -strip -define png:compression-level=9 "$out"
 size=$(wc -c <"$out")
 echo "$out: $size bytes"
