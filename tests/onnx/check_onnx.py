@@ -12,9 +12,9 @@ those of each supervision step, against `mendel eval --steps`:
   double precision.  This is whether the translation is right; at most 1e-6, for constants are float32.
 - own: Mendel's float32 from its float64: what rounding alone does to this network.
 - last bit: how far the logits go in double precision where each weight is changed by one unit in its
-  last place, up or down: what the float32 numbers of the file leave open.
-- batch 1, batch 64: the runtime from Mendel, both in float32; at most 1e-4, or `last bit` where that
-  is more: nobody can compute more than the weights say.
+  last place, up or down (the most of three draws): what the float32 numbers of the file leave open.
+- batch 1, batch 64: the runtime from Mendel, both in float32; at most 1e-4, or twice `last bit`
+  where that is more: both of them may be as far from exact as the weights leave open.
 
 It prints a table, and ends with 1 where a limit is passed.
 """
@@ -38,6 +38,7 @@ except ImportError:
     openvino = None
 
 LIMIT, LIMIT_DOUBLE = 1e-4, 1e-6
+DRAWS = 3
 DOUBLE_IMAGES = 4  # onnx's evaluator is slow
 DOUBLE = ["--backend", "reference", "--set", "run.precision=float64"]
 IMAGES = 128
@@ -94,7 +95,7 @@ class Program:
         rows.sort(key=lambda row: int(row["index"]))
         return numpy.array([[float(row[f"logit_{i}"]) for i in range(10)] for row in rows])
 
-    def last_bit(self, checkpoint, *more):
+    def last_bit(self, checkpoint, draw, *more):
         """The logits of a copy whose weights are the next larger or smaller float32 numbers."""
         path = checkpoint + ".changed.safetensors"
         with open(checkpoint, "rb") as file:
@@ -104,7 +105,7 @@ class Program:
             if entry.get("dtype") == "F32":
                 begin, end = (start + at for at in entry["data_offsets"])
                 values = numpy.frombuffer(data, numpy.float32, (end - begin) // 4, begin)
-                up = numpy.random.default_rng(begin).integers(0, 2, len(values)).astype(bool)
+                up = numpy.random.default_rng([draw, begin]).integers(0, 2, len(values)).astype(bool)
                 to = numpy.where(up, numpy.float32(numpy.inf), numpy.float32(-numpy.inf))
                 data[begin:end] = numpy.nextafter(values, to).tobytes()
         with open(path, "wb") as file:
@@ -179,8 +180,8 @@ def check(program, name, settings, pixels, folder):
     ours = {key: program.logits(checkpoint, *more) for key, more in wanted.items()}
     exact = {key: program.logits(checkpoint, *more, *DOUBLE) for key, more in wanted.items()}
     own = max(difference(exact[key], ours[key]) for key in ours)
-    last_bit = max(difference(exact[key], program.last_bit(checkpoint, *more))
-                   for key, more in wanted.items())
+    last_bit = max(difference(exact[key], program.last_bit(checkpoint, draw, *more))
+                   for key, more in wanted.items() for draw in range(DRAWS))
     double, good = None, True
     for inside in (False, True):
         path = checkpoint + (".bytes.onnx" if inside else ".onnx")
@@ -200,7 +201,7 @@ def check(program, name, settings, pixels, folder):
                 theirs = outputs(run, images, batch)
                 assert all(f"q_{k + 1}" in theirs for k in range(steps))
                 row.append(max(difference(ours[key], theirs[key]) for key in ours))
-            good = good and max(row) <= max(LIMIT, last_bit) and double <= LIMIT_DOUBLE
+            good = good and max(row) <= max(LIMIT, 2 * last_bit) and double <= LIMIT_DOUBLE
             print(f"| {name} | {'bytes' if inside else 'floats'} | {facts['nodes']} | {double:.1e} | "
                   f"{own:.1e} | {last_bit:.1e} | {runtime} | {row[0]:.1e} | {row[1]:.1e} |", flush=True)
     return good
