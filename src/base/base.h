@@ -136,6 +136,27 @@ enum mdl_stream {
     MDL_STREAM_GRAPH = 1000 /* first stream of the dropout nodes of a graph */
 };
 
+/* ---- bfloat16 ------------------------------------------------------------------------------ */
+
+/* A float32 as bfloat16, rounded to nearest even (a NaN stays one), and back. */
+static inline uint16_t mdl_bf16_of(float value)
+{
+    union {
+        float f;
+        uint32_t u;
+    } bits = {value};
+    uint32_t rounded = (bits.u + 0x7fffU + (bits.u >> 16 & 1U)) >> 16;
+    return (uint16_t)((bits.u & 0x7fffffffU) > 0x7f800000U ? bits.u >> 16 | 0x40U : rounded);
+}
+static inline float mdl_bf16_value(uint16_t stored)
+{
+    union {
+        uint32_t u;
+        float f;
+    } bits = {(uint32_t)stored << 16};
+    return bits.f;
+}
+
 /* ---- log ------------------------------------------------------------------------------------ */
 
 /* A line for the log of this thread's context; the library never prints. */

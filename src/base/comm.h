@@ -95,6 +95,10 @@ mdl_status mdl_comm_agree(const mdl_comm *comm, mdl_status own) MDL_MUST_CHECK;
 mdl_status mdl_comm_agree_stop(const mdl_comm *comm, mdl_status own, bool *stop) MDL_MUST_CHECK;
 /* Whether a failed status is known to all ranks alike. */
 bool mdl_comm_agreed(const mdl_comm *comm, mdl_status status);
+/* Begin, on the communicator's thread, to ask whether all ranks come here; it meets the
+ * mdl_comm_agree of one that has failed on its way.  Then sums that are begun behind this are not
+ * made, up to the next gate, and mdl_shard_sum_wait returns that failure, which all know. */
+void mdl_comm_gate(const mdl_comm *comm);
 /* MDL_CONFIG, naming a rank and the first line that differs, where the text is not that of rank 0
  * on all ranks. `what`: e.g. "the configuration". */
 mdl_status mdl_comm_same(const mdl_comm *comm, const char *what, const char *text) MDL_MUST_CHECK;
@@ -125,17 +129,23 @@ size_t mdl_shard_spans(size_t shards, size_t first, size_t count, mdl_span *span
 typedef struct mdl_shard_sum {   /* a piece of such a vector, to be summed over all ranks */
     size_t shards, count;        /* V; elements */
     bool wide;                   /* elements are double, else float */
+    bool narrow;                 /* see below; not with `wide` */
     void *parts[MDL_SPANS_MOST]; /* this rank's nodes, as mdl_shard_spans says; the last one gets
                                     the sum, the others are used up */
-    void *scratch;               /* mdl_shard_scratch elements */
+    size_t n_joined;             /* nodes of this rank that are first added to the last part ... */
+    const void *joined[MDL_SPANS_MOST]; /* ... in this order, each in front of it */
+    void *scratch;                      /* mdl_shard_scratch elements */
 } mdl_shard_sum;
-size_t mdl_shard_scratch(const mdl_comm *comm, size_t shards, size_t count);
-/* Begin a sum on the communicator's thread (a single process: do it); all ranks begin the same ones
- * in the same order.  *ticket is for the waiting; `sum` must stay until then. */
+/* Narrow: every shard's vector is rounded to bfloat16 before it is added to anything, and so is the
+ * sum of all; what is added is float32.  A node of one shard and the sum then travel as bfloat16,
+ * other nodes as they are, so nothing depends on who has which shard.  The last part is rounded
+ * here, where it begins as a single shard's; the caller has rounded the others. */
+size_t mdl_shard_scratch(const mdl_comm *comm, size_t shards, size_t count, bool narrow);
 void mdl_shard_sum_start(const mdl_comm *comm, mdl_shard_sum *sum, uint64_t *ticket);
 mdl_status mdl_shard_sum_wait(const mdl_comm *comm, uint64_t ticket) MDL_MUST_CHECK;
 /* to[i] = from[i] + to[i] */
 void mdl_vector_add(void *to, const void *from, size_t count, bool wide);
+void mdl_vector_round(float *values, size_t count); /* to bfloat16 */
 
 /* ---- threads as ranks, for tests ------------------------------------------------------------ */
 

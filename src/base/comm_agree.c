@@ -101,6 +101,29 @@ bool mdl_comm_agreed(const mdl_comm *comm, mdl_status status)
     return comm->state != NULL && status != MDL_OK && comm->state->agreed == status;
 }
 
+static mdl_status gate(mdl_comm_state *s, void *user)
+{
+    const mdl__verdict mine = {.status = MDL_OK};
+    int failed = 0;
+    (void)user;
+    MDL_TRY(mdl__link_allgather(s, &mine, sizeof(mine), s->verdicts));
+    while (failed < s->link.size && s->verdicts[failed].status == MDL_OK)
+        failed++;
+    mdl_monitor_lock(s->monitor);
+    s->shut = failed < s->link.size ? (mdl_status)s->verdicts[failed].status : MDL_OK;
+    if (s->shut != MDL_OK)
+        snprintf(s->detail, sizeof(s->detail), "%s: %.700s", s->names[failed].text,
+                 s->verdicts[failed].detail);
+    mdl_monitor_unlock(s->monitor);
+    return MDL_OK;
+}
+
+void mdl_comm_gate(const mdl_comm *comm)
+{
+    if (comm->state != NULL)
+        (void)mdl__comm_post(comm->state, gate, NULL);
+}
+
 /* ---- comparing ------------------------------------------------------------------------------ */
 
 /* MDL_CONFIG where two texts differ; names the first line that does. */

@@ -38,8 +38,9 @@ struct mdl_comm_state {
     } jobs[MDL__COMM_JOBS]; /* a ring: number n lies in n % MDL__COMM_JOBS */
     uint64_t posted, done;
     bool quit;
-    mdl_status broken; /* the first failure: nothing is exchanged after it */
-    char detail[MDL__COMM_DETAIL];
+    mdl_status broken;             /* the first failure: nothing is exchanged after it */
+    mdl_status shut;               /* what the last mdl_comm_gate has told all ranks */
+    char detail[MDL__COMM_DETAIL]; /* of either */
 };
 
 /* Give the thread work, which it does in order; returns the work's number. */

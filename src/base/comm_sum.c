@@ -22,6 +22,24 @@ void mdl_vector_add(void *to, const void *from, size_t count, bool wide)
     }
 }
 
+void mdl_vector_round(float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] = mdl_bf16_value(mdl_bf16_of(values[i]));
+}
+
+static void pack(const float *from, uint16_t *to, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = mdl_bf16_of(from[i]);
+}
+
+static void unpack(const uint16_t *from, float *to, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = mdl_bf16_value(from[i]);
+}
+
 /* ---- the tree ------------------------------------------------------------------------------- */
 
 /* The largest power of two below n (n > 1): so many shards are the left half of a node. */
@@ -82,11 +100,14 @@ static size_t spans_most(const mdl_comm *comm, size_t shards)
     return most;
 }
 
-size_t mdl_shard_scratch(const mdl_comm *comm, size_t shards, size_t count)
+/* Behind the nodes of others: room for a piece that goes and one that comes, in half as many bytes.
+ */
+size_t mdl_shard_scratch(const mdl_comm *comm, size_t shards, size_t count, bool narrow)
 {
     if (comm->size == 1)
         return 0;
-    return (size_t)comm->size * spans_most(comm, shards) * piece_count(comm, count, 0);
+    size_t places = (size_t)comm->size * spans_most(comm, shards);
+    return (places + (narrow ? 1 : 0)) * piece_count(comm, count, 0);
 }
 
 /* ---- summing -------------------------------------------------------------------------------- */
@@ -140,20 +161,51 @@ static char *sum_of(const work *w, mdl_span node)
     return b;
 }
 
+typedef struct message {
+    char *at; /* NULL: none */
+    size_t count;
+    bool narrow; /* it travels in half the bytes */
+} message;
+
+static size_t bytes_of(const work *w, message m)
+{
+    return m.at != NULL ? m.count * (m.narrow ? sizeof(uint16_t) : w->size) : 0;
+}
+
+/* Round k: one for another rank, and one from another. */
+static mdl_status swap(mdl_comm_state *s, const work *w, int k, message out, message in)
+{
+    const mdl_comm *c = w->comm;
+    size_t each = piece_count(c, w->sum->count, 0);
+    size_t nodes = (size_t)c->size * w->most * each;
+    uint16_t *goes = (uint16_t *)((float *)w->sum->scratch + nodes), *comes = goes + each;
+    if (out.at != NULL && out.narrow)
+        pack((const float *)(const void *)out.at, goes, out.count);
+    MDL_TRY(mdl__link_exchange(s, (c->rank + k) % c->size, out.narrow ? (const void *)goes : out.at,
+                               bytes_of(w, out), (c->rank - k + c->size) % c->size,
+                               in.narrow ? (void *)comes : in.at, bytes_of(w, in)));
+    if (in.at != NULL && in.narrow)
+        unpack(comes, (float *)(void *)in.at, in.count);
+    return MDL_OK;
+}
+
 /* Round k: my nodes of another's piece for another's nodes of mine. */
 static mdl_status trade(mdl_comm_state *s, const work *w, int k)
 {
     const mdl_comm *c = w->comm;
-    mdl_span spans[MDL_SPANS_MOST];
+    mdl_span mine[MDL_SPANS_MOST], theirs[MDL_SPANS_MOST];
     int to = (c->rank + k) % c->size, from = (c->rank - k + c->size) % c->size;
-    size_t mine = spans_of(c, w->sum->shards, c->rank, spans);
-    size_t theirs = spans_of(c, w->sum->shards, from, spans);
-    size_t there = w->size * piece_count(c, w->sum->count, to), here = w->size * w->count;
-    for (size_t i = 0; i < mdl_max_size(mine, theirs); i++) {
-        size_t out = i < mine ? there : 0, in = i < theirs ? here : 0;
-        MDL_TRY(mdl__link_exchange(s, to,
-                                   out > 0 ? part(w, i, piece_begin(c, w->sum->count, to)) : NULL,
-                                   out, from, in > 0 ? node_at(w, from, i) : NULL, in));
+    size_t n_mine = spans_of(c, w->sum->shards, c->rank, mine);
+    size_t n_theirs = spans_of(c, w->sum->shards, from, theirs);
+    size_t there = piece_begin(c, w->sum->count, to);
+    for (size_t i = 0; i < mdl_max_size(n_mine, n_theirs); i++) {
+        message out = {0}, in = {0};
+        if (i < n_mine)
+            out = (message){part(w, i, there), piece_count(c, w->sum->count, to),
+                            w->sum->narrow && mine[i].count == 1};
+        if (i < n_theirs)
+            in = (message){node_at(w, from, i), w->count, w->sum->narrow && theirs[i].count == 1};
+        MDL_TRY(swap(s, w, k, out, in));
     }
     return MDL_OK;
 }
@@ -162,23 +214,45 @@ static mdl_status trade(mdl_comm_state *s, const work *w, int k)
 static mdl_status share(mdl_comm_state *s, const work *w, int k, size_t last)
 {
     const mdl_comm *c = w->comm;
-    int to = (c->rank + k) % c->size, from = (c->rank - k + c->size) % c->size;
-    return mdl__link_exchange(s, to, part(w, last, w->begin), w->size * w->count, from,
-                              part(w, last, piece_begin(c, w->sum->count, from)),
-                              w->size * piece_count(c, w->sum->count, from));
+    int from = (c->rank - k + c->size) % c->size;
+    message out = {part(w, last, w->begin), w->count, w->sum->narrow};
+    message in = {part(w, last, piece_begin(c, w->sum->count, from)),
+                  piece_count(c, w->sum->count, from), w->sum->narrow};
+    return swap(s, w, k, out, in);
+}
+
+/* The last part becomes the node that it stands for. */
+static void join(const work *w, const mdl_span *spans, size_t last)
+{
+    const mdl_shard_sum *sum = w->sum;
+    if (sum->narrow && (sum->n_joined > 0 || spans[last].count == 1))
+        mdl_vector_round(sum->parts[last], sum->count);
+    for (size_t i = 0; i < sum->n_joined; i++)
+        mdl_vector_add(sum->parts[last], sum->joined[i], sum->count, sum->wide);
+}
+
+/* This rank's piece of the sum, in its last part. */
+static void finish(const work *w, size_t last)
+{
+    char *to = part(w, last, w->begin), *total = sum_of(w, (mdl_span){0, w->sum->shards});
+    if (w->count > 0 && total != to)
+        memcpy(to, total, w->count * w->size);
+    if (w->sum->narrow)
+        mdl_vector_round((float *)(void *)to, w->count);
 }
 
 static mdl_status sum_up(mdl_comm_state *s, void *user)
 {
     const mdl_shard_sum *sum = user;
     mdl_span spans[MDL_SPANS_MOST];
+    if (s->shut != MDL_OK)
+        return MDL_OK;
     const work w = work_of(&s->comm, sum);
     size_t last = spans_of(&s->comm, sum->shards, s->comm.rank, spans) - 1;
+    join(&w, spans, last);
     for (int k = 1; k < s->comm.size; k++)
         MDL_TRY(trade(s, &w, k));
-    const char *total = sum_of(&w, (mdl_span){0, sum->shards});
-    if (w.count > 0 && total != part(&w, last, w.begin))
-        memcpy(part(&w, last, w.begin), total, w.count * w.size);
+    finish(&w, last);
     for (int k = 1; k < s->comm.size; k++)
         MDL_TRY(share(s, &w, k, last));
     return MDL_OK;
@@ -194,12 +268,21 @@ void mdl_shard_sum_start(const mdl_comm *comm, mdl_shard_sum *sum, uint64_t *tic
     const work w = work_of(comm, sum);
     mdl_span spans[MDL_SPANS_MOST];
     size_t last = spans_of(comm, sum->shards, 0, spans) - 1;
-    const char *total = sum_of(&w, (mdl_span){0, sum->shards});
-    if (w.count > 0 && total != part(&w, last, 0))
-        memcpy(part(&w, last, 0), total, w.count * w.size);
+    join(&w, spans, last);
+    finish(&w, last);
 }
 
 mdl_status mdl_shard_sum_wait(const mdl_comm *comm, uint64_t ticket)
 {
-    return comm->state != NULL ? mdl__comm_wait(comm->state, ticket) : MDL_OK;
+    mdl_comm_state *s = comm->state;
+    if (s == NULL)
+        return MDL_OK;
+    MDL_TRY(mdl__comm_wait(s, ticket));
+    mdl_monitor_lock(s->monitor);
+    mdl_status shut = s->shut;
+    mdl_monitor_unlock(s->monitor);
+    if (shut == MDL_OK)
+        return MDL_OK;
+    s->agreed = shut;
+    return mdl_fail(shut, "%s", s->detail);
 }

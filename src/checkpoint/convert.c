@@ -46,14 +46,6 @@ static uint16_t to_half(float x)
     return (uint16_t)(sign | ((magnitude - ((uint32_t)112 << 23) + 0xFFF + odd) >> 13));
 }
 
-static uint16_t to_bfloat(float x)
-{
-    uint32_t bits = bits_of(x);
-    if ((bits & UINT32_C(0x7FFFFFFF)) > (uint32_t)255 << 23)
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 bool mdl_file_type_is_real(mdl_file_type type)
 {
     return type == MDL_FILE_F32 || type == MDL_FILE_F64 || type == MDL_FILE_F16 ||
@@ -71,7 +63,7 @@ void mdl_file_to_float(mdl_file_type type, const void *data, size_t n, float *ou
     for (size_t i = 0; i < n && type == MDL_FILE_F16; i++)
         out[i] = from_half(small[i]);
     for (size_t i = 0; i < n && type == MDL_FILE_BF16; i++)
-        out[i] = float_of((uint32_t)small[i] << 16);
+        out[i] = mdl_bf16_value(small[i]);
 }
 
 void mdl_file_from_float(mdl_file_type type, const float *values, size_t n, void *out)
@@ -85,5 +77,5 @@ void mdl_file_from_float(mdl_file_type type, const float *values, size_t n, void
     for (size_t i = 0; i < n && type == MDL_FILE_F16; i++)
         small[i] = to_half(values[i]);
     for (size_t i = 0; i < n && type == MDL_FILE_BF16; i++)
-        small[i] = to_bfloat(values[i]);
+        small[i] = mdl_bf16_of(values[i]);
 }

@@ -68,7 +68,7 @@ mdl_status bench_comm(const bench *b)
     if (comm->size == 1)
         return mdl_fail(MDL_CONFIG, "--comm measures sums over several ranks: start them, e.g. "
                                     "mpirun -n 2 mendel bench --comm");
-    size_t room = mdl_shard_scratch(comm, (size_t)comm->size, LARGEST);
+    size_t room = mdl_shard_scratch(comm, (size_t)comm->size, LARGEST, false);
     mdl_status status = MDL_NEW(LARGEST, "a vector", &s.vector);
     if (status == MDL_OK)
         status = MDL_NEW(room, "what other ranks send", &s.scratch);

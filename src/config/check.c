@@ -43,6 +43,9 @@ static mdl_status check_training(const mdl_config *config)
         return refuse(config, "train.accumulate",
                       "expected a divisor of train.batch (%zu), got %zu", train->batch,
                       train->accumulate);
+    if (train->gradients == MDL_GRADIENTS_BFLOAT16 && train->precision == MDL_PRECISION_FLOAT64)
+        return refuse(config, "comm.gradients",
+                      "expected float32 with run.precision: float64, got bfloat16");
     if (train->schedule.kind == MDL_SCHEDULE_ONE_CYCLE && train->schedule.warmup > 1)
         return refuse(config, "schedule.warmup",
                       "expected a part of the run (0 to 1) with schedule.kind: one_cycle, got %g",

@@ -193,6 +193,9 @@ const mdl__key mdl__keys[] = {
 
     CHOICE("comm.library", MDL__KEY_MACHINE | MDL__KEY_LATER, comm.library, "auto|openmpi|mpich|off", "several processes: by which MPI they are joined; auto: by the launcher's; off: each for itself"),
     REAL("comm.timeout", MDL__KEY_MACHINE | MDL__KEY_LATER, comm.timeout, 0, 1000000, "seconds without a word from a rank, after which it counts as hanging; 0: wait for ever"),
+    FLAG("comm.overlap", MDL__KEY_MACHINE | MDL__KEY_LATER, train.overlap, "ranks sum parts of the gradient while they compute the others; never changes the result"),
+    {"comm.bucket", MDL__KEY_BYTES, MDL__KEY_MACHINE | MDL__KEY_LATER, AT(train.bucket), 4096, BIG, NULL, "size of such a part, of float32; never changes the result", NULL, NULL},
+    CHOICE("comm.gradients", MDL__KEY_LATER, train.gradients, "float32|bfloat16", "what the gradient of a shard, and their sum, is rounded to; bfloat16: half as much to send"),
 };
 /* clang-format on */
 const size_t mdl__key_total = MDL_COUNT(mdl__keys);

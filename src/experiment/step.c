@@ -333,8 +333,8 @@ void mdl__depend_on_training(mdl_string *out, const mdl_config *config)
 {
     bool recursive = mdl_model_def_of(config->model.kind)->recursive;
     depend_on_keys(out, config,
-                   recursive ? "data, run, model, trm, train, optim, schedule"
-                             : "data, run, model, train, optim, schedule");
+                   recursive ? "data, run, model, trm, train, optim, schedule, comm"
+                             : "data, run, model, train, optim, schedule, comm");
 }
 
 void mdl__depend_on_merge(mdl_string *out, const mdl_config *config)

@@ -157,6 +157,9 @@ size_t mdl_plan_step_count(const mdl_plan *plan);
 /* The i-th step as a call without data, for tables. */
 const mdl_call *mdl_plan_step(const mdl_plan *plan, size_t index);
 bool mdl_plan_step_is_backward(const mdl_plan *plan, size_t index);
+/* How many steps of the plan have run when elements first .. first + count - 1 of the gradient
+ * arena have their values, and nothing after that reads or writes them. */
+size_t mdl_plan_final(const mdl_plan *plan, size_t first, size_t count);
 
 /* ---- run ------------------------------------------------------------------------------------ */
 
@@ -179,6 +182,9 @@ mdl_status mdl_run_bind(mdl_run *run, mdl_buffer *params, mdl_buffer *buffers,
 mdl_view mdl_run_view(const mdl_run *run, int tensor);
 mdl_step_state *mdl_run_state(mdl_run *run);
 mdl_status mdl_run_step(mdl_run *run) MDL_MUST_CHECK;
+/* Steps first .. last - 1 of the plan alone.  Parts are run in order; one ends at the end of the
+ * plan, or where mdl_plan_final says that something is final. */
+mdl_status mdl_run_part(mdl_run *run, size_t first, size_t last) MDL_MUST_CHECK;
 /* Per-step times: switch on, run, read (seconds for each step of the plan, borrowed). */
 mdl_status mdl_run_trace(mdl_run *run, bool on) MDL_MUST_CHECK;
 const double *mdl_run_times(const mdl_run *run);

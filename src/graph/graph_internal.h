@@ -100,6 +100,9 @@ mdl_status mdl__plan_interleave(mdl_plan *plan);
 mdl_status mdl__plan_tiles(mdl_plan *plan);
 /* First and last call that may run at the same time as `call`. */
 void mdl__plan_span(const mdl_plan *plan, size_t call, size_t *first, size_t *last);
+/* Whether the call before it does nothing for a call, so that what runs by itself may begin there.
+ */
+bool mdl__plan_begins_piece(const mdl_plan *plan, size_t call);
 
 /* Whether a parameter of this name is not trained. */
 bool mdl__graph_freezes(const mdl_graph *graph, const char *name);

@@ -257,3 +257,12 @@ void mdl__plan_span(const mdl_plan *plan, size_t call, size_t *first, size_t *la
     for (*last = call; *last + 1 < plan->n_calls && in_group(&calls[*last + 1], behind);)
         ++*last;
 }
+
+bool mdl__plan_begins_piece(const mdl_plan *plan, size_t call)
+{
+    const mdl_call *c = &plan->calls[call];
+    int before = call > 0 ? plan->calls[call - 1].interleave.group : 0;
+    if (c->kernel->early_workspace)
+        return false;
+    return before == 0 || (c->first_part.group != before && c->interleave.group != before);
+}

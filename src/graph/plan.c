@@ -273,3 +273,33 @@ bool mdl_plan_step_is_backward(const mdl_plan *plan, size_t index)
 {
     return plan->nodes[plan->call_node[index]].backward;
 }
+
+static bool touches(const mdl_plan *plan, int tensor, size_t first, size_t end)
+{
+    if (tensor == MDL_NONE)
+        return false;
+    const mdl_tensor *t = &plan->tensors[mdl__root(plan->tensors, tensor)];
+    return t->store == MDL_STORE_GRADIENT && t->offset < end &&
+           first < t->offset + mdl_shape_count(&t->desc.shape);
+}
+
+size_t mdl_plan_final(const mdl_plan *plan, size_t first, size_t count)
+{
+    size_t begins, last, end = first + count;
+    for (size_t c = plan->n_calls; c-- > 0;) {
+        const mdl_node *node = &plan->nodes[plan->call_node[c]];
+        bool uses = false;
+        for (int i = 0; i < node->n_in; i++)
+            uses = uses || touches(plan, node->in[i], first, end);
+        for (int j = 0; j < node->n_out; j++)
+            uses = uses || touches(plan, node->out[j], first, end);
+        if (!uses)
+            continue;
+        mdl__plan_span(plan, c, &begins, &last);
+        do
+            last++;
+        while (last < plan->n_calls && !mdl__plan_begins_piece(plan, last));
+        return last;
+    }
+    return 0;
+}

@@ -13,7 +13,7 @@ struct mdl_run {
     double *seconds;            /* by call; NULL while tracing is off */
     bool uses[MDL_STORE_COUNT]; /* which stores the plan touches */
     mdl_step_state state;
-    bool quick; /* the last step took little time */
+    bool quick; /* the last step, or part of one, took little time */
 };
 
 static size_t byte_offset(const mdl_plan *plan, int tensor)
@@ -169,20 +169,11 @@ mdl_step_state *mdl_run_state(mdl_run *run)
     return &run->state;
 }
 
-/* Whether call c shares no group with the one before it, so that it may begin a piece. */
-static bool begins_piece(const mdl_call *calls, size_t c)
-{
-    int before = calls[c - 1].interleave.group;
-    return before == 0 ||
-           (calls[c].first_part.group != before && calls[c].interleave.group != before);
-}
-
 /* A step that takes long is given to the host's processors in pieces, so that it can be left. */
-static mdl_status run_pieces(mdl_run *run)
+static mdl_status run_pieces(mdl_run *run, size_t first, size_t last)
 {
-    size_t n = run->plan->n_calls;
-    for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && !begins_piece(run->calls, end);)
+    for (size_t i = first, end; i < last; i = end) {
+        for (end = i + 1; end < last && !mdl__plan_begins_piece(run->plan, end);)
             end++;
         MDL_TRY(mdl_stop_check());
         MDL_TRY(mdl_dispatch_run(run->device, run->calls + i, end - i,
@@ -191,7 +182,7 @@ static mdl_status run_pieces(mdl_run *run)
     return MDL_OK;
 }
 
-mdl_status mdl_run_step(mdl_run *run)
+mdl_status mdl_run_part(mdl_run *run, size_t first, size_t last)
 {
     static const char *const names[] = {"activations", "parameters", "buffers", "gradients"};
     for (int store = 0; store < MDL_STORE_COUNT; store++)
@@ -200,10 +191,16 @@ mdl_status mdl_run_step(mdl_run *run)
     MDL_TRY(mdl_stop_check());
     double start = mdl_time();
     bool whole = run->quick || !run->device->backend->host_memory;
-    MDL_TRY(whole ? mdl_dispatch_run(run->device, run->calls, run->plan->n_calls, run->seconds)
-                  : run_pieces(run));
+    MDL_TRY(whole ? mdl_dispatch_run(run->device, run->calls + first, last - first,
+                                     run->seconds != NULL ? run->seconds + first : NULL)
+                  : run_pieces(run, first, last));
     run->quick = mdl_time() - start < MDL_STOP_SECONDS;
     return MDL_OK;
+}
+
+mdl_status mdl_run_step(mdl_run *run)
+{
+    return mdl_run_part(run, 0, run->plan->n_calls);
 }
 
 mdl_status mdl_run_trace(mdl_run *run, bool on)

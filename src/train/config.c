@@ -15,6 +15,8 @@ mdl_train_config mdl_train_config_default(void)
     return (mdl_train_config){
         .epochs = 40,
         .batch = 64,
+        .overlap = true,
+        .bucket = (size_t)4 << 20,
         .accumulate = 1,
         .keep = 1,
         .evaluate_every = 1,

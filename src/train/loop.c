@@ -7,13 +7,16 @@
 
 /* ---- a step --------------------------------------------------------------------------------- */
 
-/* Images of the micro-batch are in place: run it, keep loss and correct answers.  `number` counts
- * those of the step over all shards, so that dropout does not depend on who computes it. */
-static mdl_status run_micro(mdl__trainer *t, size_t number)
+/* Images of micro-batch m of this rank are in place: run it, keep loss and correct answers.  Those
+ * of the step are counted over all shards, so that dropout does not depend on who computes it. */
+static mdl_status run_micro(mdl__trainer *t, size_t m)
 {
+    const mdl__shards *s = &t->shards;
+    size_t number = s->first * s->micros + m;
     *mdl_run_state(t->run) = (mdl_step_state){
         .seed = t->job->seed, .step = t->position.micro + number, .bn_momentum = -1};
-    MDL_TRY(mdl_run_step(t->run));
+    bool last = s->overlap && m + 1 == t->accumulate;
+    MDL_TRY(last ? mdl__shards_run(t) : mdl_run_step(t->run));
     return mdl__pending_micro(t);
 }
 
@@ -46,7 +49,7 @@ static mdl_status run_shard(mdl__trainer *t, const mdl_batch *batch, size_t i)
     const mdl__shards *s = &t->shards;
     for (size_t m = i * s->micros; m < (i + 1) * s->micros; m++) {
         MDL_TRY(batch != NULL ? feed_batch(t, batch, m) : mdl__slots_feed(t, m));
-        MDL_TRY(run_micro(t, s->first * s->micros + m));
+        MDL_TRY(run_micro(t, m));
         if (batch == NULL)
             MDL_TRY(mdl__slots_collect(t, m));
     }
@@ -70,13 +73,21 @@ static mdl_status run_shards(mdl__trainer *t, const mdl_batch *batch)
 }
 
 /* The gradient of the whole batch.  That all have computed their part is what they agree on, and
- * whether somebody was asked to stop. */
+ * whether somebody was asked to stop: before the sums, or where these begin earlier, behind them.
+ * Then a gate is in front of them for ranks that have failed since the last step. */
 static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
 {
     mdl__shards *s = &t->shards;
-    MDL_TRY(mdl_comm_agree_stop(s->comm, run_shards(t, batch), &s->stop));
+    if (s->overlap)
+        mdl_comm_gate(s->comm);
+    mdl_status status = run_shards(t, batch);
+    if (s->overlap)
+        status = mdl__shards_sum(t, status);
+    MDL_TRY(mdl_comm_agree_stop(s->comm, status, &s->stop));
+    if (s->count > 1 && !s->overlap)
+        MDL_TRY(mdl__shards_sum(t, MDL_OK));
     if (s->count > 1)
-        MDL_TRY(mdl__shards_sum(t));
+        MDL_TRY(mdl__shards_take(t));
     t->position.micro += s->count * s->micros;
     return MDL_OK;
 }

@@ -18,6 +18,8 @@ static mdl_status check_job(const mdl_train_job *job)
                         "train.%s needs a validation split: data.validation_fraction "
                         "is 0",
                         c->keep_best ? "keep_best" : "patience");
+    if (c->gradients == MDL_GRADIENTS_BFLOAT16 && job->device->real == MDL_F64)
+        return mdl_fail(MDL_CONFIG, "comm.gradients: bfloat16 is for training in float32");
     if (c->ema < 0 || c->ema >= 1)
         return mdl_fail(MDL_CONFIG, "train.ema is %g, expected 0 (off) or less than 1", c->ema);
     return MDL_OK;
@@ -53,12 +55,16 @@ static void say_exchanges(const mdl__trainer *t, const mdl_comm *comm)
     if (comm->size == 1)
         return;
     mdl_comm_stats stats = mdl_comm_get_stats(comm);
+    const mdl__shards *s = &t->shards;
     double steps = fmax(1, (double)(t->position.step - t->first_step));
     mdl__notify(t,
                 "%d ranks by %s: this one sent %.2f MB a step, and exchanges took %.2f ms of it, "
-                "waiting for others included",
+                "waiting for others included; training waited %.2f ms for its sums, of %s in %zu "
+                "buckets%s",
                 comm->size, mdl_comm_name(comm), 1e-6 * (double)stats.sent / steps,
-                1e3 * stats.seconds / steps);
+                1e3 * stats.seconds / steps, 1e3 * s->waited / steps,
+                t->job->train->gradients == MDL_GRADIENTS_BFLOAT16 ? "bfloat16" : "float32",
+                s->n_buckets, s->overlap ? ", overlapped" : "");
 }
 
 static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)
@@ -94,14 +100,26 @@ static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *resul
     return status;
 }
 
+/* When sums begin, and in which pieces, is what the first rank says. */
+static mdl_status share_order(const mdl_comm *comm, mdl_train_config *train)
+{
+    uint64_t order[2] = {train->overlap, train->bucket};
+    MDL_TRY(mdl_comm_broadcast(comm, order, sizeof(order), 0));
+    train->overlap = order[0] != 0;
+    train->bucket = (size_t)order[1];
+    return MDL_OK;
+}
+
 mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
 {
     mdl_lock *lock = NULL;
     mdl_train_job own = *job;
+    mdl_train_config train = *job->train;
     mdl_model_config model = mdl__frozen_model(job->model, job->train);
     memset(result, 0, sizeof(*result));
     MDL_TRY(check_job(job)); /* the same on all ranks */
     own.model = &model;
+    own.train = &train;
     bool several = job->comm != NULL && job->comm->size > 1;
     if (several) /* a stop is seen between steps, by all */
         mdl_stop_defer();
@@ -109,6 +127,8 @@ mdl_status mdl_train_run(const mdl_train_job *job, mdl_train_result *result)
     if (mdl__writes(job) && job->lock == NULL)
         status = mdl_lock_take(job->out, &lock);
     status = several ? mdl_comm_agree(job->comm, status) : status;
+    if (status == MDL_OK && several)
+        status = share_order(job->comm, &train);
     if (status == MDL_OK)
         status = train_locked(&own, result);
     mdl_lock_release(lock);

@@ -87,6 +87,8 @@ static void settings(const mdl_train_job *job, mdl_fingerprint *fp)
                         c->batch, c->accumulate);
     if (mdl__shard_count(c) > 1)
         mdl_fingerprint_add(fp, "train.shards %zu\n", c->shards);
+    if (mdl__shard_count(c) > 1 && c->gradients != MDL_GRADIENTS_FLOAT32)
+        mdl_fingerprint_add(fp, "comm.gradients bfloat16\n");
     mdl_fingerprint_add(fp, "train.label_smoothing %.17g\ntrain.clip %.17g\ntrain.ema %.17g\n",
                         c->label_smoothing, c->clip, c->ema);
     mdl_fingerprint_add(fp, "train.evaluate_every %zu\n", c->evaluate_every);

@@ -40,11 +40,19 @@ typedef enum mdl_precision { /* of what is computed and kept */
                                                        backward pass are bfloat16 */
 } mdl_precision;
 
+typedef enum mdl_gradients { /* what they are rounded to between shards (mdl_shard_sum) */
+                             MDL_GRADIENTS_FLOAT32,
+                             MDL_GRADIENTS_BFLOAT16
+} mdl_gradients;
+
 typedef struct mdl_train_config {
     mdl_precision precision; /* the device is opened with mdl_precision_real of it */
     size_t epochs, batch;
     size_t shards;           /* equal parts of a batch with BatchNorm statistics and a gradient of
                                 their own, which several processes can share; 0 and 1: the whole */
+    mdl_gradients gradients; /* with more than one shard */
+    bool overlap;            /* ranks sum parts of the gradient while they compute others ... */
+    size_t bucket;           /* ... of so many bytes; neither changes results */
     size_t max_steps;        /* stop after so many optimizer steps; 0: no limit */
     size_t accumulate;       /* micro-batches of size batch / accumulate in one optimizer step */
     char init[MDL_PATH_MAX]; /* checkpoint to start from; "": random */

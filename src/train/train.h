@@ -6,6 +6,7 @@
 #define MDL_TRAIN_H
 
 #include "train/assess.h"
+#include "train/buckets.h"
 #include "train/errors.h"
 #include "train/evaluate.h"
 #include "train/fingerprint.h"

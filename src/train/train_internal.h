@@ -129,10 +129,13 @@ typedef struct mdl__shards { /* shards.c */
     void *before;            /* [n_buffers]: as they were before the step */
     mdl_shard_vector waiting[MDL_SPANS_MOST];
     size_t n_waiting;
-    mdl_shard_sum *sums; /* [n_sums]: pieces of the gradient, and the statistics */
-    uint64_t *tickets;   /* [n_sums] */
-    size_t n_sums;
-    bool stop; /* some rank was asked to stop */
+    bool overlap; /* sums begin while the last shard of this rank is computed */
+    mdl_bucket buckets[MDL_BUCKETS_MOST];
+    size_t n_buckets, started; /* started: those of this step that are being summed */
+    mdl_shard_sum *sums;       /* [n_buckets + 1]: of the gradient, and the statistics */
+    uint64_t *tickets;         /* [n_buckets + 1] */
+    double waited;             /* seconds of this session in which sums were waited for */
+    bool stop;                 /* some rank was asked to stop */
 } mdl__shards;
 
 typedef struct mdl__pending { /* results of micro-batches that are still on the device */
@@ -242,11 +245,16 @@ size_t mdl__shards_bytes(const mdl_train_config *train, size_t n_params, size_t 
 mdl_status mdl__shards_create(mdl__trainer *t) MDL_MUST_CHECK;
 void mdl__shards_destroy(mdl__shards *shards);
 /* A step with more than one shard: begin, for each of this rank next and end, and sum, which all
- * ranks call together. */
+ * ranks call together, also those whose step has failed: then the sums are of no use, but they are
+ * made, so that all go on to say so.  The gradient of a rank's last shard is final from its last
+ * micro-batch on, which mdl__shards_run runs in place of mdl_run_step. */
 mdl_status mdl__shards_begin(mdl__trainer *t) MDL_MUST_CHECK;
 mdl_status mdl__shards_next(mdl__trainer *t, size_t i) MDL_MUST_CHECK;
+mdl_status mdl__shards_run(mdl__trainer *t) MDL_MUST_CHECK;
 mdl_status mdl__shards_end(mdl__trainer *t, size_t i) MDL_MUST_CHECK;
-mdl_status mdl__shards_sum(mdl__trainer *t) MDL_MUST_CHECK;
+mdl_status mdl__shards_sum(mdl__trainer *t, mdl_status status) MDL_MUST_CHECK;
+/* After sums that all know to be good: the gradient and the statistics of the step. */
+mdl_status mdl__shards_take(mdl__trainer *t) MDL_MUST_CHECK;
 
 /* ---- optimizer, EMA ------------------------------------------------------------------------- */
 

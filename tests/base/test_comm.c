@@ -249,7 +249,7 @@ static void sum_shards(rank *r)
                 mdl_vector_add(at[j], at[j + width], ELEMENTS, false);
         sum.parts[k] = at[0];
     }
-    size_t scratch = mdl_shard_scratch(comm, shards, ELEMENTS);
+    size_t scratch = mdl_shard_scratch(comm, shards, ELEMENTS, false);
     r->status = mdl_alloc(scratch + 1, sizeof(float), "scratch", &sum.scratch);
     if (r->status != MDL_OK)
         return;

@@ -26,6 +26,21 @@ for n in 2 4; do
     same s4-1 s4-$n $results lines
 done
 [ "$(grep -c 'is written' out)" -eq 1 ] || fail "more than one rank prints"
+# When the sums are made, and in how many pieces, changes nothing.
+for how in 'comm.overlap=false' 'comm.bucket=16KiB'; do
+    ranks 0 2 "$@" --set $how --out s4-how
+    lines_of s4-how
+    same s4-1 s4-how $results lines
+    rm -r s4-how
+done
+# Gradients as bfloat16: another recipe, with the same bytes for every number of ranks.
+expect 0 "$@" --set comm.gradients=bfloat16 --out b1
+cmp -s s4-1/final.safetensors b1/final.safetensors && fail "bfloat16 gradients change nothing"
+for n in 2 4; do
+    ranks 0 $n "$@" --set comm.gradients=bfloat16 --out b$n
+    same b1 b$n $results
+done
+says out 'of bfloat16'
 # Without train.shards there are as many as ranks, which config.yaml says.
 ranks 0 2 train $net --set train.epochs=1 --out two
 grep -q 'shards: 2' two/config.yaml || fail "config.yaml does not say how many shards there were"
