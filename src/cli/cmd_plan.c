@@ -39,15 +39,20 @@ static size_t count_parameters(const mdl_graph *graph)
     return count;
 }
 
+static void print_row(const char *name, size_t bytes)
+{
+    char text[32];
+    printf("  %-42s %12s  %12zu bytes\n", name, cli_bytes((double)bytes, text, sizeof(text)),
+           bytes);
+}
+
 /* Where the images are, of which the device sees batches only. */
 static void print_images(const planning *p)
 {
-    char text[32];
     bool from_files = false;
     size_t bytes = p->work.data != NULL ? mdl_data_memory(p->work.data, &from_files) : 0;
     if (bytes > 0)
-        printf("  %-42s %12s  %12zu bytes\n", "beside it, images in memory",
-               cli_bytes((double)bytes, text, sizeof(text)), bytes);
+        print_row("beside it, images in memory", bytes);
     if (from_files)
         printf("  beside it, images are decoded as they are used (data.memory)\n");
 }
@@ -66,12 +71,12 @@ static void print_memory(const planning *p)
         {"optimizer's moments", m->moments},
         {"EMA", m->ema},
         {"batches and metrics on their way", m->transfers},
-        {"in all", m->total},
     };
-    char text[32];
     for (size_t i = 0; i < MDL_COUNT(rows); i++)
-        printf("  %-42s %12s  %12zu bytes\n", rows[i].name,
-               cli_bytes((double)rows[i].bytes, text, sizeof(text)), rows[i].bytes);
+        print_row(rows[i].name, rows[i].bytes);
+    if (m->shards > 0)
+        print_row("sums over shards, on the host", m->shards);
+    print_row("in all", m->total);
     print_images(p);
     printf("\nMicro-batches of %zu images%s%s\n", m->micro_batch,
            m->recompute ? "; activations are computed again in the backward pass" : "",
@@ -200,7 +205,9 @@ static const cli_option options[] = {
     {"--memory-limit", 'm', "SIZE", "e.g. 2GiB or 400MB: fit into it, or say what is needed"},
     {"--ops", 0, NULL, "list every step of the plan"},
     {"--ranks", 0, "N", "what a step over so many ranks takes; computing is measured here"},
-    {"--network", 0, "SPEED", "of the line between them, e.g. 1Gb/s (the default) or 10Gb/s,1ms"},
+    {"--network", 0, "SPEED",
+     "of the line between them, e.g. 1Gb/s (the default), or with the time of a message "
+     "10Gb/s,1ms"},
     CLI_JSON_OPTION,
 };
 
