@@ -111,6 +111,8 @@ static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t 
         pause_for(20);
         mdl_monitor_lock(links->monitor);
     }
+    if (!over && sent != NULL && sent->data == out) /* who comes later would find what is no more */
+        *sent = (box){0};
     mdl_monitor_unlock(links->monitor);
     if (aborted && link->error[0] == '\0')
         snprintf(link->error, sizeof(link->error), "it was aborted");

@@ -227,6 +227,7 @@ static float value_of(size_t shard, size_t i)
 static float shards_here[MOST][SHARDS][ELEMENTS]; /* by rank: parts of its sum */
 static float result[MOST][ELEMENTS];
 static size_t shards; /* of this sum */
+static bool narrow;
 
 /* The nodes of this rank's shards, each summed by a tree of its own. */
 static void sum_shards(rank *r)
@@ -236,20 +237,22 @@ static void sum_shards(rank *r)
     size_t own = shards / (size_t)comm->size, first = own * (size_t)comm->rank;
     mdl_span spans[MDL_SPANS_MOST];
     size_t n = mdl_shard_spans(shards, first, own, spans);
-    mdl_shard_sum sum = {.shards = shards, .count = ELEMENTS};
+    mdl_shard_sum sum = {.shards = shards, .count = ELEMENTS, .narrow = narrow};
     uint64_t ticket;
     for (size_t k = 0; k < n; k++) { /* a node is a power of two, or the end of the tree */
         float(*at)[ELEMENTS] = mine + (spans[k].first - first);
         for (size_t j = 0; j < spans[k].count; j++)
             for (size_t i = 0; i < ELEMENTS; i++)
                 at[j][i] = value_of(spans[k].first + j, i);
+        if (narrow)
+            mdl_vector_round(at[0], spans[k].count * ELEMENTS);
         /* By hand: neighbours, then neighbours of these, and so on. */
         for (size_t width = 1; width < spans[k].count; width *= 2)
             for (size_t j = 0; j + width < spans[k].count; j += 2 * width)
                 mdl_vector_add(at[j], at[j + width], ELEMENTS, false);
         sum.parts[k] = at[0];
     }
-    size_t scratch = mdl_shard_scratch(comm, shards, ELEMENTS, false);
+    size_t scratch = mdl_shard_scratch(comm, shards, ELEMENTS, narrow);
     r->status = mdl_alloc(scratch + 1, sizeof(float), "scratch", &sum.scratch);
     if (r->status != MDL_OK)
         return;
@@ -259,9 +262,8 @@ static void sum_shards(rank *r)
     mdl_free(sum.scratch);
 }
 
-static void sums_do_not_depend_on_the_ranks(void **state)
+static void sum_over_all(void)
 {
-    (void)state;
     rank ranks[MOST];
     static float once[ELEMENTS];
     for (shards = 1; shards <= SHARDS; shards++)
@@ -276,6 +278,68 @@ static void sums_do_not_depend_on_the_ranks(void **state)
                 assert_memory_equal(result[i], once, sizeof(once));
             }
         }
+}
+
+static void sums_do_not_depend_on_the_ranks(void **state)
+{
+    (void)state;
+    sum_over_all();
+}
+
+static void rounded_sums_do_neither(void **state)
+{
+    (void)state;
+    narrow = true;
+    sum_over_all();
+    for (size_t i = 0; i < ELEMENTS; i++) /* of the last one */
+        assert_true(mdl_bf16_value(mdl_bf16_of(result[0][i])) == result[0][i]);
+    narrow = false;
+}
+
+/* A node that is joined: 3 + (2 + (1 + x)), where x alone was not yet rounded. */
+static void nodes_join_in_order(void **state)
+{
+    (void)state;
+    static const float one = 1, two = 2, three = 3;
+    float x = 1 + 1.0F / 256; /* half of a last place, to even */
+    uint64_t ticket;
+    mdl_shard_sum sum = {.shards = 8,
+                         .count = 1,
+                         .narrow = true,
+                         .parts = {&x},
+                         .n_joined = 3,
+                         .joined = {&one, &two, &three}};
+    mdl_shard_sum_start(mdl_comm_single(), &sum, &ticket);
+    assert_true(x == 7);
+}
+
+/* Rank 2 has failed before the others begin sums. */
+static void fails_before(rank *r)
+{
+    float part[4] = {1, 1, 1, 1}, scratch[64];
+    mdl_shard_sum sum = {.shards = 4, .count = 4, .parts = {part}, .scratch = scratch};
+    uint64_t ticket = 0;
+    if (r->comm->rank == 2) {
+        r->status = mdl_comm_agree(r->comm, mdl_fail(MDL_IO, "no space left"));
+        return;
+    }
+    mdl_comm_gate(r->comm);
+    mdl_shard_sum_start(r->comm, &sum, &ticket);
+    r->status = mdl_shard_sum_wait(r->comm, ticket);
+    r->number = mdl_comm_agreed(r->comm, r->status);
+}
+
+static void a_gate_is_shut_by_who_failed(void **state)
+{
+    (void)state;
+    rank ranks[MOST];
+    with_ranks(4, fails_before, ranks);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ranks[i].status, MDL_IO);
+        assert_true(i == 2 || ranks[i].number);
+        assert_non_null(strstr(ranks[i].detail, "rank 2 ("));
+        assert_non_null(strstr(ranks[i].detail, "): no space left"));
+    }
 }
 
 /* Five shards: ((0 + 1) + (2 + 3)) + 4. */
@@ -309,6 +373,9 @@ int main(void)
         cmocka_unit_test(ranks_know_each_other),
         cmocka_unit_test(sums_do_not_depend_on_the_ranks),
         cmocka_unit_test(the_tree_is_the_one_described),
+        cmocka_unit_test(rounded_sums_do_neither),
+        cmocka_unit_test(nodes_join_in_order),
+        cmocka_unit_test(a_gate_is_shut_by_who_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

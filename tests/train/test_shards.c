@@ -325,15 +325,76 @@ static void a_save_that_fails_is_known_to_all(void **state)
     }
 }
 
+/* ---- buckets -------------------------------------------------------------------------------- */
+
+static void buckets_are_all_of_it_in_the_order_of_the_backward_pass(void **state)
+{
+    (void)state;
+    static const size_t elements[] = {0, 16, 48, 1008, 3383904, 100000000};
+    static const size_t sizes[] = {4096, (size_t)4 << 20};
+    mdl_bucket b[MDL_BUCKETS_MOST];
+    for (size_t i = 0; i < MDL_COUNT(elements); i++)
+        for (size_t k = 0; k < MDL_COUNT(sizes); k++) {
+            size_t n = mdl_buckets_cut(elements[i], 4, sizes[k], b), end = elements[i];
+            assert_in_range(n, elements[i] > 0 ? 1 : 0, MDL_BUCKETS_MOST);
+            for (size_t j = 0; j < n; j++) {
+                assert_int_equal(b[j].first + b[j].count, end);
+                assert_true(j == 0 || b[j].count <= b[j - 1].count);
+                end = b[j].first;
+            }
+            assert_int_equal(end, 0);
+        }
+    assert_int_equal(mdl_buckets_cut(3383904, 4, (size_t)4 << 20, b), 6); /* Lite0, ten classes */
+    assert_true(4 * b[5].count <= 1048576 + 64);
+}
+
+/* What is final stays so while the rest of the step runs; and most is final before the end. */
+static void what_is_final_stays(void **state)
+{
+    (void)state;
+    static const mdl_model_kind kinds[] = {MDL_MODEL_MLP, MDL_MODEL_EFFICIENTNET_LITE0,
+                                           MDL_MODEL_HYBRID};
+    mdl_bucket b[MDL_BUCKETS_MOST];
+    mdl_device *device;
+    must(mdl_device_open("cpu", 1, MDL_F32, &device));
+    for (size_t k = 0; k < MDL_COUNT(kinds); k++) {
+        mdl_model_config model = small_model(kinds[k], data);
+        mdl_trial_step t = {0};
+        float *seen = NULL;
+        must(mdl_trial_step_open(device, &model, true, 4, false, &t));
+        size_t n = mdl_buckets_cut(t.n_params, 4, 4096, b), done = 0;
+        must(MDL_NEW(t.n_params, "gradients", &seen));
+        mdl_buckets_mark(t.step.plan, b, n);
+        assert_true(b[0].steps < mdl_plan_step_count(t.step.plan));
+        for (size_t j = 0; j < n; j++) {
+            must(mdl_run_part(t.run, done, b[j].steps));
+            done = b[j].steps;
+            must(mdl_buffer_download(t.gradients, 4 * b[j].first, seen + b[j].first,
+                                     4 * b[j].count));
+        }
+        must(mdl_run_part(t.run, done, mdl_plan_step_count(t.step.plan)));
+        assert_memory_equal(seen, t.gradients->host, 4 * t.n_params);
+        mdl_free(seen);
+        mdl_trial_step_close(&t);
+    }
+    mdl_device_close(device);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(ranks_and_overlap_change_nothing), TEST(neither_with_parts_of_a_shard),
-        TEST(neither_with_shared_weights),      TEST(neither_with_rounded_gradients),
-        TEST(another_number_goes_on),           TEST(one_failure_is_known_to_all),
-        TEST(one_that_hangs_is_named),          TEST(a_save_that_fails_is_known_to_all),
+        TEST(ranks_and_overlap_change_nothing),
+        TEST(neither_with_parts_of_a_shard),
+        TEST(neither_with_shared_weights),
+        TEST(neither_with_rounded_gradients),
+        TEST(another_number_goes_on),
+        TEST(one_failure_is_known_to_all),
+        TEST(one_that_hangs_is_named),
+        TEST(a_save_that_fails_is_known_to_all),
+        TEST(buckets_are_all_of_it_in_the_order_of_the_backward_pass),
+        TEST(what_is_final_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
