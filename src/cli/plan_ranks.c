@@ -1,6 +1,7 @@
 /* What a training over several ranks would take: the bytes of a step, the time to compute and to
  * send them, how much of that goes on at the same time, and where it stops to pay.  Computing is
  * measured here, the line is as it is named. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,48 +9,43 @@
 
 #include "cli/plan.h"
 
-enum { RUNS = 3, PIECE = 4 << 20 /* bytes of the gradient that are summed at a time */ };
+enum { RUNS = 3 };
 
-static const double default_latency = 50e-6; /* seconds of a message besides its bytes, by TCP */
+/* A number with one of the units behind it; what follows that is in *rest. */
+typedef struct unit {
+    const char *name;
+    double factor;
+} unit;
 
-/* "1ms" */
-static bool read_latency(const char *text, double *seconds)
+static bool read_quantity(const char *text, const unit *units, size_t n, double *value, char **rest)
 {
-    static const struct {
-        const char *name;
-        double factor;
-    } units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
-    char *end;
-    *seconds = strtod(text, &end);
-    for (size_t i = 0; i < MDL_COUNT(units); i++)
-        if (end != text && *seconds >= 0 && strcmp(end, units[i].name) == 0) {
-            *seconds *= units[i].factor;
-            return true;
-        }
+    double number = strtod(text, rest);
+    for (size_t i = 0; i < n && *rest != text && number > 0 && isfinite(number); i++) {
+        size_t length = strlen(units[i].name);
+        if (strncmp(*rest, units[i].name, length) != 0)
+            continue;
+        *value = number * units[i].factor;
+        *rest += length;
+        return true;
+    }
     return false;
 }
 
 mdl_status cli_read_network(const char *text, cli_network *network)
 {
-    static const struct {
-        const char *name;
-        double factor;
-    } units[] = {{"kb/s", 1e3},   {"Mb/s", 1e6},   {"Gb/s", 1e9},
-                 {"kbit/s", 1e3}, {"Mbit/s", 1e6}, {"Gbit/s", 1e9}};
-    char *end;
-    network->latency = default_latency;
-    network->bits = strtod(text, &end);
-    size_t length = strcspn(end, ",");
-    bool sound = end[length] == '\0' || read_latency(end + length + 1, &network->latency);
-    for (size_t i = 0; i < MDL_COUNT(units); i++)
-        if (end != text && network->bits > 0 && sound && strlen(units[i].name) == length &&
-            strncmp(end, units[i].name, length) == 0) {
-            network->bits *= units[i].factor;
-            return MDL_OK;
-        }
+    static const unit speeds[] = {{"kb/s", 1e3},   {"Mb/s", 1e6},   {"Gb/s", 1e9},
+                                  {"kbit/s", 1e3}, {"Mbit/s", 1e6}, {"Gbit/s", 1e9}};
+    static const unit times[] = {{"us", 1e-6}, {"ms", 1e-3}};
+    char *rest;
+    *network = (cli_network){.latency = 50e-6}; /* TCP on one switch */
+    bool good = read_quantity(text, speeds, MDL_COUNT(speeds), &network->bits, &rest);
+    if (good && *rest == ',')
+        good = read_quantity(rest + 1, times, MDL_COUNT(times), &network->latency, &rest);
+    if (good && *rest == '\0')
+        return MDL_OK;
     return mdl_fail(MDL_CONFIG,
-                    "option --network: expected a speed such as 1Gb/s or 100Mb/s, or a speed and "
-                    "the time of a message besides its bytes, such as 1Gb/s,1ms; got %.100s",
+                    "option --network: expected a speed such as 1Gb/s or 100Mb/s, with the time of "
+                    "a message behind it if it is known (1Gb/s,1ms), got %.100s",
                     text);
 }
 
@@ -172,8 +168,9 @@ static forecast foresee(const cli_rank_plan *p, const measured *m, const times *
         f.network += takes;
         f.sent += sent_for(p, bytes, narrow);
     }
-    /* Statistics, and that all have computed, which goes once around. */
-    double last = wire(p, buffers, false) + ((double)p->ranks - 1) * p->network.latency;
+    /* The statistics; then ranks agree that all have computed, agree that all have read their
+     * losses, and exchange them. */
+    double last = wire(p, buffers, false) + 3 * ((double)p->ranks - 1) * p->network.latency;
     f.network += last;
     f.sent += sent_for(p, buffers, false);
     f.step = (free > computed ? free : computed) + last + m->rest;
@@ -187,8 +184,8 @@ static mdl_status tell(const cli_rank_plan *p, const times *t, const forecast *f
 {
     char text[32], name[64];
     double ranks = (double)p->ranks;
-    printf("\n%zu ranks, %zu shards of %zu images, on a network of %g Gb/s\n", p->ranks, p->shards,
-           p->shard, 1e-9 * p->network.bits);
+    printf("\n%zu ranks, %zu shards of %zu images, on a network of %g Gb/s and %g us\n", p->ranks,
+           p->shards, p->shard, 1e-9 * p->network.bits, 1e6 * p->network.latency);
     printf("  %-42s %12s\n", "a rank sends and receives in a step",
            cli_bytes(f->sent, text, sizeof(text)));
     printf("  %-42s %9.1f ms\n", "computing, as measured here", 1e3 * f->compute);
@@ -215,7 +212,7 @@ static mdl_status print_json(const cli_rank_plan *p, const times *t, const forec
         mdl_json_pack(
             "{s:I, s:I, s:f, s:f, s:s, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:f}", "ranks",
             (json_int_t)p->ranks, "shards", (json_int_t)p->shards, "network_bits_per_second",
-            p->network.bits, "network_latency_seconds", p->network.latency, "gradients", gradients,
+            p->network.bits, "latency_seconds", p->network.latency, "gradients", gradients,
             "overlap", p->train->overlap, "bucket_bytes", (json_int_t)p->train->bucket, "buckets",
             (json_int_t)t->n_buckets, "bytes_sent", f->sent, "compute_seconds", f->compute,
             "network_seconds", f->network, "step_seconds", f->step, "speed_up", f->alone / f->step,
