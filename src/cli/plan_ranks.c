@@ -189,7 +189,7 @@ static mdl_status tell(const cli_rank_plan *p, const times *t, const forecast *f
     printf("  %-42s %12s\n", "a rank sends and receives in a step",
            cli_bytes(f->sent, text, sizeof(text)));
     printf("  %-42s %9.1f ms\n", "computing, as measured here", 1e3 * f->compute);
-    snprintf(name, sizeof(name), "sending %s in %zu buckets (comm.bucket %s)",
+    snprintf(name, sizeof(name), "sending %s in %zu buckets (%s)",
              p->train->gradients == MDL_GRADIENTS_BFLOAT16 ? "bfloat16" : "float32", t->n_buckets,
              cli_bytes((double)p->train->bucket, text, sizeof(text)));
     printf("  %-42s %9.1f ms\n", name, 1e3 * f->network);
