@@ -7,7 +7,7 @@
 # LAYOUT=file (default); shards: each in files of a quarter of the size with an index, tied embeddings,
 # and so is what is written; lora: an adapter of that size for each (linear; mergekit has no such).
 # It needs five times MEGABYTES of disk.  Exits 77 where PYTHON has no mergekit.  Exit code 1: mendel
-# failed, or took 500 MB of resident memory or more, or the values differ.
+# failed, took 500 MB of resident memory or more, or wrote a tensor that mergekit did not.
 set -eu
 mendel=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 size=${2:-4000} type=${3:-f32} method=${4:-slerp} folder=${5:-$(mktemp -d "${TMPDIR:-/tmp}/merge.XXXXXX")}
@@ -144,7 +144,7 @@ measure mergekit "$mergekit" mergekit.yaml mergekit-out --lazy-unpickle --low-cp
 ours
 grep -q "mendel.*\(FAILED\|too much\)" result && exit 1
 case $method in dare-*) exit 0 ;; esac
-"$python" - <<'END'
+"$python" - "$type" <<'END'
 import glob, sys
 from safetensors import safe_open
 worst, count, names, compared = 0.0, 0, {}, 0
@@ -158,6 +158,7 @@ for path in glob.glob("mergekit-out/*.safetensors"):
                 difference = (ours.get_tensor(name).float() - theirs.get_tensor(name).float()).abs()
             worst, count, compared = max(worst, difference.max().item()), count + (difference > 1e-5).sum().item(), compared + 1
 print(f"largest difference: {worst:.2e} of {compared} of {len(names)} tensors; {count} elements differ by more "
-      "than 1e-5 (equal magnitudes at the border of TIES)")
+      "than 1e-5" + (", since mergekit computes in bfloat16" if sys.argv[1] == "bf16" else "") +
+      " (or equal magnitudes at the border of TIES)")
 sys.exit(compared < len(names))
 END
