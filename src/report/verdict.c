@@ -204,10 +204,8 @@ static void add_seeds(const mdl_comparison *c, char *out)
                     seeds);
 }
 
-static void add_finding(const mdl_table *t, const mdl_finding *f, char *out)
+static void add_finding(const mdl_finding *f, char *out)
 {
-    const mdl_row *row = mdl_table_find(t, f->row), *other = mdl_table_find(t, f->other);
-    char name[MDL__NAME], beside[MDL__NAME];
     if (f->code == MDL_FINDING_SHARED_TRUNK)
         mdl__append(out, MDL__VERDICT,
                     "The parents of M2N2 share a trunk of %.0f epochs, which every one of them and "
@@ -223,11 +221,27 @@ static void add_finding(const mdl_table *t, const mdl_finding *f, char *out)
                     "Of %.0f pairs of methods that are more than 3 points apart in print, %.0f "
                     "stand in the same order here.\n",
                     f->value[1], f->value[0]);
-    if (f->code == MDL_FINDING_AVERAGE_FELL && row != NULL && other != NULL)
-        mdl__append(out, MDL__VERDICT, "%s fell to %.1f %% (%s: %.1f %%): %s\n",
+}
+
+/* The averages that fell far below the best parent, those of one reason together. */
+static void add_fallen(const mdl_table *t, bool shares_trunk, char *out)
+{
+    char name[MDL__NAME], beside[MDL__NAME];
+    bool any = false;
+    for (size_t i = 0; i < t->n_findings; i++) {
+        const mdl_finding *f = &t->findings[i];
+        const mdl_row *row = mdl_table_find(t, f->row), *other = mdl_table_find(t, f->other);
+        if (f->code != MDL_FINDING_AVERAGE_FELL || row == NULL || other == NULL ||
+            row->shares_trunk != shares_trunk)
+            continue;
+        mdl__append(out, MDL__VERDICT, "%s%s fell to %.1f %% (%s: %.1f %%)", any ? ", " : "",
                     mdl__say_name(row, true, name), 100 * row->top1,
-                    mdl__say_name(other, true, beside), 100 * other->top1,
-                    row->shares_trunk
+                    mdl__say_name(other, true, beside), 100 * other->top1);
+        any = true;
+    }
+    if (any)
+        mdl__append(out, MDL__VERDICT, ": %s\n",
+                    shares_trunk
                         ? "the children have gone too far apart since their trunk to be averaged "
                           "(experiment.trunk_epochs, child_epochs)."
                         : "networks trained from different random weights do not average into a "
@@ -280,7 +294,9 @@ void mdl__say_verdict(const mdl_table *t, mdl__verdict *v)
             add_first(t, i, main_test, v->lines);
     }
     for (size_t i = 0; i < t->n_findings; i++)
-        add_finding(t, &t->findings[i], v->lines);
+        add_finding(&t->findings[i], v->lines);
+    add_fallen(t, true, v->lines);
+    add_fallen(t, false, v->lines);
     add_remarks(t, v->lines);
     mdl__capitals(v->answer);
     mdl__capitals(v->lines);

@@ -274,6 +274,13 @@ static void findings(void **state)
     says(verdict.lines,
          "Of 5 pairs of methods that are more than 3 points apart in print, 4 stand");
     is_silent(verdict.lines, "gone");
+    /* Of one reason, in one sentence. */
+    snprintf(found[3].row, MDL_ROW_ID, "baseline.average");
+    snprintf(found[3].other, MDL_ROW_ID, "hybrid.best-parent");
+    add_row("baseline.average", "baseline", MDL_ROW_AVERAGE, 0.2);
+    judge(MDL_OUTCOME_OPEN, "Not shown");
+    says(verdict.lines, "fell to 10.0 % (hybrid: best parent: 90.0 %), baseline: uniform average "
+                        "fell to 20.0 % (hybrid: best parent: 90.0 %): networks trained");
     average->shares_trunk = true;
     judge(MDL_OUTCOME_OPEN, "Not shown");
     says(verdict.lines, "the children have gone too far apart since their trunk");
