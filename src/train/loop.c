@@ -316,6 +316,7 @@ mdl_status mdl__train_loop(mdl__trainer *t, mdl_train_result *result)
     t->session_start = fraction_done(t);
     t->not_watched = t->position.epoch_seconds;
     t->first_step = t->position.step;
+    t->shards.begun = mdl_comm_get_stats(t->shards.comm);
     if (t->position.images > 0 && epoch_is_complete(t)) /* it was stopped while it was evaluated */
         MDL_TRY(finish_epoch(t));
     while (t->position.epoch < t->job->train->epochs && !reached_max_steps(t) &&

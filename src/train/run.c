@@ -60,11 +60,12 @@ static void say_exchanges(const mdl__trainer *t, const mdl_comm *comm)
     mdl__notify(t,
                 "%d ranks by %s: this one sent %.2f MB a step, and exchanges took %.2f ms of it, "
                 "waiting for others included; training waited %.2f ms for its sums, of %s in %zu "
-                "buckets%s",
-                comm->size, mdl_comm_name(comm), 1e-6 * (double)stats.sent / steps,
-                1e3 * stats.seconds / steps, 1e3 * s->waited / steps,
+                "bucket%s%s",
+                comm->size, mdl_comm_name(comm),
+                1e-6 * (double)(stats.sent - s->begun.sent) / steps,
+                1e3 * (stats.seconds - s->begun.seconds) / steps, 1e3 * s->waited / steps,
                 t->job->train->gradients == MDL_GRADIENTS_BFLOAT16 ? "bfloat16" : "float32",
-                s->n_buckets, s->overlap ? ", overlapped" : "");
+                s->n_buckets, s->n_buckets == 1 ? "" : "s", s->overlap ? ", overlapped" : "");
 }
 
 static mdl_status train_locked(const mdl_train_job *job, mdl_train_result *result)

@@ -135,6 +135,7 @@ typedef struct mdl__shards { /* shards.c */
     mdl_shard_sum *sums;       /* [n_buckets + 1]: of the gradient, and the statistics */
     uint64_t *tickets;         /* [n_buckets + 1] */
     double waited;             /* seconds of this session in which sums were waited for */
+    mdl_comm_stats begun;      /* what there was before its first step */
     bool stop;                 /* some rank was asked to stop */
 } mdl__shards;
 
