@@ -141,6 +141,7 @@ const mdl__key mdl__keys[] = {
     SIZE("merge.from_scratch", 0, merge.from_scratch, 0, 65536, "start with so many random models; 0: with checkpoints"),
     SIZE("merge.cells", 0, merge.cells, 1, 256, "map_elites: cells on each side, by accuracy on odd and on even classes"),
     REAL("merge.step", 0, merge.step, 0, 1000, "cma_es: first step size"),
+    FLAG("merge.tensorboard", MDL__KEY_MACHINE | MDL__KEY_LATER, merge.tensorboard, "also write how the search goes as event files for TensorBoard"),
     CHOICE("merge.space", MDL__KEY_LATER, merge.space, "crossover|layers", "what is searched: crossings of the parents, or a formula's weights for each group of layers"),
     TEXT("merge.layer_method", MDL__KEY_LATER, merge.layer_method, "layers: the formula, as in `mendel help merge`: linear, slerp, task-arithmetic, ties, dare-ties, ..."),
     SIZE("merge.layer_granularity", MDL__KEY_LATER, merge.layer_granularity, 0, 65536, "layers: blocks of the network in a group; 0: all in one"),

@@ -77,6 +77,7 @@ static void search_destroy(mdl__search *s)
 {
     if (s->lineage != NULL)
         fclose(s->lineage);
+    mdl_tensorboard_close(&s->board);
     destroy_weights(s->genomes, s->n_genomes);
     destroy_weights(s->origins, s->n_origins);
     mdl_weights_destroy(&s->average);
@@ -259,11 +260,25 @@ static double niches(const mdl__search *s)
     return (double)won / (double)a->samples;
 }
 
-static void notify(const mdl__search *s)
+/* A point of the event file behind each batch, and one of the first members. */
+static mdl_status add_point(const mdl__search *s, const mdl_merge_progress *p)
 {
     const mdl__archive *a = &s->archive;
-    if (s->job->progress == NULL)
-        return;
+    double least = (double)INFINITY;
+    for (size_t i = 0; i < a->places; i++)
+        least = a->member[i].id != 0 ? fmin(least, a->member[i].loss) : least;
+    const mdl_scalar scalars[] = {
+        {"accuracy/best", p->best_top1}, {"accuracy/mean", p->mean_top1}, {"loss/best", least},
+        {"niches", p->niches},           {"members", (double)p->members},
+    };
+    return mdl_tensorboard_add(&s->board, (int64_t)p->evaluations, scalars, MDL_COUNT(scalars));
+}
+
+static mdl_status notify(const mdl__search *s, bool is_new)
+{
+    const mdl__archive *a = &s->archive;
+    if (s->job->progress == NULL && s->board.file == NULL)
+        return MDL_OK;
     mdl_merge_progress p = {.evaluations = (size_t)s->evaluations,
                             .total = (size_t)s->total,
                             .abandoned = (size_t)s->given_up,
@@ -280,7 +295,11 @@ static void notify(const mdl__search *s)
     double done = (double)(s->evaluations - s->session_start);
     p.per_second = spent > 0 ? done / spent : 0;
     p.seconds_left = done > 0 ? spent / done * (double)(s->total - s->evaluations) : 0;
-    s->job->progress(s->job->user, &p);
+    if (is_new)
+        MDL_TRY(add_point(s, &p));
+    if (s->job->progress != NULL && s->evaluations > 0)
+        s->job->progress(s->job->user, &p);
+    return MDL_OK;
 }
 
 static mdl_status begin(mdl__search *s)
@@ -299,6 +318,8 @@ static mdl_status run(mdl__search *s)
     MDL_TRY(mdl_comm_agree(s->ranks.comm, begun));
     MDL_TRY(mdl__ranks_begin(s));
     s->session_start = s->evaluations;
+    if (!found)
+        MDL_TRY(notify(s, true));
     while (s->evaluations < s->total) {
         uint64_t left = s->total - s->evaluations;
         mdl_status status = run_batch(s, mdl_min_size(s->batch, (size_t)left));
@@ -307,7 +328,7 @@ static mdl_status run(mdl__search *s)
         double now = mdl_time();
         s->seconds += now - s->mark;
         s->mark = now;
-        notify(s);
+        MDL_TRY(notify(s, status == MDL_OK));
         bool stop = s->ranks.comm->size > 1 ? s->ranks.stop : mdl_stop_requested();
         if (status == MDL_CANCELLED || stop) {
             MDL_TRY(mdl__search_save(s));

@@ -101,6 +101,7 @@ typedef struct mdl_merge_config {
         from_scratch; /* start from so many random models instead of checkpoints; 0: checkpoints */
     size_t cells;     /* MAP-Elites: cells on each side of the grid */
     double step;      /* CMA-ES: the first step size */
+    bool tensorboard; /* how the search goes is also an event file */
     mdl_space space;
     char layer_method[32];    /* by layers: the formula, a name of the table of methods */
     size_t layer_granularity; /* blocks of the network in a group; 0: one group for all */

@@ -111,6 +111,7 @@ struct mdl__search {
     char parents[65];      /* hash of the parents' files, and of the base */
     FILE *lineage;         /* NULL where nothing is written */
     uint64_t lineage_bytes;
+    mdl_tensorboard board; /* merge.tensorboard */
     uint64_t next_id;
     uint64_t evaluations;   /* children evaluated so far */
     uint64_t total;         /* children in all */

@@ -54,7 +54,11 @@ mdl_status mdl__lineage_open(mdl__search *s)
         MDL_TRY(mdl_tuning_leave(s->job->device, s->job->out));
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(cut(path, s->lineage_bytes));
-    return mdl_append_open(path, &s->lineage);
+    MDL_TRY(mdl_append_open(path, &s->lineage));
+    if (!s->config->tensorboard)
+        return MDL_OK;
+    int64_t step = s->lineage_bytes > 0 ? (int64_t)s->evaluations + 1 : 0;
+    return mdl_tensorboard_open(s->job->out, step, s->job->out_config, &s->board);
 }
 
 static mdl_status add(mdl__search *s, const char *format, ...) MDL_PRINTF(2, 3);
@@ -224,6 +228,7 @@ mdl_status mdl__search_save(mdl__search *s)
         return MDL_OK;
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "lineage.jsonl"));
     MDL_TRY(mdl_append_flush(s->lineage, path)); /* before the state that counts its bytes */
+    MDL_TRY(mdl_tensorboard_flush(&s->board));
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "resume.state"));
     MDL_TRY(mdl_state_create(path, &state));
     mdl_status status = write_all(s, state);

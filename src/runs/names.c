@@ -43,6 +43,7 @@ static const entry search[] = {
     {"lineage.jsonl", NULL},
     {"winner.json", NULL},
     {"recipe.yaml", NULL},
+    {"events.out.tfevents.#", NULL},
     {"merged.safetensors", NULL},
     END,
 };

@@ -220,7 +220,7 @@ static mdl_status finish_epoch(mdl__trainer *t)
     t->position.joules = 0;
     t->waited = t->not_watched = 0;
     MDL_TRY(mdl__metrics_write(t, t->n_history));
-    MDL_TRY(mdl__tensorboard_add(&t->board, line));
+    MDL_TRY(mdl__metrics_events_add(&t->board, line));
     MDL_TRY(mdl__epoch_save(t));
     MDL_TRY(mdl__best_save(t));
     MDL_TRY(mdl__state_save(t));
@@ -302,7 +302,7 @@ static mdl_status finish_part(mdl__trainer *t)
         return stop(t);
     MDL_TRY(status);
     MDL_TRY(mdl__metrics_write(t, t->n_history + 1));
-    MDL_TRY(mdl__tensorboard_add(&t->board, line));
+    MDL_TRY(mdl__metrics_events_add(&t->board, line));
     MDL_TRY(mdl__state_save(t));
     if (events != NULL && events->epoch != NULL)
         events->epoch(events->user, line);

@@ -1,12 +1,6 @@
-/* What metrics.jsonl holds, as an event file of TensorBoard, which grows while a training runs.
- *
- * Each session of a training writes a file of its own, numbered, since TensorBoard reads the files
- * of a folder in the order of their names.  One that goes on begins with the word that it starts
- * behind the last step of the saved state: what a killed session wrote beyond that is dropped by
- * whoever reads it, and no point stands twice.  What a state counts on is on the disk before it.
- *
- * A file is records of a length, its checksum, an Event, and its checksum (little-endian). */
-#include "train/train_internal.h"
+/* Event files of TensorBoard: records of a length, its checksum, an Event, and its checksum
+ * (little-endian). */
+#include "train/tensorboard.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,7 +45,7 @@ static void put_little(unsigned char *to, uint64_t value, size_t bytes)
         to[i] = (unsigned char)(value >> 8 * i);
 }
 
-static mdl_status put(const mdl__tensorboard *board, Mdl__Tensorboard__Event *event)
+static mdl_status put(const mdl_tensorboard *board, Mdl__Tensorboard__Event *event)
 {
     struct timespec now;
     enum { LENGTH = 8, CRC = 4, HEAD = LENGTH + CRC };
@@ -73,44 +67,35 @@ static mdl_status put(const mdl__tensorboard *board, Mdl__Tensorboard__Event *ev
 
 /* ---- events --------------------------------------------------------------------------------- */
 
-static mdl_status put_line(const mdl__tensorboard *board, const mdl_epoch_metrics *m)
+mdl_status mdl_tensorboard_add(const mdl_tensorboard *board, int64_t step,
+                               const mdl_scalar *scalars, size_t n)
 {
-    struct {
-        char *tag;
-        double value;
-    } scalars[] = {
-        {"epoch", (double)m->epoch},
-        {"learning_rate", m->lr},
-        {"loss/train", m->train_loss},
-        {"loss/validation", m->fitness_loss},
-        {"accuracy/train", m->train_top1},
-        {"accuracy/validation", m->fitness_top1},
-        {"images_per_second", m->images_per_second},
-        {"seconds", m->seconds},
-        {"joules", m->joules},
-        {"waiting", m->waiting},
-    };
-    Mdl__Tensorboard__Value value[MDL_COUNT(scalars)], *values[MDL_COUNT(scalars)];
+    enum { MOST = 16 };
+    Mdl__Tensorboard__Value value[MOST], *values[MOST];
     Mdl__Tensorboard__Summary summary = MDL__TENSORBOARD__SUMMARY__INIT;
     Mdl__Tensorboard__Event event = MDL__TENSORBOARD__EVENT__INIT;
+    if (board->file == NULL)
+        return MDL_OK;
     summary.value = values;
-    for (size_t i = 0; i < MDL_COUNT(scalars); i++) {
-        if (!isfinite(scalars[i].value)) /* not measured */
+    for (size_t i = 0; i < n && summary.n_value < MOST; i++) {
+        if (!isfinite(scalars[i].value))
             continue;
-        Mdl__Tensorboard__Value *v = &value[i];
+        Mdl__Tensorboard__Value *v = &value[summary.n_value];
         mdl__tensorboard__value__init(v);
         v->tag = scalars[i].tag;
         v->has_simple_value = 1;
         v->simple_value = (float)scalars[i].value;
         values[summary.n_value++] = v;
     }
-    event.step = (int64_t)m->step;
+    event.step = step;
     event.summary = &summary;
-    return put(board, &event);
+    MDL_TRY(put(board, &event));
+    return fflush(board->file) == 0 ? MDL_OK
+                                    : mdl_fail_errno(errno, "cannot write %s", board->path);
 }
 
 /* A text, which TensorBoard takes for Markdown: indented, it is shown as it is. */
-static mdl_status put_text(const mdl__tensorboard *board, int64_t step, char *tag, const char *text)
+static mdl_status put_text(const mdl_tensorboard *board, int64_t step, char *tag, const char *text)
 {
     Mdl__Tensorboard__SummaryMetadata__PluginData plugin =
         MDL__TENSORBOARD__SUMMARY_METADATA__PLUGIN_DATA__INIT;
@@ -151,7 +136,7 @@ static mdl_status put_text(const mdl__tensorboard *board, int64_t step, char *ta
     return status;
 }
 
-static mdl_status put_head(const mdl__tensorboard *board, bool goes_on, int64_t step)
+static mdl_status put_head(const mdl_tensorboard *board, bool goes_on, int64_t step)
 {
     Mdl__Tensorboard__Event event = MDL__TENSORBOARD__EVENT__INIT;
     Mdl__Tensorboard__SessionLog start = MDL__TENSORBOARD__SESSION_LOG__INIT;
@@ -185,33 +170,26 @@ static mdl_status find_last(const char *folder, uint64_t *last)
     return MDL_OK;
 }
 
-mdl_status mdl__tensorboard_open(const mdl_train_job *job, const mdl_epoch_metrics *history,
-                                 size_t lines, mdl__tensorboard *board)
+mdl_status mdl_tensorboard_open(const char *folder, int64_t step, const char *text,
+                                mdl_tensorboard *board)
 {
     uint64_t last;
-    if (!job->train->tensorboard || !mdl__writes(job))
-        return MDL_OK;
-    MDL_TRY(find_last(job->out, &last));
-    MDL_TRY(mdl_path(board->path, sizeof(board->path), job->out, NAME "%06" PRIu64, last + 1));
+    MDL_TRY(find_last(folder, &last));
+    MDL_TRY(mdl_path(board->path, sizeof(board->path), folder, NAME "%06" PRIu64, last + 1));
     MDL_TRY(mdl_append_open(board->path, &board->file));
-    int64_t step = lines > 0 ? (int64_t)history[lines - 1].step + 1 : 0;
+    board->is_first = last == 0;
     MDL_TRY(put_head(board, last > 0, step));
-    if (job->settings_text != NULL)
-        MDL_TRY(put_text(board, step, "configuration", job->settings_text));
-    for (size_t i = 0; i < lines && last == 0; i++) /* it was switched on in between */
-        MDL_TRY(put_line(board, &history[i]));
-    return mdl_append_flush(board->file, board->path);
+    if (text != NULL)
+        MDL_TRY(put_text(board, step, "configuration", text));
+    return mdl_tensorboard_flush(board);
 }
 
-mdl_status mdl__tensorboard_add(const mdl__tensorboard *board, const mdl_epoch_metrics *line)
+mdl_status mdl_tensorboard_flush(const mdl_tensorboard *board)
 {
-    if (board->file == NULL)
-        return MDL_OK;
-    MDL_TRY(put_line(board, line));
-    return mdl_append_flush(board->file, board->path);
+    return board->file != NULL ? mdl_append_flush(board->file, board->path) : MDL_OK;
 }
 
-void mdl__tensorboard_close(mdl__tensorboard *board)
+void mdl_tensorboard_close(mdl_tensorboard *board)
 {
     if (board->file != NULL)
         fclose(board->file);

@@ -16,6 +16,7 @@
 #include "train/recalibrate.h"
 #include "train/settings.h"
 #include "train/single_step.h"
+#include "train/tensorboard.h"
 
 typedef struct mdl_epoch_metrics { /* a line of metrics.jsonl */
     uint64_t epoch, step;          /* counted from 1; step is the optimizer's */

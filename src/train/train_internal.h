@@ -157,11 +157,6 @@ typedef struct mdl__leave { /* for leaving a step in the middle: leave.c */
     size_t pending;        /* pending.count then */
 } mdl__leave;
 
-typedef struct mdl__tensorboard { /* the event file of a session */
-    FILE *file;                   /* NULL: none is wanted */
-    char path[MDL_PATH_MAX];
-} mdl__tensorboard;
-
 typedef struct mdl__trainer {
     const mdl_train_job *job;
     mdl__choice choice;
@@ -191,7 +186,7 @@ typedef struct mdl__trainer {
     mdl__position position;
     mdl_epoch_metrics *history; /* [epochs + 1], the lines of metrics.jsonl */
     size_t n_history;
-    mdl__tensorboard board;
+    mdl_tensorboard board;
     size_t planned_bytes;
     uint64_t first_step;  /* position.step then */
     double session_start; /* fraction of the training that was done when this session began */
@@ -293,11 +288,10 @@ mdl_status mdl__metrics_write(const mdl__trainer *t, size_t lines) MDL_MUST_CHEC
 
 /* Begin the event file of this session behind the history so far (train.tensorboard), and add a
  * line to it, which is on the disk then. */
-mdl_status mdl__tensorboard_open(const mdl_train_job *job, const mdl_epoch_metrics *history,
-                                 size_t lines, mdl__tensorboard *board) MDL_MUST_CHECK;
-mdl_status mdl__tensorboard_add(const mdl__tensorboard *board,
-                                const mdl_epoch_metrics *line) MDL_MUST_CHECK;
-void mdl__tensorboard_close(mdl__tensorboard *board);
+mdl_status mdl__metrics_events_open(const mdl_train_job *job, const mdl_epoch_metrics *history,
+                                    size_t lines, mdl_tensorboard *board) MDL_MUST_CHECK;
+mdl_status mdl__metrics_events_add(const mdl_tensorboard *board,
+                                   const mdl_epoch_metrics *line) MDL_MUST_CHECK;
 
 bool mdl__writes(const mdl_train_job *job);
 /* Make the folder; remove what an earlier run with other settings left in it. */

@@ -105,7 +105,7 @@ void mdl__trainer_destroy(mdl__trainer *t)
     mdl_free(t->segments);
     mdl__pending_destroy(&t->pending);
     mdl__leave_free(&t->leave);
-    mdl__tensorboard_close(&t->board);
+    mdl_tensorboard_close(&t->board);
     mdl_free(t->history);
 }
 
@@ -156,5 +156,5 @@ mdl_status mdl__trainer_begin(mdl__trainer *t, const mdl_state *state)
         MDL_TRY(mdl__folder_prepare(t->job));
     }
     MDL_TRY(mdl__metrics_write(t, t->n_history));
-    return mdl__tensorboard_open(t->job, t->history, t->n_history, &t->board);
+    return mdl__metrics_events_open(t->job, t->history, t->n_history, &t->board);
 }

@@ -62,6 +62,14 @@ def main():
         check("stopped in an epoch and resumed", stopped)
         events.train_killed(mendel, killed, "train.epochs=40")
         check("killed three times and resumed", killed)
+        one, other = (os.path.join(scratch, name) for name in ("search", "killed-search"))
+        events.search(mendel, one)
+        events.search_killed(mendel, other)
+        points, again = scalars(one), scalars(other)
+        assert points == again, "a search that was killed and resumed has other points"
+        assert [step for step, _ in points["accuracy/best"]] == list(range(0, 2001, 4)), "points are missing"
+        assert shown(one)[0] == shown(other)[0] == points, "the page has other points"
+        print(f"a search, whole and killed: {len(points)} scalars, {sum(len(of) for of in points.values())} points: the same")
 
 
 if __name__ == "__main__":

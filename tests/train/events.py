@@ -43,6 +43,44 @@ def train_killed(mendel, folder, *settings, times=3):
     train(mendel, folder, *settings, resume=True)
 
 
+# ---- searches --------------------------------------------------------------------------------------
+
+SEARCH = ["--data", "digits", "--threads", "1"] + [part for setting in [
+    "data.size=native", "data.validation_fraction=0", "model.kind=mlp", "model.hidden=16", "merge.fitness=train",
+    "merge.from_scratch=2", "merge.mutation=0.01", "merge.batch=4", "merge.evaluations=2000", "merge.tensorboard=true",
+    "run.tuning=off"] for part in ("--set", setting)]
+
+
+def search(mendel, folder, *settings, resume=False, kill=None):
+    """A whole search; or one that gets a signal when its lineage has grown."""
+    more = [part for setting in settings for part in ("--set", setting)]
+    process = subprocess.Popen([mendel, "evolve", *SEARCH, *more, "--out", folder, *(["--resume"] if resume else [])],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    before = lineage_size(folder)
+    while kill is not None and process.poll() is None and lineage_size(folder) <= before + 4000:
+        time.sleep(0.002)
+    if kill is not None:
+        process.send_signal(kill)
+    code = process.wait()
+    assert kill is not None or code == 0, f"the search ends with {code}"
+
+
+def search_killed(mendel, folder):
+    """One that is saved, goes on, is killed behind what is saved, leaves half a record, and goes on to its end."""
+    search(mendel, folder, kill=signal.SIGINT)
+    search(mendel, folder, resume=True, kill=signal.SIGKILL)
+    with open(files(folder)[-1], "ab") as file:
+        file.write(record(b"\x09" + bytes(8))[:17])
+    search(mendel, folder, resume=True)
+
+
+def lineage_size(folder):
+    try:
+        return os.path.getsize(os.path.join(folder, "lineage.jsonl"))
+    except FileNotFoundError:
+        return 0
+
+
 def metrics(folder):
     try:
         with open(os.path.join(folder, "metrics.jsonl")) as file:

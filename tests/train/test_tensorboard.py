@@ -4,6 +4,7 @@ twice, after a whole training, a stopped one, and one that was killed and resume
 
     test_tensorboard.py MENDEL
 """
+import json
 import os
 import sys
 import tempfile
@@ -71,6 +72,28 @@ class EventFiles(unittest.TestCase):
         events.subprocess.run([*events.command(MENDEL, self.folder, ["train.tensorboard=false"], False),
                                "--set", "train.epochs=1", "--overwrite"], check=True, capture_output=True)
         self.assertEqual(events.files(self.folder), [beside])
+
+    def check_search(self, folder):
+        points, texts = events.read(folder)
+        self.assertEqual(set(points), {"accuracy/best", "accuracy/mean", "loss/best", "niches", "members"})
+        for of in points.values():
+            self.assertEqual([step for step, _ in of], list(range(0, 2001, 4)))
+        with open(os.path.join(folder, "winner.json"), encoding="utf-8") as file:
+            members = json.load(file)["members"]
+        last = {tag: of[-1][1] for tag, of in points.items()}
+        self.assertAlmostEqual(last["accuracy/best"], max(m["top1"] for m in members), places=6)
+        self.assertAlmostEqual(last["accuracy/mean"], sum(m["top1"] for m in members) / len(members), places=6)
+        self.assertAlmostEqual(last["loss/best"], min(m["loss"] for m in members), places=5)
+        self.assertEqual(last["members"], len(members))
+        self.assertIn("    merge:\n", texts["configuration"][0])
+        return points
+
+    def test_search(self):
+        whole, killed = (os.path.join(self.scratch.name, name) for name in ("whole", "killed"))
+        events.search(MENDEL, whole)
+        events.search_killed(MENDEL, killed)
+        self.assertEqual(len(events.files(killed)), 3)
+        self.assertEqual(self.check_search(whole), self.check_search(killed))
 
 
 if __name__ == "__main__":
