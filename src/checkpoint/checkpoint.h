@@ -204,5 +204,7 @@ const void *mdl_state_find(const mdl_state *state, const char *name, size_t *byt
 
 /* sha256 of some bytes as 64 hexadecimal digits and a NUL. */
 mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65]) MDL_MUST_CHECK;
+/* The same of all bytes of an open file; MDL_CANCELLED on a stop request. */
+mdl_status mdl_sha256_reader(const mdl_reader *file, char out[65]) MDL_MUST_CHECK;
 
 #endif

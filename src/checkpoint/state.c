@@ -25,6 +25,37 @@ mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65])
     return MDL_OK;
 }
 
+static mdl_status digest_pieces(const mdl_reader *file, EVP_MD_CTX *context, void *room)
+{
+    size_t size = mdl_reader_size(file);
+    for (size_t at = 0, n; at < size; at += n) {
+        n = mdl_min_size(CHUNK, size - at);
+        MDL_TRY(mdl_stop_check());
+        MDL_TRY(mdl_reader_read(file, at, n, room));
+        if (EVP_DigestUpdate(context, room, n) != 1)
+            return mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
+    }
+    return MDL_OK;
+}
+
+mdl_status mdl_sha256_reader(const mdl_reader *file, char out[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE], *room;
+    MDL_TRY(MDL_NEW(CHUNK, "a piece of a file", &room));
+    mdl_reserve_memory();
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    mdl_status status = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1
+                            ? digest_pieces(file, context, room)
+                            : mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
+    if (status == MDL_OK && EVP_DigestFinal_ex(context, digest, NULL) != 1)
+        status = mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
+    for (size_t i = 0; i < DIGEST_BYTES && status == MDL_OK; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    EVP_MD_CTX_free(context);
+    mdl_free(room);
+    return status;
+}
+
 /* ---- writing -------------------------------------------------------------------------------- */
 
 struct mdl_state_writer {

@@ -32,7 +32,7 @@ mdl_merge_config mdl_merge_config_default(void)
         .layer_method = "linear",
         .layer_granularity = 4,
         .layer_step = 0.1,
-        .formula = {.gamma = 0.01, .epsilon = 0.15},
+        .formula = {.gamma = 0.01, .epsilon = 0.15, .checksums = true},
     };
 }
 

@@ -68,6 +68,7 @@ typedef struct mdl_formula_config { /* of merging by a formula, tensor by tensor
     mdl_normalize_weights normalize;
     mdl_unmatched unmatched;
     mdl_out_type type; /* of the tensors that are written; SAME: as in the first parent */
+    bool checksums;    /* a record has the SHA-256 of all inputs, and --resume looks at them */
 } mdl_formula_config;
 
 typedef struct mdl_merge_config {

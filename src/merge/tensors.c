@@ -68,6 +68,8 @@ static mdl_status merge(mdl__tensor_merge *m, const char *path, mdl_tensor_resul
         result->bytes += m->shards[s].size;
     if (job->begin != NULL)
         job->begin(job->user, result);
+    if (job->record && job->config->checksums)
+        MDL_TRY(mdl__tensors_digest(m));
     MDL_TRY(work(m, path));
     if (job->record)
         MDL_TRY(mdl__tensors_record(m, path));

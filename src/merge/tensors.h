@@ -43,6 +43,8 @@ typedef struct mdl__tensor_merge { /* one run */
     size_t parents;      /* how many */
     bool based;          /* there is a base, and the formula uses it */
     mdl_tensors **input; /* [parents + 1], the last one the base; NULL: none */
+    char (
+        *digests)[65]; /* SHA-256 of all files of the inputs, input by input; NULL: not asked for */
     mdl__out_tensor *tensors;
     size_t n_tensors;
     const mdl_file_tensor **in; /* what their `in` point into */
@@ -75,6 +77,8 @@ mdl_status mdl__journal_done(mdl__journal *journal, size_t t) MDL_MUST_CHECK;
 mdl_status mdl__journal_commit(mdl__journal *journal) MDL_MUST_CHECK;
 /* keep: the next process may go on. */
 void mdl__journal_close(mdl__journal *journal, bool keep);
+/* SHA-256 of all inputs, several at a time. */
+mdl_status mdl__tensors_digest(mdl__tensor_merge *m) MDL_MUST_CHECK;
 /* 64 digits that say which merge of which files it is. */
 mdl_status mdl__tensors_mark(const mdl__tensor_merge *m, char mark[65]) MDL_MUST_CHECK;
 /* A YAML text of what was done beside the output. */

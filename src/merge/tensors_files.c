@@ -134,6 +134,10 @@ static void read_journal(mdl__journal *j, const char *mark)
         return;
     size_t length = strlen(mark);
     bool same = size > length && memcmp(text, mark, length) == 0 && text[length] == '\n';
+    if (!same)
+        mdl_log(
+            MDL_LOG_WARN,
+            "the interrupted merge was of other inputs, or with other settings: it begins again");
     for (char *line = text + length + 1; same && strchr(line, '\n') != NULL;
          line = strchr(line, '\n') + 1) {
         unsigned long t = strtoul(line, &end, 10);

@@ -292,6 +292,7 @@ void mdl__tensors_forget(mdl__tensor_merge *m)
     for (size_t s = 0; s < m->n_shards; s++)
         mdl_free(m->shards[s].header);
     mdl_free(m->shards);
+    mdl_free(m->digests);
     mdl_free(m->input);
     mdl_free(m->tensors);
     mdl_free((void *)m->in);

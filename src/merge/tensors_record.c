@@ -21,25 +21,55 @@ static void add_quoted(mdl_string *out, const char *before, const char *text)
     mdl_free(quoted);
 }
 
-static void add_file(mdl_string *out, const char *indent, const char *path, bool times)
+static void add_file(mdl_string *out, const char *path, bool times, const char *digest)
 {
-    char before[64];
     struct stat info = {0};
-    snprintf(before, sizeof(before), "%s- file: ", indent);
-    add_quoted(out, before, path);
+    add_quoted(out, "  - file: ", path);
     if (stat(path, &info) != 0)
         info.st_size = 0;
-    mdl_string_add(out, "%s  bytes: %llu\n", indent, (unsigned long long)info.st_size);
-    if (times)
-        mdl_string_add(out, "%s  changed: %lld.%09ld\n", indent, (long long)info.st_mtim.tv_sec,
+    mdl_string_add(out, "    bytes: %llu\n", (unsigned long long)info.st_size);
+    if (digest != NULL)
+        mdl_string_add(out, "    sha256: %s\n", digest);
+    else if (times)
+        mdl_string_add(out, "    changed: %lld.%09ld\n", (long long)info.st_mtim.tv_sec,
                        info.st_mtim.tv_nsec);
 }
 
-static void add_input(mdl_string *out, const char *what, const mdl_tensors *set, bool times)
+static void add_input(mdl_string *out, const char *what, const mdl__tensor_merge *m, size_t v,
+                      bool times)
 {
+    const mdl_tensors *set = m->input[v];
+    size_t first = 0;
+    for (size_t w = 0; w < v; w++)
+        first += m->input[w]->n_files;
     mdl_string_add(out, "%s\n", what);
     for (size_t i = 0; i < set->n_files; i++)
-        add_file(out, "  ", set->files[i].path, times);
+        add_file(out, set->files[i].path, times, m->digests != NULL ? m->digests[first + i] : NULL);
+}
+
+/* Input file `index` of all, for the pool. */
+static mdl_status digest_one(void *user, size_t worker, size_t index)
+{
+    mdl__tensor_merge *m = user;
+    size_t v = 0, i = index;
+    (void)worker;
+    while (i >= m->input[v]->n_files)
+        i -= m->input[v++]->n_files;
+    mdl_status status = mdl_sha256_reader(m->input[v]->files[i].source, m->digests[index]);
+    return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", m->input[v]->files[i].path);
+}
+
+mdl_status mdl__tensors_digest(mdl__tensor_merge *m)
+{
+    mdl_pool *pool;
+    size_t n = 0;
+    for (size_t v = 0; v <= m->parents; v++)
+        n += m->input[v] != NULL ? m->input[v]->n_files : 0;
+    MDL_TRY(mdl_alloc(n, sizeof(*m->digests), "checksums", (void **)&m->digests));
+    MDL_TRY(mdl_pool_create(mdl_min_size(n, m->workers), &pool));
+    mdl_status status = mdl_pool_run(pool, n, digest_one, m);
+    mdl_pool_destroy(pool);
+    return status;
 }
 
 static void add_numbers(mdl_string *out, const char *name, const double *values, size_t n)
@@ -50,7 +80,8 @@ static void add_numbers(mdl_string *out, const char *name, const double *values,
     mdl_string_add(out, "]\n");
 }
 
-/* All that the output depends on; times: when the inputs were changed, too. */
+/* All that the output depends on; times: when the inputs were changed, too, where there are no
+ * checksums. */
 static void add_facts(const mdl__tensor_merge *m, bool times, mdl_string *out)
 {
     const mdl_tensor_job *job = m->job;
@@ -60,10 +91,10 @@ static void add_facts(const mdl__tensor_merge *m, bool times, mdl_string *out)
     for (size_t v = 0; v < m->parents; v++) {
         char what[32];
         snprintf(what, sizeof(what), "parent_%zu:", v + 1);
-        add_input(out, what, m->input[v], times);
+        add_input(out, what, m, v, times);
     }
     if (m->input[m->parents] != NULL)
-        add_input(out, "base:", m->input[m->parents], times);
+        add_input(out, "base:", m, m->parents, times);
     mdl_string_add(out, "settings:\n");
     add_numbers(out, "weights", g.weight, g.n);
     add_numbers(out, "density", g.density, g.n);
@@ -105,7 +136,7 @@ mdl_status mdl__tensors_record(const mdl__tensor_merge *m, const char *path)
                    "out: %zu\nfiles:\n",
                    m->n_tensors, m->copied, m->averaged, m->left_out);
     for (size_t s = 0; s < m->n_shards; s++)
-        add_file(&text, "  ", m->shards[s].path, false);
+        add_file(&text, m->shards[s].path, false, NULL);
     MDL_TRY(mdl_string_take(&text, &whole));
     mdl_status status = mdl_file_write(name, whole, strlen(whole));
     mdl_free(whole);

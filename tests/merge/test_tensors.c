@@ -1,11 +1,13 @@
 /* Merging tensor by tensor: selections, coefficients and conversions by hand, and a merge that is
  * interrupted at every place and goes on. */
+#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -289,6 +291,80 @@ static void goes_on_where_it_was_stopped(void **state)
     assert_int_equal(calls, 3 * TENSORS);
 }
 
+/* Whether a merge that was stopped after ten looks goes on, where meanwhile the first input was
+ * replaced: by other values or the same, with its old time or a new one. */
+static bool goes_on(mdl_tensor_job *job, const char *path, uint64_t seed, bool old_time)
+{
+    char first[MDL_PATH_MAX];
+    struct stat before;
+    mdl_tensor_result result;
+    calls = 0;
+    stop_at = 10;
+    job->resume = false;
+    assert_int_equal(mdl_merge_tensors(job, path, &result), MDL_CANCELLED);
+    mdl_context_reset(NULL);
+    assert_int_equal(stat(job->parents[0], &before), 0);
+    write_checkpoint("first.safetensors", seed, first);
+    struct timespec times[2] = {before.st_atim, before.st_mtim};
+    times[1].tv_sec += old_time ? 0 : 10;
+    assert_int_equal(utimensat(AT_FDCWD, first, times, 0), 0);
+    calls = 0;
+    stop_at = SIZE_MAX;
+    job->resume = true;
+    assert_int_equal(mdl_merge_tensors(job, path, &result), MDL_OK);
+    write_checkpoint("first.safetensors", 1, first);
+    return calls < 3 * TENSORS;
+}
+
+/* What an input is follows from its contents, not from its time, unless nobody wants checksums. */
+static void inputs_are_known_by_their_contents(void **state)
+{
+    (void)state;
+    char first[MDL_PATH_MAX], second[MDL_PATH_MAX], base[MDL_PATH_MAX], path[MDL_PATH_MAX],
+        record[MDL_PATH_MAX], expected[128], digest[65], *text;
+    size_t size;
+    write_checkpoint("first.safetensors", 1, first);
+    write_checkpoint("second.safetensors", 2, second);
+    write_checkpoint("base.safetensors", 3, base);
+    assert_int_equal(mdl_path(path, sizeof(path), folder, "out.safetensors"), MDL_OK);
+    assert_int_equal(mdl_path(record, sizeof(record), folder, "out.safetensors.yaml"), MDL_OK);
+    const char *parents[] = {first, second};
+    const mdl_method *method = mdl_method_find("ties");
+    mdl_method_options options = mdl_method_defaults(method);
+    mdl_formula_config config = mdl_merge_config_default().formula;
+    options.trunk = base;
+    mdl_tensor_job job = {.method = method,
+                          .options = &options,
+                          .config = &config,
+                          .parents = parents,
+                          .n_parents = 2,
+                          .threads = 1,
+                          .record = true,
+                          .progress = stop_there};
+    assert_true(goes_on(&job, path, 1, true));
+    assert_true(goes_on(&job, path, 1, false));
+    assert_false(goes_on(&job, path, 4, true));
+    assert_false(goes_on(&job, path, 4, false));
+    const char *const inputs[] = {second, base};
+    assert_int_equal(mdl_file_read(record, 0, &text, &size), MDL_OK);
+    for (size_t i = 0; i < MDL_COUNT(inputs); i++) {
+        char *bytes;
+        size_t n;
+        assert_int_equal(mdl_file_read(inputs[i], 0, &bytes, &n), MDL_OK);
+        assert_int_equal(mdl_sha256_hex(bytes, n, digest), MDL_OK);
+        mdl_free(bytes);
+        snprintf(expected, sizeof(expected), "    bytes: %zu\n    sha256: %s\n", n, digest);
+        assert_non_null(strstr(text, expected));
+    }
+    mdl_free(text);
+    config.checksums = false;
+    assert_true(goes_on(&job, path, 4, true));
+    assert_false(goes_on(&job, path, 1, false));
+    assert_int_equal(mdl_file_read(record, 0, &text, &size), MDL_OK);
+    assert_null(strstr(text, "sha256"));
+    mdl_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +373,7 @@ int main(void)
         cmocka_unit_test(chances_by_rank),
         cmocka_unit_test(small_types),
         cmocka_unit_test_setup_teardown(goes_on_where_it_was_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(inputs_are_known_by_their_contents, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
