@@ -51,8 +51,9 @@ mdl_status mdl__layers_numbers(const mdl__layers *l, const mdl_weights *genome,
 /* An object for winner.json: the method, and the groups with their names; appended. */
 mdl_status mdl__layers_json(const mdl__layers *l, const mdl_weights *genome,
                             mdl_string *out) MDL_MUST_CHECK;
-/* A configuration by which `mendel merge` makes the same. */
-mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome,
+/* A configuration by which `mendel merge` makes the same; is_average: the search kept the uniform
+ * average in its place. */
+mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, bool is_average,
                               mdl_string *out) MDL_MUST_CHECK;
 /* What of the job a saved search depends on. */
 void mdl__layers_settings(const mdl_merge_job *job, mdl_fingerprint *fp);

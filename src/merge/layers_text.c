@@ -145,7 +145,8 @@ mdl_status mdl__layers_json(const mdl__layers *l, const mdl_weights *genome, mdl
     return out->status;
 }
 
-mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, mdl_string *out)
+mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, bool is_average,
+                              mdl_string *out)
 {
     const mdl_formula_config *f = &l->job->merge->formula;
     mdl_string rules = {0};
@@ -158,6 +159,9 @@ mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, m
         "#   mendel merge --config recipe.yaml --method %s %sPARENT... --data SPEC "
         "-o FILE\n",
         l->method->name, l->options.trunk != NULL ? "--base BASE " : "");
+    if (is_average)
+        mdl_string_add(out, "# The uniform average of the parents was kept in its place, as "
+                            "merged.safetensors (merge.keep_average).\n");
     MDL_TRY(mdl__layers_rules(l, genome, &rules));
     MDL_TRY(mdl_string_take(&rules, &text));
     mdl_status status = add_quoted(out, "merge:\n  parameters: ", text, "\n");

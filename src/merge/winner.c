@@ -150,14 +150,15 @@ static mdl_status write_layers(const mdl__search *s, size_t place, mdl_atomic_fi
 }
 
 /* recipe.yaml: how `mendel merge` makes the winner. */
-static mdl_status write_recipe(const mdl__search *s, size_t place)
+static mdl_status write_recipe(const mdl__search *s, size_t place, bool is_average)
 {
     mdl_string text = {0};
     char path[MDL_PATH_MAX], *recipe;
     if (s->context->layers == NULL)
         return MDL_OK;
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "recipe.yaml"));
-    mdl_status status = mdl__layers_recipe(s->context->layers, mdl__genome_of(s, place), &text);
+    mdl_status status =
+        mdl__layers_recipe(s->context->layers, mdl__genome_of(s, place), is_average, &text);
     if (status != MDL_OK) {
         mdl_free(text.data);
         return status;
@@ -210,5 +211,5 @@ mdl_status mdl__write_winner(mdl__search *s, size_t place, bool is_average)
             mdl_atomic_abort(file);
     }
     mdl_free(lineage);
-    return status == MDL_OK ? write_recipe(s, place) : status;
+    return status == MDL_OK ? write_recipe(s, place, is_average) : status;
 }

@@ -101,15 +101,16 @@ static mdl_status add_source(void *user, json_t *line)
     return mdl__whole(*sources);
 }
 
-/* Of some of them with what the models were made of that they began with. */
-static mdl_status read_search(mdl__folder *f, const char *folder)
+/* Of some of them with what the models were made of that they began with.  A row's search is only
+ * wanted where it is one over weights by layers, which are shown. */
+static mdl_status read_search(mdl__folder *f, const char *folder, bool is_row)
 {
     json_t *search, *sources = mdl_json_pack("[]");
     mdl_status status = mdl__read_json(f, folder, "winner.json", "winner", &search);
     if (status == MDL_OK && search != NULL && json_array_size(f->searches) < DRAWN_MOST)
         status =
             each_line(f, folder, "lineage.jsonl", "source", "\"source\"", add_source, &sources);
-    if (status != MDL_OK || search == NULL) {
+    if (status != MDL_OK || search == NULL || (is_row && mdl__at(search, "layers") == NULL)) {
         json_decref(search);
         json_decref(sources);
         return status;
@@ -122,12 +123,17 @@ static mdl_status read_search(mdl__folder *f, const char *folder)
 
 static mdl_status read_searches(mdl__folder *f)
 {
-    mdl__names folders;
+    mdl__names folders, rows;
     f->searches = mdl_json_pack("[]");
     MDL_TRY(mdl__list_files(f, "", "", "", "winner.json", &folders));
-    MDL_TRY(read_search(f, ""));
+    MDL_TRY(read_search(f, "", false));
     for (size_t i = 0; i < folders.n; i++)
-        MDL_TRY(read_search(f, folders.data[i]));
+        MDL_TRY(read_search(f, folders.data[i], false));
+    for (size_t i = 0; i < folders.n; i++) {
+        MDL_TRY(mdl__list_files(f, folders.data[i], "", "", "winner.json", &rows));
+        for (size_t k = 0; k < rows.n; k++)
+            MDL_TRY(read_search(f, rows.data[k], true));
+    }
     return MDL_OK;
 }
 

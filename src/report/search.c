@@ -6,8 +6,9 @@
 #include "report/sections.h"
 
 enum {
-    BARS_MOST = 24, /* of a chart of niches: more are not read */
-    NODES_MOST = 16 /* of a lineage: more are a tangle that nobody reads */
+    BARS_MOST = 24,   /* of a chart of niches: more are not read */
+    LAYERS_MOST = 64, /* searches over weights by layers that are shown */
+    NODES_MOST = 16   /* of a lineage: more are a tangle that nobody reads */
 };
 
 /* ---- names ---------------------------------------------------------------------------------- */
@@ -254,6 +255,56 @@ static void draw_lineage(mdl_page *page, const mdl__folder *f, json_t *search)
                    : "");
 }
 
+/* ---- weights by layers ---------------------------------------------------------------------- */
+
+/* Of one group: what each parent has in it, in its place. */
+static void put_group(mdl_page *page, json_t *group, size_t parents)
+{
+    json_t *weights = mdl__at(group, "weights"), *density = mdl__at(group, "density");
+    double ratio = mdl__real(group, "ratio"), sum = 0;
+    for (size_t v = 0; v < json_array_size(weights); v++)
+        sum += mdl__element(weights, v);
+    mdl_page_row(page, NULL);
+    mdl_page_cell(page, "%s", mdl__text(group, "tensors"));
+    for (size_t v = 0; v < parents; v++) {
+        double share = weights != NULL ? mdl__element(weights, v) / sum
+                       : v == 0        ? 1 - ratio
+                                       : ratio;
+        if (!isfinite(share))
+            mdl_page_cell(page, "%s", "");
+        else if (density != NULL)
+            mdl_page_cell(page, "%.0f\nof %.0f %% of its change", 100 * share,
+                          100 * mdl__element(density, v));
+        else
+            mdl_page_cell(page, "%.0f", 100 * share);
+    }
+}
+
+/* What a search over weights by layers has found. */
+static void put_layers(mdl_page *page, const mdl__folder *f, json_t *search)
+{
+    json_t *layers = mdl__at(search, "layers"), *parents = mdl__at(layers, "parents");
+    const mdl_method *method = mdl_method_find(mdl__text(layers, "method"));
+    size_t n = mdl__length(layers, "groups"), shown = mdl_min_size(json_array_size(parents), 64);
+    if (n == 0 || page->status != MDL_OK)
+        return;
+    mdl_page_text(
+        page, "Weights by layers, of the best of %s: each parent's share in percent, by %s.%s",
+        mdl__text(search, "folder"), method != NULL ? method->title : mdl__text(layers, "method"),
+        mdl__flag(search, "is_average") ? " In the end the uniform average was kept in its place."
+                                        : "");
+    mdl_page_table(page, "tensors");
+    for (size_t v = 0; v < shown; v++) {
+        char name[MDL__NAME];
+        const char *path = json_string_value(json_array_get(parents, v));
+        name_checkpoint(f, path != NULL ? path : "", name, sizeof(name));
+        mdl_page_head(page, "%s", name);
+    }
+    for (size_t g = 0; g < n; g++)
+        put_group(page, json_array_get(mdl__at(layers, "groups"), g), shown);
+    mdl_page_table_end(page);
+}
+
 /* ---- all searches --------------------------------------------------------------------------- */
 
 /* Those of the paper's experiment as lines, since one of them is drawn. */
@@ -283,12 +334,16 @@ void mdl__put_search(mdl_page *page, const mdl__folder *f)
     size_t drawn = 0, n = json_array_size(f->searches);
     for (size_t i = 0; i < n && drawn < (paper ? 1 : 4); i++) {
         json_t *search = json_array_get(f->searches, i);
+        if (strchr(mdl__text(search, "folder"), '/') != NULL) /* a row's */
+            break;
         if (paper && strncmp(mdl__text(search, "folder"), "m2n2-", 5) != 0)
             continue;
         drawn++;
         draw_niches(page, f, search);
         draw_lineage(page, f, search);
     }
+    for (size_t i = 0; i < n && i < LAYERS_MOST; i++)
+        put_layers(page, f, json_array_get(f->searches, i));
     if (n > 4 || (paper && n > 1))
         put_runs(page, f);
 }

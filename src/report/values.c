@@ -111,7 +111,9 @@ static const struct form {
              "t: number[4096], lines: way[16]"},
     {"way", "aligned: flag, recalibrated: flag, top1: number[4096], barrier: number"},
     {"winner", "winner: number, is_average: flag, split: text, images: number, " /* winner.json */
-               "members: member[131072], ancestors: member[1048576]"},
+               "members: member[131072], ancestors: member[1048576], layers: layers"},
+    {"layers", "method: text, base: text, groups: layer[65536]"},
+    {"layer", "tensors: text, weights: number[64], density: number[64], ratio: number"},
     {"member", "id: number, top1: number, owns: number, ratio: number, right: text[16777216], "
                "parents: number[2]"},
     {"source", "id: number, source: text"}, /* a line of lineage.jsonl */

@@ -80,4 +80,7 @@ YAML
 expect 0 experiment tiny.yaml --out table
 says table/table.txt 'M2N2 of weights by layers'
 says table/table.txt 'CMA-ES of weights by layers'
+expect 0 report table
+says table/report.html 'Weights by layers, of the best of'
+says table/report.html 'of its change'
 [ $failures -eq 0 ] || exit 1
