@@ -11,8 +11,8 @@ SMALL = ["--data", "digits", "--threads", "1"] + [part for setting in [
     "train.evaluate_every=2", "run.tuning=off"] for part in ("--set", setting)]
 # What metrics.jsonl calls them.
 NAMES = {"epoch": "epoch", "learning_rate": "lr", "loss/train": "train_loss",
-         "loss/validation": "fitness_loss", "accuracy/train": "train_top1",
-         "accuracy/validation": "fitness_top1", "images_per_second": "images_per_second",
+         "loss/validation": "validation_loss", "accuracy/train": "train_top1",
+         "accuracy/validation": "validation_top1", "images_per_second": "images_per_second",
          "seconds": "seconds", "joules": "joules",
          "waiting": "waiting"}
 
