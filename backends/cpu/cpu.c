@@ -1,6 +1,7 @@
 /* The CPU backend: devices, host memory, and the choice between the kernel files, which are
  * compiled once for each instruction set.  The arithmetic is in those, the threads are in team.c.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -20,9 +21,15 @@ extern const mdl_kernel cpu_kernels_avx512[MDL_OP_COUNT];
 extern const cpu_parts cpu_parts_avx512[MDL_OP_COUNT];
 #endif
 
+typedef struct cpu_state { /* of a device */
+    cpu_team *team;
+    atomic_size_t allocated, peak; /* bytes of buffers: now, and at most so far */
+} cpu_state;
+
 static mdl_status cpu_run(mdl_device *device, const mdl_call *calls, size_t n, double *seconds)
 {
-    return cpu_team_run(device->state, calls, n, seconds);
+    const cpu_state *state = device->state;
+    return cpu_team_run(state->team, calls, n, seconds);
 }
 
 /* ---- devices -------------------------------------------------------------------------------- */
@@ -37,7 +44,10 @@ static void cpu_close(mdl_device *device)
 {
     if (device == NULL)
         return;
-    cpu_team_destroy(device->state);
+    cpu_state *state = device->state;
+    if (state != NULL)
+        cpu_team_destroy(state->team);
+    mdl_free(state);
     mdl_free(device);
 }
 
@@ -56,12 +66,26 @@ static mdl_status cpu_buffer_create(mdl_device *device, size_t bytes, const char
     }
     buffer->device = device;
     buffer->bytes = bytes;
+    cpu_state *state = device->state;
+    size_t now = atomic_fetch_add(&state->allocated, bytes) + bytes,
+           peak = atomic_load(&state->peak);
+    while (now > peak && !atomic_compare_exchange_weak(&state->peak, &peak, now))
+        continue;
     *out = buffer;
     return MDL_OK;
 }
 
+static void cpu_stats(const mdl_device *device, mdl_device_stats *out)
+{
+    cpu_state *state = device->state;
+    out->allocated = atomic_load(&state->allocated);
+    out->peak = atomic_load(&state->peak);
+}
+
 static void cpu_buffer_destroy(mdl_buffer *buffer)
 {
+    cpu_state *state = buffer->device->state;
+    atomic_fetch_sub(&state->allocated, buffer->bytes);
     mdl_free(buffer->host);
     mdl_free(buffer);
 }
@@ -102,8 +126,8 @@ static mdl_status cpu_finish(mdl_device *device)
         .host_memory = true, .supports_f64 = false, .devices = cpu_devices, .open = cpu_open,      \
         .close = cpu_close, .buffer_create = cpu_buffer_create,                                    \
         .buffer_destroy = cpu_buffer_destroy, .upload = cpu_upload, .download = cpu_download,      \
-        .copy = cpu_copy, .finish = cpu_finish, .run = cpu_run, .kernels = (kernel_table),         \
-        .instructions = (set), .identify = cpu_identify                                            \
+        .copy = cpu_copy, .finish = cpu_finish, .stats = cpu_stats, .run = cpu_run,                \
+        .kernels = (kernel_table), .instructions = (set), .identify = cpu_identify                 \
     }
 
 const mdl_backend mdl_backend_cpu = CPU_BACKEND(cpu_kernels_base, "base");
@@ -217,13 +241,15 @@ static mdl_status cpu_open(const mdl_backend *self, const mdl_device_options *op
     device->threads = options->threads > 0 ? options->threads : usable;
     if (device->threads > CPU_MAX_THREADS) /* more would find no work */
         device->threads = CPU_MAX_THREADS;
-    cpu_team *team;
-    mdl_status status = cpu_team_create(device, variant->parts, &team);
+    cpu_state *state = NULL;
+    mdl_status status = MDL_NEW(1, "device", &state);
+    device->state = state;
+    if (status == MDL_OK)
+        status = cpu_team_create(device, variant->parts, &state->team);
     if (status != MDL_OK) {
-        mdl_free(device);
+        cpu_close(device);
         return status;
     }
-    device->state = team;
     *out = device;
     return MDL_OK;
 }

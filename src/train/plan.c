@@ -110,7 +110,8 @@ mdl_status mdl__memory_with(const mdl_model_config *model, const mdl_train_confi
     if (evaluation > out->arena) /* else it has its place there */
         out->arena += evaluation;
     out->params = real * mdl_graph_params_size(built.graph);
-    out->buffers = real * mdl_graph_buffers_size(built.graph);
+    /* An empty arena has one element, since no device gives a buffer of none. */
+    out->buffers = real * mdl_max_size(1, mdl_graph_buffers_size(built.graph));
     out->gradients = real * mdl_graph_trained_size(built.graph);
     out->moments = (train->optim.kind == MDL_OPTIM_ADAMW ? 2 : 1) * out->gradients;
     MDL_TRY(transfers(model, train, device, choice, &built, &out->transfers));

@@ -56,6 +56,23 @@ same n/final.safetensors middle/final.safetensors blocks.3.0.conv_
 total() {
     "$mendel" plan $net "$@" --json | sed 's/.*"total":\([0-9]*\),.*/\1/'
 }
+# number KEY: of the JSON in out
+number() {
+    sed "s/.*\"$1\":\([0-9]*\).*/\1/" out
+}
+# What is planned is what is allocated, to the byte.
+for frozen in "" --set=train.freeze=conv_stem,bn1,blocks.0,blocks.1 '--set=train.freeze=all,!classifier'; do
+    expect 0 plan $net $frozen --json
+    planned=$(number total)
+    expect 0 train $net $frozen --set train.epochs=1 --out planned --overwrite --json
+    [ "$planned" -eq "$(number allocated_bytes)" ] ||
+        fail "planned $planned bytes, allocated $(number allocated_bytes): $frozen"
+done
+expect 0 plan $mlp --json
+planned=$(number total)
+expect 0 train $mlp --set train.epochs=1 --out planned --overwrite --json
+[ "$planned" -eq "$(number allocated_bytes)" ] || fail "planned $planned bytes, allocated $(number allocated_bytes)"
+
 whole=$(total) part=$(total --set train.freeze=blocks.0,blocks.1,conv_stem,bn1)
 head=$(total --set 'train.freeze=all,!classifier')
 [ "$head" -lt "$part" ] && [ "$part" -lt "$whole" ] || fail "memory: $whole, $part, $head"
