@@ -218,7 +218,8 @@ static void resume_is_exact(void **state)
 static void learns(void **state)
 {
     (void)state;
-    static const char *const fields[] = {"\"epoch\": 1,", "\"step\": 12,", "\"fitness_top1\": 0."};
+    static const char *const fields[] = {"\"epoch\": 1,", "\"step\": 12,",
+                                         "\"validation_top1\": 0."};
     char path[MDL_PATH_MAX], text[4096];
     data->config.crop_padding = 0; /* so few steps do not suffice for shifted digits */
     for (size_t i = 0; i < MDL_COUNT(variants); i++) {
