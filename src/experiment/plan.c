@@ -15,7 +15,7 @@ mdl_status mdl__plan_add(mdl__lab *lab, const mdl__step *step)
                      (void **)&lab->steps));
     mdl__step *added = &lab->steps[lab->n_steps++];
     *added = *step;
-    added->work = step->kind->computes(lab, step);
+    added->whole = added->work = step->kind->computes(lab, step);
     return MDL_OK;
 }
 

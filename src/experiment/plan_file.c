@@ -22,8 +22,8 @@ static mdl_status add_step(const mdl__lab *lab, const mdl__step *step, size_t fi
     mdl_json_append(plan, mdl_json_pack("{s:s, s:s, s:s, s:i, s:f, s:b, s:o}", "text", step->text,
                                         "record", record + strspn(record, "/"), "lease", name,
                                         "repeat", lab->repeats > 1 ? (int)lab->repeat + 1 : 0,
-                                        "work", step->kind->computes(lab, step), "finished",
-                                        !(step->work > 0), "needs", needs_of(lab, step, first)));
+                                        "work", step->whole, "finished", !(step->work > 0), "needs",
+                                        needs_of(lab, step, first)));
     return MDL_OK;
 }
 

@@ -39,7 +39,8 @@ struct mdl__step {
     mdl__entry *entry;          /* what is made */
     size_t number;              /* the paper's experiment: of a run; the half of the classes */
     uint64_t shift;             /* of its seed against the experiment's */
-    double work;                /* about how much it computes; 0: it was finished before */
+    double whole;               /* about how much it computes, as it was planned */
+    double work;                /* the same; 0: it was finished before */
     double chain;               /* the same of it and of the longest line of steps behind it */
     char by[128];               /* what made its results (mdl__share.by); "": not known */
     uint64_t stamp;             /* of the file of its record when this process began; 0: none */

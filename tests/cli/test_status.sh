@@ -42,6 +42,7 @@ while [ ! -s x/plan.json ] && kill -0 $process 2>/dev/null; do sleep 0.05; done
 while [ -z "$(ls x/leases 2>/dev/null)" ] && kill -0 $process 2>/dev/null; do sleep 0.05; done
 expect 0 status x
 says out 'x: an experiment, at work: 0 of 18 steps are done, 1 at work'
+! grep -q '"work": 0' x/plan.json || fail 'a step of the plan has no work'
 says out "process $process on "
 says out 'ready     '
 says out 'waits     C, hybrid: M2N2'
