@@ -74,7 +74,8 @@ static void take_param(const mdl_tensors *file, const mdl_param *param, double *
     }
     wrong->taken++;
     if (ours == NULL) {
-        look_at(tensor, param, scratch, wrong);
+        if (tensor->data != NULL) /* of an open file whose data nobody has loaded: the shape */
+            look_at(tensor, param, scratch, wrong);
         return;
     }
     mdl_file_tensor_get(tensor, scratch);

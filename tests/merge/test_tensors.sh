@@ -163,6 +163,16 @@ expect 2 "two checkpoints" --method nuslerp a.st b.st base.st -o n.st
 expect 3 "greedy runs the networks on images" --method greedy --data digits a.st b.st -o n.st
 expect 5 "run.memory_limit" --method linear a.st b.st -o n.st --memory-limit 1MB
 
+# Weights of a network that Mendel knows, in a file that does not say so.
+"$python" - <<'END'
+from st import write
+write("bare.st", {"fc1.weight": ("F32", [2, 64], [0.5] * 128), "fc1.bias": ("F32", [2], [1, 2]),
+                  "fc2.weight": ("F32", [10, 2], [1.5] * 20), "fc2.bias": ("F32", [10], [3] * 10)}, {"format": "pt"})
+END
+expect 0 "" --method average bare.st bare.st -o o.st --set model.kind=mlp --set model.hidden=2 --set data.source=digits \
+    --set data.size=native
+check o.st fc1.bias F32 1 2
+
 # Several files.
 expect 0 "" --method linear a.st b.st -o parts.safetensors --shard-size 16
 expect 0 "" --method linear parts.safetensors.index.json b.st -o o.st --set merge.weights=1,0
