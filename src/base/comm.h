@@ -79,7 +79,7 @@ const char *mdl_comm_rank_name(const mdl_comm *comm, int rank);
  * to the same ones, or to none. */
 int mdl_comm_ranks_here(const mdl_comm *comm);
 
-/* all[rank] = own, for each rank; `bytes` each. */
+/* all[rank] = own, for each rank; `bytes` each.  `own` may lie there already. */
 mdl_status mdl_comm_allgather(const mdl_comm *comm, const void *own, size_t bytes,
                               void *all) MDL_MUST_CHECK;
 mdl_status mdl_comm_broadcast(const mdl_comm *comm, void *data, size_t bytes,

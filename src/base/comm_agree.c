@@ -22,7 +22,7 @@ mdl_status mdl_comm_allgather(const mdl_comm *comm, const void *own, size_t byte
     call c = {.own = own, .bytes = bytes, .all = all};
     if (comm->state != NULL)
         return mdl__comm_run(comm->state, allgather, &c);
-    if (bytes > 0)
+    if (bytes > 0 && all != own)
         memcpy(all, own, bytes);
     return MDL_OK;
 }
@@ -58,18 +58,40 @@ mdl_status mdl_comm_broadcast_text(const mdl_comm *comm, char **data, size_t *si
 
 /* ---- agreeing ------------------------------------------------------------------------------- */
 
+/* The first that failed; who was only stopped does not count where another one failed by itself. */
+static int who_failed(const mdl_comm *comm, const mdl__verdict *all)
+{
+    int stopped = -1;
+    for (int i = comm->size; i-- > 0;)
+        if (all[i].status == MDL_CANCELLED)
+            stopped = i;
+    for (int i = 0; i < comm->size; i++)
+        if (all[i].status != MDL_OK && all[i].status != MDL_CANCELLED)
+            return i;
+    return stopped;
+}
+
+/* What came out of an earlier agreement names its rank already. */
+static bool names_a_rank(const mdl_comm *comm, const char *detail)
+{
+    for (int i = 0; i < comm->size; i++)
+        if (strstr(detail, mdl_comm_rank_name(comm, i)) != NULL)
+            return true;
+    return false;
+}
+
 static mdl_status first_failure(const mdl_comm *comm, const mdl__verdict *all, mdl_status own)
 {
     mdl_comm_state *s = comm->state;
-    for (int i = 0; i < comm->size; i++) {
-        if (all[i].status == MDL_OK)
-            continue;
-        s->agreed = (mdl_status)all[i].status;
-        if (s->agreed == MDL_CANCELLED && own == MDL_CANCELLED)
-            return own; /* in the words of its own */
-        return mdl_fail(s->agreed, "%s: %s", mdl_comm_rank_name(comm, i), all[i].detail);
-    }
-    return MDL_OK;
+    int i = who_failed(comm, all);
+    s->agreed = i < 0 ? MDL_OK : (mdl_status)all[i].status;
+    if (i < 0)
+        return MDL_OK;
+    if (s->agreed == MDL_CANCELLED && own == MDL_CANCELLED)
+        return own; /* in the words of its own */
+    if (names_a_rank(comm, all[i].detail))
+        return mdl_fail(s->agreed, "%s", all[i].detail);
+    return mdl_fail(s->agreed, "%s: %s", mdl_comm_rank_name(comm, i), all[i].detail);
 }
 
 mdl_status mdl_comm_agree(const mdl_comm *comm, mdl_status own)

@@ -47,12 +47,12 @@ mdl_status mdl__link_exchange(mdl_comm_state *s, int to, const void *out, size_t
     return MDL_OK;
 }
 
-/* Around a ring: what came last goes on to the next. */
+/* Around a ring: what came last goes on to the next.  Its own part may lie in its place. */
 mdl_status mdl__link_allgather(mdl_comm_state *s, const void *own, size_t bytes, void *all)
 {
     int size = s->link.size, rank = s->link.rank;
     char *blocks = all;
-    if (bytes > 0)
+    if (bytes > 0 && own != blocks + (size_t)rank * bytes)
         memcpy(blocks + (size_t)rank * bytes, own, bytes);
     for (int k = 0; k + 1 < size; k++) {
         size_t have = (size_t)((rank - k + size) % size);
