@@ -90,7 +90,9 @@ static mdl_status create_images(mdl_evaluator *e, const mdl_data *data, mdl_devi
 
 static mdl_status create_room(mdl_evaluator *e)
 {
-    size_t steps = (size_t)e->built.io.n_steps;
+    size_t steps = (size_t)e->built.io.n_steps, ranks = (size_t)e->comm->size;
+    if (ranks > 1)
+        MDL_TRY(MDL_NEW(ranks * (steps + 1), "counts of all ranks", &e->counts));
     MDL_TRY(MDL_NEW(e->batch, "correct answers", &e->correct));
     MDL_TRY(MDL_NEW(e->batch, "losses", &e->losses));
     if (steps > 1)
@@ -120,6 +122,8 @@ static mdl_status create(mdl_evaluator *e, const mdl_model_config *model, const 
     if (e->batch == 0)
         e->batch = default_batch(e->count, data->height * data->width * data->channels);
     e->batches = (e->count + e->batch - 1) / e->batch;
+    e->comm = e->options.comm != NULL ? e->options.comm : mdl_comm_single();
+    e->part = (e->batches + (size_t)e->comm->size - 1) / (size_t)e->comm->size;
     e->classes = model->classes;
     e->halt = mdl_model_def_of(model->kind)->recursive && model->trm.halt;
     e->stablemax = model->trm.stablemax;
@@ -140,6 +144,7 @@ mdl_status mdl_evaluator_twin(const mdl_evaluator *of, const mdl_data *data, mdl
     e->borrows = true;
     e->run = NULL;
     e->loader = NULL;
+    e->counts = NULL;
     e->correct = NULL;
     e->losses = NULL;
     e->step_logits = NULL;
@@ -211,6 +216,7 @@ void mdl_evaluator_destroy(mdl_evaluator *e)
         mdl__built_destroy(&e->built);
         mdl_free(e->host_labels);
     }
+    mdl_free(e->counts);
     mdl_free(e->correct);
     mdl_free(e->losses);
     mdl_free(e->step_logits);
@@ -250,6 +256,37 @@ static mdl_status run_batch(mdl_evaluator *e, size_t b, mdl_scores *s)
     return mdl__batch_read(e, b, s);
 }
 
+/* Those of this rank.  *complete: `watch` did not end it. */
+static mdl_status run_batches(mdl_evaluator *e, mdl_evaluator_watch watch, void *user,
+                              mdl_scores *s, bool *complete)
+{
+    size_t first, end;
+    mdl__eval_part(e, &first, &end);
+    if (e->loader != NULL && first < end)
+        MDL_TRY(mdl_loader_start(e->loader, 0, first));
+    for (size_t b = first; b < end; b++) {
+        MDL_TRY(run_batch(e, b, s));
+        if (watch != NULL && b + 1 < end && !watch(user, s, e->order + b * e->batch, e->batch))
+            return MDL_OK;
+    }
+    *complete = true;
+    return MDL_OK;
+}
+
+static void add_up(const mdl_evaluator *e, mdl_scores *s)
+{
+    double n = (double)e->count;
+    for (size_t i = 0; i < e->count; i++) {
+        s->top1 += (double)s->correct[i];
+        s->loss += s->losses[i];
+    }
+    s->top1 /= n;
+    s->loss /= n;
+    for (size_t k = 0; k < s->n_steps; k++)
+        s->step_top1[k] = e->step_logits != NULL ? s->step_top1[k] / n : s->top1;
+    s->mean_steps = e->step_logits != NULL ? s->mean_steps / n : (double)s->n_steps;
+}
+
 mdl_status mdl_evaluator_run(mdl_evaluator *e, const mdl_weights *weights, mdl_scores *s)
 {
     bool complete;
@@ -260,30 +297,16 @@ mdl_status mdl_evaluator_run_while(mdl_evaluator *e, const mdl_weights *weights,
                                    mdl_evaluator_watch watch, void *user, mdl_scores *s,
                                    bool *complete)
 {
+    mdl_status status = s->correct == NULL ? mdl__scores_create(e, s) : MDL_OK;
     *complete = false;
-    if (s->correct == NULL)
-        MDL_TRY(mdl__scores_create(e, s));
     s->top1 = s->loss = s->mean_steps = 0;
     memset(s->step_top1, 0, sizeof(s->step_top1));
-    MDL_TRY(mdl_run_bind(e->run, weights->params, weights->buffers, NULL));
-    if (e->loader != NULL)
-        MDL_TRY(mdl_loader_start(e->loader, 0, 0));
-    for (size_t b = 0; b < e->batches; b++) {
-        MDL_TRY(run_batch(e, b, s));
-        if (watch != NULL && b + 1 < e->batches &&
-            !watch(user, s, e->order + b * e->batch, e->batch))
-            return MDL_OK;
-    }
-    *complete = true;
-    for (size_t i = 0; i < e->count; i++) {
-        s->top1 += (double)s->correct[i];
-        s->loss += s->losses[i];
-    }
-    double n = (double)e->count;
-    s->top1 /= n;
-    s->loss /= n;
-    for (size_t k = 0; k < s->n_steps; k++)
-        s->step_top1[k] = e->step_logits != NULL ? s->step_top1[k] / n : s->top1;
-    s->mean_steps = e->step_logits != NULL ? s->mean_steps / n : (double)s->n_steps;
+    if (status == MDL_OK)
+        status = mdl_run_bind(e->run, weights->params, weights->buffers, NULL);
+    if (status == MDL_OK)
+        status = run_batches(e, watch, user, s, complete);
+    MDL_TRY(mdl__eval_share(e, status, s));
+    if (*complete)
+        add_up(e, s);
     return MDL_OK;
 }

@@ -7,7 +7,7 @@
 
 mdl_status mdl__scores_create(const mdl_evaluator *e, mdl_scores *s)
 {
-    size_t room = e->batches * e->batch, steps = (size_t)e->built.io.n_steps;
+    size_t room = (size_t)e->comm->size * e->part * e->batch, steps = (size_t)e->built.io.n_steps;
     MDL_TRY(MDL_NEW(room, "correct answers", &s->correct));
     MDL_TRY(MDL_NEW(room, "losses", &s->losses));
     if (e->options.keep_logits)

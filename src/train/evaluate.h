@@ -42,6 +42,8 @@ typedef struct mdl_evaluator_options {
     bool keep_answers;   /* fill scores.answers */
     bool keep_on_device; /* upload the images once; for repeated evaluation of small data */
     bool reorders;       /* mdl_evaluator_order will be called; images that are kept are so twice */
+    const mdl_comm *comm; /* ranks that each evaluate a part, and all have all scores; NULL: one
+                             process */
     const mdl_run *share; /* a run whose arena may be used; NULL: an own one */
 } mdl_evaluator_options;
 /* Graph, plan and arena for evaluating any number of weights on one split.  model, data, device are
@@ -50,13 +52,13 @@ mdl_status mdl_evaluator_create(const mdl_model_config *model, const mdl_data *d
                                 mdl_device *device, const mdl_evaluator_options *options,
                                 mdl_evaluator **out) MDL_MUST_CHECK;
 void mdl_evaluator_destroy(mdl_evaluator *evaluator);
-/* Scores of one set of weights; memory of *scores is allocated at the first call with a zeroed
- * struct and reused afterwards. */
+/* Scores of one set of weights, by all ranks together; memory of *scores is allocated at the first
+ * call with a zeroed struct and reused afterwards. */
 mdl_status mdl_evaluator_run(mdl_evaluator *evaluator, const mdl_weights *weights,
                              mdl_scores *scores) MDL_MUST_CHECK;
 /* The same, asking after each batch but the last whether to go on: `images`, n of them, now have
  * their entries in scores->correct and scores->losses too.  Where *complete is false the means are
- * not set. */
+ * not set.  Not over several ranks. */
 typedef bool (*mdl_evaluator_watch)(void *user, const mdl_scores *scores, const uint32_t *images,
                                     size_t n);
 mdl_status mdl_evaluator_run_while(mdl_evaluator *evaluator, const mdl_weights *weights,

@@ -84,6 +84,7 @@ static mdl_status add_gradients(mdl__trainer *t, const mdl_batch *batch)
     if (s->overlap)
         status = mdl__shards_sum(t, status);
     MDL_TRY(mdl_comm_agree_stop(s->comm, status, &s->stop));
+    MDL_TRY(mdl__slots_share(t));
     if (s->count > 1 && !s->overlap)
         MDL_TRY(mdl__shards_sum(t, MDL_OK));
     if (s->count > 1)

@@ -7,9 +7,6 @@
 static mdl_status check_job(const mdl_train_job *job)
 {
     const mdl_train_config *c = job->train;
-    if (mdl__shard_count(c) > 1 && mdl_model_is_stepwise(job->model))
-        return mdl_fail(MDL_UNSUPPORTED, "train.shards with trm.supervision: stepwise is not there "
-                                         "yet");
     MDL_TRY(mdl__check_data(job->model, job->data));
     if (c->epochs == 0)
         return mdl_fail(MDL_CONFIG, "train.epochs is 0, expected at least 1");

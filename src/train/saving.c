@@ -152,6 +152,7 @@ mdl_status mdl__state_save(const mdl__trainer *t)
 {
     char path[MDL_PATH_MAX];
     mdl_state_writer *state = NULL;
+    MDL_TRY(mdl__slots_gather(t));
     if (!mdl__writes(t->job))
         return MDL_OK;
     MDL_TRY(out_path(t->job, path, "resume.state"));

@@ -45,7 +45,10 @@ struct mdl_evaluator {
     mdl_evaluator_options options;
     bool halt, stablemax; /* the model's */
     size_t batch, batches, count, classes;
-    bool borrows; /* built, images, labels and order are another evaluator's */
+    const mdl_comm *comm; /* never NULL */
+    size_t part;          /* batches of a rank, at most */
+    double *counts;       /* [ranks, steps + 1]: what ranks have counted; NULL: there is one */
+    bool borrows;         /* built, images, labels and order are another evaluator's */
     mdl__built built;
     mdl_run *run;
     mdl_loader *loader;                          /* NULL where the images are on the device */
@@ -61,6 +64,10 @@ struct mdl_evaluator {
 };
 /* Room for all scores of a split, in whole batches. */
 mdl_status mdl__scores_create(const mdl_evaluator *e, mdl_scores *s) MDL_MUST_CHECK;
+/* The batches of this rank. */
+void mdl__eval_part(const mdl_evaluator *e, size_t *first, size_t *end);
+/* They are done, with this status: what all ranks have becomes the scores of all. */
+mdl_status mdl__eval_share(const mdl_evaluator *e, mdl_status own, mdl_scores *s) MDL_MUST_CHECK;
 /* What batch `b`, which has run, gave. */
 mdl_status mdl__batch_read(const mdl_evaluator *e, size_t b, mdl_scores *s) MDL_MUST_CHECK;
 
@@ -100,9 +107,10 @@ typedef struct mdl__slot { /* a place in the batch of stepwise supervision; save
 
 typedef struct mdl__slots {     /* Algorithm 3's batch: samples stay until they halt */
     size_t count;               /* slots: the batch of one optimizer step */
+    size_t first, own;          /* those of this rank */
     size_t image;               /* elements of an image */
     mdl__slot *slot;            /* [count] */
-    void *images;               /* [count, image], float or double as the options say */
+    void *images;               /* [own, image], float or double as the options say */
     int32_t *labels, *fresh;    /* [count]; fresh: 1 where the sample has had no step */
     float *q;                   /* [count], halting logits of the last step */
     mdl_buffer *y, *z;          /* carry of all slots */
@@ -273,7 +281,10 @@ void mdl__slots_destroy(mdl__slots *slots);
 mdl_status mdl__slots_fill(mdl__trainer *t) MDL_MUST_CHECK;              /* a new training */
 mdl_status mdl__slots_feed(mdl__trainer *t, size_t m) MDL_MUST_CHECK;    /* micro-batch m */
 mdl_status mdl__slots_collect(mdl__trainer *t, size_t m) MDL_MUST_CHECK; /* after its run */
+mdl_status mdl__slots_share(mdl__trainer *t) MDL_MUST_CHECK;  /* after all: who halts, to all */
 mdl_status mdl__slots_refill(mdl__trainer *t) MDL_MUST_CHECK; /* after the optimizer step */
+/* What all slots carry comes to all ranks, before it is saved. */
+mdl_status mdl__slots_gather(const mdl__trainer *t) MDL_MUST_CHECK;
 bool mdl__slots_epoch_drawn(const mdl__trainer *t);
 mdl_status mdl__slots_write(const mdl__trainer *t, mdl_state_writer *state) MDL_MUST_CHECK;
 mdl_status mdl__slots_get(mdl__trainer *t, const mdl_state *state) MDL_MUST_CHECK;

@@ -53,6 +53,7 @@ static mdl_status create_evaluator(mdl__trainer *t)
         return MDL_OK;
     mdl_evaluator_options options = {.split = MDL_SPLIT_VALIDATION,
                                      .batch = mdl_min_size((size_t)t->choice.micro_batch, count),
+                                     .comm = t->shards.comm,
                                      .share = t->run};
     return mdl_evaluator_create(t->job->model, t->job->data, t->job->device, &options,
                                 &t->evaluator);

@@ -64,6 +64,22 @@ if [ "$library" = openmpi ]; then
     done
 fi
 
+# ---- stepwise supervision: samples stay in the batch until they halt, wherever they are --------------------
+set -- train $net --set model.kind=hybrid --set trm.dim=16 --set trm.supervision=stepwise --set train.shards=4 \
+    --set data.limit=160 --set train.epochs=2
+[ "$library" = openmpi ] && numbers='2 4' || numbers=2
+expect 0 "$@" --out step1
+lines_of step1
+for n in $numbers; do
+    ranks 0 $n "$@" --out step$n
+    lines_of step$n
+    same step1 step$n $results lines
+done
+ranks 0 4 "$@" --set train.max_steps=7 --out step-part
+ranks 0 2 "$@" --set train.max_steps=11 --out step-part --resume
+expect 0 "$@" --out step-part --resume
+same step1 step-part $results
+
 # ---- stopped, killed, hanging; gone on with by other numbers ----------------------------------------------
 set -- train $net --set train.shards=4 --set train.epochs=8 --set train.save_every=3
 expect 0 "$@" --out long
@@ -99,6 +115,21 @@ ranks 0 2 bench --comm --repeat 3
 says out 'over 2 ranks'
 expect 2 bench --comm
 says err 'mpirun -n 2'
+
+# ---- a state that the first rank cannot save ---------------------------------------------------------------
+begin 2 full/resume.state train $net --set train.shards=2 --set train.epochs=500 --set train.save_every=1 --out full
+until [ -d full/resume.state ]; do rm -f full/resume.state && mkdir full/resume.state 2>/dev/null; done
+ended 3 'a state that cannot be saved'
+[ "$(grep -c 'mendel train: rank 0 ' err)" -eq 1 ] || fail "$library: a failure to save is not told once: $(cat err)"
+
+# ---- commands that are the work of one process ---------------------------------------------------------------
+ranks 2 2 eval whole/final.safetensors --data digits
+[ "$(grep -c 'start it without the launcher' err)" -eq 1 ] || fail "$library: eval as two ranks: $(cat err)"
+ranks 2 2 merge --method average whole/final.safetensors two/final.safetensors -o merged.safetensors
+ranks 2 2 bench --only infer
+[ ! -e merged.safetensors ] || fail "a merge as two ranks writes"
+ranks 0 2 status whole
+ranks 0 2 eval whole/final.safetensors --data digits --set comm.library=off
 
 # ---- refused -------------------------------------------------------------------------------------------
 ranks 2 3 train $net --set train.shards=4 --out no
