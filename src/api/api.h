@@ -14,7 +14,7 @@ typedef struct mdl_work {
     mdl_device *device;
     mdl_data *data;              /* NULL: the work has none */
     char *model_text;            /* the configuration that checkpoints get */
-    const mdl_comm *comm;        /* of the context, never NULL */
+    const mdl_comm *comm;        /* of the ranks that do it together; else of a single process */
     char folder[MDL_PATH_MAX];   /* of the run, where several processes work on it */
     char log_path[MDL_PATH_MAX]; /* of a rank that prints nothing; "": there is none */
 } mdl_work;
@@ -39,6 +39,9 @@ bool mdl_work_wants_data(const mdl_config *config, const mdl_data *given);
 
 /* ---- several processes: ranks.c, each called by all of them ---------------------------------- */
 
+/* The work is that of all ranks of the context; right behind mdl_work_begin, also where that has
+ * failed. */
+void mdl_ranks_join(mdl_work *work);
 /* The folder that the first rank has claimed, with what came of that, is the run's on all; the
  * others have a log there. */
 mdl_status mdl_ranks_take_folder(mdl_work *work, mdl_run_folder *run,
@@ -46,6 +49,9 @@ mdl_status mdl_ranks_take_folder(mdl_work *work, mdl_run_folder *run,
 /* What was opened, with what came of that, must be the same on all: version, kernels, images,
  * configuration.  The first one's tuning serves for all. */
 mdl_status mdl_ranks_begin(mdl_work *work, mdl_status opened) MDL_MUST_CHECK;
+/* The part of that which compares; each has a log then. */
+mdl_status mdl_ranks_compare(mdl_work *work, mdl_device *device,
+                             const mdl_data *data) MDL_MUST_CHECK;
 /* Threads of a device: run.threads, or a part of the processors that ranks share. */
 size_t mdl_ranks_threads(const mdl_work *work);
 /* The end of mdl_work_end: what became of the work on all. */

@@ -168,6 +168,7 @@ mdl_status mdl_evolve(mdl_context *context, const mdl_config *config, const mdl_
     MDL_TRY(mdl_options_take(&e.options, sizeof(e.options), options));
     mdl_status status =
         mdl_work_begin(&e.work, context, config, n_checkpoints > 0 ? checkpoints[0] : NULL);
+    mdl_ranks_join(&e.work);
     if (status == MDL_OK)
         status = mdl_ranks_take_folder(&e.work, &e.run, claim(&e, out));
     if (status == MDL_OK)

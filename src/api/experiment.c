@@ -100,13 +100,26 @@ static mdl_status announce(const experiment *e)
                           e->options.on_begin, e->options.user);
 }
 
+/* The first rank claims the folder; the others come into it when it is prepared. */
 static mdl_status claim(experiment *e, const char *out)
 {
     mdl_run_inputs inputs = {.config = &e->work.config, .starts = true};
     MDL_TRY(mdl_run_folder_name(&e->run, MDL_RUN_EXPERIMENT, out, e->options.resume != 0,
                                 e->options.overwrite != 0, e->options.numbered != 0,
                                 &e->work.config));
-    return mdl_run_claim(&e->run, &inputs);
+    return e->work.comm->rank == 0 ? mdl_run_claim(&e->run, &inputs) : MDL_OK;
+}
+
+static mdl_status alike(void *user, mdl_device *device, const mdl_data *data)
+{
+    experiment *e = user;
+    return mdl_ranks_compare(&e->work, device, data);
+}
+
+static mdl_status prepare(void *user)
+{
+    experiment *e = user;
+    return mdl_run_begin(&e->run);
 }
 
 /* What table.json holds, and where. */
@@ -128,6 +141,8 @@ static mdl_status give_result(const experiment *e, const mdl_table *table, char 
 static mdl_status run(experiment *e, char **result)
 {
     mdl_table table = {0};
+    const mdl_comm *comm = e->work.comm;
+    bool first = comm->rank == 0;
     mdl_train_events train = {
         .step = on_train_step, .epoch = on_epoch, .message = on_message, .user = e};
     mdl_experiment_events events = {.stage = on_stage,
@@ -139,15 +154,18 @@ static mdl_status run(experiment *e, char **result)
     mdl_experiment_job job = {.config = &e->work.config,
                               .out = e->run.out,
                               .lock = e->run.lock,
+                              .comm = comm,
+                              .threads = mdl_ranks_threads(&e->work),
+                              .alike = alike,
                               .wrote = &e->wrote,
-                              .prepare = mdl_run_begin,
-                              .prepare_user = &e->run,
-                              .events = &events};
-    MDL_TRY(announce(e));
-    if (e->options.on_step != NULL || e->options.on_progress != NULL)
+                              .prepare = prepare,
+                              .prepare_user = e,
+                              .events = first ? &events : NULL};
+    MDL_TRY(mdl_comm_agree(comm, first ? announce(e) : MDL_OK));
+    if (first && (e->options.on_step != NULL || e->options.on_progress != NULL))
         mdl_forecast_guess(&e->forecast, &e->work.config);
     mdl_status status = mdl_experiment_run(&job, &table);
-    if (status == MDL_OK)
+    if (status == MDL_OK && first)
         status = give_result(e, &table, result);
     mdl_table_free(&table);
     return status;
@@ -163,10 +181,12 @@ mdl_status mdl_experiment(mdl_context *context, const mdl_config *config, const 
     MDL_REQUIRE(out);
     MDL_TRY(mdl_options_take(&e.options, sizeof(e.options), options));
     mdl_status status = mdl_work_begin(&e.work, context, config, NULL);
+    mdl_ranks_join(&e.work);
     if (status == MDL_OK)
-        status = claim(&e, out);
+        status = mdl_ranks_take_folder(&e.work, &e.run, claim(&e, out));
     if (status == MDL_OK)
         status = run(&e, result);
+    status = mdl_work_end(&e.work, status);
     mdl_run_folder_close(&e.run);
-    return mdl_work_end(&e.work, status);
+    return status;
 }

@@ -54,6 +54,11 @@ mdl_status mdl_ranks_end(mdl_work *w, mdl_status status)
 
 /* ---- beginning together --------------------------------------------------------------------- */
 
+void mdl_ranks_join(mdl_work *w)
+{
+    w->comm = mdl_comm_current();
+}
+
 mdl_status mdl_ranks_take_folder(mdl_work *w, mdl_run_folder *run, mdl_status claimed)
 {
     MDL_TRY(mdl_comm_agree(w->comm, claimed));
@@ -91,28 +96,33 @@ static mdl_status settings(const mdl_config *config, char **out)
     return mdl_string_take(&text, out);
 }
 
-mdl_status mdl_ranks_begin(mdl_work *w, mdl_status opened)
+mdl_status mdl_ranks_compare(mdl_work *w, mdl_device *device, const mdl_data *data)
 {
     char *text = NULL, one[1024], set[512];
-    MDL_TRY(mdl_comm_agree(w->comm, opened));
     if (w->comm->size == 1)
         return MDL_OK;
-    kernels(w->device, set, sizeof(set));
+    kernels(device, set, sizeof(set));
     snprintf(one, sizeof(one), "version %s\nbackend %s\nkernels %s\nhash of the images %016llx\n",
-             mdl_build_version(), w->device->backend->name, set, (unsigned long long)w->data->hash);
+             mdl_build_version(), device->backend->name, set, (unsigned long long)data->hash);
     mdl_status status = mdl_comm_agree(w->comm, settings(&w->config, &text));
     if (status == MDL_OK)
         status = mdl_comm_same(w->comm, "the configuration", text);
     mdl_free(text);
     MDL_TRY(status);
     MDL_TRY(mdl_comm_same(w->comm, "what it computes with", one));
-    MDL_TRY(mdl_comm_agree(w->comm, mdl_tuning_share(w->comm, w->device)));
     return mdl_comm_agree(w->comm, open_log(w));
+}
+
+mdl_status mdl_ranks_begin(mdl_work *w, mdl_status opened)
+{
+    MDL_TRY(mdl_comm_agree(w->comm, opened));
+    MDL_TRY(mdl_ranks_compare(w, w->device, w->data));
+    return mdl_comm_agree(w->comm, mdl_tuning_share(w->comm, w->device));
 }
 
 size_t mdl_ranks_threads(const mdl_work *w)
 {
-    size_t threads = w->config.run.threads, here = (size_t)mdl_comm_ranks_here(w->comm);
+    size_t threads = w->config.run.threads, here = (size_t)mdl_comm_ranks_here(mdl_comm_current());
     if (threads > 0 || here == 1)
         return threads;
     return mdl_max_size(1, (size_t)mdl_cpu_count() / here);

@@ -254,6 +254,7 @@ mdl_status mdl_train(mdl_context *context, const mdl_config *config, const mdl_d
     MDL_REQUIRE(config);
     MDL_TRY(mdl_options_take(&t.options, sizeof(t.options), options));
     mdl_status status = mdl_work_begin(&t.work, context, config, NULL);
+    mdl_ranks_join(&t.work);
     if (status == MDL_OK)
         status = mdl_ranks_take_folder(&t.work, &t.run, claim(&t));
     if (status == MDL_OK)

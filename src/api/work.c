@@ -80,7 +80,6 @@ mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config
         MDL_TRY(mdl_context_create(&work->own));
         (void)mdl_context_enter(work->own);
     }
-    work->comm = mdl_comm_current();
     return configure(config, checkpoint, &work->config);
 }
 

@@ -136,12 +136,15 @@ static mdl_status run(const cli_args *args)
         out = base;
     }
     MDL_TRY(cli_config(&with_file, &config));
-    cli_view_open(&e.view, cli_flag(args, "--json"));
-    cli_install_log(&e.view);
-    mdl_status status = mdl_experiment(cli_context(), config, out, &options, &result);
-    cli_view_close(&e.view);
+    mdl_status status = cli_join(config);
+    if (status == MDL_OK) {
+        cli_view_open(&e.view, cli_flag(args, "--json"));
+        cli_install_log(&e.view);
+        status = mdl_experiment(cli_context(), config, out, &options, &result);
+        cli_view_close(&e.view);
+    }
     mdl_config_destroy(config);
-    if (status == MDL_OK)
+    if (status == MDL_OK && result != NULL) /* the other ranks have none */
         status = tell(&e, result);
     mdl_free(result);
     return status;
@@ -182,5 +185,6 @@ const cli_command cli_cmd_experiment = {
     .options = options,
     .n_options = MDL_COUNT(options),
     .takes_configuration = true,
+    .ranks = CLI_RANKS_TOGETHER,
     .run = run,
 };

@@ -17,6 +17,8 @@ mdl_status mdl__write_table(mdl__run *run, const mdl_experiment_job *job, const 
     char path[MDL_PATH_MAX], name[MDL_LEASE_NAME];
     mdl_lease *lease;
     bool anew;
+    if (run->share.comm->rank > 0) /* the first writes it */
+        return MDL_OK;
     MDL_TRY(mdl_path(path, sizeof(path), job->out, "table.json"));
     MDL_TRY(mdl__lease_name(&run->share, path, name));
     MDL_TRY(mdl_lease_await(run->share.leases, name, "the table", &lease, &anew));

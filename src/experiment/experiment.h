@@ -35,13 +35,22 @@ typedef struct mdl_experiment_job {
     mdl_lock *lock;  /* the caller's on it, by mdl_run_enter; NULL: it is taken for the run */
     mdl_status (*prepare)(void *user); /* before anything in `out` changes, when the data was read;
                                           NULL: there is nothing to do */
-    void *prepare_user;
+    void *prepare_user;                /* of `alike`, too */
+    const mdl_comm *comm;              /* NULL: a single process; see mdl_experiment_run */
+    size_t threads;                    /* of the device; 0: as many as there are processors */
+    /* Several ranks: whether all have opened the same; NULL: nobody asks. */
+    mdl_status (*alike)(void *user, mdl_device *device, const mdl_data *data);
     bool *wrote; /* gets whether this process, not another one, wrote the table of the whole
                     experiment; may be NULL */
     const mdl_experiment_events *events;
 } mdl_experiment_job;
 
-/* Several processes may run the same experiment in one folder at the same time: they share its
+/* All ranks of a communicator run the same job; they must see the same folder, and the first one's
+ * `lock`, `prepare` and `events` count.  What they do together (searches, trainings whose shards
+ * they can share) is done under a lease of the first; all other steps they share by leases, as any
+ * processes do.  No byte depends on how many there are.
+ *
+ * Several processes may run the same experiment in one folder at the same time: they share its
  * steps, and each gets the table.  What was in *table before is not looked at; free it with
  * mdl_table_free, also on failure. */
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table) MDL_MUST_CHECK;

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "experiment/apart.h"
 #include "experiment/experiment.h"
 
 typedef enum mdl__role {
@@ -78,6 +79,8 @@ typedef struct mdl__share { /* what processes that work on one folder know of ea
     char folder[MDL_PATH_MAX]; /* of the leases */
     char by[128];              /* what the bytes of a result depend on beside its configuration */
     bool joined;               /* others were at work when this process came */
+    const mdl_comm *comm;      /* of the ranks of this process, never NULL */
+    bool together;             /* a step is being done by all of them */
 } mdl__share;
 
 typedef struct mdl__lab {
@@ -131,6 +134,10 @@ bool mdl__record_flag(const mdl__record *record, const char *key);
 /* Know of others who work on the same folder; *share is to be closed, also on failure. */
 mdl_status mdl__share_open(const mdl_experiment_job *job, const mdl_device *device, bool joined,
                            mdl__share *share) MDL_MUST_CHECK;
+/* Where a step is done by all ranks: those to hand to its work (else one process), and whether this
+ * rank writes and tells what comes of it. */
+const mdl_comm *mdl__share_ranks(const mdl__share *share);
+bool mdl__share_writes(const mdl__share *share);
 void mdl__share_close(mdl__share *share);
 /* The name of the lease on what a file of the experiment stands for: "A-seed1.step". */
 mdl_status mdl__lease_name(const mdl__share *share, const char *path,

@@ -71,21 +71,57 @@ static mdl_status foresee(mdl__run *run)
     return status;
 }
 
-static mdl_status run_all(mdl__run *run, mdl_table *table)
+static mdl_status open_all(mdl__run *run)
 {
     const mdl_experiment_job *job = run->job;
     const mdl_config *config = job->config;
     MDL_TRY(mdl_config_check(config));
-    MDL_TRY(mdl_device_open(config->run.backend, (int)config->run.threads,
+    size_t threads = job->threads > 0 ? job->threads : config->run.threads;
+    MDL_TRY(mdl_device_open(config->run.backend, (int)threads,
                             mdl_precision_real(config->train.precision), &run->device));
     MDL_TRY(mdl_data_read(&config->data, &run->data));
     MDL_TRY(mdl__labs_create(run));
     for (size_t i = 0; i < run->n_labs; i++)
         MDL_TRY(mdl__is_paper(config) ? mdl__plan_paper(&run->labs[i]) : mdl__plan(&run->labs[i]));
-    MDL_TRY(mdl__share_open(job, run->device, mdl_lock_is_shared(run->lock), &run->share));
+    return MDL_OK;
+}
+
+/* Come into the folder, and let others in. */
+static mdl_status enter(mdl__run *run)
+{
+    const mdl_experiment_job *job = run->job;
+    bool later = job->comm != NULL && job->comm->rank > 0;
+    if (run->lock == NULL)
+        MDL_TRY(mdl_run_enter(job->out, job->config, &run->taken));
+    for (size_t i = 0; i < run->n_labs && run->taken != NULL; i++)
+        run->jobs[i].lock = run->taken;
+    run->lock = run->taken != NULL ? run->taken : run->lock;
+    /* Where no locks of other machines are seen, a rank does not take itself for the first. */
+    MDL_TRY(mdl__share_open(job, run->device, later || mdl_lock_is_shared(run->lock), &run->share));
     MDL_TRY(prepare(run));
     MDL_TRY(foresee(run));
     mdl_lock_share(run->lock);
+    return MDL_OK;
+}
+
+/* The first rank prepares the folder, the others find it so. */
+static mdl_status begin(mdl__run *run)
+{
+    const mdl_experiment_job *job = run->job;
+    const mdl_comm *comm = job->comm != NULL ? job->comm : mdl_comm_single();
+    MDL_TRY(mdl_comm_agree(comm, open_all(run)));
+    if (job->alike != NULL)
+        MDL_TRY(job->alike(job->prepare_user, run->device, run->data));
+    MDL_TRY(mdl_comm_agree(comm, comm->rank == 0 ? enter(run) : MDL_OK));
+    if (comm->size > 1)
+        MDL_TRY(mdl__ranks_see_folder(job, comm, run->share.leases));
+    return mdl_comm_agree(comm, comm->rank > 0 ? enter(run) : MDL_OK);
+}
+
+static mdl_status run_all(mdl__run *run, mdl_table *table)
+{
+    const mdl_experiment_job *job = run->job;
+    MDL_TRY(begin(run));
     MDL_TRY(mdl__schedule(run));
     if (run->n_labs > 1) {
         MDL_TRY(mdl__results_over_repeats(run->tables, run->n_labs, table));
@@ -119,18 +155,14 @@ static void close_run(mdl__run *run)
 
 mdl_status mdl_experiment_run(const mdl_experiment_job *job, mdl_table *table)
 {
-    mdl_lock *lock = NULL;
     mdl__run *run;
     memset(table, 0, sizeof(*table));
     MDL_TRY(MDL_NEW(1, "experiment", &run));
-    mdl_status status = MDL_OK;
-    if (job->lock == NULL)
-        status = mdl_run_enter(job->out, job->config, &lock);
     run->job = job;
-    run->lock = job->lock != NULL ? job->lock : lock;
-    if (status == MDL_OK)
-        status = run_all(run, table);
+    run->lock = job->lock;
+    mdl_status status = run_all(run, table);
+    mdl_lock *taken = run->taken;
     close_run(run);
-    mdl_lock_release(lock);
+    mdl_lock_release(taken);
     return status;
 }

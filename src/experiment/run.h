@@ -46,7 +46,8 @@ void mdl__data_word(const char *source, mdl_table *table);
 
 typedef struct mdl__run { /* an experiment, as this process works on it */
     const mdl_experiment_job *job;
-    mdl_lock *lock; /* on the folder */
+    mdl_lock *lock;  /* on the folder */
+    mdl_lock *taken; /* the same where the caller gave none; NULL: he did */
     mdl_data *data;
     mdl_device *device;
     mdl__share share;
@@ -78,6 +79,10 @@ typedef struct mdl__crew mdl__crew;
 mdl_status mdl__crew_try(mdl__lab *lab, mdl__tried *tried, size_t n) MDL_MUST_CHECK;
 void mdl__crew_destroy(mdl__crew *crew);
 void mdl__paper_begin(const mdl__lab *lab, size_t at_once);
+/* Whether all ranks see the folder that the first one has prepared (together.c); `leases` are that
+ * one's. */
+mdl_status mdl__ranks_see_folder(const mdl_experiment_job *job, const mdl_comm *comm,
+                                 mdl_leases *leases) MDL_MUST_CHECK;
 /* Do all steps of all repeats, together with other processes, and conclude each repeat. */
 mdl_status mdl__schedule(mdl__run *run) MDL_MUST_CHECK;
 /* Write the table of the repeat, or of all of them, whose job this is, unless another process has.

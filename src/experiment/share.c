@@ -13,6 +13,7 @@ mdl_status mdl__share_open(const mdl_experiment_job *job, const mdl_device *devi
                            mdl__share *share)
 {
     *share = (mdl__share){.root = strlen(job->out), .joined = joined};
+    share->comm = job->comm != NULL ? job->comm : mdl_comm_single();
     mdl_device_bits(device, share->by, sizeof(share->by));
     MDL_TRY(mdl_run_leases(job->out, share->folder, sizeof(share->folder)));
     return mdl_leases_open(share->folder, job->config->experiment.lease_seconds, share->by,
@@ -23,6 +24,16 @@ void mdl__share_close(mdl__share *share)
 {
     mdl_leases_close(share->leases);
     share->leases = NULL;
+}
+
+const mdl_comm *mdl__share_ranks(const mdl__share *share)
+{
+    return share->together ? share->comm : mdl_comm_single();
+}
+
+bool mdl__share_writes(const mdl__share *share)
+{
+    return !share->together || share->comm->rank == 0;
 }
 
 /* "DIR/repeat-2/A-seed1/step.json" -> "repeat-2.A-seed1.step" */

@@ -1,10 +1,11 @@
 /* One step of a plan: is it wanted, was it done before, do it, take its results.  And what several
- * steps need: checkpoints that are evaluated, texts that results depend on. */
+ * steps need: texts that results depend on. */
 #include "experiment/step.h"
 
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void tell_stage(const mdl__lab *lab, const char *text, double work)
@@ -148,6 +149,8 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
     MDL_TRY(mdl_make_folders(mdl_folder_of(record->path, folder)));
     MDL_TRY(mdl_leases_clean(lab->share->folder, folder));
     MDL_TRY(mdl__record_begin(record));
+    if (lab->share->together)
+        MDL_TRY(mdl__ranks_call(lab, record->begun));
     MDL_TRY(step->kind->work(lab, step, record));
     mdl__record_set(record, "by", made_by(lab, mdl_time() - start));
     MDL_TRY(mdl__record_finish(record));
@@ -263,6 +266,46 @@ mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
     return status == MDL_OK ? MDL_OK : mdl_fail_context(status, "%s", step->text);
 }
 
+mdl_status mdl__step_join(mdl__lab *lab, mdl__step *step, bool begun)
+{
+    mdl__record record = {.json = NULL};
+    mdl_status status = open_record(lab, step, &record); /* it finds what the step is about, too */
+    record.begun = begun;
+    if (status == MDL_OK)
+        status = step->kind->work(lab, step, &record);
+    mdl__record_close(&record);
+    return status;
+}
+
+/* What several processes have of a step is in its record; it may be seen late on a network file
+ * system. */
+mdl_status mdl__step_follow(mdl__lab *lab, mdl__step *step)
+{
+    const struct timespec moment = {.tv_nsec = 20000000};
+    double start = mdl_time();
+    while (is_wanted(step)) {
+        mdl__record record = {.json = NULL};
+        bool damaged;
+        mdl_status status = look(lab, step, &record, &damaged);
+        bool done = record.done;
+        mdl__record_close(&record);
+        if (status != MDL_OK || done) {
+            MDL_TRY(status);
+            break;
+        }
+        if (mdl_time() - start > lab->config.experiment.lease_seconds)
+            return mdl_fail(MDL_IO,
+                            "%s is not seen to be finished, though rank 0 has finished it: the "
+                            "ranks of an experiment need one folder that all see",
+                            step->record);
+        nanosleep(&moment, NULL);
+    }
+    step->settled = true;
+    lab->progress->begun++;
+    lab->progress->work += step->work;
+    return MDL_OK;
+}
+
 bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other)
 {
     (void)step;
@@ -270,50 +313,15 @@ bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other)
     return true;
 }
 
+bool mdl__step_always(const mdl__step *step, size_t ranks)
+{
+    (void)step;
+    return ranks > 1;
+}
+
 double mdl__images(const mdl__lab *lab, mdl_split split)
 {
     return (double)lab->data->count[split];
-}
-
-/* ---- checkpoints ---------------------------------------------------------------------------- */
-
-mdl_status mdl__checkpoints_open(const mdl__lab *lab, const mdl_model_config *model,
-                                 mdl_split split, bool logits, mdl__checkpoints *out)
-{
-    mdl_evaluator_options options = {.split = split, .keep_logits = logits, .keep_answers = true};
-    memset(out, 0, sizeof(*out));
-    MDL_TRY(mdl_evaluator_create(model, lab->data, lab->device, &options, &out->evaluator));
-    mdl_status status =
-        mdl_weights_create(mdl_evaluator_graph(out->evaluator), lab->device, &out->weights);
-    if (status != MDL_OK)
-        mdl__checkpoints_close(out);
-    return status;
-}
-
-mdl_status mdl__checkpoints_load(mdl__checkpoints *c, const char *path)
-{
-    mdl_tensors *file;
-    MDL_TRY(mdl_tensors_load(path, &file));
-    mdl_status status =
-        mdl_weights_load(file, path, mdl_evaluator_graph(c->evaluator), &c->weights);
-    mdl_tensors_close(file);
-    return status;
-}
-
-mdl_status mdl__checkpoints_run(mdl__checkpoints *c, const char *path)
-{
-    if (mdl_stop_requested())
-        return mdl__cancelled();
-    MDL_TRY(mdl__checkpoints_load(c, path));
-    return mdl_evaluator_run(c->evaluator, &c->weights, &c->scores);
-}
-
-void mdl__checkpoints_close(mdl__checkpoints *c)
-{
-    mdl_scores_free(&c->scores);
-    mdl_weights_destroy(&c->weights);
-    mdl_evaluator_destroy(c->evaluator);
-    memset(c, 0, sizeof(*c));
 }
 
 /* ---- what results depend on ----------------------------------------------------------------- */

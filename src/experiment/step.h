@@ -26,6 +26,9 @@ typedef struct mdl__step_kind {
     double (*computes)(const mdl__lab *lab, const mdl__step *step);
     /* Tell that it is over, here or elsewhere; any thread; NULL: its text is told. */
     void (*settled)(mdl__lab *lab, mdl__step *step);
+    /* Whether so many ranks do it together, each by a call of `work` (see mdl__share_ranks); NULL:
+     * one of them does it. */
+    bool (*together)(const mdl__step *step, size_t ranks);
     bool anew; /* where its product was taken away it begins from the start, else it resumes */
 } mdl__step_kind;
 
@@ -72,16 +75,30 @@ typedef struct mdl__tried { /* a step of a pass over the plan, and what came of 
     mdl__outcome outcome;
     mdl_lease_owner owner;
 } mdl__tried;
+/* The same by all ranks, where all before it is settled on each. */
+mdl_status mdl__step_try_together(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
+                                  mdl_lease_owner *owner) MDL_MUST_CHECK;
+/* Settle a step that another rank has settled: wait until its record is seen. */
+mdl_status mdl__step_follow(mdl__lab *lab, mdl__step *step) MDL_MUST_CHECK;
+/* Whether all ranks do it together; never where there is one process. */
+bool mdl__step_is_shared(const mdl__lab *lab, const mdl__step *step);
 /* "text" to the one who watches. */
 void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
 mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */
+/* Of the other ranks: do that work, which was begun before or not, and keep nothing of it. */
+mdl_status mdl__step_join(mdl__lab *lab, mdl__step *step, bool begun) MDL_MUST_CHECK;
+/* Of the first rank, within the work of a step that all do: call the others to it (together.c). */
+mdl_status mdl__ranks_call(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
 /* The `needs` of a step that stands on all before it. */
 bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other);
+/* The `together` of a step whose images all ranks share. */
+bool mdl__step_always(const mdl__step *step, size_t ranks);
 /* How many images a split has. */
 double mdl__images(const mdl__lab *lab, mdl_split split);
 
 /* Evaluate checkpoints of one network on a split. */
 typedef struct mdl__checkpoints {
+    const mdl_comm *comm; /* of the ranks that do it together, where the step is such a one */
     mdl_evaluator *evaluator;
     mdl_weights weights;
     mdl_scores scores;

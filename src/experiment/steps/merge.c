@@ -174,14 +174,19 @@ static mdl_status search(mdl__lab *lab, mdl__step *step, mdl__record *record)
     mdl_merge_result result;
     sources s;
     mdl_status status = list_sources(step->arm, step->entry, &s);
-    if (status == MDL_OK) {
-        mdl_merge_job job = mdl__merge_job(lab, step->arm, s.path, s.n);
-        job.out = mdl_folder_of(step->product, folder);
-        job.resume = record->begun;
-        job.begins_again = true;
-        job.lock = lab->job->lock;
-        status = run_method(step->arm, step->entry->method, &job, &result);
+    mdl_merge_job job = mdl__merge_job(lab, step->arm, s.path, s.n);
+    job.comm = mdl__share_ranks(lab->share);
+    job.out = mdl_folder_of(step->product, folder);
+    job.resume = record->begun;
+    job.begins_again = true;
+    job.lock = lab->job->lock;
+    if (!mdl__share_writes(lab->share)) {
+        job.out = NULL;
+        job.progress = NULL;
     }
+    status = mdl_comm_agree(job.comm, status);
+    if (status == MDL_OK)
+        status = run_method(step->arm, step->entry->method, &job, &result);
     free_sources(&s);
     if (status == MDL_OK)
         mdl__record_search(record, &result);
@@ -193,21 +198,36 @@ static bool search_needs(const mdl__step *step, const mdl__step *other)
     return other->arm == step->arm && other->kind == &mdl__step_score;
 }
 
-static double search_computes(const mdl__lab *lab, const mdl__step *step)
+/* The settings of a search; NULL: the step is no search. */
+static const mdl_merge_config *settings(const mdl__step *step, mdl_merge_config *merge)
 {
     const mdl_method *method = step->entry->method;
-    mdl_merge_config merge = step->arm->config.merge;
-    if (method != NULL && method->configure == NULL) /* new statistics are all */
-        return mdl__images(lab, MDL_SPLIT_TRAIN);
-    if (method != NULL)
-        method->configure(&merge);
+    *merge = step->arm->config.merge;
+    if (method != NULL && method->configure != NULL)
+        method->configure(merge);
+    return method != NULL && method->configure == NULL ? NULL : merge;
+}
+
+static double search_computes(const mdl__lab *lab, const mdl__step *step)
+{
+    mdl_merge_config merge;
     mdl_merge_job job =
         mdl__merge_job(lab, step->arm, NULL, mdl__source_count(step->arm, step->entry));
-    job.merge = &merge;
+    job.merge = settings(step, &merge);
+    if (job.merge == NULL) /* new statistics are all */
+        return mdl__images(lab, MDL_SPLIT_TRAIN);
     return mdl_search_work(&job);
 }
 
+/* Where there is a child for each rank at a time. */
+static bool together(const mdl__step *step, size_t ranks)
+{
+    mdl_merge_config merge;
+    return settings(step, &merge) != NULL && merge.batch >= ranks;
+}
+
 const mdl__step_kind mdl__step_search = {
+    .together = together,
     .wanted = wanted,
     .computes = search_computes,
     .depends = search_depends,

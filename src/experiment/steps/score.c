@@ -122,6 +122,7 @@ static double computes(const mdl__lab *lab, const mdl__step *step)
 }
 
 const mdl__step_kind mdl__step_score = {
+    .together = mdl__step_always,
     .computes = computes,
     .depends = depends,
     .work = score,

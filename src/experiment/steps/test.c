@@ -144,13 +144,14 @@ static mdl_status test_arm(mdl__lab *lab, mdl__arm *arm, mdl__record *record)
     mdl_status status = MDL_NEW(images * arm->config.model.classes, "sum of logits", &sum);
     if (status == MDL_OK)
         status = MDL_NEW(images, "labels", &labels);
+    status = mdl_comm_agree(mdl__share_ranks(lab->share), status);
     if (status == MDL_OK)
         status = mdl__checkpoints_open(lab, &arm->config.model, MDL_SPLIT_TEST, true, &c);
     if (status == MDL_OK) {
         mdl_data_labels(lab->data, MDL_SPLIT_TEST, labels);
         status = evaluate_all(lab, arm, record, &c, sum, labels);
     }
-    if (status == MDL_OK)
+    if (status == MDL_OK && mdl__share_writes(lab->share))
         status = mdl_measure_latency(&arm->config.model, &c.weights, lab->device, 1,
                                      arm->config.experiment.latency_runs, &latency);
     mdl__record_append(record, "latency", mdl_json_pack("[f, f]", latency.median, latency.p95));
@@ -219,6 +220,7 @@ static mdl_status take(mdl__lab *lab, mdl__step *step, const mdl__record *record
 }
 
 const mdl__step_kind mdl__step_test = {
+    .together = mdl__step_always,
     .computes = computes,
     .depends = depends,
     .work = test,

@@ -39,26 +39,30 @@ static mdl_status train(mdl__lab *lab, mdl__step *step, mdl__record *record)
     mdl_train_config config = t->config.train;
     mdl_train_result result;
     mdl_train_events events = mdl__watch_train(lab);
-    char *text, *settings = NULL;
+    char *text = NULL, *settings = NULL;
+    bool writes = mdl__share_writes(lab->share);
     if (t->role == MDL__ROLE_CHILD)
         MDL_TRY(mdl_path(config.init, sizeof(config.init), step->arm->trunk->folder,
                          "final.safetensors"));
-    MDL_TRY(mdl_config_model_text(&t->config, &text));
-    mdl_status status = mdl_config_text(&t->config, &settings);
+    mdl_status status = mdl_config_model_text(&t->config, &text);
+    if (status == MDL_OK)
+        status = mdl_config_text(&t->config, &settings);
     mdl_train_job job = {
         .model = &t->config.model,
         .train = &config,
         .data = lab->data,
         .device = lab->device,
+        .comm = mdl__share_ranks(lab->share),
         .seed = t->config.run.seed,
-        .out = t->folder,
+        .out = writes ? t->folder : NULL,
         .resume = record->begun,
         .config_text = text,
         .settings_text = settings,
         .memory_limit = t->config.run.memory_limit,
         .lock = lab->job->lock,
-        .events = &events,
+        .events = writes ? &events : NULL,
     };
+    status = mdl_comm_agree(job.comm, status);
     if (status == MDL_OK)
         status = mdl_train_run(&job, &result);
     mdl_free(settings);
@@ -95,7 +99,15 @@ static double computes(const mdl__lab *lab, const mdl__step *step)
     return 3 * images + (double)evaluations * mdl__images(lab, MDL_SPLIT_VALIDATION);
 }
 
+/* Where the ranks can share its shards. */
+static bool together(const mdl__step *step, size_t ranks)
+{
+    size_t shards = step->training->config.train.shards;
+    return shards > 1 && shards % ranks == 0;
+}
+
 const mdl__step_kind mdl__step_train = {
+    .together = together,
     .computes = computes,
     .depends = depends,
     .work = train,
