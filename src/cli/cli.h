@@ -34,14 +34,6 @@ mdl_context *cli_context(void);
 /* Descriptors and signals, before anything else: the first signal that asks for an end is answered
  * on the standard error and makes mdl_stop_requested true. */
 mdl_status cli_prepare_process(void);
-/* Where a launcher (mpirun, srun) has started several processes, join the others, for work that is
- * done together: ranks other than the first print nothing from then on. */
-mdl_status cli_join(const mdl_config *config) MDL_MUST_CHECK;
-bool cli_is_silent(void); /* a rank other than the first */
-/* Whether this process says what went wrong: of what all ranks know the first speaks. */
-bool cli_tells(mdl_status status);
-/* Leave the others at the end of the process.  Where it failed alone, all are ended with `code`. */
-void cli_leave(mdl_status status, int code);
 /* Answer signals without a word. */
 void cli_say_nothing(void);
 /* What was printed goes out; fails where some of it could not be written. */
@@ -74,6 +66,12 @@ typedef struct cli_row { /* of the list that stands behind a command's text */
     const char *name, *what;
 } cli_row;
 
+typedef enum cli_ranks { /* what a command does where a launcher has started several processes */
+                         CLI_RANKS_NONE,    /* it is refused: all would do the same */
+                         CLI_RANKS_EACH,    /* each tells of itself, and writes nothing */
+                         CLI_RANKS_TOGETHER /* they join (cli_join) */
+} cli_ranks;
+
 typedef struct cli_command {
     const char *name;
     const char *summary;                 /* one line */
@@ -85,6 +83,8 @@ typedef struct cli_command {
     const cli_option *options;
     size_t n_options;
     bool takes_configuration; /* as an argument, without --config */
+    cli_ranks ranks;
+    const char *ranks_option; /* with which alone they join; NULL: always */
     mdl_status (*run)(const cli_args *args);
 } cli_command;
 extern const cli_command *const cli_commands[];
@@ -97,6 +97,21 @@ const char *cli_command_hint(const char *word);
  * train.epochs=10"; false where nothing is known. */
 bool cli_option_hint(const cli_command *command, const char *name, const char *value, char *text,
                      size_t size);
+/* ---- ranks ---------------------------------------------------------------------------------- */
+
+/* Where a launcher (mpirun, srun) has started several processes, join the others, for work that is
+ * done together: ranks other than the first print nothing from then on. */
+mdl_status cli_join(const mdl_config *config) MDL_MUST_CHECK;
+bool cli_is_silent(void); /* a rank other than the first */
+/* Whether this process says what went wrong: of what all ranks know the first speaks. */
+bool cli_tells(mdl_status status);
+/* Leave the others at the end of the process.  Where it failed alone, all are ended with `code`. */
+void cli_leave(mdl_status status, int code);
+/* Fail where a launcher has started several processes of a command that is one's work. */
+mdl_status cli_check_ranks(const cli_command *command, const cli_args *args) MDL_MUST_CHECK;
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
 /* What a word of an earlier version is called now, which is said; `in` is the command whose option,
  * or the option whose value it is, "" for a command itself.  NULL: it was no such word. */
 const char *cli_new_word(const char *in, const char *former);

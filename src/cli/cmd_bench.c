@@ -257,5 +257,7 @@ const cli_command cli_cmd_bench = {
                 "  mendel bench --only train --batch 16,64,256\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_TOGETHER,
+    .ranks_option = "--comm",
     .run = run,
 };

@@ -77,5 +77,6 @@ const cli_command cli_cmd_devices = {
                 "  mendel train --backend reference\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_EACH,
     .run = run,
 };

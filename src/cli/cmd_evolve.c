@@ -96,5 +96,6 @@ const cli_command cli_cmd_evolve = {
         "--data cifar10:data\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_TOGETHER,
     .run = run,
 };

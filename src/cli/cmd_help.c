@@ -207,5 +207,6 @@ const cli_command cli_cmd_help = {
         "  mendel help --man train | man -l -\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_EACH,
     .run = help,
 };

@@ -179,5 +179,6 @@ const cli_command cli_cmd_status = {
                 "  mendel status runs/abc --watch\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_EACH,
     .run = run,
 };

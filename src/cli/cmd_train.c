@@ -123,5 +123,6 @@ const cli_command cli_cmd_train = {
         "  mendel train --config configs/low-memory.yaml --memory-limit 400MB --threads 4\n",
     .options = options,
     .n_options = MDL_COUNT(options),
+    .ranks = CLI_RANKS_TOGETHER,
     .run = run,
 };

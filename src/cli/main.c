@@ -108,6 +108,8 @@ static int run(const cli_command *command, int argc, char **argv)
         return finish(command->name, MDL_OK);
     }
     mdl_status status = cli_parse(command, argc, argv, &args);
+    if (status == MDL_OK)
+        status = cli_check_ranks(command, &args);
     return finish(command->name, status == MDL_OK ? command->run(&args) : status);
 }
 

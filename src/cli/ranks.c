@@ -8,13 +8,54 @@ static mdl_comm *ranks; /* NULL: one process */
 
 static mdl_status open_ranks(const char *library, double patience)
 {
-    int count = 0;
+    int count;
     const char *launcher = mdl_comm_launcher(&count);
     if (strcmp(library, "off") == 0 || launcher == NULL || count == 1)
         return MDL_OK;
     MDL_TRY(mdl_comm_open_module(strcmp(library, "auto") == 0 ? launcher : library, &ranks));
     mdl_context_set_comm(cli_context(), ranks);
     return mdl_comm_set_patience(ranks, patience);
+}
+
+/* Whether each process is to be by itself. */
+static bool is_off(const cli_args *args)
+{
+    for (size_t i = 0; i < args->n_items; i++)
+        if (strcmp(args->items[i].name, "--set") == 0 &&
+            strcmp(args->items[i].value, "comm.library=off") == 0)
+            return true;
+    return false;
+}
+
+/* All say the same, and the first aloud, where they can be joined. */
+static mdl_status refuse(mdl_status status)
+{
+    char detail[512];
+    snprintf(detail, sizeof(detail), "%s", mdl_error_detail());
+    mdl_status joined = open_ranks("auto", 60);
+    status = mdl_fail(status, "%s", detail);
+    return joined == MDL_OK ? mdl_comm_agree(ranks, status) : status;
+}
+
+mdl_status cli_check_ranks(const cli_command *command, const cli_args *args)
+{
+    int count;
+    const char *option = command->ranks_option;
+    bool together =
+        command->ranks == CLI_RANKS_TOGETHER && (option == NULL || cli_flag(args, option));
+    if (mdl_comm_launcher(&count) == NULL || count < 2 || together ||
+        command->ranks == CLI_RANKS_EACH || is_off(args))
+        return MDL_OK;
+    if (option != NULL)
+        return refuse(mdl_fail(MDL_CONFIG,
+                               "it was started as %d ranks, which are of use with %s only: start "
+                               "it without the launcher (mpirun, srun)",
+                               count, option));
+    return refuse(mdl_fail(MDL_CONFIG,
+                           "it was started as %d ranks, which would all do the same: start it "
+                           "without the launcher (mpirun, srun); train, evolve and experiment "
+                           "share their work among ranks",
+                           count));
 }
 
 mdl_status cli_join(const mdl_config *config)
