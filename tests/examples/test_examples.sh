@@ -65,6 +65,23 @@ printf '#!/bin/sh\nexit 130\n' >build/srun
 works $array SLURM_ARRAY_TASK_ID=3 "$root/examples/slurm-array.sh" configs/quickstart.yaml runs/array
 grep -q 'scontrol requeue 7_3' out || { echo 'FAILED: a task that was stopped is not requeued'; failures=$((failures + 1)); }
 
+# ---- ssh and mpirun ------------------------------------------------------------------------------
+
+printf '#!/bin/sh\nshift\nexec sh -c "$1"\n' >build/ssh
+printf '#!/bin/sh\nif [ "$1" = --version ]; then cat mpi; else echo "$*" >started; fi\n' >build/mpirun
+chmod +x build/ssh build/mpirun
+works "$root/examples/ssh.sh" configs/quickstart.yaml "$PWD/runs/ssh" one two
+tries=0
+until [ -s runs/ssh/report.html ] || [ $tries -ge 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+there runs/ssh/table.json runs/ssh/report.html runs/ssh.one.log runs/ssh.two.log
+printf 'one\n\ntwo\n' >hosts
+for mpi in 'mpirun (Open MPI) 4.1.4' 'HYDRA build details: Version: 4.0.2'; do
+    echo "$mpi" >mpi
+    works env IMAGE=m.sif "$root/examples/mpirun.sh" hosts mendel train --resume
+    grep -q -- 'hosts .*-n 2 apptainer exec m.sif mendel train --resume$' started ||
+        { echo "FAILED: $mpi is started by: $(cat started)"; failures=$((failures + 1)); }
+done
+
 # ---- GitHub Actions ------------------------------------------------------------------------------
 
 export GITHUB_PATH="$scratch/path" GITHUB_STEP_SUMMARY="$scratch/summary"
