@@ -139,6 +139,9 @@ mdl_status mdl__share_open(const mdl_experiment_job *job, const mdl_device *devi
 const mdl_comm *mdl__share_ranks(const mdl__share *share);
 bool mdl__share_writes(const mdl__share *share);
 void mdl__share_close(mdl__share *share);
+/* All is over: remove leases that processes of this machine left behind which were killed when they
+ * had just ended a step. */
+void mdl__share_tidy(const mdl__share *share);
 /* The name of the lease on what a file of the experiment stands for: "A-seed1.step". */
 mdl_status mdl__lease_name(const mdl__share *share, const char *path,
                            char name[MDL_LEASE_NAME]) MDL_MUST_CHECK;

@@ -123,6 +123,7 @@ static mdl_status run_all(mdl__run *run, mdl_table *table)
     const mdl_experiment_job *job = run->job;
     MDL_TRY(begin(run));
     MDL_TRY(mdl__schedule(run));
+    mdl__share_tidy(&run->share);
     if (run->n_labs > 1) {
         MDL_TRY(mdl__results_over_repeats(run->tables, run->n_labs, table));
         return mdl__write_table(run, job, table);

@@ -20,6 +20,21 @@ mdl_status mdl__share_open(const mdl_experiment_job *job, const mdl_device *devi
                            &share->leases);
 }
 
+void mdl__share_tidy(const mdl__share *share)
+{
+    mdl_lease_seen *seen = NULL;
+    size_t count = 0;
+    if (mdl_leases_list(share->folder, &seen, &count) != MDL_OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        mdl_lease *lease = NULL;
+        if (seen[i].ended &&
+            mdl_lease_take(share->leases, seen[i].name, "it is over", &lease, NULL, NULL) == MDL_OK)
+            mdl_lease_release(lease);
+    }
+    mdl_free(seen);
+}
+
 void mdl__share_close(mdl__share *share)
 {
     mdl_leases_close(share->leases);

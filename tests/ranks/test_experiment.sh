@@ -72,7 +72,7 @@ done
 says shards4/w/rank-3.log 'of 4'
 
 # ---- stopped, killed, hanging, in whatever it does; gone on with by another number -----------------------
-long='--set train.shards=2 --set train.epochs=8 --set train.save_every=1 --set merge.batch=2
+long='--set train.shards=2 --set train.epochs=20 --set train.save_every=1 --set merge.batch=2
     --set merge.evaluations=60 --set experiment.hybrid=false'
 each long 1 $long
 set -- experiment tiny.yaml $long
@@ -80,15 +80,15 @@ mkdir lost && cp tiny.yaml lost && cd lost || exit 1
 begin 2 w/A-seed1/resume.state "$@" --out w
 kill -TERM "$(cat pid-1)"
 ended 130 'a signal for rank 1'
-begin 4 w/A-seed1/resume.state "$@" --out w
+begin 4 w/rank-3.log "$@" --out w
 kill -KILL "$(cat pid-1)"
 ended fails 'rank 1 was killed'
-begin 2 w/A-seed2/resume.state "$@" --out w --set comm.timeout=2
+begin 2 w/rank-1.log "$@" --out w --set comm.timeout=2
 kill -STOP "$(cat pid-1)"
 ended fails 'rank 1 hangs'
 kill -KILL "$(cat pid-1)" 2>/dev/null
 says err 'nothing came from rank'
-begin 3 w/C-baseline/lineage.jsonl "$@" --out w
+begin 3 w/rank-2.log "$@" --out w
 kill -KILL "$(cat pid-0)"
 ended fails 'rank 0 was killed'
 ranks 0 2 "$@" --out w
