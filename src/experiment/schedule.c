@@ -61,7 +61,8 @@ static void note(pass *p, mdl__lab *lab, const mdl__tried *tried)
 /* Whether a step that is over lets a better one be done is asked after each. */
 static mdl_status pass_over(mdl__lab *lab, pass *p)
 {
-    for (mdl__tried t = {.step = NULL}; !p->moved && (t.step = next_step(lab, t.step, false)) != NULL;) {
+    for (mdl__tried t = {.step = NULL};
+         !p->moved && (t.step = next_step(lab, t.step, false)) != NULL;) {
         t.owner = (mdl_lease_owner){.pid = 0};
         MDL_TRY(mdl__step_try(lab, t.step, &t.outcome, &t.owner));
         note(p, lab, &t);
