@@ -27,7 +27,7 @@ static void run(void *user)
     if (r->status != MDL_OK)
         return;
     (void)mdl_context_enter(context);
-    r->status = mdl_comm_open(mdl_thread_link_open, r->end, &r->comm);
+    r->status = mdl_comm_open(mdl_thread_link_open, r->end, 0, &r->comm);
     if (r->status == MDL_OK)
         r->body(r);
     snprintf(r->detail, sizeof(r->detail), "%s", mdl_error_detail());

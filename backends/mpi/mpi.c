@@ -43,6 +43,75 @@ static mdl_link_result fail(mdl_link *link, int code)
     return MDL_LINK_BROKEN;
 }
 
+/* ---- who hangs ------------------------------------------------------------------------------ */
+
+/* A rank that has waited too long need not wait for the one that hangs, but for one that waits
+ * itself.  So it calls all, and whoever waits answers by calling all, too: who does not is the one.
+ */
+
+enum { CALL = 1, GRACE = 2 }; /* tag; seconds */
+#define CALM 0.2              /* seconds of waiting from which on calls are looked for */
+
+static bool has_called, calls[MDL_RANKS_MOST]; /* this rank; the others */
+
+static void call_all(const mdl_link *link)
+{
+    static char word;
+    MPI_Request request;
+    for (int i = 0; i < link->size && !has_called; i++)
+        if (i != link->rank &&
+            MPI_Isend(&word, 1, MPI_BYTE, i, CALL, ranks, &request) == MPI_SUCCESS)
+            (void)MPI_Request_free(&request);
+    has_called = true;
+}
+
+static bool take_call(int *from)
+{
+    MPI_Status status;
+    int there = 0;
+    char word;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, CALL, ranks, &there, &status) != MPI_SUCCESS || !there)
+        return false;
+    *from = status.MPI_SOURCE;
+    return MPI_Recv(&word, 1, MPI_BYTE, *from, CALL, ranks, &status) == MPI_SUCCESS;
+}
+
+/* The lowest of those that have not called; -1: all have. */
+static int missing(const mdl_link *link)
+{
+    for (int i = 0; i < link->size; i++)
+        if (i != link->rank && !calls[i])
+            return i;
+    return -1;
+}
+
+static void look_for_calls(mdl_link *link)
+{
+    int from;
+    while (take_call(&from)) {
+        calls[from] = true;
+        call_all(link);
+    }
+}
+
+static mdl_link_result late(mdl_link *link)
+{
+    double start = now();
+    call_all(link);
+    while (missing(link) >= 0 && now() - start < GRACE) {
+        look_for_calls(link);
+        rest(1);
+    }
+    link->hangs = missing(link);
+    /* All wait: one has woken, since another rank ends the job and has said which; leave it that.
+     */
+    while (link->hangs < 0 && now() - start < 2 * GRACE)
+        rest(1);
+    return MDL_LINK_LATE;
+}
+
+/* ---- exchanges ------------------------------------------------------------------------------ */
+
 static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t out_bytes, int from,
                                 void *in, size_t in_bytes, double seconds)
 {
@@ -63,7 +132,9 @@ static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t 
             break;
         double waited = now() - start;
         if (seconds > 0 && waited > seconds)
-            return MDL_LINK_LATE;
+            return late(link);
+        if (waited > CALM)
+            look_for_calls(link);
         rest(waited);
     }
     return code == MPI_SUCCESS ? MDL_LINK_OK : fail(link, code);
@@ -120,6 +191,11 @@ int mdl_link_load(int abi, mdl_link *link)
         code = MPI_Comm_rank(ranks, &link->rank);
     if (code != MPI_SUCCESS) {
         (void)fail(link, code);
+        return 1;
+    }
+    if (link->size > MDL_RANKS_MOST) {
+        snprintf(link->error, sizeof(link->error),
+                 "%d ranks are more than the %d that there may be", link->size, MDL_RANKS_MOST);
         return 1;
     }
     name(link->name);

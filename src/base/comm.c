@@ -1,6 +1,7 @@
 /* The communicator: a thread that owns the link to the other ranks and does what it is given, in
  * order, and the calls that wait for it. */
 #include <string.h>
+#include <time.h>
 
 #include "base/comm_internal.h"
 
@@ -84,19 +85,51 @@ mdl_status mdl__comm_run(mdl_comm_state *s, mdl__comm_work work, void *user)
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
-mdl_status mdl_comm_open(mdl_link_open_fn open, void *user, mdl_comm **out)
+/* Wait until the link is open; whether it is in time.  Starting MPI waits for all ranks, and cannot
+ * be told to stop. */
+static bool opens_in_time(mdl_comm_state *s, uint64_t number)
 {
+    const struct timespec moment = {.tv_nsec = 1000000};
+    double start = mdl_time();
+    for (;;) {
+        mdl_monitor_lock(s->monitor);
+        bool done = s->done > number;
+        mdl_monitor_unlock(s->monitor);
+        if (done || (s->patience > 0 && mdl_time() - start > s->patience))
+            return done;
+        (void)nanosleep(&moment, NULL);
+    }
+}
+
+static mdl_status open_in_time(mdl_comm_state *s, bool *hangs)
+{
+    uint64_t number = mdl__comm_post(s, open_link, NULL);
+    *hangs = !opens_in_time(s, number);
+    if (*hangs)
+        return mdl_fail(MDL_DEVICE,
+                        "the ranks did not come together in %g seconds (comm.timeout): one of them "
+                        "hangs while it starts",
+                        s->patience);
+    return mdl__comm_wait(s, number);
+}
+
+mdl_status mdl_comm_open(mdl_link_open_fn open, void *user, double patience, mdl_comm **out)
+{
+    bool hangs = false;
     mdl_comm_state *s;
     *out = NULL;
     MDL_TRY(MDL_NEW(1, "communicator", &s));
     s->comm = (mdl_comm){.size = 1, .state = s};
     s->open = open;
     s->open_user = user;
+    s->patience = patience;
     mdl_status status = mdl_monitor_create(&s->monitor);
     if (status == MDL_OK)
         status = mdl_thread_start(run, s, &s->thread);
     if (status == MDL_OK)
-        status = mdl__comm_run(s, open_link, NULL);
+        status = open_in_time(s, &hangs);
+    if (hangs) /* the thread goes on using the state */
+        return status;
     if (status != MDL_OK) {
         mdl_comm_close(&s->comm);
         return status;

@@ -20,7 +20,7 @@
 
 /* ---- links ---------------------------------------------------------------------------------- */
 
-enum { MDL_LINK_ABI = 1, MDL_LINK_TEXT = 256, MDL_RANKS_MOST = 4096 };
+enum { MDL_LINK_ABI = 2, MDL_LINK_TEXT = 256, MDL_RANKS_MOST = 4096 };
 
 typedef enum mdl_link_result { MDL_LINK_OK, MDL_LINK_LATE, MDL_LINK_BROKEN } mdl_link_result;
 
@@ -29,7 +29,8 @@ typedef struct mdl_link {
     int rank, size;
     char name[MDL_LINK_TEXT];  /* e.g. "Open MPI 4.1.4" */
     char error[MDL_LINK_TEXT]; /* of the last exchange that failed */
-    void *state;               /* the link's own */
+    int hangs;   /* where it was LATE: the rank that waits for nobody; -1: not known */
+    void *state; /* the link's own */
     /* Send to one rank and receive from another at the same time; a rank below 0: neither.  LATE
      * where it has not ended after so many seconds (0: no limit); nothing can be exchanged after
      * that. */
@@ -53,8 +54,11 @@ typedef struct mdl_comm {
 } mdl_comm;
 const mdl_comm *mdl_comm_single(void);
 
-/* Join the others.  *out is the caller's. */
-mdl_status mdl_comm_open(mdl_link_open_fn open, void *user, mdl_comm **out) MDL_MUST_CHECK;
+/* Join the others.  `patience`: how many seconds to wait for a rank, here and later, before it
+ * counts as hanging; 0: for ever.  *out is the caller's.  Where they do not come together in that
+ * time the thread that waits for them is left to itself, so that the process can only end. */
+mdl_status mdl_comm_open(mdl_link_open_fn open, void *user, double patience,
+                         mdl_comm **out) MDL_MUST_CHECK;
 /* Waits for the others; NULL is allowed. */
 void mdl_comm_close(mdl_comm *comm);
 /* The MPI library by which a launcher (mpirun, srun) has started this process together with others,
@@ -62,7 +66,8 @@ void mdl_comm_close(mdl_comm *comm);
 const char *mdl_comm_launcher(int *ranks);
 /* Join the others by a module: "openmpi" or "mpich".  MDL_NOT_FOUND, with what to install, where
  * there is none. */
-mdl_status mdl_comm_open_module(const char *library, mdl_comm **out) MDL_MUST_CHECK;
+mdl_status mdl_comm_open_module(const char *library, double patience,
+                                mdl_comm **out) MDL_MUST_CHECK;
 
 /* The communicator of a context's work (NULL: one process), borrowed; and that of this thread's
  * context, never NULL. */

@@ -11,6 +11,8 @@
 static mdl_status failed(const mdl_comm_state *s, mdl_link_result result, int to, int from)
 {
     int other = from >= 0 ? from : to;
+    if (result == MDL_LINK_LATE && s->link.hangs >= 0)
+        other = s->link.hangs;
     const char *name = s->names[other].text;
     char number[32];
     if (name[0] == '\0') { /* they have not been introduced */
@@ -35,6 +37,7 @@ mdl_status mdl__link_exchange(mdl_comm_state *s, int to, const void *out, size_t
     while (out_bytes > 0 || in_bytes > 0) {
         size_t o = mdl_min_size(out_bytes, PIECE), i = mdl_min_size(in_bytes, PIECE);
         int there = o > 0 ? to : -1, here = i > 0 ? from : -1;
+        s->link.hangs = -1;
         mdl_link_result result =
             s->link.exchange(&s->link, there, send, o, here, receive, i, s->patience);
         if (result != MDL_LINK_OK)

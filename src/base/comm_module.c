@@ -57,11 +57,11 @@ static mdl_status open_module(void *user, mdl_link *link)
     return MDL_OK;
 }
 
-mdl_status mdl_comm_open_module(const char *name, mdl_comm **out)
+mdl_status mdl_comm_open_module(const char *name, double patience, mdl_comm **out)
 {
     *out = NULL;
     for (size_t i = 0; i < MDL_COUNT(libraries); i++)
         if (strcmp(libraries[i].name, name) == 0)
-            return mdl_comm_open(open_module, (void *)(uintptr_t)&libraries[i], out);
+            return mdl_comm_open(open_module, (void *)(uintptr_t)&libraries[i], patience, out);
     return mdl_fail(MDL_CONFIG, "comm.library is %s: expected openmpi or mpich", name);
 }

@@ -12,9 +12,10 @@ static mdl_status open_ranks(const char *library, double patience)
     const char *launcher = mdl_comm_launcher(&count);
     if (strcmp(library, "off") == 0 || launcher == NULL || count == 1)
         return MDL_OK;
-    MDL_TRY(mdl_comm_open_module(strcmp(library, "auto") == 0 ? launcher : library, &ranks));
+    MDL_TRY(
+        mdl_comm_open_module(strcmp(library, "auto") == 0 ? launcher : library, patience, &ranks));
     mdl_context_set_comm(cli_context(), ranks);
-    return mdl_comm_set_patience(ranks, patience);
+    return MDL_OK;
 }
 
 /* Whether each process is to be by itself. */

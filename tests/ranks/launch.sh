@@ -14,13 +14,14 @@ mpich) launcher=$(command -v mpirun.mpich || command -v mpirun) || exit 77 ;;
 esac
 [ -e "$(dirname "$mendel")/mendel_mpi_$library.so" ] || exit 77
 
-# launch N COMMAND...: N ranks of any command.
+# launch N COMMAND...: N ranks of any command; with exec as $how the launcher takes the shell's place.
+how=
 launch() {
     count=$1
     shift
     case $library in
-    openmpi) "$launcher" -n "$count" --map-by :OVERSUBSCRIBE "$@" ;;
-    mpich) "$launcher" -n "$count" "$@" ;;
+    openmpi) $how "$launcher" -n "$count" --map-by :OVERSUBSCRIBE "$@" ;;
+    mpich) $how "$launcher" -n "$count" "$@" ;;
     esac
 }
 
@@ -55,8 +56,10 @@ start() {
     count=$1
     shift
     rm -f pid-*
+    how=exec
     launch "$count" sh "$dir/begin.sh" "$mendel" "$@" >out 2>err </dev/null &
     job=$!
+    how=
 }
 
 # begin N FILE ARGUMENT...: start them, and wait until FILE is written.

@@ -89,7 +89,7 @@ static void run(void *user)
     mdl_comm *comm = NULL;
     mdl_device *device = NULL;
     (void)mdl_context_enter(r->context);
-    r->status = mdl_comm_open(mdl_thread_link_open, r->end, &comm);
+    r->status = mdl_comm_open(mdl_thread_link_open, r->end, 0, &comm);
     if (r->status == MDL_OK)
         r->status = mdl_device_open("cpu", 1, MDL_F32, &device);
     if (r->status == MDL_OK) {
