@@ -86,12 +86,9 @@ def read(path):
         text = file.read()
     first = re.match(COMMENT, text)
     functions = []
-    last = ""
     for match in FUNCTION.finditer(text):
-        # A function without a comment of its own belongs to the one before it.
-        comment = plain(match["comment"]) if match["comment"] else last
+        comment = plain(match["comment"]) if match["comment"] else ""
         comment = "" if comment.startswith("----") else comment
-        last = comment
         functions.append((match["name"], match["declaration"], comment))
     structs = {m["name"]: m[0] for m in STRUCT.finditer(text)}
     return "mendel/" + os.path.basename(path), plain(first["comment"]), functions, structs
@@ -105,7 +102,7 @@ def main():
         related = [name for name, _, _ in functions]
         for name, declaration, comment in functions:
             if not comment:
-                sys.exit(f"{header}: {name} has no comment")
+                sys.exit(f"{header}: {name} has no comment of its own")
             with open(os.path.join(out, name + ".3"), "w", encoding="utf-8") as file:
                 file.write(page(name, declaration, comment, header, top, structs, related))
 

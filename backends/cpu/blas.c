@@ -14,6 +14,8 @@
 #define MAX_CHUNKS  16
 #define LARGEST_DIM 0x7fffffffu /* of blasint where it is an int */
 #define MODULE      "mendel_products" MDL_LIBRARY_SUFFIX
+/* OpenBLAS reads it as it is loaded, and would start a thread for each processor. */
+#define THREADS "OPENBLAS_NUM_THREADS"
 
 enum { OPENBLAS = 1, LIBXSMM = 2 }; /* mdl_call.variant */
 
@@ -23,9 +25,17 @@ static void load(void)
 {
     void *symbol;
     const cpu_library *(*open)(void);
-    /* OpenBLAS reads it as it is loaded: it would start a thread for each processor. */
-    setenv("OPENBLAS_NUM_THREADS", "1", 1);
-    if (mdl_module_symbol(MODULE, CPU_LIBRARY_SYMBOL, &symbol) != MDL_OK) {
+    char *before = NULL;
+    if (getenv(THREADS) != NULL && mdl_strdup(getenv(THREADS), &before) != MDL_OK)
+        return;
+    setenv(THREADS, "1", 1);
+    mdl_status status = mdl_module_symbol(MODULE, CPU_LIBRARY_SYMBOL, &symbol);
+    if (before != NULL)
+        setenv(THREADS, before, 1);
+    else
+        unsetenv(THREADS);
+    mdl_free(before);
+    if (status != MDL_OK) {
         mdl_log(MDL_LOG_WARN, "no products by OpenBLAS: %s", mdl_error_detail());
         return;
     }

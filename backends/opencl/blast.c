@@ -260,7 +260,7 @@ static mdl_status compare(ocl_state *state, trial *t)
     if (wrong > 0)
         return mdl_fail(MDL_UNSUPPORTED,
                         "%s: CLBlast gives %zu wrong numbers of %zu with the parameters of the "
-                        "tuning table; run.tuning=off does without, `mendel bench --tune` makes "
+                        "tuning table; `run.tuning=off` does without, `mendel bench --tune` makes "
                         "another",
                         state->name, wrong, count);
     return MDL_OK;

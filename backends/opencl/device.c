@@ -205,7 +205,7 @@ mdl_status ocl_choose(const char *selector, cl_platform_id *platform, cl_device_
     if (best == NULL)
         return mdl_fail(MDL_NOT_FOUND,
                         "opencl: none of the %zu devices is '%s'; give gpu, cpu, PLATFORM:DEVICE "
-                        "or part of a name; `mendel devices` lists them",
+                        "or part of a name; `devices` lists them",
                         n, selector);
     if (!best->info.usable)
         return mdl_fail(MDL_DEVICE, "opencl: device %s (%s) cannot be used: %s",

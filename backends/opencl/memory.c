@@ -64,7 +64,7 @@ mdl_status ocl_buffer_create(mdl_device *device, size_t bytes, const char *tag, 
     if (code != CL_SUCCESS) {
         slabs_release(slabs, n);
         return ocl_fail(code,
-                        "%s: %zu bytes for %s, besides %llu that are in use; --memory-limit "
+                        "%s: %zu bytes for %s, besides %llu that are in use; `run.memory_limit` "
                         "makes a training use less",
                         state->name, bytes, tag, (unsigned long long)state->stats.allocated);
     }

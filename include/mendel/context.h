@@ -20,22 +20,26 @@ typedef enum mdl_log_level { MDL_LOG_DEBUG, MDL_LOG_INFO, MDL_LOG_WARN } mdl_log
  * context, but mdl_context_stop is allowed. */
 typedef void (*mdl_log_fn)(void *user, mdl_log_level level, const char *text);
 
-/* Make a context without a log.  *out is the caller's; NULL on failure (MDL_NO_MEMORY). */
+/* Make a context without a log.  *out is the caller's, to be destroyed; NULL on failure.
+ * Errors: MDL_INVALID (out is NULL), MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_context_create(mdl_context **out) MDL_MUST_CHECK;
-/* No work may be running with it.  NULL is allowed. */
+/* End a context.  No work may be running with it.  NULL is allowed. */
 MDL_API void mdl_context_destroy(mdl_context *context);
 
 /* Send the lines of the log to `log`, with `user` as its first argument; NULL: silence.  Not while
- * work is running with the context. */
+ * work is running with the context.  Where the context is NULL nothing happens. */
 MDL_API void mdl_context_set_log(mdl_context *context, mdl_log_fn log, void *user);
 
 /* Ask all work that runs with this context, or begins later, to stop.  From any thread, and from a
  * signal handler.  The work answers well within a second: it saves what can be saved, and returns
- * MDL_CANCELLED.  The wish stays until mdl_context_reset. */
+ * MDL_CANCELLED.  The wish stays until mdl_context_reset.  Where the context is NULL nothing
+ * happens: work without one is stopped by its callbacks alone. */
 MDL_API void mdl_context_stop(mdl_context *context);
-/* Whether that was asked: 1 or 0.  From any thread, and from a signal handler. */
+/* Whether that was asked: 1 or 0 (also where the context is NULL).  From any thread, and from a
+ * signal handler. */
 MDL_API int mdl_context_stopped(const mdl_context *context);
-/* Forget the wish, so that the context serves for more work. */
+/* Forget the wish, so that the context serves for more work.  Where the context is NULL nothing
+ * happens. */
 MDL_API void mdl_context_reset(mdl_context *context);
 
 #ifdef __cplusplus

@@ -24,7 +24,8 @@ typedef struct mdl_data mdl_data;
  *   config  the data.* keys of it say how the files are read (data.image_size,
  *           data.skip_damaged); NULL: the defaults
  * *out is the caller's, to be closed; NULL on failure.
- * Errors: MDL_CONFIG, MDL_IO, MDL_NOT_FOUND, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
+ * Errors: MDL_INVALID (out is NULL), MDL_CONFIG (no such source), MDL_IO, MDL_NOT_FOUND,
+ * MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
 MDL_API mdl_status mdl_data_open(mdl_context *context, const char *spec, const mdl_config *config,
                                  mdl_data **out) MDL_MUST_CHECK;
 
@@ -55,7 +56,7 @@ MDL_API mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *
                                         const mdl_images *test, const mdl_images_shape *shape,
                                         const mdl_config *config, mdl_data **out) MDL_MUST_CHECK;
 
-/* No work may be running with it.  NULL is allowed. */
+/* Let go of images.  No work may be running with them.  NULL is allowed. */
 MDL_API void mdl_data_close(mdl_data *data);
 
 /* What it holds, as JSON: {"source", "classes", "class_names", "height", "width", "channels",
@@ -63,7 +64,8 @@ MDL_API void mdl_data_close(mdl_data *data);
  * and channels as a model sees them and `image` those of the files; train, validation and test are
  * numbers of images; mean and std of each channel of the files, of values from 0 to 1; the images
  * left out as damaged, [to train on, to test on]; and for each class its images to train on, to
- * validate on and to test on.  *json is the caller's, to be freed with mdl_free. */
+ * validate on and to test on.  *json is the caller's, to be freed with mdl_free; NULL on failure.
+ * Errors: MDL_INVALID (NULL), MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_data_describe(const mdl_data *data, char **json) MDL_MUST_CHECK;
 
 /* ---- download ------------------------------------------------------------------------------- */
@@ -83,10 +85,11 @@ typedef struct mdl_data_fetch_options {
     }
 
 /* Download a published set ("cifar10", "cifar100"), going on with a broken download, check its sums
- * and unpack it.  A complete set is left alone.  The result is {"name", "folder", "spec"}: the
- * folder that holds its files, and what data.source takes for it.
- * Errors: MDL_INVALID (no such set, an address of another kind), MDL_CONFIG (the folder holds a
- * run), MDL_IO, MDL_CHECKSUM, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
+ * and unpack it.  A complete set is left alone.  *result (where `result` is not NULL) is {"name",
+ * "folder", "spec"} as JSON: the folder that holds its files, and what data.source takes for it; it
+ * is the caller's, to be freed with mdl_free, and NULL on failure.
+ * Errors: MDL_INVALID (NULL, no such set, an address of another kind), MDL_CONFIG (the folder holds
+ * a run), MDL_IO, MDL_CHECKSUM, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
 MDL_API mdl_status mdl_data_fetch(mdl_context *context, const char *name,
                                   const mdl_data_fetch_options *options,
                                   char **result) MDL_MUST_CHECK;

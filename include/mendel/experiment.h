@@ -57,7 +57,8 @@ typedef struct mdl_experiment_options {
  * run the same experiment in one folder at the same time (docs/several-machines.md): they share its
  * steps ("joins": others are at work), each gets the result, and one of them ("wrote") writes the
  * table.  The result is what table.json holds, with "out" and "wrote".  table.txt, table.md and
- * table.csv are written beside it; the report is not (mdl_report). */
+ * table.csv are written beside it; the report is not (mdl_report).
+ * Errors: those of mendel/work.h. */
 MDL_API mdl_status mdl_experiment(mdl_context *context, const mdl_config *config, const char *out,
                                   const mdl_experiment_options *options,
                                   char **result) MDL_MUST_CHECK;
@@ -76,14 +77,19 @@ typedef struct mdl_report_options {
 
 /* Write one page, and the same as Markdown, of what is in a folder: an experiment, finished or not,
  * a training, a search, what an evaluation wrote.  gnuplot and Graphviz draw the pictures; where
- * they are missing the status is MDL_NOT_FOUND.  The result is {"folder", "html", "markdown"}. */
+ * they are missing the status is MDL_NOT_FOUND.  The result is {"folder", "html", "markdown"},
+ * paths. Errors: MDL_INVALID (NULL), MDL_CONFIG (options.html), MDL_NOT_FOUND (no such folder,
+ * nothing to report), MDL_IO, MDL_FORMAT, MDL_NO_MEMORY, MDL_CANCELLED. */
 MDL_API mdl_status mdl_report(mdl_context *context, const char *folder,
                               const mdl_report_options *options, char **result) MDL_MUST_CHECK;
 
 /* The table of a finished experiment as a text: the verdict, the rows, and the tests where they
  * are asked for.
  *   columns  the width of a line, 40 or more
- * *text is the caller's, to be freed with mdl_free; NULL on failure. */
+ *   tests    1: with the tests; 0: without
+ * *text is the caller's, to be freed with mdl_free; NULL on failure.
+ * Errors: MDL_INVALID (NULL, columns), MDL_NOT_FOUND (there is no table), MDL_IO, MDL_FORMAT,
+ * MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_report_text(mdl_context *context, const char *folder, size_t columns,
                                    int tests, char **text) MDL_MUST_CHECK;
 
@@ -91,8 +97,9 @@ MDL_API mdl_status mdl_report_text(mdl_context *context, const char *folder, siz
 
 /* How far the training, the search or the experiment in a folder is, on which this process, others
  * or none may be at work; nothing is changed.  *result is JSON (docs/formats.md, `status`), the
- * caller's, to be freed with mdl_free; NULL on failure.  MDL_NOT_FOUND: there is no such folder, or
- * no run in it. */
+ * caller's, to be freed with mdl_free; NULL on failure.
+ * Errors: MDL_INVALID (NULL), MDL_NOT_FOUND (there is no such folder, or no run in it), MDL_IO,
+ * MDL_FORMAT, MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_run_status(mdl_context *context, const char *folder,
                                   char **result) MDL_MUST_CHECK;
 

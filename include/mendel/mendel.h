@@ -8,7 +8,7 @@
  *     mdl_predictor_close(predictor);
  *
  * Nothing here prints or exits.  A predictor is used by one thread at a time; several predictors
- * are independent. */
+ * are independent.  A handle that was closed is gone, as memory is that was freed. */
 #ifndef MENDEL_H
 #define MENDEL_H
 
@@ -35,28 +35,30 @@ typedef struct mdl_predictor mdl_predictor;
 /* Open a checkpoint that Mendel wrote (its metadata say what the network is and how images are
  * prepared).
  *   checkpoint  path of a .safetensors file
- *   backend     "cpu", "reference", ... as for --backend; NULL: "cpu"
+ *   backend     "cpu", "reference", "opencl", ... as run.backend; NULL: "cpu"
  *   threads     0: the backend's default
  *   batch       images that run at once, > 0; larger calls are cut into batches
  * On success *out is the caller's, to be closed; on failure it is NULL.
- * Errors: MDL_IO, MDL_FORMAT, MDL_SHAPE, MDL_CONFIG (no metadata), MDL_NOT_FOUND (backend),
- * MDL_NUMERIC (weights that are not finite), MDL_NO_MEMORY. */
+ * Errors: MDL_IO, MDL_FORMAT, MDL_SHAPE, MDL_NOT_FOUND (the file), MDL_CONFIG (no
+ * metadata, no such backend), MDL_DEVICE, MDL_NUMERIC (weights that are not finite), MDL_INVALID
+ * (NULL, batch 0), MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
                                       size_t batch, mdl_predictor **out) MDL_MUST_CHECK;
-MDL_API void mdl_predictor_close(mdl_predictor *predictor); /* NULL is allowed */
+/* End a predictor, and free what it has.  No call may be running with it.  NULL is allowed. */
+MDL_API void mdl_predictor_close(mdl_predictor *predictor);
 
-/* Shape of an input image and number of classes. */
-typedef struct mdl_predictor_shape {
+typedef struct mdl_predictor_shape { /* of an input image, and the number of classes */
     size_t height, width, channels;
     size_t classes;
 } mdl_predictor_shape;
+/* What images a predictor takes, and how many logits it gives for each; zeros for NULL. */
 MDL_API mdl_predictor_shape mdl_predictor_get_shape(const mdl_predictor *predictor);
 
 /* Logits of images.
  *   pixels  [count, height, width, channels] bytes, values as in the training data (0..255; the
  *           digits' 0..16); normalised here as in training
  *   logits  [count, classes], written
- * Errors: MDL_DEVICE. */
+ * `count` may be 0.  Errors: MDL_INVALID (NULL), MDL_DEVICE, MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, size_t count,
                                      float *logits) MDL_MUST_CHECK;
 
@@ -79,11 +81,13 @@ MDL_API mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char 
 
 /* Probabilities of the classes, as the model was trained with (softmax, or stablemax).
  *   logits         [count, classes]
- *   probabilities  [count, classes], written; each row adds up to 1 */
+ *   probabilities  [count, classes], written; each row adds up to 1
+ * Errors: MDL_INVALID (NULL), MDL_NO_MEMORY. */
 MDL_API mdl_status mdl_predictor_probabilities(const mdl_predictor *predictor, const float *logits,
                                                size_t count, double *probabilities) MDL_MUST_CHECK;
 
-/* The name of a class, which belongs to the predictor; NULL: the checkpoint has no names. */
+/* The name of class `index`, from 0, which belongs to the predictor; NULL: the checkpoint has no
+ * names, or there is no such class. */
 MDL_API const char *mdl_predictor_class_name(const mdl_predictor *predictor, size_t index);
 
 #ifdef __cplusplus

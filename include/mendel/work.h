@@ -18,7 +18,8 @@
  *     mdl_train_options options = MDL_TRAIN_OPTIONS;
  *     options.out = "runs/a";
  * NULL stands for the constant as it is.  Callbacks are called on the thread of the call; one that
- * returns something else than 0 stops the work as mdl_context_stop does.
+ * returns something else than 0 stops the work as mdl_context_stop does.  They must return: no
+ * longjmp, no exception of C++.  A callback may call the library, with another context.
  *
  * Errors of all of them: MDL_INVALID (NULL where it is not allowed), MDL_CONFIG (a key, or keys
  * that contradict each other), MDL_NOT_FOUND, MDL_IO, MDL_FORMAT, MDL_SHAPE (files), MDL_DEVICE,
@@ -52,7 +53,7 @@ typedef struct mdl_train_step { /* told whenever the loss is read (train.metrics
 typedef struct mdl_train_epoch { /* told after each epoch */
     uint64_t epoch, step;        /* counted from 1; step: optimizer steps so far */
     double lr;
-    double train_loss, train_top1;
+    double train_loss, train_top1;           /* top1: 0 .. 1 */
     double validation_loss, validation_top1; /* NAN where it was not evaluated */
     double images_per_second, seconds;
 } mdl_train_epoch;
@@ -119,8 +120,8 @@ typedef struct mdl_evaluate_options {
 
 /* Accuracy and loss of a checkpoint on a split, and where it errs: precision, recall and F1 by
  * class, the confusion matrix, and (mistakes) the wrong answers that it is surest of, with
- * thumbnails.  Where the loss is not finite, the status is
- * MDL_NUMERIC and the result is there all the same. */
+ * thumbnails.  Where the loss is not finite, the status is MDL_NUMERIC and the result is there all
+ * the same.  MDL_INVALID where the logits have no room. */
 MDL_API mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config,
                                 const mdl_data *data, const char *checkpoint,
                                 const mdl_evaluate_options *options, char **result) MDL_MUST_CHECK;
@@ -142,14 +143,16 @@ typedef struct mdl_compare_options {
     }
 
 /* Whether one of two models is better: both answer for the same images.
- *   first, second  [n] each: checkpoints, folders of trainings or searches (whose last model it
- * is), or files of mdl_evaluate's predictions; n from 1 to 16 data           NULL: what data.source
- * names, or where it was not set the first run's images Of one pair the result has the difference
- * of the accuracies with a paired bootstrap interval and McNemar's exact test, also by class with
- * Holm's correction; of several, first[i] with second[i], the paired t-test and the exact sign-flip
- * test over the pairs.  Two folders of experiments (n 1) are compared by the rows that their tables
- * share.  Classes are matched by name. Errors, beside the usual ones: MDL_SHAPE where both are not
- * of the same images. */
+ *   first, second  [n] each: checkpoints, folders of trainings or searches (whose last model
+ *                  counts), or files of mdl_evaluate's predictions
+ *   n              from 1 to 16
+ *   data           NULL: what data.source names, or where it was not set the first run's images
+ *
+ * Of one pair the result has the difference of the accuracies with a paired bootstrap interval and
+ * McNemar's exact test, also by class with Holm's correction; of several, first[i] with second[i],
+ * the paired t-test and the exact sign-flip test over the pairs.  Two folders of experiments (n 1)
+ * are compared by the rows that their tables share.  Classes are matched by name.
+ * Errors, beside the usual ones: MDL_SHAPE where both are not of the same images. */
 MDL_API mdl_status mdl_compare(mdl_context *context, const mdl_config *config, const mdl_data *data,
                                const char *const *first, const char *const *second, size_t n,
                                const mdl_compare_options *options, char **result) MDL_MUST_CHECK;
@@ -158,7 +161,7 @@ MDL_API mdl_status mdl_compare(mdl_context *context, const mdl_config *config, c
 
 typedef struct mdl_merge_options {
     size_t size;         /* of this struct */
-    const char *method;  /* "average", "slerp", "greedy", "ties", "dare", ... as for mendel merge */
+    const char *method;  /* one of those below */
     const char *trunk;   /* ties, dare: the checkpoint that the others were trained on from */
     double ratio;        /* slerp: 0 is the first checkpoint, 1 the second; negative: 0.5 */
     double density;      /* ties, dare: part of the changes that is kept; negative: as published */
@@ -175,7 +178,12 @@ typedef struct mdl_merge_options {
         sizeof(mdl_merge_options), "average", NULL, -1, -1, -1, 0, 0, 0, 0, NULL, NULL             \
     }
 
-/* Make one checkpoint of several by a formula.  Where the network is one of Mendel's and the method
+/* Make one checkpoint of several by a formula:
+ *   average, slerp (of two), greedy (a soup), ties, dare, linear, nuslerp, multislerp, karcher,
+ *   task-arithmetic, model-stock, dare-ties, breadcrumbs, breadcrumbs-ties, della, della-linear,
+ *   sce, ensemble
+ *
+ * Where the network is one of Mendel's and the method
  * has a form of its own there, it is merged as a whole; else, and where merge.weights or another
  * key of such a merge was set, tensor by tensor, without a need to know the network: any
  * safetensors file, or one in several files by its index, in F32, F16 or BF16, in as much memory as
@@ -198,7 +206,7 @@ typedef struct mdl_evolve_step { /* told after each batch of children */
 
 typedef struct mdl_evolve_options {
     size_t size;        /* of this struct */
-    const char *method; /* "m2n2", "map-elites", ... as for mendel evolve; NULL: as merge.* say */
+    const char *method; /* one of those below; NULL: as the merge.* keys say */
     int resume;         /* go on from what is saved in `out`, where something is */
     int overwrite;      /* remove what an earlier run wrote in `out` */
     int numbered;       /* as in mdl_train_options */
@@ -211,7 +219,10 @@ typedef struct mdl_evolve_options {
         sizeof(mdl_evolve_options), NULL, 0, 0, 0, NULL, NULL, NULL                                \
     }
 
-/* Search for a better model among crossings of checkpoints (M2N2, and what it is compared with).
+/* Search for a better model among crossings of checkpoints, by one of
+ *   m2n2, no-attraction, no-crossover-point, no-crossover, ga, ga-no-crossover, map-elites, cma-es,
+ *   random, line
+ *
  * The validation split of `data` decides.  Into the folder `out` go merged.safetensors,
  * lineage.jsonl, winner.json, config.yaml and resume.state.  With merge.from_scratch there may be
  * no checkpoints.  on_begin is told {"out", "title", "models", "from_scratch", "archive", "source"}
@@ -300,9 +311,8 @@ typedef struct mdl_convert_options {
     size_t size; /* of this struct */
     const char
         *dtype; /* "f32", "f16" or "bf16" for the floating-point tensors; NULL: as they are */
-    const char
-        *preset;   /* what is known of a published network, as for mendel convert; NULL: none */
-    int overwrite; /* write the file even where a run that has ended wrote it */
+    const char *preset; /* what is known of a published network, below; NULL: none */
+    int overwrite;      /* write the file even where a run that has ended wrote it */
 } mdl_convert_options;
 #define MDL_CONVERT_OPTIONS                                                                        \
     {                                                                                              \
@@ -312,8 +322,9 @@ typedef struct mdl_convert_options {
 /* Write a checkpoint of any kind that is read (safetensors; PyTorch's .pt and .pth, of which
  * nothing is run; several files by their index or its folder) as one safetensors file `out`, with
  * its metadata.  A preset translates the names and adds the metadata by which Mendel runs the
- * network; MDL_SHAPE where the tensors are another's.  MDL_NUMERIC where a value is beyond `dtype`;
- * nothing is written then. */
+ * network (efficientnet_lite0, efficientnet_lite0_timm), or takes away what DataParallel and
+ * torch.compile put before names (unwrap); MDL_SHAPE where the tensors are another's.  MDL_NUMERIC
+ * where a value is beyond `dtype`; nothing is written then. */
 MDL_API mdl_status mdl_convert(mdl_context *context, const char *checkpoint, const char *out,
                                const mdl_convert_options *options, char **result) MDL_MUST_CHECK;
 

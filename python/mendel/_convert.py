@@ -21,8 +21,10 @@ def convert(
     """Write a checkpoint of any kind that is read (safetensors, PyTorch's .pt and .pth, several
     files by their index) as one safetensors file ``out``.
 
-    ``preset`` translates the names of a published network and adds what Mendel needs to run it;
-    ``mendel help convert`` lists them.  ``dtype`` is ``"f32"``, ``"f16"`` or ``"bf16"``.
+    ``preset`` translates the names of a published network and adds what Mendel needs to run it:
+    "efficientnet_lite0" (as TensorFlow published it), "efficientnet_lite0_timm" (as timm trained
+    it), or "unwrap", which takes away what DataParallel and torch.compile put before names.
+    ``dtype`` is ``"f32"``, ``"f16"`` or ``"bf16"``.
 
     >>> import mendel
     >>> small = {"model.kind": "mlp", "data.size": "native", "train.epochs": 1}

@@ -31,9 +31,11 @@ def merge(
 ) -> dict[str, Any]:
     """Make one checkpoint, the file ``out``, of several by a formula.
 
-    ``method`` is "average", "slerp" (``ratio``: 0 is the first, 1 the second), "greedy", "ties" or
-    "dare" (``trunk``, ``density``, ``scale``), or "ensemble", which writes no file; ``mendel help
-    merge`` has more.  ``data`` re-estimates BatchNorm's statistics, and is needed by the methods
+    ``method`` is "average", "slerp" (``ratio``: 0 is the first, 1 the second), "greedy" (a soup),
+    "ties" or "dare" (``trunk``, ``density``, ``scale``), or "ensemble", which writes no file.  Tensor
+    by tensor there are also "linear" (``merge.weights``), "nuslerp", "multislerp", "karcher", and
+    with a ``trunk`` "task-arithmetic", "model-stock", "dare-ties", "breadcrumbs",
+    "breadcrumbs-ties", "della", "della-linear" and "sce".  ``data`` re-estimates BatchNorm's statistics, and is needed by the methods
     that evaluate; the validation split of it judges the result.
 
     Checkpoints of networks that Mendel does not know, of timm or transformers for instance, are
@@ -82,8 +84,9 @@ def evolve(
 ) -> dict[str, Any]:
     """Search for a better model among crossings of checkpoints, into the folder ``out``.
 
-    The validation split of ``data`` decides.  ``method`` is "m2n2" or another one of ``mendel help
-    evolve``; None is what the ``merge.*`` keys say.  ``on_step`` is called with a dict after each
+    The validation split of ``data`` decides.  ``method`` is "m2n2", "no-attraction",
+    "no-crossover-point", "no-crossover", "ga", "ga-no-crossover", "map-elites", "cma-es", "random"
+    or "line"; None is what the ``merge.*`` keys say.  ``on_step`` is called with a dict after each
     batch of children; a true value stops, and ``resume`` goes on.
 
     >>> import mendel

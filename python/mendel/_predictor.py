@@ -27,7 +27,7 @@ class Shape(NamedTuple):
 class Predictor:
     """A checkpoint that predicts; it carries what the network is and how images are prepared.
 
-    ``backend`` is as for ``--backend``, ``threads`` 0 is all processors, ``batch`` is how many images
+    ``backend`` is as the key ``run.backend``, ``threads`` 0 is all processors, ``batch`` is how many images
     run at once, and what memory is planned for.  Several threads may share one; they wait for each
     other.
 

@@ -7,10 +7,20 @@
 #include "report/report.h"
 #include "runs/runs.h"
 
-typedef struct mdl_work {
+/* The context of a call: the caller's, or one of its own where that is NULL, so that calls without
+ * one have nothing in common. */
+typedef struct mdl_entry {
     mdl_context *before; /* that the thread had entered */
     mdl_context *own;    /* where the caller gave none; else NULL */
-    mdl_config config;   /* as it counts: with what the checkpoint carries */
+} mdl_entry;
+/* Enter it; to be ended by mdl_leave, also on failure. */
+mdl_status mdl_enter(mdl_entry *entry, mdl_context *context) MDL_MUST_CHECK;
+/* Leave the context, and return `status`. */
+mdl_status mdl_leave(mdl_entry *entry, mdl_status status) MDL_MUST_CHECK;
+
+typedef struct mdl_work {
+    mdl_entry entry;
+    mdl_config config; /* as it counts: with what the checkpoint carries */
     mdl_device *device;
     mdl_data *data;              /* NULL: the work has none */
     char *model_text;            /* the configuration that checkpoints get */
@@ -28,6 +38,10 @@ mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config
  * classes, and its normalisation (data.mean, data.std), where the configuration does not say
  * otherwise.  Nothing happens where the file does not exist. */
 mdl_status mdl_work_take_start(mdl_work *work) MDL_MUST_CHECK;
+/* Open a device of a backend.  One that is not there is no missing file: its status is MDL_DEVICE,
+ * and MDL_CONFIG where there is no such backend. */
+mdl_status mdl_work_device(const char *backend, int threads, mdl_dtype real,
+                           mdl_device **out) MDL_MUST_CHECK;
 /* Open the device and the images: a view of `given`, or what data.source names where it is NULL.
  * The classes get the numbers they have in `checkpoint`, by name.  without_data: no images. */
 mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_data,

@@ -109,23 +109,20 @@ mdl_status mdl_compare(mdl_context *context, const mdl_config *config, const mdl
                        const mdl_compare_options *options, char **result)
 {
     mdl_compare_options own = MDL_COMPARE_OPTIONS;
-    mdl_context *made = NULL;
+    mdl_entry entry;
     if (result != NULL)
         *result = NULL;
     MDL_REQUIRE(config);
     MDL_TRY(mdl_options_take(&own, sizeof(own), options));
-    MDL_TRY(mdl_checkpoints_check(first, n));
-    MDL_TRY(mdl_checkpoints_check(second, n));
     if (n == 0 || n > MDL_MAX_REPEATS)
         return mdl_fail(MDL_INVALID, "mdl_compare: expected 1 to %d pairs, got %zu",
                         MDL_MAX_REPEATS, n);
+    MDL_TRY(mdl_checkpoints_check(first, n));
+    MDL_TRY(mdl_checkpoints_check(second, n));
     if (own.split == NULL)
         own.split = "test";
-    if (context == NULL)
-        MDL_TRY(mdl_context_create(&made));
-    mdl_context *used = context != NULL ? context : made, *before = mdl_context_enter(used);
-    mdl_status status = compare_in(first, second, n, used, config, data, &own, result);
-    (void)mdl_context_enter(before);
-    mdl_context_destroy(made);
-    return status;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = compare_in(first, second, n, mdl_context_current(), config, data, &own, result);
+    return mdl_leave(&entry, status);
 }

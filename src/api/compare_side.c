@@ -29,7 +29,7 @@ mdl_status mdl__compared_find(const char *path, mdl__compared *out)
     if (kinds == 0)
         return mdl_fail(MDL_CONFIG,
                         "%s holds no run: expected the folder of a training, a search or an "
-                        "experiment, a checkpoint, or a file of `mendel eval --predictions`",
+                        "experiment, a checkpoint, or a file of an evaluation's predictions",
                         path);
     bool training = (kinds & MDL_RUN_TRAINING) != 0;
     out->kind = training ? "training" : "search";

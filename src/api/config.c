@@ -24,7 +24,7 @@ static mdl_status find(const char *key, size_t *index)
     *index = mdl_key_find(key);
     if (*index < mdl_key_count())
         return MDL_OK;
-    return mdl_fail(MDL_CONFIG, "%.100s: no such key%s (`mendel help keys` lists all)", key,
+    return mdl_fail(MDL_CONFIG, "%.100s: no such key%s (`keys` lists all)", key,
                     mdl_key_advice(key, advice, sizeof(advice)));
 }
 
@@ -49,10 +49,10 @@ mdl_status mdl_config_set(mdl_config *config, const char *key, const char *value
 mdl_status mdl_config_get(const mdl_config *config, const char *key, char **value)
 {
     size_t index;
-    MDL_REQUIRE(config);
-    MDL_REQUIRE(key);
     MDL_REQUIRE(value);
     *value = NULL;
+    MDL_REQUIRE(config);
+    MDL_REQUIRE(key);
     MDL_TRY(find(key, &index));
     return mdl_key_value(config, index, value);
 }

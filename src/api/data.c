@@ -16,12 +16,13 @@ static mdl_status open_source(const char *spec, const mdl_config *config, mdl_da
 mdl_status mdl_data_open(mdl_context *context, const char *spec, const mdl_config *config,
                          mdl_data **out)
 {
+    mdl_entry entry;
     MDL_REQUIRE(out);
     *out = NULL;
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status = open_source(spec, config, out);
-    (void)mdl_context_enter(before);
-    return status;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = open_source(spec, config, out);
+    return mdl_leave(&entry, status);
 }
 
 /* ---- the caller's arrays -------------------------------------------------------------------- */
@@ -94,6 +95,7 @@ mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *train,
                                 const mdl_images *test, const mdl_images_shape *shape,
                                 const mdl_config *config, mdl_data **out)
 {
+    mdl_entry entry;
     MDL_REQUIRE(out);
     *out = NULL;
     MDL_REQUIRE(shape);
@@ -101,11 +103,11 @@ mdl_status mdl_data_from_memory(mdl_context *context, const mdl_images *train,
         return mdl_fail(MDL_INVALID, "there are no images: train and test are both NULL or empty");
     if (shape->classes == 0)
         return mdl_fail(MDL_INVALID, "shape.classes is 0");
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status =
-        make_sets(train != NULL && train->count > 0 ? train : NULL, test, shape, config, out);
-    (void)mdl_context_enter(before);
-    return status;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status =
+            make_sets(train != NULL && train->count > 0 ? train : NULL, test, shape, config, out);
+    return mdl_leave(&entry, status);
 }
 
 /* ---- what it is ----------------------------------------------------------------------------- */
@@ -153,9 +155,9 @@ static json_t *class_names(const mdl_data *data)
 mdl_status mdl_data_describe(const mdl_data *data, char **json)
 {
     json_t *counts = NULL;
-    MDL_REQUIRE(data);
     MDL_REQUIRE(json);
     *json = NULL;
+    MDL_REQUIRE(data);
     const mdl_dataset *set = data->train != NULL ? data->train : data->test;
     mdl_status status = class_counts(data, &counts);
     if (status != MDL_OK) {

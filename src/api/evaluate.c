@@ -108,7 +108,7 @@ static mdl_status check_clean(const evaluation *e)
         return MDL_OK;
     return mdl_fail(MDL_CONFIG,
                     "%s holds corrupted images: our own corruptions (robustness) need the clean "
-                    "ones, e.g. --data cifar10:FOLDER",
+                    "ones, e.g. `data.source=cifar10:FOLDER`",
                     e->work.data->config.source);
 }
 
@@ -203,12 +203,12 @@ mdl_status mdl_evaluate(mdl_context *context, const mdl_config *config, const md
     evaluation e = {.options = MDL_EVALUATE_OPTIONS, .checkpoint = checkpoint};
     if (result != NULL)
         *result = NULL;
-    MDL_REQUIRE(config);
-    MDL_REQUIRE(checkpoint);
     MDL_TRY(mdl_options_take(&e.options, sizeof(e.options), options));
-    MDL_TRY(check_options(&e));
     if (e.options.all_logits != NULL)
         *e.options.all_logits = NULL;
+    MDL_REQUIRE(config);
+    MDL_REQUIRE(checkpoint);
+    MDL_TRY(check_options(&e));
     mdl_status status = mdl_work_begin(&e.work, context, config, checkpoint);
     if (status == MDL_OK)
         status = evaluate(&e, data, result);

@@ -10,7 +10,7 @@ static mdl_status own_folder(const char *folder, mdl_lock **lock)
     MDL_TRY(mdl_run_kinds(folder, &kinds));
     MDL_TRY(mdl_run_check_place(folder, false, false));
     if (kinds != 0)
-        return mdl_fail(MDL_CONFIG, "option --out: %s holds %s: choose another folder", folder,
+        return mdl_fail(MDL_CONFIG, "%s holds %s: choose another folder", folder,
                         mdl_run_name(kinds));
     return mdl_lock_take(folder, lock);
 }
@@ -45,14 +45,15 @@ static mdl_status fetch(const char *name, mdl_data_fetch_options *options, char 
 mdl_status mdl_data_fetch(mdl_context *context, const char *name,
                           const mdl_data_fetch_options *options, char **result)
 {
+    mdl_entry entry;
     mdl_data_fetch_options own = MDL_DATA_FETCH_OPTIONS;
     if (result != NULL)
         *result = NULL;
     MDL_REQUIRE(name);
     MDL_TRY(mdl_options_take(&own, sizeof(own), options));
     MDL_REQUIRE(own.folder);
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status = fetch(name, &own, result);
-    (void)mdl_context_enter(before);
-    return status;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = fetch(name, &own, result);
+    return mdl_leave(&entry, status);
 }

@@ -37,7 +37,7 @@ static mdl_status check(const merging *m, mdl_method_options *formula)
         return mdl_fail(MDL_CONFIG, "out: expected the file to write");
     if ((m->method->flags & MDL_METHOD_NEEDS_TRUNK) != 0 && o->trunk == NULL)
         return mdl_fail(MDL_CONFIG,
-                        "trunk (--base): expected the checkpoint that the others were trained on "
+                        "`trunk`: expected the checkpoint that the others were trained on "
                         "from");
     if (m->n == 0 || (pair && m->n != 2))
         return mdl_fail(MDL_CONFIG, "%s: expected %s, got %zu", m->method->name,

@@ -64,12 +64,9 @@ mdl_status mdl_plan_training(mdl_context *context, const mdl_config *config, con
 
 enum { MAX_DEVICES = 32 };
 
-mdl_status mdl_devices(mdl_context *context, char **result)
+static json_t *list_devices(void)
 {
-    mdl_context *before = mdl_context_enter(context);
     json_t *list = mdl_json_pack("[]");
-    if (result != NULL)
-        *result = NULL;
     for (int b = 0; b < mdl_backend_count(); b++) {
         const mdl_backend *backend = mdl_backend_at(b);
         mdl_device_info infos[MAX_DEVICES] = {0};
@@ -82,7 +79,16 @@ mdl_status mdl_devices(mdl_context *context, char **result)
                                           (json_int_t)infos[i].memory, "units", infos[i].units,
                                           "usable", infos[i].usable, "reason", infos[i].reason));
     }
-    mdl_status status = mdl_result_text(list, result);
-    (void)mdl_context_enter(before);
-    return status;
+    return list;
+}
+
+mdl_status mdl_devices(mdl_context *context, char **result)
+{
+    mdl_entry entry;
+    if (result != NULL)
+        *result = NULL;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = mdl_result_text(list_devices(), result);
+    return mdl_leave(&entry, status);
 }

@@ -76,8 +76,7 @@ static mdl_status read_model(mdl_predictor *p, const mdl_tensors *file, const ch
     if (text == NULL)
         return mdl_fail(MDL_CONFIG,
                         "%s: no metadata mendel.config; only a checkpoint that Mendel wrote can be "
-                        "opened here (mendel convert --preset adds it "
-                        "for published networks)",
+                        "opened here (`convert` with a preset adds it for published networks)",
                         path);
     MDL_TRY(mdl_config_parse(text, strlen(text), path, &config));
     p->model = config.model;
@@ -112,7 +111,7 @@ static size_t image_size(const mdl_predictor *p)
 static mdl_status open_all(mdl_predictor *p, const char *path, const char *backend, int threads)
 {
     mdl_tensors *file = NULL;
-    MDL_TRY(mdl_device_open(backend != NULL ? backend : "cpu", threads, MDL_F32, &p->device));
+    MDL_TRY(mdl_work_device(backend != NULL ? backend : "cpu", threads, MDL_F32, &p->device));
     MDL_TRY(mdl_tensors_load(path, &file));
     mdl_status status = read_model(p, file, path);
     if (status == MDL_OK)
@@ -120,9 +119,11 @@ static mdl_status open_all(mdl_predictor *p, const char *path, const char *backe
     mdl_tensors_close(file);
     if (status != MDL_OK)
         return status;
-    return MDL_NEW(p->batch * image_size(p), "images", &p->images);
+    return mdl_alloc(p->batch, image_size(p) * sizeof(*p->images), "images", (void **)&p->images);
 }
 
+/* A predictor has no context: its threads live on when the work has ended in which it was opened,
+ * and a wish to stop that work is none for predictions in a callback. */
 mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int threads,
                               size_t batch, mdl_predictor **out)
 {
@@ -134,7 +135,9 @@ mdl_status mdl_predictor_open(const char *checkpoint, const char *backend, int t
         return mdl_fail(MDL_INVALID, "a predictor's batch must be at least 1");
     MDL_TRY(MDL_NEW(1, "predictor", &p));
     p->batch = batch;
+    mdl_context *before = mdl_context_enter(NULL);
     mdl_status status = open_all(p, checkpoint, backend, threads);
+    (void)mdl_context_enter(before);
     if (status != MDL_OK) {
         mdl_predictor_close(p);
         return status;
@@ -187,14 +190,17 @@ mdl_status mdl_predictor_run(mdl_predictor *predictor, const uint8_t *pixels, si
     if (count > 0 && (pixels == NULL || logits == NULL))
         return mdl_fail(MDL_INVALID, "mdl_predictor_run: pixels or logits is NULL");
     size_t image = image_size(predictor), channels = predictor->model.channels;
-    for (size_t done = 0; done < count; done += predictor->batch) {
+    mdl_context *before = mdl_context_enter(NULL);
+    mdl_status status = MDL_OK;
+    for (size_t done = 0; done < count && status == MDL_OK; done += predictor->batch) {
         size_t some = mdl_min_size(predictor->batch, count - done);
         for (size_t i = 0; i < some * image; i++)
             predictor->images[i] = predictor->value[i % channels][pixels[done * image + i]];
-        MDL_TRY(run_batch(predictor, predictor->images, some,
-                          logits + done * predictor->model.classes));
+        status =
+            run_batch(predictor, predictor->images, some, logits + done * predictor->model.classes);
     }
-    return MDL_OK;
+    (void)mdl_context_enter(before);
+    return status;
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -255,12 +261,9 @@ static mdl_status predict_files(mdl_predictor *p, const decoding *now, decoding 
     return status;
 }
 
-mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *paths, size_t count,
-                                   float *logits, mdl_file_result *results)
+static mdl_status run_files(mdl_predictor *predictor, const char *const *paths, size_t count,
+                            float *logits, mdl_file_result *results)
 {
-    MDL_REQUIRE(predictor);
-    if (count > 0 && (paths == NULL || logits == NULL || results == NULL))
-        return mdl_fail(MDL_INVALID, "mdl_predictor_run_files: an argument is NULL");
     MDL_TRY(prepare_files(predictor));
     size_t batch = predictor->batch, turn = 0;
     for (size_t done = 0; done < count; done += batch, turn = 1 - turn) {
@@ -278,6 +281,21 @@ mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *
         MDL_TRY(predict_files(predictor, now, ahead, logits + done * predictor->model.classes));
     }
     return MDL_OK;
+}
+
+mdl_status mdl_predictor_run_files(mdl_predictor *predictor, const char *const *paths, size_t count,
+                                   float *logits, mdl_file_result *results)
+{
+    MDL_REQUIRE(predictor);
+    if (count > 0 && (paths == NULL || logits == NULL || results == NULL))
+        return mdl_fail(MDL_INVALID, "mdl_predictor_run_files: an argument is NULL");
+    for (size_t i = 0; i < count; i++)
+        if (paths[i] == NULL)
+            return mdl_fail(MDL_INVALID, "paths[%zu] is NULL", i);
+    mdl_context *before = mdl_context_enter(NULL);
+    mdl_status status = run_files(predictor, paths, count, logits, results);
+    (void)mdl_context_enter(before);
+    return status;
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */

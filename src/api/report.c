@@ -49,31 +49,33 @@ static mdl_status write_report(const char *folder, const mdl_report_options *opt
 mdl_status mdl_report(mdl_context *context, const char *folder, const mdl_report_options *options,
                       char **result)
 {
+    mdl_entry entry;
     mdl_report_options own = MDL_REPORT_OPTIONS;
     if (result != NULL)
         *result = NULL;
     MDL_REQUIRE(folder);
     MDL_TRY(mdl_options_take(&own, sizeof(own), options));
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status = write_report(folder, &own, result);
-    (void)mdl_context_enter(before);
-    return status;
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = write_report(folder, &own, result);
+    return mdl_leave(&entry, status);
 }
 
 mdl_status mdl_report_text(mdl_context *context, const char *folder, size_t columns, int tests,
                            char **text)
 {
+    mdl_entry entry;
     mdl_table table = {0};
     MDL_REQUIRE(text);
     *text = NULL;
     MDL_REQUIRE(folder);
     if (columns < 40)
         return mdl_fail(MDL_INVALID, "%s: columns is %zu: expected 40 or more", __func__, columns);
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status = mdl_table_read(folder, &table);
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = mdl_table_read(folder, &table);
     if (status == MDL_OK)
         status = mdl_report_terminal(&table, columns, tests != 0, text);
     mdl_table_free(&table);
-    (void)mdl_context_enter(before);
-    return status;
+    return mdl_leave(&entry, status);
 }

@@ -4,14 +4,15 @@
 
 mdl_status mdl_run_status(mdl_context *context, const char *folder, char **result)
 {
+    mdl_entry entry;
     struct json_t *json = NULL;
     MDL_REQUIRE(result);
     *result = NULL;
     MDL_REQUIRE(folder);
-    mdl_context *before = mdl_context_enter(context);
-    mdl_status status = mdl_status_of(folder, &json);
+    mdl_status status = mdl_enter(&entry, context);
+    if (status == MDL_OK)
+        status = mdl_status_of(folder, &json);
     if (status == MDL_OK)
         status = mdl_result_text(json, result);
-    (void)mdl_context_enter(before);
-    return status;
+    return mdl_leave(&entry, status);
 }

@@ -7,6 +7,25 @@
 
 #include "api/api.h"
 
+/* ---- context -------------------------------------------------------------------------------- */
+
+mdl_status mdl_enter(mdl_entry *entry, mdl_context *context)
+{
+    *entry = (mdl_entry){.before = mdl_context_enter(context)};
+    if (context != NULL)
+        return MDL_OK;
+    MDL_TRY(mdl_context_create(&entry->own));
+    (void)mdl_context_enter(entry->own);
+    return MDL_OK;
+}
+
+mdl_status mdl_leave(mdl_entry *entry, mdl_status status)
+{
+    (void)mdl_context_enter(entry->before);
+    mdl_context_destroy(entry->own);
+    return status;
+}
+
 /* ---- configuration -------------------------------------------------------------------------- */
 
 /* The network's input, and what the images were normalised with: other images are to be normalised
@@ -75,11 +94,8 @@ static mdl_status configure(const mdl_config *config, const char *checkpoint, md
 mdl_status mdl_work_begin(mdl_work *work, mdl_context *context, const mdl_config *config,
                           const char *checkpoint)
 {
-    *work = (mdl_work){.before = mdl_context_enter(context), .comm = mdl_comm_single()};
-    if (context == NULL) {
-        MDL_TRY(mdl_context_create(&work->own));
-        (void)mdl_context_enter(work->own);
-    }
+    *work = (mdl_work){.comm = mdl_comm_single()};
+    MDL_TRY(mdl_enter(&work->entry, context));
     return configure(config, checkpoint, &work->config);
 }
 
@@ -145,7 +161,7 @@ static mdl_status check_unnamed(const mdl_config *config)
     mdl_data_close(data);
     return differ ? mdl_fail(MDL_CONFIG,
                              "the checkpoint was trained on other images than the embedded %s; "
-                             "name them, e.g. --data cifar10:FOLDER",
+                             "name them, e.g. `data.source=cifar10:FOLDER`",
                              config->data.source)
                   : MDL_OK;
 }
@@ -166,12 +182,13 @@ static mdl_status match_classes(const char *checkpoint, const mdl_config *config
     return status;
 }
 
-/* A device that is not there is no missing file: it has a status of its own. */
-static mdl_status open_device(const mdl_work *work, mdl_device **device)
+mdl_status mdl_work_device(const char *backend, int threads, mdl_dtype real, mdl_device **out)
 {
-    const mdl_config *config = &work->config;
-    mdl_status status = mdl_device_open(config->run.backend, (int)mdl_ranks_threads(work),
-                                        mdl_precision_real(config->train.precision), device);
+    const mdl_backend *row;
+    *out = NULL;
+    if (mdl_backend_find(backend, &row) != MDL_OK)
+        return mdl_fail_context(MDL_CONFIG, "backend");
+    mdl_status status = mdl_device_open(backend, threads, real, out);
     return status == MDL_NOT_FOUND || status == MDL_IO ? MDL_DEVICE : status;
 }
 
@@ -181,7 +198,8 @@ mdl_status mdl_work_open(mdl_work *work, const mdl_data *given, bool without_dat
     mdl_config *config = &work->config;
     if (!without_data && given == NULL)
         MDL_TRY(check_unnamed(config));
-    MDL_TRY(open_device(work, &work->device));
+    MDL_TRY(mdl_work_device(config->run.backend, (int)mdl_ranks_threads(work),
+                            mdl_precision_real(config->train.precision), &work->device));
     MDL_TRY(mdl_tuning_use(work->device, config->run.tuning));
     if (!without_data) {
         MDL_TRY(given != NULL ? mdl_data_view(given, &config->data, &work->data)
@@ -201,9 +219,7 @@ mdl_status mdl_work_end(mdl_work *work, mdl_status status)
     mdl_free(work->model_text);
     mdl_data_close(work->data);
     mdl_device_close(work->device);
-    (void)mdl_context_enter(work->before);
-    mdl_context_destroy(work->own);
-    return status;
+    return mdl_leave(&work->entry, status);
 }
 
 mdl_merge_job mdl_work_merge_job(const mdl_work *work, const char *const *checkpoints, size_t n)

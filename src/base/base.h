@@ -75,8 +75,8 @@ mdl_status mdl_grow(size_t old_count, size_t new_count, size_t size, const char 
 /* Copy a string (or its first n bytes).  Free with mdl_free. */
 mdl_status mdl_strdup(const char *text, char **out) MDL_MUST_CHECK;
 
-/* Let OpenSSL survive failed allocations, by a reserve; before its first use.  More calls do no
- * harm. */
+/* Let OpenSSL survive failed allocations, by a reserve; before its first use.  That is for a whole
+ * process and cannot be undone, so only the program may do it: a library may be unloaded. */
 void mdl_reserve_memory(void);
 
 /* Test hook: the nth allocation from now (1: the next) fails, once; 0 switches the hook off. */

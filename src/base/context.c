@@ -70,7 +70,8 @@ const mdl_comm *mdl_comm_current(void)
 
 void mdl_context_set_log(mdl_context *context, mdl_log_fn log, void *user)
 {
-    context = context != NULL ? context : &own;
+    if (context == NULL)
+        return;
     pthread_mutex_lock(&context->log_mutex);
     context->log = log;
     context->user = user;
@@ -97,17 +98,19 @@ void mdl_log(mdl_log_level level, const char *format, ...)
 
 void mdl_context_stop(mdl_context *context)
 {
-    atomic_store(&(context != NULL ? context : &own)->stop, true);
+    if (context != NULL)
+        atomic_store(&context->stop, true);
 }
 
 int mdl_context_stopped(const mdl_context *context)
 {
-    return atomic_load(&(context != NULL ? context : &own)->stop);
+    return context != NULL && atomic_load(&context->stop);
 }
 
 void mdl_context_reset(mdl_context *context)
 {
-    atomic_store(&(context != NULL ? context : &own)->stop, false);
+    if (context != NULL)
+        atomic_store(&context->stop, false);
 }
 
 bool mdl_stop_requested(void)

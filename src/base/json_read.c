@@ -114,6 +114,18 @@ void mdl__json_prepare(void)
     }
 }
 
+#if defined(__GNUC__)
+/* Jansson may stay when this library is unloaded. */
+__attribute__((destructor)) static void restore(void)
+{
+    json_malloc_t allocate;
+    json_free_t release;
+    json_get_alloc_funcs(&allocate, &release);
+    if (allocate == json_allocate && release == json_release)
+        json_set_alloc_funcs(next_malloc, next_free);
+}
+#endif
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static json_t *load(reading *r, const char *text, size_t size, size_t flags, json_error_t *error)

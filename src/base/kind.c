@@ -99,7 +99,7 @@ const char *mdl_file_kind(const char *bytes, size_t size)
          "a git-lfs pointer, which stands for the file; `git lfs pull` in its repository fetches "
          "that"},
         {"MDLSTAT1", 8, 0,
-         "a resume.state, which --resume goes on from; the checkpoints lie beside it "
+         "a resume.state, which a run goes on from; the checkpoints lie beside it "
          "(final.safetensors, epoch-*.safetensors)"},
         {"GGUF", 4, 0, "a GGUF file"},
         {"\x89HDF\r\n\x1a\n", 8, 0, "an HDF5 file (Keras .h5)"},

@@ -17,7 +17,6 @@ static const char magic[] = "MDLSTAT1";
 mdl_status mdl_sha256_hex(const void *data, size_t size, char out[65])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    mdl_reserve_memory();
     if (EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL) != 1)
         return mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     for (size_t i = 0; i < DIGEST_BYTES; i++)
@@ -88,7 +87,6 @@ mdl_status mdl_state_create(const char *path, mdl_state_writer **out)
     MDL_TRY(MDL_NEW(1, "resume state", &state));
     mdl_status status = MDL_NEW(CHUNK, "resume state", &state->chunk);
     if (status == MDL_OK) {
-        mdl_reserve_memory();
         state->digest = EVP_MD_CTX_new();
         if (state->digest == NULL || EVP_DigestInit_ex(state->digest, EVP_sha256(), NULL) != 1)
             status = mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
@@ -276,7 +274,6 @@ static mdl_status parse(mdl_state *state, size_t size)
         return refuse_kind(state->memory, size);
     unsigned char digest[EVP_MAX_MD_SIZE];
     size_t signed_bytes = size - DIGEST_BYTES;
-    mdl_reserve_memory();
     if (EVP_Digest(state->memory, signed_bytes, digest, NULL, EVP_sha256(), NULL) != 1)
         return mdl_fail(MDL_NO_MEMORY, "sha256: out of memory");
     if (memcmp(digest, state->memory + signed_bytes, DIGEST_BYTES) != 0)

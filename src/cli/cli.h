@@ -115,6 +115,12 @@ mdl_status cli_check_ranks(const cli_command *command, const cli_args *args) MDL
 /* What a word of an earlier version is called now, which is said; `in` is the command whose option,
  * or the option whose value it is, "" for a command itself.  NULL: it was no such word. */
 const char *cli_new_word(const char *in, const char *former);
+/* The command that runs, for cli_own_words. */
+void cli_speak_for(const cli_command *command);
+/* What the library says, with the command's options in place of what its callers give (`resume`,
+ * `run.backend=cpu`), and commands in place of its functions (`keys`).  *out is the caller's
+ * (mdl_free). */
+mdl_status cli_own_words(const char *text, char **out) MDL_MUST_CHECK;
 
 /* ", digits, cifar10:DIR, ...": what --data takes; the first comma is skipped. */
 extern const char cli_source_specs[];
@@ -188,7 +194,8 @@ void cli_print_paragraphs(const char *text);
 void cli_print_commands(const char *lines);
 /* The same on standard error, as a line of its own behind "note: ". */
 void cli_note(const char *format, ...) MDL_PRINTF(1, 2);
-/* A line on standard error, `text` escaped with the ends of lines in it. */
+/* A line on standard error: what the library says, in own words, escaped with the ends of lines in
+ * it. */
 void cli_print_message(const char *before, const char *text);
 
 /* What is seen while something runs: a bar that is redrawn on a terminal, plain lines elsewhere. */

@@ -16,14 +16,16 @@ static mdl_status fill(const cli_args *args, mdl_config *config)
     if (file != NULL)
         MDL_TRY(mdl_config_read(config, file));
     for (size_t i = 0; i < args->n_items; i++) {
-        if (strcmp(args->items[i].name, "--set") == 0)
-            MDL_TRY(mdl_config_assign(config, args->items[i].value));
+        if (strcmp(args->items[i].name, "--set") != 0)
+            continue;
+        mdl_status status = mdl_config_assign(config, args->items[i].value);
+        if (status != MDL_OK)
+            return mdl_fail(status, "--set %s", mdl_error_detail());
     }
     for (size_t i = 0; i < cli_shortcut_count; i++) {
         const char *value = cli_value(args, cli_shortcuts[i].option);
         mdl_status status =
             value != NULL ? mdl_config_set(config, cli_shortcuts[i].key, value) : MDL_OK;
-        /* "--set run.threads: expected ..." says the same in the words of the configuration. */
         if (status != MDL_OK)
             return mdl_fail_context(status, "option %s", cli_shortcuts[i].option);
     }

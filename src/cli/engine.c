@@ -4,7 +4,7 @@
 mdl_status cli_work_begin(const cli_args *args, const char *checkpoint, mdl_work *work)
 {
     mdl_config *config;
-    *work = (mdl_work){.before = cli_context()};
+    *work = (mdl_work){.entry = {.before = cli_context()}};
     MDL_TRY(cli_config(args, &config));
     mdl_status status = mdl_work_begin(work, cli_context(), config, checkpoint);
     mdl_config_destroy(config);

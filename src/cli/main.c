@@ -103,6 +103,7 @@ static int finish(const char *name, mdl_status status)
 static int run(const cli_command *command, int argc, char **argv)
 {
     static cli_args args;
+    cli_speak_for(command);
     if (wants_help(argc, argv)) {
         cli_print_help(command);
         return finish(command->name, MDL_OK);

@@ -61,8 +61,11 @@ void cli_note(const char *format, ...)
 
 void cli_print_message(const char *before, const char *text)
 {
+    char *own = NULL;
+    const char *told = cli_own_words(text, &own) == MDL_OK ? own : text;
     fputs(before, stderr);
-    print_escaped(stderr, text);
+    print_escaped(stderr, told);
+    mdl_free(own);
     fputc('\n', stderr);
 }
 

@@ -106,6 +106,7 @@ mdl_context *cli_context(void)
 mdl_status cli_prepare_process(void)
 {
     unsigned were_open = mdl_standard_descriptors();
+    mdl_reserve_memory();
     MDL_TRY(mdl_context_create(&context));
     (void)mdl_context_enter(context);
     says = (were_open >> STDERR_FILENO & 1u) != 0;

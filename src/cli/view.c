@@ -293,8 +293,10 @@ int cli_experiment_progress(void *user, const mdl_experiment_progress *is)
 
 static void log_line(void *user, mdl_log_level level, const char *text)
 {
+    char *own = NULL;
     if (level == MDL_LOG_INFO)
-        cli_view_line(user, "%s", text);
+        cli_view_line(user, "%s", cli_own_words(text, &own) == MDL_OK ? own : text);
+    mdl_free(own);
     if (level != MDL_LOG_WARN)
         return;
     clear(user);

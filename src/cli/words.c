@@ -1,5 +1,6 @@
 /* Words that people type and that are not ours: those of earlier versions, which still work and are
- * answered with the new one, and those of other programs, which are answered with what to write. */
+ * answered with the new one, and those of other programs, which are answered with what to write.
+ * And the library's words for what its callers give, which become options and commands. */
 #include <string.h>
 
 #include "cli/engine.h"
@@ -95,14 +96,91 @@ bool cli_option_hint(const cli_command *command, const char *name, const char *v
     return true;
 }
 
+/* The row of former_words; MDL_COUNT(former_words): there is none. */
+static size_t find_former(const char *in, const char *former)
+{
+    size_t i = 0;
+    while (i < MDL_COUNT(former_words) &&
+           (strcmp(former_words[i].in, in) != 0 || strcmp(former_words[i].former, former) != 0))
+        i++;
+    return i;
+}
+
 const char *cli_new_word(const char *in, const char *former)
 {
-    for (size_t i = 0; i < MDL_COUNT(former_words); i++) {
-        if (strcmp(former_words[i].in, in) != 0 || strcmp(former_words[i].former, former) != 0)
-            continue;
-        cli_note("%s%s is now called %s%s; the former word still works in this version",
-                 former_words[i].before, former, former_words[i].before, former_words[i].now);
-        return former_words[i].now;
+    size_t i = find_former(in, former);
+    if (i == MDL_COUNT(former_words))
+        return NULL;
+    cli_note("%s%s is now called %s%s; the former word still works in this version",
+             former_words[i].before, former, former_words[i].before, former_words[i].now);
+    return former_words[i].now;
+}
+
+/* ---- the library's words -------------------------------------------------------------------- */
+
+/* Functions of the library, and the commands that do the same. */
+static const struct {
+    const char *function, *command;
+} functions[] = {
+    {"keys", "help keys"},
+    {"devices", "devices"},
+    {"fetch", "data fetch"},
+    {"convert", "convert"},
+};
+
+static const cli_command *running; /* NULL: none yet */
+
+void cli_speak_for(const cli_command *command)
+{
+    running = command;
+}
+
+/* The option of the command that runs for a field or a key, which may have had the field's name;
+ * false: it has none. */
+static bool option_of(const char *name, char *option, size_t size)
+{
+    const char *shortcut = option_for(name);
+    if (shortcut != NULL && has_option(running, shortcut))
+        return snprintf(option, size, "%s", shortcut) > 0;
+    snprintf(option, size, "--%s", name);
+    size_t former = find_former(running->name, option);
+    if (former < MDL_COUNT(former_words))
+        snprintf(option, size, "%s", former_words[former].now);
+    return has_option(running, option);
+}
+
+/* What stands between two backquotes, as `resume`, `run.backend=cpu`, `fetch cifar10`. */
+static void add_word(mdl_string *out, const char *word, size_t length)
+{
+    char name[64], option[80];
+    size_t end = mdl_min_size(strcspn(word, "= "), length), rest = length - end;
+    snprintf(name, sizeof(name), "%.*s", (int)mdl_min_size(end, sizeof(name) - 1), word);
+    for (size_t i = 0; i < MDL_COUNT(functions); i++) {
+        if (strcmp(functions[i].function, name) == 0) {
+            mdl_string_add(out, "`mendel %s%.*s`", functions[i].command, (int)rest, word + end);
+            return;
+        }
     }
-    return NULL;
+    bool valued = rest > 0 && word[end] == '=';
+    if ((rest == 0 || valued) && option_of(name, option, sizeof(option)))
+        mdl_string_add(out, "%s%s%.*s", option, valued ? " " : "", valued ? (int)rest - 1 : 0,
+                       word + end + valued);
+    else if (valued && mdl_key_find(name) < mdl_key_count() && has_option(running, "--set"))
+        mdl_string_add(out, "--set %.*s", (int)length, word);
+    else
+        mdl_string_add(out, "`%.*s`", (int)length, word);
+}
+
+mdl_status cli_own_words(const char *text, char **out)
+{
+    mdl_string own = {0};
+    const char *begin, *end;
+    while (running != NULL && (begin = strchr(text, '`')) != NULL &&
+           (end = strchr(begin + 1, '`')) != NULL) {
+        mdl_string_add(&own, "%.*s", (int)(begin - text), text);
+        add_word(&own, begin + 1, (size_t)(end - begin - 1));
+        text = end + 1;
+    }
+    mdl_string_add(&own, "%s", text);
+    return mdl_string_take(&own, out);
 }

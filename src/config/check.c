@@ -11,7 +11,7 @@ const char *mdl__origin_text(const mdl_config *config, size_t key, char *text)
     if (line > 0)
         snprintf(text, MDL__ORIGIN_TEXT, "%s:%d: ", config->origin.file, line);
     else
-        snprintf(text, MDL__ORIGIN_TEXT, "%s", line == MDL_ORIGIN_SET ? "--set: " : "");
+        text[0] = '\0';
     return text;
 }
 

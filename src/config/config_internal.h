@@ -91,7 +91,7 @@ mdl_status mdl__yaml_load(const char *text, size_t size, const char *name,
 /* Which words of data.augment hold, as bits in the order of its choices. */
 unsigned mdl__augment_of(const mdl_data_config *data);
 
-/* "FILE:LINE: ", "--set: " or "" in front of a message about a key. */
+/* "FILE:LINE: " or "" in front of a message about a key. */
 #define MDL__ORIGIN_TEXT (MDL_PATH_MAX + 32)
 const char *mdl__origin_text(const mdl_config *config, size_t key, char *text);
 

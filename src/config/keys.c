@@ -95,7 +95,7 @@ const mdl__key mdl__keys[] = {
     FLAG("train.keep_best", MDL__KEY_LATER, train.keep_best, "keep the weights of the best epoch on the validation split, as best.safetensors"),
     SIZE("train.patience", MDL__KEY_LATER, train.patience, 0, 1000000, "epochs without a better one on the validation split, after which training ends; 0: off"),
     FLAG("train.tensorboard", MDL__KEY_MACHINE | MDL__KEY_LATER, train.tensorboard, "also write the metrics as event files for TensorBoard"),
-    SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves for --resume; 0: each epoch"),
+    SIZE("train.save_every", 0, train.save_every, 0, BIG, "optimizer steps between saves to resume from; 0: each epoch"),
     SIZE("train.metrics_every", 0, train.metrics_every, 0, 1000000, "steps between readings of the loss from the device; 0: as suits it"),
     SIZE("train.evaluate_every", 0, train.evaluate_every, 0, 1000000, "epochs between evaluations on the validation split; 0: the last only"),
 
@@ -177,7 +177,7 @@ const mdl__key mdl__keys[] = {
     FLAG("experiment.control_tokens", 0, experiment.control_tokens, "control: the other choice of trm.tokens"),
     {"experiment.interpolation_points", MDL__KEY_SIZE, 0, AT(experiment.path_points), 0, MDL_MAX_INTERPOLATION, NULL, "points of the interpolation between two parents; 0: none", "experiment.path_points", NULL},
     SIZE("experiment.repeats", 0, experiment.repeats, 1, MDL_MAX_REPEATS, "run all of it with so many seeds; tests are over them"),
-    TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: of `mendel help evolve`, and of those of `mendel help merge` that need a trunk; e.g. random,ga,ties"),
+    TEXT("experiment.methods", 0, experiment.methods, "rows for other methods on the same parents: methods of a search, and those of a merge that need a trunk; e.g. random,ga,ties"),
     FLAG("experiment.specialists", 0, experiment.specialists, "the M2N2 paper's experiment from pairs of models that were trained on half of the classes each"),
     SIZE("experiment.latency_runs", 0, experiment.latency_runs, 1, 100000, "forward passes the latency is measured over"),
     SIZE("experiment.corrupt_images", 0, experiment.corrupt_images, 0, BIG, "test images for each of the 75 corruptions; 0: no such evaluation"),
@@ -188,7 +188,7 @@ const mdl__key mdl__keys[] = {
 
     {"run.seed", MDL__KEY_U64, 0, AT(run.seed), 0, 0, NULL, "all random numbers follow from it", NULL, NULL},
     SIZE("run.threads", MDL__KEY_MACHINE, run.threads, 0, 1024, "0: as many as the machine has"),
-    TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; `mendel devices` lists them"),
+    TEXT("run.backend", 0, run.backend, "cpu, opencl or reference; the list of devices has all"),
     CHOICE("run.precision", 0, train.precision, "float32|float64|mixed", "float64: the reference backend only; mixed: activations kept as bfloat16"),
     {"run.memory_limit", MDL__KEY_BYTES, 0, AT(run.memory_limit), 0, BIG, NULL, "e.g. 2GiB or 400MB; 0: what the device has", NULL, NULL},
     TEXT("run.tuning", MDL__KEY_MACHINE, run.tuning, "kernels by `mendel bench --tune`: auto (what was measured here), off, or a file"),

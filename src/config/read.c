@@ -38,8 +38,8 @@ static size_t find_section(const char *name)
 static mdl_status unknown_key(const reader *r, const char *name, int line)
 {
     char advice[160];
-    return mdl_fail(MDL_CONFIG, "%s:%d: %s: no such key%s (`mendel help keys` lists all)", r->name,
-                    line, name, mdl_key_advice(name, advice, sizeof(advice)));
+    return mdl_fail(MDL_CONFIG, "%s:%d: %s: no such key%s (`keys` lists all)", r->name, line, name,
+                    mdl_key_advice(name, advice, sizeof(advice)));
 }
 
 /* Note the line of a key or a section in *first, and refuse a second one. */
@@ -251,18 +251,18 @@ mdl_status mdl_config_assign(mdl_config *config, const char *assignment)
     mdl_config changed = *config;
     const char *equals = strchr(assignment, '=');
     if (equals == NULL)
-        return mdl_fail(MDL_CONFIG, "--set %.100s: expected key=value", assignment);
+        return mdl_fail(MDL_CONFIG, "%.100s: expected key=value", assignment);
     snprintf(name, sizeof(name), "%.*s", (int)mdl_min_size((size_t)(equals - assignment), 120),
              assignment);
     size_t key = mdl_key_find(name);
     if (key == mdl__key_total) {
         char advice[160];
-        return mdl_fail(MDL_CONFIG, "--set %s: no such key%s (`mendel help keys` lists all)", name,
+        return mdl_fail(MDL_CONFIG, "%s: no such key%s (`keys` lists all)", name,
                         mdl_key_advice(name, advice, sizeof(advice)));
     }
     mdl_status status = read_value(key, equals + 1, &changed);
     if (status != MDL_OK)
-        return mdl_fail_context(status, "--set %s", name);
+        return mdl_fail_context(status, "%s", name);
     *config = changed;
     config->origin.line[key] = MDL_ORIGIN_SET;
     config->origin.former_name[key] |= strcmp(name, mdl__keys[key].name) != 0;

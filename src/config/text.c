@@ -79,6 +79,8 @@ static mdl_status choose_and_dump(const mdl_config *config, mdl__purpose why, co
 
 mdl_status mdl_config_text(const mdl_config *config, char **text)
 {
+    if (text != NULL)
+        *text = NULL;
     if (config == NULL || text == NULL)
         return mdl_fail(MDL_INVALID, "mdl_config_text: an argument is NULL");
     return choose_and_dump(config, MDL__FOR_FILE, NULL, text);

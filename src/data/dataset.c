@@ -113,7 +113,7 @@ mdl_status mdl__refuse_damaged(const mdl_data_config *config, const mdl_dataset 
         return MDL_OK;
     return mdl_fail(MDL_FORMAT,
                     "data source '%s': %zu of %zu images cannot be read, the first because %s; "
-                    "repair or remove them, or leave them out with --set data.skip_damaged=true",
+                    "repair or remove them, or leave them out with `data.skip_damaged=true`",
                     config->source, damaged, count, first != NULL ? first : "it is damaged");
 }
 

@@ -32,7 +32,6 @@ static mdl_status why_failed(void)
 static mdl_status digest_stream(FILE *file, const char *path, mdl__digests *out)
 {
     unsigned char piece[1 << 14];
-    mdl_reserve_memory();
     ERR_clear_error();
     EVP_MD_CTX *md5 = EVP_MD_CTX_new(), *sha256 = EVP_MD_CTX_new();
     bool good = md5 != NULL && sha256 != NULL && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1 &&

@@ -342,7 +342,6 @@ static mdl_status prepare_job(const mdl__published *set, const mdl_fetch_options
 static mdl_status obtain_and_unpack(const fetch_job *job, const char *folder)
 {
     const mdl__published *set = job->set;
-    mdl_reserve_memory();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return mdl_fail(MDL_NO_MEMORY, "libcurl cannot start: out of memory");
     mdl_status status = obtain(job);

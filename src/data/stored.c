@@ -92,7 +92,7 @@ mdl_status mdl__stored_damage(const mdl__stored *stored, mdl_status status)
     if (!stored->skip_damaged)
         return mdl_fail(status,
                         "an image could not be read when it was needed: %s; repair it, or leave "
-                        "such images out with --set data.skip_damaged=true",
+                        "such images out with `data.skip_damaged=true`",
                         mdl_error_detail());
     mdl_monitor_lock(stored->notes->monitor);
     size_t before = stored->notes->damaged++;

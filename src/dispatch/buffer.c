@@ -17,7 +17,7 @@ mdl_status mdl_buffer_create(mdl_device *device, size_t bytes, const char *tag, 
     if (device->slab > 0 && bytes > device->slab)
         return mdl_fail(MDL_MEMORY_LIMIT,
                         "%s: %zu bytes are needed in one piece, the device gives at most %zu; a "
-                        "smaller model or --backend cpu helps",
+                        "smaller model or `run.backend=cpu` helps",
                         tag, bytes, device->slab);
     return device->backend->buffer_create(device, bytes, tag, out);
 }

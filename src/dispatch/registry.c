@@ -55,7 +55,7 @@ mdl_status mdl_backend_find(const char *spec, const mdl_backend **out)
     list_backends(names, sizeof(names));
     return mdl_fail(MDL_NOT_FOUND, "expected one of %s, got %.100s%s", names, spec,
                     means_gpu(spec, length) ? "; GPUs of all makers are used through OpenCL: write "
-                                              "--backend opencl (run.backend: opencl)"
+                                              "`run.backend=opencl`"
                                             : "");
 }
 
@@ -74,9 +74,10 @@ mdl_status mdl_device_open(const char *spec, int threads, mdl_dtype real, mdl_de
         return mdl_fail(MDL_INVALID, "backend %s: %s is no floating type to compute in",
                         backend->name, mdl_dtype_name(real));
     if (real == MDL_F64 && !backend->supports_f64)
-        return mdl_fail(MDL_UNSUPPORTED,
-                        "backend %s computes in float32 only; use --backend reference for float64",
-                        backend->name);
+        return mdl_fail(
+            MDL_UNSUPPORTED,
+            "backend %s computes in float32 only; use `run.backend=reference` for float64",
+            backend->name);
     mdl_device_options options = {threads, real, colon != NULL ? colon + 1 : ""};
     MDL_TRY(backend->open(backend, &options, out));
     snprintf((*out)->selector, sizeof(*out)->selector, "%s", options.selector);

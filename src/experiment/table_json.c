@@ -338,7 +338,7 @@ mdl_status mdl_table_read(const char *folder, mdl_table *table)
     const json_t *version = json_object_get(root, "version");
     mdl_status status;
     if (!json_is_integer(version) || json_integer_value(version) < VERSION)
-        status = mdl_fail(MDL_FORMAT, "an older version of Mendel wrote it; run mendel experiment "
+        status = mdl_fail(MDL_FORMAT, "an older version of Mendel wrote it; run the experiment "
                                       "in this folder again (finished trainings stay)");
     else if (json_integer_value(version) > VERSION)
         status = mdl_fail(MDL_FORMAT, "a newer version of Mendel wrote it");

@@ -164,7 +164,7 @@ static mdl_status match_group(const watcher *w, const watched *x, uint32_t *matc
         if (!isfinite(gain[i]))
             status = mdl_fail(MDL_NUMERIC,
                               "activations of one of the models overflow on these images, so that "
-                              "its channels cannot be matched by them (--method weights looks at "
+                              "its channels cannot be matched by them (`method=weights` looks at "
                               "no images)");
     if (status == MDL_OK)
         status = mdl__assign(gain, n, match);
@@ -201,7 +201,7 @@ mdl_status mdl__match_activations(const mdl_merge_job *job, size_t images, const
 {
     watcher w = {.job = job};
     if (job->data == NULL || job->data->count[MDL_SPLIT_TRAIN] == 0)
-        return mdl_fail(MDL_CONFIG, "matching by activations needs training images; give --data");
+        return mdl_fail(MDL_CONFIG, "matching by activations needs training images; give `data`");
     w.batch = mdl_min_size(BATCH, job->data->count[MDL_SPLIT_TRAIN]);
     mdl_status status = match_all(&w, images, a, b, match);
     mdl_loader_destroy(w.loader);

@@ -129,8 +129,8 @@ static mdl_status diverged(const mdl_comm *comm, int rank)
 {
     return mdl_fail(MDL_DEVICE,
                     "%s has made other models than %s from the same recipes: their processors "
-                    "round differently; use equal ones, or kernels that all have (--backend "
-                    "cpu:base)",
+                    "round differently; use equal ones, or kernels that all have (`run.backend=cpu:"
+                    "base`)",
                     mdl_comm_rank_name(comm, rank), mdl_comm_rank_name(comm, 0));
 }
 

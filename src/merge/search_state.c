@@ -345,8 +345,8 @@ static mdl_status check_lineage(const mdl__search *s, const mdl_state *state)
                     (unsigned long long)bytes, (unsigned long long)saved.lineage_bytes,
                     s->job->begins_again
                         ? ""
-                        : ", and the search cannot go on; begin it again (--overwrite instead of "
-                          "--resume), or give another --out");
+                        : ", and the search cannot go on; begin it again (`overwrite` instead of "
+                          "`resume`), or give another `out`");
 }
 
 /* Whether what was saved is of no use, so that who may begin again does. */

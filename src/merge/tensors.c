@@ -43,7 +43,7 @@ static mdl_status work(mdl__tensor_merge *m, const char *path)
     if (status == MDL_CANCELLED)
         return mdl_fail(MDL_CANCELLED,
                         "interrupted: the tensors that are finished are kept beside "
-                        "%s; the same command with --resume goes on",
+                        "%s; the same merge with `resume` goes on",
                         path);
     return status;
 }

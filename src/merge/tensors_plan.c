@@ -49,7 +49,7 @@ static mdl_status choose_whole(const mdl__tensor_merge *m, mdl__out_tensor *t)
     if (base == NULL || base->type != t->type || !same_shape(base, t->in[0]))
         return mdl_fail(MDL_CONFIG,
                         "tensor %s: whole numbers (%s) that differ between the checkpoints cannot "
-                        "be merged; with --base they are taken from there",
+                        "be merged; with `trunk` they are taken from there",
                         t->name, mdl_file_type_name(t->type));
     t->from = m->parents;
     return MDL_OK;
@@ -248,7 +248,7 @@ static mdl_status check_base(const mdl__tensor_merge *m)
     size_t n = m->parents;
     if (f->base == MDL__BASE_NEEDED && m->job->options->trunk == NULL)
         return mdl_fail(MDL_CONFIG,
-                        "%s: expected --base, the checkpoint that the others were trained on from",
+                        "%s: expected `trunk`, the checkpoint that the others were trained on from",
                         method->name);
     if (n == 0 || n < f->least || (f->most > 0 && n > f->most))
         return mdl_fail(MDL_CONFIG, "%s: expected %s%zu checkpoint%s%s, got %zu", method->name,

@@ -129,7 +129,7 @@ mdl_status mdl__tensors_record(const mdl__tensor_merge *m, const char *path)
     mdl_string text = {0};
     char *whole, name[MDL_PATH_MAX];
     MDL_TRY(mdl_path(name, sizeof(name), "", "%s.yaml", path));
-    mdl_string_add(&text, "# What `mendel merge` made this checkpoint of, tensor by tensor.\n");
+    mdl_string_add(&text, "# What this checkpoint was made of, tensor by tensor.\n");
     add_facts(m, false, &text);
     mdl_string_add(&text,
                    "tensors: %zu\n  # of these copied: %zu, statistics averaged: %zu; left "

@@ -37,7 +37,7 @@ static mdl_status put(mdl__worker *w, const mdl__out_tensor *t, size_t first, si
         return mdl__refuse_value(m->shards[t->shard].path, t, first + i, (double)w->out[i],
                                  t->type == MDL_FILE_F16
                                      ? "the merged value is more than F16 holds: write "
-                                       "--set merge.dtype=bf16"
+                                       "`merge.dtype=bf16`"
                                      : "the merged value is not finite");
     if (t->type != MDL_FILE_F32) {
         mdl_file_from_float(t->type, w->out, count, w->raw);

@@ -226,8 +226,8 @@ mdl_status mdl__folder_read(const char *path, mdl__folder *f)
     if (f->config_text == NULL && f->content == 0)
         return mdl_fail(MDL_NOT_FOUND,
                         "%s holds nothing to report: expected the folder of an experiment, a "
-                        "training or a search (config.yaml), or what `mendel eval` wrote (--json, "
-                        "--predictions)",
+                        "training or a search (config.yaml), or what an evaluation wrote (its "
+                        "result, its predictions)",
                         path);
     if ((f->content & ~(unsigned)MDL__EVALUATION) == 0 && f->config_text != NULL)
         f->content |= MDL__EXPERIMENT;

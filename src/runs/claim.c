@@ -65,13 +65,13 @@ mdl_status mdl_run_folder_name(mdl_run_folder *run, mdl_run_kind kind, const cha
     *run = (mdl_run_folder){
         .kind = kind, .resume = resume, .overwrite = overwrite, .numbered = numbered};
     if (resume && overwrite)
-        return mdl_fail(MDL_CONFIG, "--resume goes on with a run, --overwrite replaces it: choose "
+        return mdl_fail(MDL_CONFIG, "`resume` goes on with a run, `overwrite` replaces it: choose "
                                     "one of them");
     if (out[0] == '\0')
-        return mdl_fail(MDL_CONFIG, "option --out: expected the name of a folder, got nothing");
+        return mdl_fail(MDL_CONFIG, "`out`: expected the name of a folder, got nothing");
     if (numbered && overwrite)
         return mdl_fail(MDL_CONFIG,
-                        "--overwrite needs --out: without it each run gets a new folder");
+                        "`overwrite` needs `out`: without it each run gets a new folder");
     MDL_TRY(mdl_path(run->out, sizeof(run->out), "", "%s", out));
     for (size_t end = strlen(run->out); end > 1 && run->out[end - 1] == '/'; end--)
         run->out[end - 1] = '\0';
@@ -146,12 +146,12 @@ static mdl_status check_folder(mdl_run_folder *run, const char *whole)
         return mdl_run_check_room(whole, run->kind, run->removed);
     if (same)
         return mdl_fail(MDL_CONFIG,
-                        "%s holds %s: --resume goes on with it, --overwrite removes what it wrote "
-                        "and begins anew, another --out keeps both",
+                        "%s holds %s: `resume` goes on with it, `overwrite` removes what it "
+                        "wrote and begins anew, another `out` keeps both",
                         run->out, mdl_run_name(kinds));
     return mdl_fail(MDL_CONFIG,
-                    "%s holds %s, which this command cannot --resume: choose another --out, or "
-                    "--overwrite removes what it wrote",
+                    "%s holds %s, which cannot be resumed by this: choose another `out`, or "
+                    "`overwrite` removes what it wrote",
                     run->out, mdl_run_name(kinds));
 }
 
@@ -168,7 +168,7 @@ static mdl_status check_inputs(const mdl_run_folder *run, const char *whole,
     MDL_TRY(mdl_data_has_folder(in->config->data.source, whole, &read));
     return !read ? MDL_OK
                  : mdl_fail(MDL_CONFIG,
-                            "%s lies where the data %s is read from: choose another folder (--out)",
+                            "%s lies where the data %s is read from: choose another folder (`out`)",
                             run->out, in->config->data.source);
 }
 
@@ -179,7 +179,7 @@ static mdl_status own(mdl_run_folder *run, const mdl_run_inputs *in)
     MDL_TRY(mdl_run_enter(run->out, run->overwrite ? NULL : in->config, &run->lock));
     return run->overwrite && mdl_lock_is_shared(run->lock)
                ? mdl_fail(MDL_IO,
-                          "%s: other processes work on the experiment there, and --overwrite would "
+                          "%s: other processes work on the experiment there, and `overwrite` would "
                           "remove what they make; nothing was changed: end them before",
                           run->out)
                : MDL_OK;
@@ -247,6 +247,6 @@ mdl_status mdl_run_check_output(const char *out, bool replace, const mdl_run_inp
                         out, in->config->data.source);
     mdl_status status = mdl_run_check_place(out, true, replace);
     return status == MDL_CONFIG && !replace
-               ? mdl_fail(MDL_CONFIG, "%s, or say --overwrite", mdl_error_detail())
+               ? mdl_fail(MDL_CONFIG, "%s, or say `overwrite`", mdl_error_detail())
                : status;
 }

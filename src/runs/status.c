@@ -255,7 +255,7 @@ mdl_status mdl__status_experiment(const char *path, bool held, json_t **out)
     if (!mdl_file_exists(plan))
         return mdl_fail(MDL_NOT_FOUND,
                         "%s holds an experiment without plan.json: it is of an older version, or "
-                        "its data was not read yet; the next `mendel experiment` there writes it",
+                        "its data was not read yet; the next run of the experiment there writes it",
                         path);
     mdl_status status = mdl_json_read_file(plan, PLAN_LIMIT, 0, &f.plan);
     if (status == MDL_OK && !json_is_array(json_object_get(f.plan, "steps")))

@@ -326,11 +326,11 @@ mdl_status mdl__train_loop(mdl__trainer *t, mdl_train_result *result)
         if (status == MDL_DEVICE || status == MDL_NO_MEMORY)
             return mdl_fail_context(
                 status,
-                "after step %llu %s; what was saved before stays as it is, --resume goes on from "
+                "after step %llu %s; what was saved before stays as it is, `resume` goes on from "
                 "it%s",
                 (unsigned long long)t->position.step,
                 status == MDL_DEVICE ? "the device failed" : "there was not enough memory",
-                t->job->device->backend->host_memory ? "" : ", also with --backend cpu");
+                t->job->device->backend->host_memory ? "" : ", also with `run.backend=cpu`");
         MDL_TRY(status);
     }
     bool part = t->position.images > 0;

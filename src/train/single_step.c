@@ -12,8 +12,8 @@ static mdl_status refuse_lone_norms(const mdl_graph *graph, size_t batch)
         return MDL_OK;
     return mdl_fail(MDL_CONFIG,
                     "no training has a step like this: in batches of %zu image the BatchNorm layer "
-                    "%s would see one value a channel; ask for larger batches (--batch), or for "
-                    "inference alone (--only infer)",
+                    "%s would see one value a channel; ask for larger batches (`batch`), or for "
+                    "inference alone (`only=infer`)",
                     batch, name);
 }
 

@@ -183,6 +183,7 @@ static void refuses_folders(void **state)
     do {                                                                                           \
         assert_int_equal((call), (expected));                                                      \
         assert_true(mdl_error_detail()[0] != '\0');                                                \
+        assert_null(strstr(mdl_error_detail(), " --"));                                            \
     } while (0)
 
 static void wrong_calls(void **state)

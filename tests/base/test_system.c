@@ -28,7 +28,7 @@ static void log_goes_to_the_sink(void **state)
     (void)state;
     int calls = 0;
     mdl_log(MDL_LOG_WARN, "nobody listens %d", 1);
-    mdl_context_set_log(NULL, keep_line, &calls);
+    mdl_context_set_log(mdl_context_current(), keep_line, &calls);
     mdl_log(MDL_LOG_INFO, "op %s falls back (%d)", "conv2d", 3);
     assert_int_equal(calls, 1);
     assert_int_equal(logged.level, MDL_LOG_INFO);
@@ -38,7 +38,7 @@ static void log_goes_to_the_sink(void **state)
     mdl_log(MDL_LOG_DEBUG, "%s", text);
     assert_int_equal(calls, 2);
     assert_in_range(strlen(logged.text), 1000, sizeof(logged.text));
-    mdl_context_set_log(NULL, NULL, NULL);
+    mdl_context_set_log(mdl_context_current(), NULL, NULL);
     mdl_log(MDL_LOG_WARN, "nobody again");
     assert_int_equal(calls, 2);
 }
@@ -123,7 +123,7 @@ static void thread_allocation_may_fail(void **state)
 static void on_signal(int number)
 {
     (void)number;
-    mdl_context_stop(NULL);
+    mdl_context_stop(mdl_context_current());
 }
 
 static void stop_is_requested_by_a_signal(void **state)
@@ -134,7 +134,7 @@ static void stop_is_requested_by_a_signal(void **state)
     raise(SIGINT);
     signal(SIGINT, SIG_DFL);
     assert_true(mdl_stop_requested());
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     assert_false(mdl_stop_requested());
 }
 

@@ -263,11 +263,11 @@ static void set_messages(void **state)
 {
     (void)state;
     static const refusal cases[] = {
-        {"trm.dmi=3", {"--set trm.dmi: no such key; did you mean trm.dim?"}},
-        {"trm.dim=x", {"--set trm.dim: expected an integer from 1", "got x"}},
-        {"trm.dim=", {"--set trm.dim: expected a value"}},
+        {"trm.dmi=3", {"trm.dmi: no such key; did you mean trm.dim?"}},
+        {"trm.dim=x", {"trm.dim: expected an integer from 1", "got x"}},
+        {"trm.dim=", {"trm.dim: expected a value"}},
         {"trm.dim", {"expected key=value"}},
-        {"trm.dim=[1", {"--set trm.dim: value:", "not valid YAML"}},
+        {"trm.dim=[1", {"trm.dim: value:", "not valid YAML"}},
     };
     for (size_t i = 0; i < MDL_COUNT(cases); i++) {
         assert_int_equal(mdl_config_assign(&config, cases[i].text), MDL_CONFIG);
@@ -291,7 +291,7 @@ static void checks_across_keys(void **state)
     assert_int_equal(mdl_config_check(&config), MDL_OK);
     assert_int_equal(mdl_config_assign(&config, "run.precision=float64"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_CONFIG);
-    assert_non_null(strstr(mdl_error_detail(), "--set: run.precision: float64 is not offered"));
+    assert_non_null(strstr(mdl_error_detail(), "run.precision: float64 is not offered"));
     assert_int_equal(mdl_config_assign(&config, "run.backend=reference"), MDL_OK);
     assert_int_equal(mdl_config_check(&config), MDL_OK);
 }

@@ -45,7 +45,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     scratch_remove(folder);
     return 0;
 }
@@ -386,10 +386,10 @@ static void interrupted(void **state)
     (void)state;
     make_archive(good_entries, MDL_COUNT(good_entries));
     write_part(10, 0);
-    mdl_context_stop(NULL);
+    mdl_context_stop(mdl_context_current());
     assert_int_equal(fetch(), MDL_CANCELLED);
     assert_detail("run again");
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     assert_fetched();
 }
 

@@ -161,13 +161,13 @@ static void test_fallback(void **state)
                      .n_out = 1,
                      .in = {x, c, c, c, c},
                      .out = {x}};
-    mdl_context_set_log(NULL, count_warnings, NULL);
+    mdl_context_set_log(mdl_context_current(), count_warnings, NULL);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(mdl_dispatch_route(cpu, &call), MDL_OK);
         assert_true(mdl_dispatch_is_fallback(cpu, &call));
         assert_ptr_equal(call.kernel, &mdl_backend_reference.kernels[MDL_OP_BATCH_NORM_INFER]);
     }
-    mdl_context_set_log(NULL, NULL, NULL);
+    mdl_context_set_log(mdl_context_current(), NULL, NULL);
     assert_int_equal(warnings, 1);
     attrs.norm.act = MDL_ACT_RELU6;
     assert_int_equal(mdl_dispatch_route(cpu, &call), MDL_OK);

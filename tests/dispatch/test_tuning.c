@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     (void)state;
     warned[0] = 0;
-    mdl_context_set_log(NULL, on_log, NULL);
+    mdl_context_set_log(mdl_context_current(), on_log, NULL);
     if (!scratch_create(folder))
         return -1;
     return setenv("XDG_CACHE_HOME", folder, 1);
@@ -29,8 +29,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    mdl_context_reset(NULL);
-    mdl_context_set_log(NULL, NULL, NULL);
+    mdl_context_reset(mdl_context_current());
+    mdl_context_set_log(mdl_context_current(), NULL, NULL);
     scratch_remove(folder);
     return 0;
 }
@@ -320,7 +320,7 @@ static void on_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
     (void)user, (void)epoch, (void)epochs, (void)batch, (void)batches;
     (void)loss, (void)top1, (void)images_per_second, (void)seconds_left;
     if (steps_left > 0 && --steps_left == 0)
-        mdl_context_stop(NULL);
+        mdl_context_stop(mdl_context_current());
 }
 
 static mdl_status train(const mdl_data *data, mdl_device *device, const char *out, bool resume)
@@ -365,7 +365,7 @@ static void resume_uses_the_stored_one(void **state)
     must(mdl_tuning_use_in(device, "auto", parts, false));
     steps_left = 5;
     assert_int_equal(train(data, device, parts, false), MDL_CANCELLED);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     must(mdl_remove_file(cache));
     must(mdl_tuning_use_in(device, "off", parts, true));
     assert_int_equal(mdl_tuning_count(device->tuning), calls);

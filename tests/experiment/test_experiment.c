@@ -52,7 +52,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     scratch_remove(folder);
     return 0;
 }
@@ -65,7 +65,7 @@ static void note_stage(void *user, const mdl_experiment_stage *stage)
     left = *count == 0 ? left_last : left;
     snprintf(stages + used, sizeof(stages) - used, "%s\n", stage->text);
     if (++*count == stop_after)
-        mdl_context_stop(NULL);
+        mdl_context_stop(mdl_context_current());
 }
 
 static mdl_status run(mdl_table *out)
@@ -234,7 +234,7 @@ static void interrupted_it_goes_on(void **state)
         if (status != MDL_OK)
             expect(status, MDL_CANCELLED);
         interrupted += status == MDL_CANCELLED;
-        mdl_context_reset(NULL);
+        mdl_context_reset(mdl_context_current());
     }
     assert_true(interrupted >= 4); /* two trainings, the search, the test split at least */
     stop_after = 0;
@@ -407,7 +407,7 @@ static void interrupted_branches_go_on(void **state)
         if (status != MDL_OK)
             expect(status, MDL_CANCELLED);
         interrupted += status == MDL_CANCELLED;
-        mdl_context_reset(NULL);
+        mdl_context_reset(mdl_context_current());
     }
     assert_true(interrupted >= 4);
     stop_after = 0;

@@ -1,5 +1,8 @@
 /* Loads the library, uses it and unloads it, in a loop.  Before it is called it starts no thread
- * and reads no environment; when its handles are closed, no thread is left; it can be unloaded.
+ * and reads no environment; when its handles are closed, no thread is left; it can be unloaded, and
+ * leaves nothing of its own in libraries that stay (Jansson, which others use, and libcrypto, which
+ * cannot be unloaded and cleans up when the process ends).  A training is written into the folder
+ * `loaded`.
  * usage: load LIBRARY CHECKPOINT TIMES [BACKEND] */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -67,6 +70,9 @@ static mdl_status train(void *handle)
                                            "train.epochs=1", "run.threads=2"};
     mdl_config *config = NULL;
     mdl_data *data = NULL;
+    mdl_train_options options = MDL_TRAIN_OPTIONS;
+    options.out = "loaded"; /* with a resume.state, whose digest libcrypto makes */
+    options.overwrite = 1;
     TAKE(mdl_config_create);
     TAKE(mdl_config_assign);
     TAKE(mdl_config_destroy);
@@ -79,16 +85,28 @@ static mdl_status train(void *handle)
     if (status == MDL_OK)
         status = take_mdl_data_open(NULL, "digits", config, &data);
     if (status == MDL_OK)
-        status = take_mdl_train(NULL, config, data, NULL, NULL);
+        status = take_mdl_train(NULL, config, data, &options, NULL);
     take_mdl_data_close(data);
     take_mdl_config_destroy(config);
     return status;
+}
+
+/* Another user of Jansson, for whom the library is nothing. */
+static void use_jansson(void *handle)
+{
+    void *loads = dlsym(handle, "json_loads"), *delete = dlsym(handle, "json_delete");
+    void *(*take_loads)(const char *, size_t, void *);
+    void (*take_delete)(void *);
+    memcpy(&take_loads, &loads, sizeof(loads));
+    memcpy(&take_delete, &delete, sizeof(delete));
+    take_delete(take_loads("{\"a\": [1, 2]}", 0, NULL));
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 4)
         return 2;
+    void *jansson = dlopen("libjansson.so.4", RTLD_NOW | RTLD_LOCAL); /* NULL: not needed here */
     for (int i = 0; i < atoi(argv[3]); i++) {
         library = argv[1];
         void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
@@ -116,6 +134,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "it cannot be unloaded\n");
             return 1;
         }
+        if (jansson != NULL)
+            use_jansson(jansson);
     }
     return 0;
 }

@@ -34,7 +34,7 @@ static inline int set_up(void **state)
     starve_from = SIZE_MAX - 20;
     memset(&genome, 0, sizeof(genome));
     a = b = child = (mdl_weights){.params = NULL};
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     if (!scratch_create(folder))
         return -1;
     snprintf(whole, sizeof(whole), "%s/whole", folder);
@@ -48,7 +48,7 @@ static inline int tear_down(void **state)
 {
     (void)state;
     mdl_alloc_fail_at(0);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     mdl_weights_destroy(&a);
     mdl_weights_destroy(&b);
     mdl_weights_destroy(&child);
@@ -68,7 +68,7 @@ static inline void on_progress(void *user, const mdl_merge_progress *p)
     calls++;
     last_abandoned = p->abandoned;
     if (calls == stop_at)
-        mdl_context_stop(NULL);
+        mdl_context_stop(mdl_context_current());
     if (calls == starve_from)
         mdl_alloc_fail_at(1);
     if (calls == starve_from + 20)

@@ -26,7 +26,7 @@ static void search_resumes(const mdl_model_config *model, const mdl_merge_config
         calls = 0;
         stop_at = 2;
         assert_int_equal(mdl_search_run(&job, &resumed), MDL_CANCELLED);
-        mdl_context_reset(NULL);
+        mdl_context_reset(mdl_context_current());
         make_path(path, parts, "lineage.jsonl");
         FILE *lineage = fopen(path, "ab");
         assert_non_null(lineage);

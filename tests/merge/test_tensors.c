@@ -25,14 +25,14 @@ static void near(double got, double expected)
 static int set_up(void **state)
 {
     (void)state;
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     return scratch_create(folder) ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     scratch_remove(folder);
     return 0;
 }
@@ -209,7 +209,7 @@ static void stop_there(void *user, double part, double seconds_left)
     (void)user;
     assert_true(part > 0 && part <= 1 && seconds_left >= 0);
     if (++calls == stop_at)
-        mdl_context_stop(NULL);
+        mdl_context_stop(mdl_context_current());
 }
 
 static void same_files(const char *a, const char *b)
@@ -256,7 +256,7 @@ static void goes_on_where_it_was_stopped(void **state)
         calls = 0;
         job.resume = false;
         assert_int_equal(mdl_merge_tensors(&job, parts, &result), MDL_CANCELLED);
-        mdl_context_reset(NULL);
+        mdl_context_reset(mdl_context_current());
         size_t before = calls;
         calls = 0;
         stop_at += 1000;
@@ -282,7 +282,7 @@ static void goes_on_where_it_was_stopped(void **state)
     stop_at = 10;
     job.resume = false;
     assert_int_equal(mdl_merge_tensors(&job, parts, &result), MDL_CANCELLED);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     calls = 0;
     stop_at = SIZE_MAX;
     job.resume = true;

@@ -25,7 +25,7 @@ static int set_up(void **state)
 {
     (void)state;
     warned[0] = 0;
-    mdl_context_set_log(NULL, on_log, NULL);
+    mdl_context_set_log(mdl_context_current(), on_log, NULL);
     unsetenv("CLBLAST_BUILD_OPTIONS");
     return scratch_create(folder) ? 0 : -1;
 }
@@ -33,7 +33,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    mdl_context_set_log(NULL, NULL, NULL);
+    mdl_context_set_log(mdl_context_current(), NULL, NULL);
     scratch_remove(folder);
     return 0;
 }

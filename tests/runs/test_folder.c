@@ -82,9 +82,9 @@ static void two_searches_in_one_process(void **state)
         mdl_monitor_wait(first.monitor);
     mdl_monitor_unlock(first.monitor);
     run_search(&second);
-    mdl_context_stop(NULL);
+    mdl_context_stop(mdl_context_current());
     mdl_thread_join(thread);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     assert_int_equal(second.status, MDL_IO);
     assert_non_null(strstr(second.said, "is in use by"));
     assert_int_equal(first.status, MDL_CANCELLED);

@@ -134,9 +134,9 @@ static void looks_closely(void **state)
     double fewer = mdl_assess_work(&job);
     assert_true(work > (double)mdl_assess_images(&job));
     assert_true(work - fewer > 76 * 10);
-    mdl_context_stop(NULL);
+    mdl_context_stop(mdl_context_current());
     assert_int_equal(mdl_assess(&job, &first), MDL_CANCELLED);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     mdl_scores_free(&scores);
     mdl_weights_destroy(&weights);
     mdl_evaluator_destroy(evaluator);

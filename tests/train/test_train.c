@@ -26,7 +26,7 @@ static int set_up(void **state)
     messages[0] = 0;
     data = NULL;
     device = NULL;
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     if (!scratch_create(folder))
         return -1;
     snprintf(whole, sizeof(whole), "%s/whole", folder);
@@ -40,7 +40,7 @@ static int tear_down(void **state)
 {
     (void)state;
     mdl_alloc_fail_at(0);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     mdl_data_close(data);
     mdl_device_close(device);
     scratch_remove(folder);
@@ -56,7 +56,7 @@ static void on_step(void *user, uint64_t epoch, uint64_t epochs, uint64_t batch,
     assert_true(top1 >= 0 && top1 <= 1 && seconds_left >= 0);
     last_loss = loss;
     if (++steps_seen == stop_at)
-        mdl_context_stop(NULL);
+        mdl_context_stop(mdl_context_current());
 }
 
 static void on_message(void *user, const char *text)
@@ -189,7 +189,7 @@ static void resumes(const variant *v)
         steps_seen = 0;
         stop_at = part == 0 ? 5 : 9;
         assert_int_equal(mdl_train_run(&job, &resumed), MDL_CANCELLED);
-        mdl_context_reset(NULL);
+        mdl_context_reset(mdl_context_current());
     }
     stop_at = 0;
     must(mdl_train_run(&job, &resumed));
@@ -559,7 +559,7 @@ static void memory_limit(void **state)
     steps_seen = 0;
     stop_at = 3;
     assert_int_equal(mdl_train_run(&job, &result), MDL_CANCELLED);
-    mdl_context_reset(NULL);
+    mdl_context_reset(mdl_context_current());
     job.memory_limit = 0;
     job.resume = true;
     must(mdl_train_run(&job, &result));
