@@ -8,6 +8,7 @@ from ctypes import byref, c_char_p, c_void_p
 from typing import Any, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _library
 from ._config import Config, ConfigLike
@@ -17,7 +18,7 @@ from ._work import Work
 DataLike = Union[None, str, "Data", "tuple[Any, Any]"]
 
 
-def pixels_of(x: Any, name: str = "x") -> np.ndarray:
+def pixels_of(x: Any, name: str = "x") -> NDArray[np.uint8]:
     """Images as C-contiguous bytes [n, height, width, channels]: the same memory where it is such,
     else a copy."""
     array = np.asarray(x)
@@ -38,7 +39,7 @@ def pixels_of(x: Any, name: str = "x") -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _labels_of(y: Any, count: int, name: str) -> np.ndarray:
+def _labels_of(y: Any, count: int, name: str) -> NDArray[np.int32]:
     array = np.asarray(y)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got an array of {array.dtype}")
@@ -57,7 +58,7 @@ class _Handle:
 
     def __init__(self) -> None:
         self.pointer = c_void_p()
-        self.arrays: list[np.ndarray] = []
+        self.arrays: list[NDArray[Any]] = []
 
     def images(self, pair: Any, name: str) -> Images | None:
         if pair is None:

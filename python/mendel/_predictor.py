@@ -9,6 +9,7 @@ from ctypes import byref, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._data import pixels_of
 from ._library import FileResult, check, count, decode, encode, library, texts
@@ -27,9 +28,10 @@ class Shape(NamedTuple):
 class Predictor:
     """A checkpoint that predicts; it carries what the network is and how images are prepared.
 
-    ``backend`` is as the key ``run.backend``, ``threads`` 0 is all processors, ``batch`` is how many images
-    run at once, and what memory is planned for.  Several threads may share one; they wait for each
-    other.
+    ``backend`` is as the key ``run.backend``, ``threads`` 0 is all processors, ``batch`` is how many
+    images run at once, and what memory is planned for.  Several threads may share one; they wait for
+    each other.  A process that was forked opens its own, and one that is pickled is opened anew from
+    its checkpoint.
 
     Images are uint8 arrays ``[n, height, width, channels]``, or ``[n, height, width]`` for one
     channel, with the values of the training data; they are read in place where they are
@@ -56,6 +58,8 @@ class Predictor:
         batch: int = 64,
     ) -> None:
         self._pointer = c_void_p()
+        self._process = os.getpid()
+        self._arguments = os.path.abspath(os.fsdecode(checkpoint)), backend, threads, batch
         self._lock = threading.Lock()
         if batch < 1:
             raise ValueError(f"batch: expected a number from 1, got {batch}")
@@ -84,7 +88,7 @@ class Predictor:
         """The names of the classes, in the order of their numbers; None where there are none."""
         return self._names
 
-    def logits(self, x: Any) -> np.ndarray:
+    def logits(self, x: Any) -> NDArray[np.float32]:
         """The logits, float32 ``[n, classes]``."""
         pixels = pixels_of(x)
         if pixels.shape[1:] != self._shape[:3]:
@@ -98,10 +102,15 @@ class Predictor:
             self._run(pixels[at : at + step], out[at : at + step])
         return out
 
-    def _run(self, pixels: np.ndarray, out: np.ndarray) -> None:
+    def _run(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         self._call(library.mdl_predictor_run, pixels.ctypes.data, len(pixels), out.ctypes.data)
 
     def _call(self, function: Any, *arguments: Any) -> None:
+        if not self._is_here():
+            raise RuntimeError(
+                "predictor: it was opened before this process was forked, and its threads are not "
+                "here; open one in each process"
+            )
         with self._lock:
             if not self._pointer:
                 raise ValueError("predictor: it is closed")
@@ -109,7 +118,7 @@ class Predictor:
 
     def logits_of_files(
         self, paths: Sequence[str | os.PathLike[str]]
-    ) -> tuple[np.ndarray, list[MendelError | None]]:
+    ) -> tuple[NDArray[np.float32], list[MendelError | None]]:
         """The logits of JPEG and PNG files, float32 ``[n, classes]``, and for each file None or the
         error for which it could not be read; its row is NaN then.  Images are resized."""
         out = np.empty((len(paths), self._shape.classes), np.float32)
@@ -123,7 +132,7 @@ class Predictor:
         ]
         return out, errors
 
-    def probabilities(self, x: Any) -> np.ndarray:
+    def probabilities(self, x: Any) -> NDArray[np.float64]:
         """The probabilities, float64 ``[n, classes]``; each row sums to 1."""
         logits = self.logits(x)
         out = np.empty(logits.shape, np.float64)
@@ -131,15 +140,23 @@ class Predictor:
         self._call(function, logits.ctypes.data, len(logits), out.ctypes.data)
         return out
 
-    def predict(self, x: Any) -> np.ndarray:
+    def predict(self, x: Any) -> NDArray[np.intp]:
         """The class of each image, its number, ``[n]``."""
         return np.asarray(self.logits(x).argmax(axis=1))
 
     def close(self) -> None:
         """Free the network; several times is allowed."""
+        if not self._is_here():
+            return  # the process that opened it does that
         with self._lock:
             library.mdl_predictor_close(self._pointer)
             self._pointer = c_void_p()
+
+    def _is_here(self) -> bool:
+        return self._process == os.getpid()
+
+    def __reduce__(self) -> tuple[type[Predictor], tuple[Any, ...]]:
+        return Predictor, self._arguments
 
     def __enter__(self) -> Predictor:
         return self
@@ -149,5 +166,5 @@ class Predictor:
 
     def __del__(self) -> None:
         pointer = getattr(self, "_pointer", None)
-        if pointer:
+        if pointer and self._is_here():
             library.mdl_predictor_close(pointer)

@@ -10,6 +10,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._config import ConfigLike
 from ._data import Data
@@ -17,9 +18,9 @@ from ._predictor import Predictor
 from ._train import train
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
-    from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-    from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
 
     _with_sklearn = True
 except ImportError:
@@ -104,19 +105,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._predictors: list[Predictor] = []
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, float64 ``[n, classes]``, in the order of ``classes_``."""
         images = self._images(self._check_predict(X))
         # With model.classes the model may have more classes than there were in fit.
         chances = self._opened().probabilities(images)[:, : len(self.classes_)]
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> NDArray[Any]:
         """The class of each image."""
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
-    def _check_fit(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _check_fit(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         if _with_sklearn:
             X, y = validate_data(self, X, y, allow_nd=True)
             check_classification_targets(y)
@@ -126,7 +127,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"y: expected {len(X)} labels, got the shape {list(y.shape)}")
         return X, y
 
-    def _check_predict(self, X: Any) -> np.ndarray:
+    def _check_predict(self, X: Any) -> NDArray[Any]:
         if _with_sklearn:
             check_is_fitted(self)
             return np.asarray(validate_data(self, X, reset=False, allow_nd=True))
@@ -134,7 +135,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("this ImageClassifier is not fitted yet; call fit first")
         return _finite(X)
 
-    def _images(self, X: np.ndarray) -> np.ndarray:
+    def _images(self, X: NDArray[Any]) -> NDArray[Any]:
         """X as bytes [n, height, width, channels]."""
         if X.dtype != np.uint8 and self.value_range_ is not None:
             low, high = self.value_range_
@@ -163,7 +164,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return state
 
 
-def _finite(X: Any) -> np.ndarray:
+def _finite(X: Any) -> NDArray[Any]:
     array = np.asarray(X)
     if array.dtype.kind not in "uif":
         raise ValueError(f"X: expected numbers, got an array of {array.dtype}")

@@ -392,109 +392,6 @@ static void plans(void **state)
     mdl_config_destroy(config);
 }
 
-/* ---- calls that are wrong ------------------------------------------------------------------- */
-
-#define WRONG(expected, call)                                                                      \
-    do {                                                                                           \
-        assert_int_equal((call), (expected));                                                      \
-        assert_true(mdl_error_detail()[0] != '\0');                                                \
-        assert_null(strstr(mdl_error_detail(), " --"));                                            \
-    } while (0)
-
-static void wrong_calls(void **state)
-{
-    mdl_config *config = small_config("1");
-    mdl_data *data = (mdl_data *)1;
-    mdl_predictor *predictor;
-    uint8_t pixels[4] = {0};
-    int32_t labels[1] = {0}, too_large[1] = {2}, negative[1] = {-1};
-    mdl_images one = {pixels, labels, 1}, none = {pixels, labels, 0}, no_pixels = {NULL, labels, 1};
-    mdl_images wrong = {pixels, too_large, 1}, below = {pixels, negative, 1};
-    mdl_images_shape shape = {2, 2, 1, 2, NULL}, flat = {0, 2, 1, 2, NULL};
-    mdl_images_shape classless = {2, 2, 1, 0, NULL}, wide = {2, 2, 9, 2, NULL};
-    const char *missing[] = {"/no/such/file.safetensors", NULL};
-    mdl_train_options too_new = MDL_TRAIN_OPTIONS;
-    mdl_evaluate_options no_split = MDL_EVALUATE_OPTIONS;
-    mdl_merge_options no_method = MDL_MERGE_OPTIONS, unknown = MDL_MERGE_OPTIONS;
-    char *json = NULL;
-    (void)state;
-    WRONG(MDL_INVALID, mdl_context_create(NULL));
-    WRONG(MDL_INVALID, mdl_config_create(NULL));
-    WRONG(MDL_INVALID, mdl_config_set(NULL, "train.epochs", "1"));
-    WRONG(MDL_INVALID, mdl_config_set(config, NULL, "1"));
-    WRONG(MDL_INVALID, mdl_config_set(config, "train.epochs", NULL));
-    WRONG(MDL_INVALID, mdl_config_assign(config, NULL));
-    WRONG(MDL_CONFIG, mdl_config_assign(config, "train.epochs"));
-    WRONG(MDL_INVALID, mdl_config_get(config, "train.epochs", NULL));
-    WRONG(MDL_CONFIG, mdl_config_get(config, "nonsense", &json));
-    WRONG(MDL_INVALID, mdl_config_read(config, NULL));
-    WRONG(MDL_NOT_FOUND, mdl_config_read(config, "/no/such/file.yaml"));
-    WRONG(MDL_INVALID, mdl_config_text(NULL, &json));
-    WRONG(MDL_INVALID, mdl_config_keys(NULL));
-
-    WRONG(MDL_INVALID, mdl_data_open(NULL, "digits", NULL, NULL));
-    WRONG(MDL_CONFIG, mdl_data_open(NULL, "nonsense", NULL, &data));
-    assert_null(data);
-    WRONG(MDL_NOT_FOUND, mdl_data_open(NULL, "cifar10:/no/such/folder", NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &one, NULL, NULL, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, NULL, NULL, &shape, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &none, NULL, &shape, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &no_pixels, NULL, &shape, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &wrong, NULL, &shape, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &below, NULL, &shape, NULL, &data));
-    WRONG(MDL_INVALID, mdl_data_from_memory(NULL, &one, NULL, &classless, NULL, &data));
-    WRONG(MDL_FORMAT, mdl_data_from_memory(NULL, &one, NULL, &flat, NULL, &data));
-    WRONG(MDL_FORMAT, mdl_data_from_memory(NULL, &one, NULL, &wide, NULL, &data));
-    assert_null(data);
-    WRONG(MDL_INVALID, mdl_data_describe(NULL, &json));
-
-    WRONG(MDL_INVALID, mdl_train(NULL, NULL, NULL, NULL, &json));
-    too_new.size++;
-    WRONG(MDL_INVALID, mdl_train(NULL, config, NULL, &too_new, &json));
-    too_new.size = 0;
-    WRONG(MDL_INVALID, mdl_train(NULL, config, NULL, &too_new, &json));
-    too_new = (mdl_train_options)MDL_TRAIN_OPTIONS;
-    too_new.resume = 1;
-    WRONG(MDL_INVALID, mdl_train(NULL, config, NULL, &too_new, &json));
-    WRONG(MDL_INVALID, mdl_evaluate(NULL, config, NULL, NULL, NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_evaluate(NULL, config, NULL, missing[0], NULL, &json));
-    no_split.split = "half";
-    WRONG(MDL_CONFIG, mdl_evaluate(NULL, config, NULL, missing[0], &no_split, &json));
-    WRONG(MDL_INVALID, mdl_merge(NULL, config, NULL, NULL, 0, "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_merge(NULL, config, NULL, missing, 2, "x", NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_merge(NULL, config, NULL, missing, 1, "x", NULL, &json));
-    no_method.method = NULL;
-    WRONG(MDL_INVALID, mdl_merge(NULL, config, NULL, missing, 1, "x", &no_method, &json));
-    unknown.method = "blend";
-    WRONG(MDL_CONFIG, mdl_merge(NULL, config, NULL, missing, 1, "x", &unknown, &json));
-    WRONG(MDL_INVALID, mdl_evolve(NULL, config, NULL, missing, 1, NULL, NULL, &json));
-    WRONG(MDL_CONFIG, mdl_evolve(NULL, config, NULL, NULL, 0, "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_align(NULL, config, NULL, missing[0], NULL, "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_interpolate(NULL, config, NULL, NULL, missing[0], NULL, &json));
-    WRONG(MDL_INVALID, mdl_recalibrate(NULL, config, NULL, missing[0], NULL, NULL, &json));
-    WRONG(MDL_INVALID, mdl_compare(NULL, config, NULL, missing, missing, 0, NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_compare(NULL, config, NULL, missing, missing, 1, NULL, &json));
-    WRONG(MDL_INVALID, mdl_export(NULL, config, missing[0], NULL, NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_export(NULL, config, missing[0], "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_convert(NULL, missing[0], NULL, NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_convert(NULL, missing[0], "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_plan_training(NULL, NULL, NULL, &json));
-    assert_null(json);
-
-    WRONG(MDL_INVALID, mdl_predictor_open(NULL, NULL, 1, 1, &predictor));
-    WRONG(MDL_INVALID, mdl_predictor_open(missing[0], NULL, 1, 1, NULL));
-    WRONG(MDL_INVALID, mdl_predictor_open(missing[0], NULL, 1, 0, &predictor));
-    WRONG(MDL_NOT_FOUND, mdl_predictor_open(missing[0], NULL, 1, 1, &predictor));
-    WRONG(MDL_INVALID, mdl_predictor_run(NULL, pixels, 1, NULL));
-    /* These allow NULL. */
-    mdl_context_destroy(NULL);
-    mdl_config_destroy(NULL);
-    mdl_data_close(NULL);
-    mdl_predictor_close(NULL);
-    mdl_free(NULL);
-    mdl_config_destroy(config);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,7 +403,6 @@ int main(void)
         cmocka_unit_test(stops_one_context),
         cmocka_unit_test_setup_teardown(merges, enter, leave),
         cmocka_unit_test(plans),
-        cmocka_unit_test(wrong_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,49 +179,11 @@ static void refuses_folders(void **state)
     mdl_config_destroy(config);
 }
 
-#define WRONG(expected, call)                                                                      \
-    do {                                                                                           \
-        assert_int_equal((call), (expected));                                                      \
-        assert_true(mdl_error_detail()[0] != '\0');                                                \
-        assert_null(strstr(mdl_error_detail(), " --"));                                            \
-    } while (0)
-
-static void wrong_calls(void **state)
-{
-    mdl_config *config = tiny_config();
-    mdl_experiment_options too_new = MDL_EXPERIMENT_OPTIONS, both = MDL_EXPERIMENT_OPTIONS;
-    mdl_data_fetch_options no_folder = MDL_DATA_FETCH_OPTIONS;
-    char *json = NULL;
-    (void)state;
-    WRONG(MDL_INVALID, mdl_experiment(NULL, NULL, "x", NULL, &json));
-    WRONG(MDL_INVALID, mdl_experiment(NULL, config, NULL, NULL, &json));
-    WRONG(MDL_CONFIG, mdl_experiment(NULL, config, "", NULL, &json));
-    too_new.size++;
-    WRONG(MDL_INVALID, mdl_experiment(NULL, config, "x", &too_new, &json));
-    both.resume = both.overwrite = 1;
-    WRONG(MDL_CONFIG, mdl_experiment(NULL, config, "x", &both, &json));
-    WRONG(MDL_INVALID, mdl_report(NULL, NULL, NULL, &json));
-    WRONG(MDL_NOT_FOUND, mdl_report(NULL, "/no/such/folder", NULL, &json));
-    WRONG(MDL_INVALID, mdl_report_text(NULL, NULL, 80, 0, &json));
-    WRONG(MDL_INVALID, mdl_report_text(NULL, "x", 39, 0, &json));
-    WRONG(MDL_INVALID, mdl_report_text(NULL, "x", 80, 0, NULL));
-    WRONG(MDL_INVALID, mdl_run_status(NULL, NULL, &json));
-    WRONG(MDL_INVALID, mdl_run_status(NULL, "x", NULL));
-    WRONG(MDL_NOT_FOUND, mdl_run_status(NULL, "x", &json));
-    WRONG(MDL_INVALID, mdl_data_fetch(NULL, NULL, NULL, &json));
-    WRONG(MDL_INVALID, mdl_data_fetch(NULL, "no such set", NULL, &json));
-    no_folder.folder = NULL;
-    WRONG(MDL_INVALID, mdl_data_fetch(NULL, "cifar10", &no_folder, &json));
-    assert_null(json);
-    mdl_config_destroy(config);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stops_and_goes_on, enter, leave),
         cmocka_unit_test_setup_teardown(refuses_folders, enter, leave),
-        cmocka_unit_test_setup_teardown(wrong_calls, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

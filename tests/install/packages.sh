@@ -2,9 +2,12 @@
 # The Debian packages, from nothing: follows the lines of Containerfile in a bare Debian 12, which
 # builds the packages in one folder and installs them in another; there the program trains, and
 # programs in C and C++ are compiled and compared (check_prefix.sh).  The source package is made, and
-# lintian, where it is here, must have nothing to say of all of it.  Prints what an installation takes.
+# lintian, where it is here, must have nothing to say of all of it.  The packages' own tests run
+# (debian/tests), a package that is purged leaves nothing, and with WHEELS (of KEEP=WHEELS
+# tests/python/wheel.sh) the wheel is installed in a bare Debian.  Prints what an installation takes.
 # As root, with debootstrap and a network; takes some ten minutes and 3 GB.
-# usage: packages.sh [FOLDER]     packages and chroots stay in FOLDER; without it all goes at the end
+# usage: packages.sh [FOLDER [WHEELS]]
+#   packages and chroots stay in FOLDER; without it all goes at the end
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
@@ -12,6 +15,7 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 for tool in debootstrap dpkg-source unshare; do
     command -v $tool >/dev/null || { echo "packages.sh: $tool is not installed" >&2; exit 2; }
 done
+wheels=${2:+$(cd "$2" && pwd)}
 if [ $# -gt 0 ]; then
     mkdir -p "$1"
     dir=$(cd "$1" && pwd)
@@ -104,18 +108,28 @@ say "programs in C and C++"
 mkdir -p "$stage/packages" "$stage/root/source"
 cp "$packages"/libmendel0_*.deb "$packages"/libmendel-dev_*.deb "$packages"/mendel-opencl_*.deb \
     "$packages"/python3-mendel_*.deb "$stage/packages"
-cp -r "$root/tests" "$root/examples" "$stage/root/source"
+place=/root/source
+copy .
+place=/root
 needed=$(dpkg-deb -f "$packages"/libmendel-dev_*.deb Suggests | tr -d ',\n')
 inside "apt-get update && apt-get install -y --no-install-recommends /packages/*.deb g++ pkgconf $needed" \
     >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
-inside 'sh source/tests/install/check_prefix.sh /usr lib/$(gcc -print-multiarch) source gcc g++'
+inside 'cd source && sh debian/tests/library'
 
 say "Python"
-cat >"$stage/root/predict.py" <<'EOF'
-import mendel, numpy
-print(mendel.Predictor("run/final.safetensors").predict(numpy.zeros((2, 8, 8), numpy.uint8)))
-EOF
-inside 'python3 predict.py'
+inside 'cd source && sh debian/tests/python' >"$dir/log" 2>&1 || { cat "$dir/log" && exit 1; }
+
+if [ -n "$wheels" ]; then
+    say "the wheel in a bare Debian"
+    from bare AS wheel
+    env=DEBIAN_FRONTEND=noninteractive place=/root
+    cp -r "$wheels" "$stage/root/wheels"
+    cp "$root/examples/train_numpy.py" "$stage/root"
+    inside 'apt-get update && apt-get install -y --no-install-recommends python3-venv &&
+        python3 -m venv here && here/bin/pip install --no-index --find-links wheels mendel' >"$dir/log" 2>&1 ||
+        { tail -n 20 "$dir/log" && exit 1; }
+    inside 'here/bin/python train_numpy.py runs 2'
+fi
 
 # ---- what an installation takes --------------------------------------------------------------------
 
@@ -131,9 +145,14 @@ measure() { # PACKAGE COMMAND: from a bare system to the first answer
     inside 'apt-get install -y --no-install-recommends /packages/*.deb' >"$dir/log" 2>&1
     installed=$(date +%s)
     inside "$2" >"$dir/log" 2>&1 || { cat "$dir/log" && exit 1; }
-    echo "$1: $(($(ls "$stage"/var/lib/dpkg/info/*.list | wc -l) - before)) packages," \
-        "$(($(du -sm --exclude=var "$stage" | cut -f 1) - size)) MiB;" \
-        "apt-get took $((installed - began)) s, with the first prediction $(($(date +%s) - began)) s"
+    answered=$(date +%s)
+    packs=$(($(ls "$stage"/var/lib/dpkg/info/*.list | wc -l) - before))
+    grown=$(($(du -sm --exclude=var "$stage" | cut -f 1) - size))
+    inside "apt-get purge -y $1" >"$dir/log" 2>&1 || { cat "$dir/log" && exit 1; }
+    left=$(find "$stage" -xdev -name '*mendel*' -not -path "$stage/packages/*")
+    [ -z "$left" ] || { printf '%s leaves:\n%s\n' "$1" "$left" && exit 1; }
+    echo "$1: $packs packages, $grown MiB; apt-get took $((installed - began)) s," \
+        "with the first prediction $((answered - began)) s; purged, it leaves nothing"
 }
 say "what an installation takes"
 inside 'gcc source/examples/predict.c $(pkg-config --cflags --libs mendel) -o predict'

@@ -1,5 +1,6 @@
 """Work stops: by a callback, by an exception in it, by Ctrl-C; and it runs beside other work."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import unittest
 
 import mendel
-from scratch import Scratch, small
+from scratch import Scratch, small, train
 
 # A training without an end, which Ctrl-C ends.
 FOREVER = """
@@ -18,20 +19,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it
 config = scratch.small(train__epochs=1000000)
 tell = (lambda epoch: None) if sys.argv[2] == "callback" else None
 try:
-    mendel.train(config, "digits", out=sys.argv[1], on_epoch=tell)
+    if sys.argv[2] == "search":
+        many = scratch.small(merge__evaluations=1000000)
+        mendel.evolve(["forever-1", "forever-2"], sys.argv[1], "digits", many)
+    elif sys.argv[2] == "experiment":
+        own = {"data.source": "digits", "experiment.hybrid": False, "experiment.seeds": 1}
+        mendel.experiment((*config, own), sys.argv[1])
+    else:
+        mendel.train(config, "digits", out=sys.argv[1], on_epoch=tell)
 except KeyboardInterrupt:
     sys.exit(42)
 """
 
 
-def wait_for(path, child):
+def wait_for(pattern, child):
     for _ in range(6000):
-        if os.path.exists(path):
+        if glob.glob(pattern, recursive=True):
             return
         if child.poll() is not None:
             break
         time.sleep(0.01)
-    raise AssertionError(f"there is no {path} after a minute, or the process has ended")
+    raise AssertionError(f"there is no {pattern} after a minute, or the process has ended")
 
 
 class Stops(Scratch):
@@ -115,17 +123,21 @@ class Stops(Scratch):
         thread.join()
         self.assertEqual(caught, ["other"])
 
-    def interrupted(self, how):
+    def interrupted(self, how, begun="/resume.state"):
         out = f"forever-{how}"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         child = subprocess.Popen([sys.executable, "-c", FOREVER, out, how], env=environment)
         try:
-            wait_for(out + "/resume.state", child)
+            wait_for(out + begun, child)
             child.send_signal(signal.SIGINT)
             self.assertEqual(child.wait(60), 42)
         finally:
             child.kill()
             child.wait()
+        return out
+
+    def interrupted_training(self, how):
+        out = self.interrupted(how)
         # It has saved, and goes on where it was.
         epochs = []
         with self.assertRaises(mendel.Cancelled):
@@ -139,10 +151,26 @@ class Stops(Scratch):
         self.assertGreater(epochs[0], 1)
 
     def test_ctrl_c(self):
-        self.interrupted("plain")
+        self.interrupted_training("plain")
 
     def test_ctrl_c_with_callbacks(self):
-        self.interrupted("callback")
+        self.interrupted_training("callback")
+
+    def test_ctrl_c_in_a_search(self):
+        names = [train(f"forever-{seed}", seed) for seed in (1, 2)]
+        out = self.interrupted("search", "/lineage.jsonl")
+        self.assertTrue(os.path.exists(out + "/resume.state"))
+        many, seen = small(merge__evaluations=1000000), []
+        with self.assertRaises(mendel.Cancelled):
+            mendel.evolve(
+                names, out, "digits", many, resume=True, on_step=lambda step: seen.append(step) or True
+            )
+        self.assertGreater(seen[0]["evaluations"], 1)
+
+    def test_ctrl_c_in_an_experiment(self):
+        out = self.interrupted("experiment", "/**/resume.state")
+        self.assertEqual(len(glob.glob(out + "/**/resume.state", recursive=True)), 1)
+        self.assertEqual(mendel.run_status(out)["kind"], "experiment")
 
 
 class Beside(Scratch):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import unittest
@@ -23,6 +24,7 @@ class WrongCalls(Scratch):
         nan = np.full([8, 6, 6], np.nan)
         data_of = lambda *pair, **more: (lambda: m.Data(train=pair, **more))  # noqa: E731
         p = m.Predictor(self.checkpoint)
+        m.train(SMALL, "digits", out="run", overwrite=True)
         for call, kind, text in (
             # configurations
             (lambda: m.train({"train.epoch": 1}), m.ConfigError, "train.epochs"),
@@ -97,11 +99,37 @@ class WrongCalls(Scratch):
             (lambda: p.logits(np.zeros([8, 8], np.uint8)), ValueError, "newaxis"),
             (lambda: p.predict("text"), TypeError, "uint8"),
             (lambda: p.logits(None), TypeError, "uint8"),
+            (lambda: p.logits(np.zeros([1, 8, 8, 1, 1], np.uint8)), ValueError, "shape"),
+            (lambda: p.logits_of_files("one.png"), TypeError, "list"),
+            (lambda: p.logits_of_files([3]), TypeError, "int"),
+            # folders
+            (lambda: m.experiment(SMALL, ""), m.ConfigError, "`out`"),
+            (lambda: m.experiment(SMALL, "x", resume=True, overwrite=True), m.ConfigError, "`resume`"),
+            (lambda: m.experiment(SMALL, "run"), m.ConfigError, "`overwrite`"),
+            (lambda: m.train(SMALL, "digits", out="run"), m.ConfigError, "`resume`"),
+            (lambda: m.evolve([self.checkpoint] * 2, "run"), m.ConfigError, "`overwrite`"),
+            (lambda: m.report("nowhere"), m.DataError, "nowhere"),
+            (lambda: m.report("run", html="page.txt"), m.ConfigError, ".html"),
+            (lambda: m.report_text("run"), m.DataError, "table.json"),
+            (lambda: m.report_text("run", columns=10), m.ConfigError, "columns"),
+            (lambda: m.run_status("nowhere"), m.DataError, "nowhere"),
+            (lambda: m.compare("nowhere", "nowhere"), m.DataError, "nowhere"),
+            (lambda: m.compare([], []), m.ConfigError, "pairs"),
+            (lambda: m.fetch("cifar10", url="gopher://x"), m.ConfigError, "gopher"),
+            (lambda: m.fetch("cifar10", folder="run"), m.ConfigError, "run"),
+            (lambda: m.merge([self.checkpoint] * 2, "o", "ties"), m.ConfigError, "`trunk`"),
+            (lambda: m.merge([3], "o"), TypeError, "int"),
+            # names that are no UTF-8
+            (lambda: m.train({"data.source": "folder:no\udcff"}), m.DataError, "no"),
+            (lambda: m.Predictor(b"no\xff"), m.DataError, "no"),
+            (lambda: m.Predictor("no\udcff"), m.DataError, "no"),
+            (lambda: m.train({"train\udcff": 1}), m.ConfigError, "no such key"),
         ):
             with self.subTest(text=text, kind=kind):
                 with self.assertRaises(kind) as caught:
                     call()
                 self.assertIn(text, str(caught.exception))
+                self.assertNotIn(" --", str(caught.exception))  # what no function takes
 
     def test_closed(self):
         predictor = mendel.Predictor(self.checkpoint)
@@ -116,6 +144,56 @@ class WrongCalls(Scratch):
         for use in data.describe, lambda: mendel.train(SMALL, data):
             with self.assertRaisesRegex(ValueError, "closed"):
                 use()
+
+    def test_all_names_are_listed(self):
+        for function, call in (
+            (mendel.merge, lambda: mendel.merge([self.checkpoint], "out", "?")),
+            (mendel.evolve, lambda: mendel.evolve([self.checkpoint] * 2, "out", method="?")),
+            (mendel.convert, lambda: mendel.convert(self.checkpoint, "out", preset="?")),
+        ):
+            with self.assertRaises(mendel.ConfigError) as caught:
+                call()
+            names = re.findall(r"[a-z][a-z0-9_-]*", str(caught.exception).split("?")[1])
+            for name in set(names) - {"here", "there", "are", "expected", "one", "of", "no", "or"}:
+                self.assertIn(f'"{name}"', function.__doc__, function.__name__)
+
+    def test_forked(self):
+        predictor = mendel.Predictor(self.checkpoint, threads=2)
+        x = np.zeros([1, 8, 8], np.uint8)
+        wanted = predictor.logits(x)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor)).logits(x), wanted)
+        child = os.fork()
+        if child == 0:
+            try:
+                with self.assertRaisesRegex(RuntimeError, "forked"):
+                    predictor.logits(x)
+                predictor.close()
+                own = mendel.Predictor(self.checkpoint, threads=2)
+                np.testing.assert_array_equal(own.logits(x), wanted)
+                mendel.train(SMALL, "digits", checkpoint="of-a-child")
+                os._exit(0)
+            finally:
+                os._exit(1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        np.testing.assert_array_equal(predictor.logits(x), wanted)
+
+    def test_callbacks_that_fail(self):
+        def fail(*_):
+            raise KeyError("of the caller")
+
+        pair = [self.checkpoint] * 2
+        tiny = {**SMALL, "experiment": {"seeds": 1, "hybrid": False}}
+        for call in (
+            lambda: mendel.train(SMALL, "digits", on_epoch=fail),
+            lambda: mendel.evaluate(self.checkpoint, "digits", tta=True, on_progress=fail),
+            lambda: mendel.compare(*pair, "digits", on_progress=fail),
+            lambda: mendel.evolve(pair, "search", "digits", SMALL, overwrite=True, on_step=fail),
+            lambda: mendel.experiment(tiny, "failing", overwrite=True, on_step=fail),
+            lambda: mendel.experiment(tiny, "failing", overwrite=True, on_epoch=fail),
+        ):
+            with self.assertRaisesRegex(KeyError, "of the caller"):
+                call()
+        self.assertEqual(mendel.train(SMALL, "digits")["epochs"], 2)
 
     def test_closed_while_in_use(self):
         x = np.random.default_rng(0).integers(0, 9, [64, 6, 6], np.uint8)
