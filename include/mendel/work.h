@@ -221,7 +221,7 @@ typedef struct mdl_evolve_options {
 
 /* Search for a better model among crossings of checkpoints, by one of
  *   m2n2, no-attraction, no-crossover-point, no-crossover, ga, ga-no-crossover, map-elites, cma-es,
- *   random, line
+ *   random, line, layers, layers-cma-es
  *
  * The validation split of `data` decides.  Into the folder `out` go merged.safetensors,
  * lineage.jsonl, winner.json, config.yaml and resume.state.  With merge.from_scratch there may be

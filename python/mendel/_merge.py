@@ -85,9 +85,9 @@ def evolve(
     """Search for a better model among crossings of checkpoints, into the folder ``out``.
 
     The validation split of ``data`` decides.  ``method`` is "m2n2", "no-attraction",
-    "no-crossover-point", "no-crossover", "ga", "ga-no-crossover", "map-elites", "cma-es", "random"
-    or "line"; None is what the ``merge.*`` keys say.  ``on_step`` is called with a dict after each
-    batch of children; a true value stops, and ``resume`` goes on.
+    "no-crossover-point", "no-crossover", "ga", "ga-no-crossover", "map-elites", "cma-es", "random",
+    "line", "layers" or "layers-cma-es"; None is what the ``merge.*`` keys say.  ``on_step`` is called
+    with a dict after each batch of children; a true value stops, and ``resume`` goes on.
 
     >>> import mendel
     >>> small = {"model.kind": "mlp", "data.size": "native", "train.epochs": 1}

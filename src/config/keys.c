@@ -143,7 +143,7 @@ const mdl__key mdl__keys[] = {
     REAL("merge.step", 0, merge.step, 0, 1000, "cma_es: first step size"),
     FLAG("merge.tensorboard", MDL__KEY_MACHINE | MDL__KEY_LATER, merge.tensorboard, "also write how the search goes as event files for TensorBoard"),
     CHOICE("merge.space", MDL__KEY_LATER, merge.space, "crossover|layers", "what is searched: crossings of the parents, or a formula's weights for each group of layers"),
-    TEXT("merge.layer_method", MDL__KEY_LATER, merge.layer_method, "layers: the formula, as in `mendel help merge`: linear, slerp, task-arithmetic, ties, dare-ties, ..."),
+    TEXT("merge.layer_method", MDL__KEY_LATER, merge.layer_method, "layers: the formula, a method of a merge: linear, slerp, task-arithmetic, ties, dare-ties, ..."),
     SIZE("merge.layer_granularity", MDL__KEY_LATER, merge.layer_granularity, 0, 65536, "layers: blocks of the network in a group; 0: all in one"),
     TEXT("merge.layer_groups", MDL__KEY_LATER, merge.layer_groups, "layers: groups by names in place of it: \"conv_stem,blocks.0; blocks.1,blocks.2; classifier\""),
     REAL("merge.layer_step", MDL__KEY_LATER, merge.layer_step, 0, 1000, "layers: deviation of the noise on a weight, and cma_es's first step size"),
