@@ -60,8 +60,7 @@ static int leave(void **state)
         assert_null(text);                                                                         \
     } while (0)
 
-/* ---- contexts and configurations
- * ------------------------------------------------------------ */
+/* ---- contexts and configurations ------------------------------------------------------------- */
 
 static int stop_now(void *user, uint64_t done, uint64_t total)
 {
@@ -134,9 +133,7 @@ static void configurations(void **state)
     mdl_config_destroy(NULL);
 }
 
-/* ---- images
- * ---------------------------------------------------------------------------------
- */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 static void images(void **state)
 {
@@ -209,9 +206,7 @@ static void downloads(void **state)
     GIVES_NOTHING(MDL_INVALID, mdl_data_fetch(NULL, "cifar10", &options, &text));
 }
 
-/* ---- the work
- * -------------------------------------------------------------------------------
- */
+/* ---- the work -------------------------------------------------------------------------------- */
 
 static int fail_train_begin(void *user, const char *facts)
 {
@@ -437,9 +432,7 @@ static void files_of_checkpoints(void **state)
     GIVES_NOTHING(MDL_CONFIG, mdl_convert(NULL, m, out, &convert, &text));
 }
 
-/* ---- folders
- * --------------------------------------------------------------------------------
- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static void folders(void **state)
 {
@@ -469,9 +462,7 @@ static void folders(void **state)
     mdl_free(text);
 }
 
-/* ---- predictors
- * -----------------------------------------------------------------------------
- */
+/* ---- predictors ------------------------------------------------------------------------------ */
 
 static void predictors(void **state)
 {
