@@ -156,7 +156,7 @@ const mdl__key mdl__keys[] = {
     CHOICE("merge.rescale", MDL__KEY_LATER, merge.formula.rescale, "method|density|norm|none", "kept changes are divided: as the method does, by their density, so that the sum of magnitudes stays (mergekit), not at all"),
     CHOICE("merge.normalize", MDL__KEY_LATER, merge.formula.normalize, "method|false|true", "divide by the sum of the weights"),
     CHOICE("merge.unmatched", MDL__KEY_LATER, merge.formula.unmatched, "refuse|copy|leave_out", "tensors that not all parents have, or in other shapes; copy: from the first that has it"),
-    FLAG("merge.checksums", MDL__KEY_MACHINE | MDL__KEY_LATER, merge.formula.checksums, "tensor by tensor: SHA-256 of all inputs in the record, looked at by --resume; false: sizes and times, and inputs are read once less"),
+    FLAG("merge.checksums", MDL__KEY_MACHINE | MDL__KEY_LATER, merge.formula.checksums, "tensor by tensor: SHA-256 of all inputs in the record, looked at when it is resumed; false: sizes and times, and inputs are read once less"),
     CHOICE("merge.dtype", MDL__KEY_LATER, merge.formula.type, "same|f32|f16|bf16", "type of merged tensors in the file; same: the first parent's"),
 
     SIZE("experiment.seeds", 0, experiment.seeds, 1, 16, "trainings of each kind"),

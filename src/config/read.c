@@ -224,7 +224,7 @@ static mdl_status no_value(const mdl__key *key)
     if (key->type == MDL__KEY_TEXT)
         return mdl_fail(MDL_CONFIG,
                         "expected a value behind the =; an empty text is \"\", which a shell needs "
-                        "in quotes: --set '%s=\"\"'",
+                        "in quotes: '%s=\"\"'",
                         key->name);
     return mdl_fail(MDL_CONFIG, "expected a value behind the =%s",
                     key->type == MDL__KEY_CHANNELS ? "; an empty list is []" : "");

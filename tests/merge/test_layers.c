@@ -275,7 +275,7 @@ static void searches_are_reproducible(void **state)
             calls = 0;
             stop_at = 1;
             assert_int_equal(mdl_search_run(&job, &result), MDL_CANCELLED);
-            mdl_context_reset(NULL);
+            mdl_context_reset(mdl_context_current());
         }
         stop_at = 0;
         must(mdl_search_run(&job, &result));

@@ -33,8 +33,9 @@ except KeyboardInterrupt:
 
 
 def wait_for(pattern, child):
+    """Until a file has something in it: a search opens its lineage before it has evaluated its parents."""
     for _ in range(6000):
-        if glob.glob(pattern, recursive=True):
+        if any(map(os.path.getsize, glob.glob(pattern, recursive=True))):
             return
         if child.poll() is not None:
             break
