@@ -27,8 +27,8 @@ for n in 2 4; do
 done
 [ "$(grep -c 'is written' out)" -eq 1 ] || fail "more than one rank prints"
 # When the sums are made, and in how many pieces, changes nothing.
-for how in 'comm.overlap=false' 'comm.bucket=16KiB'; do
-    ranks 0 2 "$@" --set $how --out s4-how
+for setting in 'comm.overlap=false' 'comm.bucket=16KiB'; do
+    ranks 0 2 "$@" --set "$setting" --out s4-how
     lines_of s4-how
     same s4-1 s4-how $results lines
     rm -r s4-how
