@@ -140,6 +140,14 @@ static json_t *made_by(const mdl__lab *lab, double seconds)
                          lab->device->threads, "seconds", seconds);
 }
 
+/* Of the first rank: call the others to the work of a step that all do (together.c). */
+static mdl_status call_ranks(const mdl__lab *lab, const mdl__record *record)
+{
+    mdl__call call = {.begun = record->begun};
+    return lab->share->together ? mdl_comm_broadcast(lab->share->comm, &call, sizeof(call), 0)
+                                : MDL_OK;
+}
+
 static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
 {
     char folder[MDL_PATH_MAX];
@@ -149,8 +157,7 @@ static mdl_status work(mdl__lab *lab, mdl__step *step, mdl__record *record)
     MDL_TRY(mdl_make_folders(mdl_folder_of(record->path, folder)));
     MDL_TRY(mdl_leases_clean(lab->share->folder, folder));
     MDL_TRY(mdl__record_begin(record));
-    if (lab->share->together)
-        MDL_TRY(mdl__ranks_call(lab, record->begun));
+    MDL_TRY(call_ranks(lab, record));
     MDL_TRY(step->kind->work(lab, step, record));
     mdl__record_set(record, "by", made_by(lab, mdl_time() - start));
     MDL_TRY(mdl__record_finish(record));

@@ -87,8 +87,12 @@ void mdl__tell(const mdl__lab *lab, const char *format, ...) MDL_PRINTF(2, 3);
 mdl_status mdl__cancelled(void); /* MDL_CANCELLED, with what to do */
 /* Of the other ranks: do that work, which was begun before or not, and keep nothing of it. */
 mdl_status mdl__step_join(mdl__lab *lab, mdl__step *step, bool begun) MDL_MUST_CHECK;
-/* Of the first rank, within the work of a step that all do: call the others to it (together.c). */
-mdl_status mdl__ranks_call(const mdl__lab *lab, bool begun) MDL_MUST_CHECK;
+/* What the first rank tells the others of a step that all do. */
+typedef struct mdl__call {
+    uint32_t over;   /* else: the work begins */
+    uint32_t begun;  /* it was begun before, and goes on */
+    int32_t outcome; /* mdl__outcome, where it is over */
+} mdl__call;
 /* The `needs` of a step that stands on all before it. */
 bool mdl__step_needs_all(const mdl__step *step, const mdl__step *other);
 /* The `together` of a step whose images all ranks share. */

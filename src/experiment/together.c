@@ -58,22 +58,10 @@ mdl_status mdl__ranks_see_folder(const mdl_experiment_job *job, const mdl_comm *
 
 /* ---- one step ------------------------------------------------------------------------------- */
 
-typedef struct note { /* of the first rank to all */
-    uint32_t over;    /* else: the work begins */
-    uint32_t begun;   /* it was begun before, and goes on */
-    int32_t outcome;  /* mdl__outcome, where it is over */
-} note;
-
 bool mdl__step_is_shared(const mdl__lab *lab, const mdl__step *step)
 {
     size_t ranks = (size_t)lab->share->comm->size;
     return ranks > 1 && step->kind->together != NULL && step->kind->together(step, ranks);
-}
-
-mdl_status mdl__ranks_call(const mdl__lab *lab, bool begun)
-{
-    note n = {.begun = begun};
-    return mdl_comm_broadcast(lab->share->comm, &n, sizeof(n), 0);
 }
 
 /* Of the first rank. */
@@ -81,22 +69,22 @@ static mdl_status lead(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
                        mdl_lease_owner *owner)
 {
     mdl_status status = mdl__step_try(lab, step, outcome, owner);
-    note n = {.over = true, .outcome = (int32_t)*outcome};
-    MDL_TRY(mdl_comm_broadcast(lab->share->comm, &n, sizeof(n), 0));
+    mdl__call call = {.over = true, .outcome = (int32_t)*outcome};
+    MDL_TRY(mdl_comm_broadcast(lab->share->comm, &call, sizeof(call), 0));
     return status;
 }
 
 /* Of another one.  What its work comes to is what that of the first does: they have agreed. */
 static mdl_status follow(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome)
 {
-    note n;
+    mdl__call call;
     for (;;) {
-        MDL_TRY(mdl_comm_broadcast(lab->share->comm, &n, sizeof(n), 0));
-        if (n.over != 0)
+        MDL_TRY(mdl_comm_broadcast(lab->share->comm, &call, sizeof(call), 0));
+        if (call.over != 0)
             break;
-        (void)!mdl__step_join(lab, step, n.begun != 0);
+        (void)!mdl__step_join(lab, step, call.begun != 0);
     }
-    *outcome = (mdl__outcome)n.outcome;
+    *outcome = (mdl__outcome)call.outcome;
     return MDL_OK;
 }
 

@@ -128,7 +128,7 @@ static void other_kinds_are_named(void **state)
         {BYTES("\x89HDF\r\n\x1a\n\0\0\0\0\0\x08\x08\0"), "HDF5"},
         {BYTES("\x93NUMPY\x01\0v\0{'descr': '<f4'"), "NumPy array"},
         {BYTES("\x1f\x8b\x08\0\0\0\0\0\0\x03"), "gunzip"},
-        {BYTES("MDLSTAT1\x05\0\0\0\x08\0\0\0"), "--resume"},
+        {BYTES("MDLSTAT1\x05\0\0\0\x08\0\0\0"), "a resume.state"},
         {BYTES("{\"architectures\": [\"x\"], \"num_classes\": 10}"), "a JSON text"},
         {BYTES("model:\n  kind: mlp\n  hidden: 16\n"), "a text file"},
         {BYTES("\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), "an image"},

@@ -277,6 +277,7 @@ static const char *const nasty[] = {
     "whole",
     "copy",
     "layers",
+    "bfloat16",
 };
 
 static void every_key_with_nasty_values(void **state)

@@ -280,7 +280,7 @@ static void cifar10(void **state)
 {
     (void)state;
     mdl_data_config config = config_of("cifar10");
-    assert_refused(&config, false, MDL_NOT_FOUND, "mendel data fetch cifar10");
+    assert_refused(&config, false, MDL_NOT_FOUND, "`fetch cifar10` downloads the set");
     write_cifar10("");
     check_cifar10(&config);
     assert_null(set->class_names);
@@ -334,7 +334,7 @@ static void cifar100(void **state)
 {
     (void)state;
     mdl_data_config config = config_of("cifar100");
-    assert_refused(&config, true, MDL_NOT_FOUND, "mendel data fetch cifar100");
+    assert_refused(&config, true, MDL_NOT_FOUND, "`fetch cifar100` downloads the set");
     fill_records(3, 2, 97);
     write_file("train.bin", bytes, (size_t)3 * CIFAR100);
     write_file("test.bin", bytes, CIFAR100);

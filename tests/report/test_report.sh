@@ -136,7 +136,7 @@ says half/table.json '"version": 2'
 # A table of an older version is refused, with what to do.
 mkdir older && cp x/config.yaml older && echo '{"title": "T", "rows": []}' >older/table.json
 expect 3 report older
-says err 'run mendel experiment'
+says err 'run the experiment in this folder again'
 
 # Repeats: values in pairs, learning curves, tests over them; also where the last is not finished.
 mkdir many && cp -r x/config.yaml many && cp -r x many/repeat-1 && cp -r x many/repeat-2
