@@ -158,7 +158,7 @@ expect 2 "tensor ids: whole numbers (I64) that differ" --method linear ids.st id
 expect 0 "" --method linear --base ids2.st ids.st ids2.st -o n.st
 check n.st ids I64 8
 expect 2 "is an input" --method linear a.st b.st -o b.st
-expect 2 "trunk (--base): expected" --method ties a.st b.st -o n.st
+expect 2 "--base: expected" --method ties a.st b.st -o n.st
 expect 2 "two checkpoints" --method nuslerp a.st b.st base.st -o n.st
 expect 3 "greedy runs the networks on images" --method greedy --data digits a.st b.st -o n.st
 expect 5 "run.memory_limit" --method linear a.st b.st -o n.st --memory-limit 1MB
