@@ -156,7 +156,6 @@ static mdl_status make_room(mdl__layers *l)
 {
     const mdl__tensor_merge *m = &l->merge;
     mdl_tensors *made = &l->made;
-    MDL_TRY(MDL_NEW(mdl_graph_params_size(l->graph), "weights by layers", &l->arena));
     MDL_TRY(MDL_NEW(m->shards[0].size, "a child", &l->merge.memory));
     MDL_TRY(MDL_NEW(m->n_tensors, "a child", &made->tensors));
     MDL_TRY(MDL_NEW(m->n_tensors, "a child", &made->by_name));
@@ -184,6 +183,7 @@ static mdl_status create(mdl__layers *l)
     l->genes = count_genes(l->method->formula, l->job->n_parents);
     MDL_TRY(make_graph(l));
     MDL_TRY(plan(l));
+    MDL_TRY(MDL_NEW(mdl_graph_params_size(l->graph), "weights by layers", &l->arena));
     return make_room(l);
 }
 
@@ -302,7 +302,7 @@ mdl_status mdl__layers_make(mdl__layers *l, const mdl_weights *genome, mdl_weigh
 {
     mdl_string text = {0};
     char *rules;
-    MDL_TRY(mdl__layers_rules(l, genome, &text));
+    mdl__layers_rules(l, genome, &text);
     size_t length = text.length;
     MDL_TRY(mdl_string_take(&text, &rules));
     mdl_status status = MDL_OK;

@@ -42,19 +42,18 @@ mdl_status mdl__layers_make(mdl__layers *l, const mdl_weights *genome,
 
 /* ---- as texts ------------------------------------------------------------------------------- */
 
-/* The value of merge.parameters; appended. */
-mdl_status mdl__layers_rules(const mdl__layers *l, const mdl_weights *genome,
-                             mdl_string *out) MDL_MUST_CHECK;
-/* "[[0.3, 0.7], [0.5, 0.5]]": the numbers of each group; appended. */
-mdl_status mdl__layers_numbers(const mdl__layers *l, const mdl_weights *genome,
-                               mdl_string *out) MDL_MUST_CHECK;
-/* An object for winner.json: the method, and the groups with their names; appended. */
-mdl_status mdl__layers_json(const mdl__layers *l, const mdl_weights *genome,
-                            mdl_string *out) MDL_MUST_CHECK;
+/* These append to a text, in which a failure sticks.  Any thread. */
+
+/* The value of merge.parameters. */
+void mdl__layers_rules(const mdl__layers *l, const mdl_weights *genome, mdl_string *out);
+/* "[[0.3, 0.7], [0.5, 0.5]]": the numbers of each group. */
+void mdl__layers_numbers(const mdl__layers *l, const mdl_weights *genome, mdl_string *out);
+/* An object for winner.json: the method, and the groups with their names. */
+void mdl__layers_json(const mdl__layers *l, const mdl_weights *genome, mdl_string *out);
 /* A configuration by which `mendel merge` makes the same; is_average: the search kept the uniform
  * average in its place. */
-mdl_status mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, bool is_average,
-                              mdl_string *out) MDL_MUST_CHECK;
+void mdl__layers_recipe(const mdl__layers *l, const mdl_weights *genome, bool is_average,
+                        mdl_string *out);
 /* What of the job a saved search depends on. */
 void mdl__layers_settings(const mdl_merge_job *job, mdl_fingerprint *fp);
 

@@ -29,7 +29,7 @@ struct mdl__layers {
     mdl_tensor_job merge_job;
     mdl__tensor_merge merge; /* its `memory` is where a network is made */
     mdl_tensors made;        /* what lies there */
-    double *arena;           /* room for a genome */
+    double *arena;           /* room to put a genome together, between batches; NULL in a twin */
 };
 
 /* The method that merge.layer_method names. */

@@ -83,7 +83,7 @@ static mdl_status add_genome(mdl__search *s, const mdl__member *member)
     char *numbers;
     if (s->lineage == NULL || s->context->layers == NULL)
         return MDL_OK;
-    MDL_TRY(mdl__layers_numbers(s->context->layers, &s->genomes[member->genome], &text));
+    mdl__layers_numbers(s->context->layers, &s->genomes[member->genome], &text);
     MDL_TRY(mdl_string_take(&text, &numbers));
     mdl_status status = add(s, "\"genome\": %s, ", numbers);
     mdl_free(numbers);

@@ -138,13 +138,9 @@ static mdl_status write_layers(const mdl__search *s, size_t place, mdl_atomic_fi
     char *json;
     if (s->context->layers == NULL)
         return MDL_OK;
-    mdl_status status = mdl__layers_json(s->context->layers, mdl__genome_of(s, place), &text);
-    if (status != MDL_OK) {
-        mdl_free(text.data);
-        return status;
-    }
+    mdl__layers_json(s->context->layers, mdl__genome_of(s, place), &text);
     MDL_TRY(mdl_string_take(&text, &json));
-    status = mdl_atomic_printf(file, "\"layers\": %s,\n ", json);
+    mdl_status status = mdl_atomic_printf(file, "\"layers\": %s,\n ", json);
     mdl_free(json);
     return status;
 }
@@ -157,14 +153,9 @@ static mdl_status write_recipe(const mdl__search *s, size_t place, bool is_avera
     if (s->context->layers == NULL)
         return MDL_OK;
     MDL_TRY(mdl_path(path, sizeof(path), s->job->out, "recipe.yaml"));
-    mdl_status status =
-        mdl__layers_recipe(s->context->layers, mdl__genome_of(s, place), is_average, &text);
-    if (status != MDL_OK) {
-        mdl_free(text.data);
-        return status;
-    }
+    mdl__layers_recipe(s->context->layers, mdl__genome_of(s, place), is_average, &text);
     MDL_TRY(mdl_string_take(&text, &recipe));
-    status = mdl_file_write(path, recipe, strlen(recipe));
+    mdl_status status = mdl_file_write(path, recipe, strlen(recipe));
     mdl_free(recipe);
     return status;
 }

@@ -97,13 +97,63 @@ static void linear_by_hand(void **state)
     mdl__merge_context_destroy(&context);
 }
 
-static void expect_text(mdl_status (*write)(const mdl__layers *, const mdl_weights *, mdl_string *),
-                        const mdl_weights *one, const char *expected)
+typedef void (*write_text)(const mdl__layers *, const mdl_weights *, mdl_string *);
+
+static bool text_is(write_text write, const mdl_weights *one, const char *expected)
 {
     mdl_string text = {0};
-    must(write(context.layers, one, &text));
-    assert_string_equal(text.data, expected);
-    mdl_free(text.data);
+    char *got;
+    write(context.layers, one, &text);
+    must(mdl_string_take(&text, &got));
+    bool is = strcmp(got, expected) == 0;
+    if (!is)
+        print_error("\"%s\", expected \"%s\"\n", got, expected);
+    mdl_free(got);
+    return is;
+}
+
+static void expect_text(write_text write, const mdl_weights *one, const char *expected)
+{
+    assert_true(text_is(write, one, expected));
+}
+
+typedef struct told { /* a genome, and its numbers */
+    const mdl_weights *genome;
+    const char *numbers;
+} told;
+
+static mdl_status tell_often(void *user, size_t worker, size_t index)
+{
+    const told *t = (const told *)user + index;
+    (void)worker;
+    for (size_t i = 0; i < 20000; i++)
+        if (!text_is(mdl__layers_numbers, t->genome, t->numbers))
+            return MDL_INVALID;
+    return MDL_OK;
+}
+
+/* A lineage tells of one child by the layers with which another thread makes the next. */
+static void texts_by_two_threads(void **state)
+{
+    (void)state;
+    static const double ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const double halves[] = {.5, .5, .5, .5, .5, .5, .5, .5, .5, .5, .5, .5};
+    begin(MDL_MODEL_MLP, "ties");
+    snprintf(merge.base, sizeof(merge.base), "%s", parents[3]);
+    mdl_merge_job job = job_of(&model, &merge, "");
+    mdl_weights one = {0}, other = {0};
+    mdl_pool *pool;
+    open_context(&job);
+    set_genome(ones, 2, 6, &one);
+    set_genome(halves, 2, 6, &other);
+    told both[] = {{&one, "[[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]]"},
+                   {&other, "[[0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]]"}};
+    must(mdl_pool_create(2, &pool));
+    must(mdl_pool_run(pool, 2, tell_often, both));
+    mdl_pool_destroy(pool);
+    mdl_weights_destroy(&one);
+    mdl_weights_destroy(&other);
+    mdl__merge_context_destroy(&context);
 }
 
 static void genomes_as_texts(void **state)
@@ -360,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(linear_by_hand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(genomes_as_texts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_by_two_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(groups_of_layers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(winner_is_a_merge, set_up, tear_down),
         cmocka_unit_test_setup_teardown(searches_are_reproducible, set_up, tear_down),
