@@ -323,11 +323,12 @@ void mdl_lock_without(bool without);
 
 /* ---- time, machine -------------------------------------------------------------------------- */
 
-double mdl_time(void);        /* seconds, monotonic */
-uint64_t mdl_cpu_mask(void);  /* hash of which processors those are; 0: not known */
-int mdl_cpu_count(void);      /* processors this process may use, by affinity and quota; >= 1 */
-size_t mdl_peak_memory(void); /* bytes, peak resident set of this process; 0: not known */
-size_t mdl_free_memory(void); /* bytes that the system and the limits of this process leave */
+double mdl_time(void);          /* seconds, monotonic */
+void mdl_sleep(double seconds); /* less where a signal comes */
+uint64_t mdl_cpu_mask(void);    /* hash of which processors those are; 0: not known */
+int mdl_cpu_count(void);        /* processors this process may use, by affinity and quota; >= 1 */
+size_t mdl_peak_memory(void);   /* bytes, peak resident set of this process; 0: not known */
+size_t mdl_free_memory(void);   /* bytes that the system and the limits of this process leave */
 const char *mdl_build_version(void); /* e.g. "0.1.0" */
 
 /* Counters of the energy that the processors have used (powercap): everything on the machine is in

@@ -1,7 +1,6 @@
 /* The communicator: a thread that owns the link to the other ranks and does what it is given, in
  * order, and the calls that wait for it. */
 #include <string.h>
-#include <time.h>
 
 #include "base/comm_internal.h"
 
@@ -89,7 +88,6 @@ mdl_status mdl__comm_run(mdl_comm_state *s, mdl__comm_work work, void *user)
  * be told to stop. */
 static bool opens_in_time(mdl_comm_state *s, uint64_t number)
 {
-    const struct timespec moment = {.tv_nsec = 1000000};
     double start = mdl_time();
     for (;;) {
         mdl_monitor_lock(s->monitor);
@@ -97,7 +95,7 @@ static bool opens_in_time(mdl_comm_state *s, uint64_t number)
         mdl_monitor_unlock(s->monitor);
         if (done || (s->patience > 0 && mdl_time() - start > s->patience))
             return done;
-        (void)nanosleep(&moment, NULL);
+        mdl_sleep(0.001);
     }
 }
 

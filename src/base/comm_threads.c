@@ -1,7 +1,6 @@
 /* Ranks that are threads of one process, with random delays: for tests.  A message lies in the box
  * of its sender and receiver until it is taken. */
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 
@@ -62,13 +61,6 @@ void *mdl_thread_links_end(mdl_thread_links *links, int rank)
     return &links->ends[rank];
 }
 
-static void pause_for(uint64_t microseconds)
-{
-    struct timespec time = {.tv_sec = (time_t)(microseconds / 1000000),
-                            .tv_nsec = (long)(microseconds % 1000000) * 1000};
-    (void)nanosleep(&time, NULL);
-}
-
 /* Take what has come; whether all that this exchange waits for is over.  The monitor is locked. */
 static bool proceed(mdl_link *link, box *sent, box *comes, void *in, size_t in_bytes, bool *taken)
 {
@@ -96,7 +88,7 @@ static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t 
     double start = mdl_time();
     bool taken = false, over = false, aborted = false;
     if (links->delay > 0)
-        pause_for(mdl_rng_below(&e->rng, links->delay + 1));
+        mdl_sleep(1e-6 * (double)mdl_rng_below(&e->rng, links->delay + 1));
     link->error[0] = '\0';
     mdl_monitor_lock(links->monitor);
     if (sent != NULL)
@@ -108,7 +100,7 @@ static mdl_link_result exchange(mdl_link *link, int to, const void *out, size_t 
         if (over || aborted || late)
             break;
         mdl_monitor_unlock(links->monitor);
-        pause_for(20);
+        mdl_sleep(20e-6);
         mdl_monitor_lock(links->monitor);
     }
     if (!over && sent != NULL && sent->data == out) /* who comes later would find what is no more */

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/lease_internal.h"
@@ -330,12 +329,11 @@ mdl_status mdl_lease_take(mdl_leases *all, const char *name, const char *text, m
 mdl_status mdl_lease_await(mdl_leases *all, const char *name, const char *text, mdl_lease **out,
                            bool *anew)
 {
-    const struct timespec pause = {.tv_nsec = 50000000};
     bool left = false, once = false;
     *out = NULL;
     while (*out == NULL) {
         if (once)
-            nanosleep(&pause, NULL);
+            mdl_sleep(0.05);
         if (mdl_stop_requested())
             return mdl_fail(MDL_CANCELLED, "interrupted");
         MDL_TRY(mdl_lease_take(all, name, text, out, NULL, &left));

@@ -89,10 +89,9 @@ bool mdl__lease_is_there(const char *path, const char *token, int *error)
     if (fd < 0)
         return false;
     /* It may be just being written: by the thread of this very process that keeps it. */
-    const struct timespec moment = {.tv_nsec = 1000000};
     bool whole = mdl__lease_read(fd, &owner);
     for (int i = 0; i < 20 && !whole; i++) {
-        nanosleep(&moment, NULL);
+        mdl_sleep(0.001);
         whole = mdl__lease_read(fd, &owner);
     }
     close(fd);

@@ -119,9 +119,8 @@ bool mdl__lock_has_ended(const mdl__lock_owner *who)
 
 void mdl__lock_await(int fd, mdl__lock_owner *who)
 {
-    const struct timespec wait = {.tv_nsec = 5000000};
     for (int i = 0; i < 20 && (who->pid <= 0 || mdl__lock_has_ended(who)); i++) {
-        nanosleep(&wait, NULL);
+        mdl_sleep(0.005);
         if (!mdl__lock_read(fd, who))
             return;
     }

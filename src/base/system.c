@@ -18,6 +18,13 @@ double mdl_time(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+void mdl_sleep(double seconds)
+{
+    struct timespec time = {.tv_sec = (time_t)seconds};
+    time.tv_nsec = (long)(1e9 * (seconds - (double)time.tv_sec));
+    (void)nanosleep(&time, NULL);
+}
+
 #if defined(__linux__)
 /* How many processors the affinity allows, and which they are, as a hash; 0 where it cannot be
  * found out. */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -115,7 +114,7 @@ static void end(pid_t child)
 static mdl_status wait_for(const char *name, pid_t child, int *code)
 {
     double start = mdl_time();
-    for (long pause = 1000000;; pause = pause < 16000000 ? 2 * pause : pause) { /* ns */
+    for (double pause = 0.001;; pause = pause < 0.016 ? 2 * pause : pause) {
         pid_t got = waitpid(child, code, WNOHANG);
         if (got == child)
             return mdl_stop_check(); /* Ctrl-C may have ended it, too */
@@ -128,7 +127,7 @@ static mdl_status wait_for(const char *name, pid_t child, int *code)
             end(child);
             return status;
         }
-        nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        mdl_sleep(pause);
     }
 }
 

@@ -247,8 +247,7 @@ mdl_status cli_print_json(struct json_t *json, bool indent);
 /* Read a result, to tell of it and to open its files: its texts become the bytes that their escapes
  * (mdl_text_escape) stand for, which are UTF-8 or not.  Free *result with json_decref. */
 mdl_status cli_read(const char *text, struct json_t **result) MDL_MUST_CHECK;
-/* A member of a JSON object; NAN, 0 or "" where there is none. */
-double cli_real_of(const struct json_t *object, const char *key);
+/* A member of a JSON object; 0 or "" where there is none.  For a real: mdl_json_real. */
 size_t cli_count_of(const struct json_t *object, const char *key);
 const char *cli_text_of(const struct json_t *object, const char *key);
 

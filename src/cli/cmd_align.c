@@ -8,7 +8,7 @@ static void tell(void *user, const json_t *r)
     printf("%zu of %zu channels in %zu groups are renumbered; the cosine of the weights is %.4f, "
            "it was %.4f.\n",
            cli_count_of(r, "moved"), cli_count_of(r, "places"), cli_count_of(r, "groups"),
-           cli_real_of(r, "cosine_after"), cli_real_of(r, "cosine_before"));
+           mdl_json_real(r, "cosine_after"), mdl_json_real(r, "cosine_before"));
     cli_print_written(r, user);
 }
 

@@ -30,7 +30,7 @@ static const char *p_text(double p, char out[32])
 
 static const char *interval_text(const json_t *test, char out[64])
 {
-    double low = cli_real_of(test, "low"), high = cli_real_of(test, "high");
+    double low = mdl_json_real(test, "low"), high = mdl_json_real(test, "high");
     if (isnan(low))
         snprintf(out, 64, "no interval");
     else
@@ -45,7 +45,7 @@ static void print_verdict(const json_t *test, const char *first, double first_to
     const char *outcome = cli_text_of(test, "outcome");
     char text[LINE], p[32];
     bool turned = strcmp(outcome, "worse") == 0;
-    p_text(cli_real_of(test, "p"), p);
+    p_text(mdl_json_real(test, "p"), p);
     if (strcmp(outcome, "alike") == 0)
         snprintf(text, sizeof(text), "Both get the same images right: %.2f %% %s.",
                  100 * first_top1, what);
@@ -66,8 +66,8 @@ static void print_side(const char *word, const json_t *side)
     const char *model = cli_text_of(side, "model"), *kind = cli_text_of(side, "kind");
     snprintf(text, sizeof(text), "%s%s  %s: %s%s%s, %.2f %% (95 %%: %.2f - %.2f)", "  ", word,
              path_of(side, path), kind, model[0] != '\0' ? " of " : "", model,
-             100 * cli_real_of(side, "top1"), 100 * cli_real_of(side, "low"),
-             100 * cli_real_of(side, "high"));
+             100 * mdl_json_real(side, "top1"), 100 * mdl_json_real(side, "low"),
+             100 * mdl_json_real(side, "high"));
     cli_print_wrapped(text, 0, 10);
 }
 
@@ -75,7 +75,7 @@ static void print_side(const char *word, const json_t *side)
 
 static bool differs(const json_t *one)
 {
-    return cli_real_of(one, "p_holm") < level;
+    return mdl_json_real(one, "p_holm") < level;
 }
 
 static void print_class(const json_t *one)
@@ -84,9 +84,9 @@ static void print_class(const json_t *one)
     snprintf(number, sizeof(number), "%zu", cli_count_of(one, "class"));
     cli_shown(cli_text_of(one, "name"), name, 17);
     printf("  %-16s %7zu %8.2f %8.2f %+8.2f  %-10s  %s\n", name[0] != '\0' ? name : number,
-           cli_count_of(one, "images"), 100 * cli_real_of(one, "first"),
-           100 * cli_real_of(one, "second"), 100 * cli_real_of(one, "difference"),
-           p_text(cli_real_of(one, "p"), p), p_text(cli_real_of(one, "p_holm"), holm));
+           cli_count_of(one, "images"), 100 * mdl_json_real(one, "first"),
+           100 * mdl_json_real(one, "second"), 100 * mdl_json_real(one, "difference"),
+           p_text(mdl_json_real(one, "p"), p), p_text(mdl_json_real(one, "p_holm"), holm));
 }
 
 /* Those that differ after Holm's correction, or all. */
@@ -114,7 +114,7 @@ static void print_difference(const json_t *r)
     snprintf(text, sizeof(text),
              "  The difference is %+.2f points (%s). Only the first is right on %zu images, only "
              "the second on %zu: McNemar's exact test.",
-             100 * cli_real_of(r, "difference"), interval_text(r, interval), cli_count_of(r, "b"),
+             100 * mdl_json_real(r, "difference"), interval_text(r, interval), cli_count_of(r, "b"),
              cli_count_of(r, "c"));
     cli_print_wrapped(text, 0, 2);
 }
@@ -124,8 +124,8 @@ static void tell_models(const json_t *r, bool all)
     const json_t *first = json_object_get(r, "first"), *second = json_object_get(r, "second");
     char what[NAME], names[2][NAME];
     snprintf(what, sizeof(what), "of the same %zu images", cli_count_of(r, "images"));
-    print_verdict(r, path_of(first, names[0]), cli_real_of(first, "top1"),
-                  path_of(second, names[1]), cli_real_of(second, "top1"), what);
+    print_verdict(r, path_of(first, names[0]), mdl_json_real(first, "top1"),
+                  path_of(second, names[1]), mdl_json_real(second, "top1"), what);
     print_side("first ", first);
     print_side("second", second);
     print_difference(r);
@@ -141,8 +141,8 @@ static void tell_pairs(const json_t *r)
     char what[NAME], text[LINE], names[2][NAME], interval[64], p[32];
     const json_t *pair, *pairs = json_object_get(r, "pairs");
     json_array_foreach (pairs, i, pair) {
-        means[0] += cli_real_of(json_object_get(pair, "first"), "top1") / (double)n;
-        means[1] += cli_real_of(json_object_get(pair, "second"), "top1") / (double)n;
+        means[0] += mdl_json_real(json_object_get(pair, "first"), "top1") / (double)n;
+        means[1] += mdl_json_real(json_object_get(pair, "second"), "top1") / (double)n;
     }
     snprintf(what, sizeof(what), "of the same %zu images, on the mean of %zu pairs",
              cli_count_of(r, "images"), n);
@@ -150,16 +150,17 @@ static void tell_pairs(const json_t *r)
     snprintf(text, sizeof(text),
              "  The difference is %+.2f points (%s): the paired t-test, t = %.3f with %.0f degrees "
              "of freedom. Exact sign flips: %s.",
-             100 * cli_real_of(r, "difference"), interval_text(r, interval), cli_real_of(r, "t"),
-             cli_real_of(r, "df"), p_text(cli_real_of(r, "sign_flip_p"), p));
+             100 * mdl_json_real(r, "difference"), interval_text(r, interval),
+             mdl_json_real(r, "t"), mdl_json_real(r, "df"),
+             p_text(mdl_json_real(r, "sign_flip_p"), p));
     cli_print_wrapped(text, 0, 2);
     json_array_foreach (pairs, i, pair) {
         const json_t *first = json_object_get(pair, "first");
         const json_t *second = json_object_get(pair, "second");
         snprintf(text, sizeof(text), "  %s %.2f %%, %s %.2f %%: %+.2f points (McNemar: %s)",
-                 path_of(first, names[0]), 100 * cli_real_of(first, "top1"),
-                 path_of(second, names[1]), 100 * cli_real_of(second, "top1"),
-                 100 * cli_real_of(pair, "difference"), p_text(cli_real_of(pair, "p"), p));
+                 path_of(first, names[0]), 100 * mdl_json_real(first, "top1"),
+                 path_of(second, names[1]), 100 * mdl_json_real(second, "top1"),
+                 100 * mdl_json_real(pair, "difference"), p_text(mdl_json_real(pair, "p"), p));
         cli_print_wrapped(text, 0, 6);
     }
 }
@@ -174,9 +175,9 @@ static void tell_experiments(const json_t *r)
     path_of(json_object_get(r, "first"), names[0]);
     path_of(json_object_get(r, "second"), names[1]);
     json_array_foreach (rows, i, row) {
-        tested += isnan(cli_real_of(row, "p")) ? 0 : 1;
-        better += differs(row) && cli_real_of(row, "difference") > 0;
-        worse += differs(row) && cli_real_of(row, "difference") < 0;
+        tested += isnan(mdl_json_real(row, "p")) ? 0 : 1;
+        better += differs(row) && mdl_json_real(row, "difference") > 0;
+        worse += differs(row) && mdl_json_real(row, "difference") < 0;
     }
     if (tested == 0)
         snprintf(text, sizeof(text),
@@ -193,9 +194,9 @@ static void tell_experiments(const json_t *r)
            "after Holm");
     json_array_foreach (rows, i, row)
         printf("  %-28.28s %8.2f %8.2f %+8.2f  %-10s  %s\n", cli_text_of(row, "id"),
-               100 * cli_real_of(row, "first"), 100 * cli_real_of(row, "second"),
-               100 * cli_real_of(row, "difference"), p_text(cli_real_of(row, "p"), p),
-               p_text(cli_real_of(row, "p_holm"), holm));
+               100 * mdl_json_real(row, "first"), 100 * mdl_json_real(row, "second"),
+               100 * mdl_json_real(row, "difference"), p_text(mdl_json_real(row, "p"), p),
+               p_text(mdl_json_real(row, "p_holm"), holm));
 }
 
 static void tell(void *user, const json_t *r)

@@ -9,8 +9,8 @@
 static void print_quality_line(const char *name, const json_t *c)
 {
     printf("%s: log-likelihood %.4f  ECE %.2f %% (%zu bins)  Brier %.4f\n", name,
-           -cli_real_of(c, "loss"), 100 * cli_real_of(c, "ece"),
-           json_array_size(json_object_get(c, "bins")), cli_real_of(c, "brier"));
+           -mdl_json_real(c, "loss"), 100 * mdl_json_real(c, "ece"),
+           json_array_size(json_object_get(c, "bins")), mdl_json_real(c, "brier"));
 }
 
 static void print_calibration(const json_t *c)
@@ -20,7 +20,7 @@ static void print_calibration(const json_t *c)
     if (json_is_object(scaled)) {
         print_quality_line("  with its temperature", scaled);
         printf("  temperature %.3f, fitted on the %zu images of the validation split\n",
-               cli_real_of(scaled, "temperature"), cli_count_of(c, "validation_images"));
+               mdl_json_real(scaled, "temperature"), cli_count_of(c, "validation_images"));
     } else {
         printf("  no temperature: there is no validation split (data.validation_fraction is 0)\n");
     }
@@ -33,8 +33,8 @@ static void print_robustness(const json_t *r)
     printf("common corruptions, %zu images each (procedural: not comparable with published "
            "tables)\n  clean %.2f %%, mean over all %.2f %%, mean corruption error %.2f %%; by "
            "severity 1 to 5, in %%:\n",
-           cli_count_of(r, "images"), 100 * cli_real_of(r, "clean"), 100 * cli_real_of(r, "mean"),
-           100 - 100 * cli_real_of(r, "mean"));
+           cli_count_of(r, "images"), 100 * mdl_json_real(r, "clean"),
+           100 * mdl_json_real(r, "mean"), 100 - 100 * mdl_json_real(r, "mean"));
     json_array_foreach (json_object_get(r, "kinds"), k, kind) {
         printf("  %-8s %-15s", cli_text_of(kind, "group"), cli_text_of(kind, "name"));
         json_array_foreach (json_object_get(kind, "top1"), s, top1)
@@ -55,14 +55,14 @@ static void print_cell(double value)
 static void print_published(const json_t *r)
 {
     size_t k, s, n = cli_count_of(r, "published_kinds");
-    double mean = cli_real_of(r, "mean"), error = cli_real_of(r, "mean_corruption_error");
+    double mean = mdl_json_real(r, "mean"), error = mdl_json_real(r, "mean_corruption_error");
     const json_t *kind, *top1;
     printf("published corruptions, accuracy by severity 1 to 5, then its mean, in %%:\n");
     json_array_foreach (json_object_get(r, "kinds"), k, kind) {
         printf("  %-8s %-18s", cli_text_of(kind, "group"), cli_text_of(kind, "name"));
         json_array_foreach (json_object_get(kind, "top1"), s, top1)
             print_cell(json_is_number(top1) ? json_number_value(top1) : (double)NAN);
-        print_cell(cli_real_of(kind, "mean"));
+        print_cell(mdl_json_real(kind, "mean"));
         printf("%s\n", json_is_true(json_object_get(kind, "extra")) ? "  (extra)" : "");
     }
     if (isfinite(error))
@@ -81,8 +81,9 @@ static void print_tta(const json_t *t)
 {
     printf("test-time augmentation, %zu images: %.2f %% as they are; with flip %.2f %%, shifts "
            "%.2f %%, both %.2f %%\n",
-           cli_count_of(t, "images"), 100 * cli_real_of(t, "plain"), 100 * cli_real_of(t, "flip"),
-           100 * cli_real_of(t, "shifts"), 100 * cli_real_of(t, "both"));
+           cli_count_of(t, "images"), 100 * mdl_json_real(t, "plain"),
+           100 * mdl_json_real(t, "flip"), 100 * mdl_json_real(t, "shifts"),
+           100 * mdl_json_real(t, "both"));
 }
 
 static void print_steps(const json_t *steps)
@@ -99,13 +100,13 @@ static void print_latency(const json_t *latency)
     static const char *const batches[] = {"1", "64"};
     for (size_t i = 0; i < MDL_COUNT(batches); i++) {
         const json_t *l = json_object_get(latency, batches[i]);
-        double median = cli_real_of(l, "median_s"), joules = cli_real_of(l, "joules_per_image");
+        double median = mdl_json_real(l, "median_s"), joules = mdl_json_real(l, "joules_per_image");
         if (isnan(median))
             printf("latency, batch %s: not measured: the machine was busy (%zu runs); energy ",
                    batches[i], cli_count_of(l, "runs"));
         else
             printf("latency, batch %s: median %.2f ms, 95th percentile %.2f ms (%zu runs); energy ",
-                   batches[i], 1e3 * median, 1e3 * cli_real_of(l, "p95_s"),
+                   batches[i], 1e3 * median, 1e3 * mdl_json_real(l, "p95_s"),
                    cli_count_of(l, "runs"));
         if (isnan(joules))
             printf("not available\n");
@@ -130,13 +131,13 @@ static const struct {
 static void tell(void *user, const json_t *r)
 {
     const json_t *steps = json_object_get(r, "step_top1"), *top1, *part;
-    double loss = cli_real_of(r, "loss"), mean = cli_real_of(r, "mean_steps");
+    double loss = mdl_json_real(r, "loss"), mean = mdl_json_real(r, "mean_steps");
     size_t i, count = json_array_size(steps);
     const json_t *classes = json_object_get(r, "classes");
     cli_print(stdout, "%s on %s, %s split: %zu images\n", cli_text_of(r, "checkpoint"),
               cli_text_of(r, "data"), cli_text_of(r, "split"), cli_count_of(r, "images"));
-    printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * cli_real_of(r, "top1"),
-           100 * cli_real_of(r, "low"), 100 * cli_real_of(r, "high"));
+    printf("top-1 %.2f %%  (95 %%: %.2f - %.2f)  ", 100 * mdl_json_real(r, "top1"),
+           100 * mdl_json_real(r, "low"), 100 * mdl_json_real(r, "high"));
     if (isfinite(loss))
         printf("loss %.4f\n", loss);
     else

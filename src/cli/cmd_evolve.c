@@ -22,7 +22,7 @@ static int begin(void *user, const char *facts)
 
 static void tell(void *user, const json_t *r)
 {
-    double seconds = cli_real_of(r, "seconds"), children = cli_real_of(r, "evaluations");
+    double seconds = mdl_json_real(r, "seconds"), children = mdl_json_real(r, "evaluations");
     cli_view_line(user, "%zu children were judged in %.1f s (%.0f a second, %zu at a time).",
                   cli_count_of(r, "evaluations"), seconds, seconds > 0 ? children / seconds : 0,
                   cli_count_of(r, "workers"));
@@ -33,7 +33,7 @@ static void tell(void *user, const json_t *r)
                   json_is_true(json_object_get(r, "is_average"))
                       ? " (the uniform average, which no child beat)"
                       : "",
-                  100 * cli_real_of(r, "validation_top1"), 100 * cli_real_of(r, "test_top1"),
+                  100 * mdl_json_real(r, "validation_top1"), 100 * mdl_json_real(r, "test_top1"),
                   cli_count_of(r, "test_images"));
 }
 

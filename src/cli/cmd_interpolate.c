@@ -30,7 +30,7 @@ static void tell(void *user, const json_t *r)
     }
     printf("\n\nbarrier of the loss");
     json_array_foreach (lines, w, line) {
-        double barrier = cli_real_of(line, "barrier");
+        double barrier = mdl_json_real(line, "barrier");
         if (isfinite(barrier))
             printf("%s %s %.4f", w > 0 ? "," : ":", name_of(line), barrier);
         else

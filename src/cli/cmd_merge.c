@@ -47,9 +47,9 @@ static void tell_tensors(const json_t *r)
     char size[32], time[32];
     size_t copied = cli_count_of(r, "copied"), left_out = cli_count_of(r, "left_out");
     cli_print(stdout, "%s is written: %zu tensors, %s in %zu file%s, in %s", out,
-              cli_count_of(r, "tensors"), cli_bytes(cli_real_of(r, "bytes"), size, sizeof(size)),
+              cli_count_of(r, "tensors"), cli_bytes(mdl_json_real(r, "bytes"), size, sizeof(size)),
               cli_count_of(r, "files"), cli_count_of(r, "files") == 1 ? "" : "s",
-              mdl_duration(cli_real_of(r, "seconds"), time));
+              mdl_duration(mdl_json_real(r, "seconds"), time));
     if (copied > 0)
         printf("; %zu did not fit together and were copied", copied);
     if (left_out > 0)
@@ -76,8 +76,8 @@ static void tell(void *user, const json_t *r)
         printf(
             "The mean of the logits of %zu models is right on %.2f %% of the %zu test images; its "
             "loss is %.4f.\n",
-            cli_count_of(r, "parents"), 100 * cli_real_of(r, "test_top1"),
-            cli_count_of(r, "test_images"), cli_real_of(r, "test_loss"));
+            cli_count_of(r, "parents"), 100 * mdl_json_real(r, "test_top1"),
+            cli_count_of(r, "test_images"), mdl_json_real(r, "test_loss"));
 }
 
 static mdl_status run(const cli_args *args)

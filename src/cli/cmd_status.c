@@ -1,7 +1,6 @@
 /* mendel status: how far a run is, and who works on it. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -11,7 +10,7 @@
 static const char *left_text(const json_t *of, char *text, size_t size)
 {
     char time[32];
-    double left = cli_real_of(of, "seconds_left");
+    double left = mdl_json_real(of, "seconds_left");
     text[0] = '\0';
     if (left > 0)
         snprintf(text, size, ", about %s left", mdl_duration(left, time));
@@ -30,7 +29,7 @@ static void print_worker(const json_t *item)
 {
     char left[64];
     const json_t *by = json_object_get(item, "by"), *lives = json_object_get(by, "alive");
-    double part = cli_real_of(item, "part"), age = cli_real_of(by, "last_sign_seconds");
+    double part = mdl_json_real(item, "part"), age = mdl_json_real(by, "last_sign_seconds");
     if (part > 0)
         printf("          %.0f %% done%s; ", 100 * part, left_text(item, left, sizeof(left)));
     else
@@ -47,7 +46,7 @@ static void print_worker(const json_t *item)
 static const char *done_text(const json_t *item, char *text, size_t size)
 {
     const json_t *by = json_object_get(item, "by");
-    double seconds = cli_real_of(by, "seconds");
+    double seconds = mdl_json_real(by, "seconds");
     char time[32];
     text[0] = '\0';
     if (strcmp(cli_text_of(item, "state"), "done") == 0 && seconds >= 0)
@@ -96,7 +95,7 @@ static void print_run(const json_t *s)
 {
     char left[64];
     bool training = strcmp(cli_text_of(s, "kind"), "training") == 0;
-    double top1 = cli_real_of(s, "validation_top1"), loss = cli_real_of(s, "train_loss");
+    double top1 = mdl_json_real(s, "validation_top1"), loss = mdl_json_real(s, "train_loss");
     cli_print(stdout, "%s: a %s, %s: ", cli_text_of(s, "folder"), cli_text_of(s, "kind"),
               cli_text_of(s, "state"));
     size_t all = cli_count_of(s, training ? "epochs" : "total");
@@ -136,7 +135,6 @@ static mdl_status show(const char *folder, const cli_args *args, bool *more)
 
 static mdl_status watch(const char *folder, const cli_args *args)
 {
-    const struct timespec moment = {.tv_nsec = 100000000};
     cli_view view;
     bool more = true;
     cli_view_open(&view, false);
@@ -147,7 +145,7 @@ static mdl_status watch(const char *folder, const cli_args *args)
         for (int i = 0; i < 20 && more; i++) {
             if (mdl_stop_requested())
                 return MDL_OK;
-            nanosleep(&moment, NULL);
+            mdl_sleep(0.1);
         }
     }
     return MDL_OK;

@@ -53,8 +53,8 @@ static void tell(void *user, const json_t *r)
     char time[32], memory[32], path[MDL_PATH_MAX], text[2 * MDL_PATH_MAX + 64];
     cli_view_line(&t->view, "%zu parameters were trained for %zu steps in %s, in %s of memory.",
                   cli_count_of(r, "parameters"), cli_count_of(r, "steps"),
-                  mdl_duration(cli_real_of(r, "seconds"), time),
-                  cli_bytes(cli_real_of(r, "planned_bytes"), memory, sizeof(memory)));
+                  mdl_duration(mdl_json_real(r, "seconds"), time),
+                  cli_bytes(mdl_json_real(r, "planned_bytes"), memory, sizeof(memory)));
     snprintf(path, sizeof(path), "%.4000s/final.safetensors", cli_text_of(r, "out"));
     cli_quality_text(r, path, t->args, text, sizeof(text));
     cli_view_line(&t->view, "%s is written: %s.", path, text);

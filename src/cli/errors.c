@@ -55,10 +55,10 @@ static void print_pair(const json_t *classes, const json_t *pair)
 void cli_print_errors(const json_t *classes)
 {
     const json_t *first = json_array_get(json_object_get(classes, "confused"), 0);
-    double top5 = cli_real_of(classes, "top5");
+    double top5 = mdl_json_real(classes, "top5");
     if (!isnan(top5))
         printf("top-5 %.2f %%  (95 %%: %.2f - %.2f)\n", 100 * top5,
-               100 * cli_real_of(classes, "top5_low"), 100 * cli_real_of(classes, "top5_high"));
+               100 * mdl_json_real(classes, "top5_low"), 100 * mdl_json_real(classes, "top5_high"));
     if (first != NULL) {
         printf("most confused: ");
         print_pair(classes, first);
@@ -72,10 +72,10 @@ static void print_rate(const json_t *of, const char *name, int width)
     char low[32], high[32];
     snprintf(low, sizeof(low), "%s_low", name);
     snprintf(high, sizeof(high), "%s_high", name);
-    double value = cli_real_of(of, name);
+    double value = mdl_json_real(of, name);
     char interval[48];
-    snprintf(interval, sizeof(interval), "(%.1f-%.1f)", 100 * cli_real_of(of, low),
-             100 * cli_real_of(of, high));
+    snprintf(interval, sizeof(interval), "(%.1f-%.1f)", 100 * mdl_json_real(of, low),
+             100 * mdl_json_real(of, high));
     if (isnan(value))
         printf(" %5s %*s", "-", width, "");
     else
@@ -98,8 +98,9 @@ static void print_rates(const json_t *classes)
         printf("\n");
     }
     printf("%-*s %6s %5.1f %13s %5.1f %13s %5.1f\n", NAME, "mean", "",
-           100 * cli_real_of(classes, "macro_precision"), "",
-           100 * cli_real_of(classes, "macro_recall"), "", 100 * cli_real_of(classes, "macro_f1"));
+           100 * mdl_json_real(classes, "macro_precision"), "",
+           100 * mdl_json_real(classes, "macro_recall"), "",
+           100 * mdl_json_real(classes, "macro_f1"));
     size_t fewest = cli_count_of(classes, "fewest"), most = cli_count_of(classes, "most");
     if (2 * most > 3 * fewest) /* so that it can matter */
         printf("The classes differ in size: %zu to %zu images (%.3g times as many).\n", fewest,
@@ -161,6 +162,6 @@ void cli_print_mistakes(const json_t *classes, const json_t *mistakes)
         printf("  %7zu  %s is called %s with %.2f %% (%s: %.2f %%)\n", cli_count_of(one, "index"),
                class_name(classes, cli_count_of(one, "label"), label),
                class_name(classes, cli_count_of(one, "called"), called),
-               100 * cli_real_of(one, "probability"), label,
-               100 * cli_real_of(one, "label_probability"));
+               100 * mdl_json_real(one, "probability"), label,
+               100 * mdl_json_real(one, "label_probability"));
 }

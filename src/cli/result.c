@@ -6,12 +6,6 @@
 
 #include "cli/cli.h"
 
-double cli_real_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
 size_t cli_count_of(const json_t *object, const char *key)
 {
     return (size_t)json_integer_value(json_object_get(object, key));
@@ -86,7 +80,7 @@ void cli_quality_text(const json_t *result, const char *checkpoint, const cli_ar
                       char *text, size_t size)
 {
     const char *named = cli_value(args, "--data");
-    double top1 = cli_real_of(result, "validation_top1");
+    double top1 = mdl_json_real(result, "validation_top1");
     if (!isnan(top1))
         snprintf(text, size, "%.2f %% of the %zu images of the validation split", 100 * top1,
                  cli_count_of(result, "validation_images"));

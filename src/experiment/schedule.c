@@ -6,7 +6,6 @@
  * which one is next then is what the first of them says. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "experiment/run.h"
 
@@ -104,10 +103,9 @@ static mdl_status wait_for(const pass *p, const mdl__step **told, double *pause)
         *pause = 0.02;
     }
     for (double slept = 0; slept < *pause; slept += 0.02) {
-        const struct timespec moment = {.tv_nsec = 20000000};
         if (mdl_stop_requested())
             return mdl__cancelled();
-        nanosleep(&moment, NULL);
+        mdl_sleep(0.02);
     }
     *pause = fmin(1.5 * *pause, 0.5);
     return MDL_OK;

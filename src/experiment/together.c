@@ -3,7 +3,6 @@
 #include "experiment/run.h"
 
 #include <string.h>
-#include <time.h>
 
 /* ---- the folder ----------------------------------------------------------------------------- */
 
@@ -12,7 +11,6 @@ static const char lease_name[] = "ranks";
 /* On a network file system it may come late. */
 static mdl_status look_for(const char *out, const char *token)
 {
-    const struct timespec moment = {.tv_nsec = 50000000};
     char folder[MDL_PATH_MAX];
     MDL_TRY(mdl_run_leases(out, folder, sizeof(folder)));
     for (double start = mdl_time(); mdl_time() - start < 3;) {
@@ -25,7 +23,7 @@ static mdl_status look_for(const char *out, const char *token)
         mdl_free(seen);
         if (found)
             return MDL_OK;
-        nanosleep(&moment, NULL);
+        mdl_sleep(0.05);
     }
     return mdl_fail(MDL_IO,
                     "%s is another folder here than on rank 0: an experiment over ranks needs a "

@@ -1,6 +1,5 @@
 /* Coming into the folder of an experiment, where other processes may be at work on it. */
 #include <string.h>
-#include <time.h>
 
 #include "runs/runs.h"
 
@@ -88,7 +87,6 @@ static mdl_status own_alone(const char *folder, const mdl_config *config, mdl_lo
 mdl_status mdl_run_enter(const char *folder, const mdl_config *config, mdl_lock **lock)
 {
     enum { SAY = 25, FREE = 5 };
-    const struct timespec moment = {.tv_nsec = 20000000};
     char holder[MDL_HOLDER_SIZE];
     for (size_t tries = 0, nobody = 0;; tries++) {
         mdl_status status = mdl_lock_take(folder, lock);
@@ -106,6 +104,6 @@ mdl_status mdl_run_enter(const char *folder, const mdl_config *config, mdl_lock 
             mdl_log(MDL_LOG_INFO, "waits until %s has prepared %s", holder, folder);
         if (mdl_stop_requested())
             return mdl_fail(MDL_CANCELLED, "interrupted; nothing was changed");
-        nanosleep(&moment, NULL);
+        mdl_sleep(0.02);
     }
 }
