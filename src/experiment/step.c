@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static void tell_stage(const mdl__lab *lab, const char *text, double work)
@@ -110,16 +109,23 @@ static uint64_t stamp_of(const mdl__step *step)
            (uint64_t)info.st_mtim.tv_nsec << 32;
 }
 
+/* From here on the lab has the seed of a step; returns the lab's own. */
+static uint64_t take_seed(mdl__lab *lab, const mdl__step *step)
+{
+    uint64_t own = lab->config.run.seed;
+    lab->config.run.seed += step->shift;
+    return own;
+}
+
 mdl_status mdl__step_foresee(mdl__lab *lab, mdl__step *step)
 {
     mdl__record record = {.json = NULL};
     bool damaged;
     mdl_status status = MDL_OK;
-    uint64_t seed = lab->config.run.seed;
-    lab->config.run.seed += step->shift;
+    uint64_t own = take_seed(lab, step);
     if (is_wanted(step))
         status = look(lab, step, &record, &damaged);
-    lab->config.run.seed = seed;
+    lab->config.run.seed = own;
     if (record.done)
         step->work = 0;
     step->stamp = stamp_of(step);
@@ -256,15 +262,14 @@ mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
                          mdl_lease_owner *owner)
 {
     mdl_status status = MDL_OK;
-    uint64_t seed = lab->config.run.seed;
+    uint64_t own = take_seed(lab, step);
     *outcome = MDL__SETTLED;
     step->hash[0] = '\0';
-    lab->config.run.seed += step->shift;
     if (is_wanted(step))
         status = try_wanted(lab, step, outcome, owner);
     else
         lab->progress->begun++;
-    lab->config.run.seed = seed;
+    lab->config.run.seed = own;
     step->settled = status == MDL_OK && *outcome == MDL__SETTLED;
     if (step->settled)
         lab->progress->work += step->work;
@@ -276,37 +281,46 @@ mdl_status mdl__step_try(mdl__lab *lab, mdl__step *step, mdl__outcome *outcome,
 mdl_status mdl__step_join(mdl__lab *lab, mdl__step *step, bool begun)
 {
     mdl__record record = {.json = NULL};
+    uint64_t own = take_seed(lab, step);
     mdl_status status = open_record(lab, step, &record); /* it finds what the step is about, too */
     record.begun = begun;
     if (status == MDL_OK)
         status = step->kind->work(lab, step, &record);
     mdl__record_close(&record);
+    lab->config.run.seed = own;
     return status;
+}
+
+/* Wait until its record is seen to be done. */
+static mdl_status await_record(mdl__lab *lab, mdl__step *step)
+{
+    double start = mdl_time();
+    for (bool done = !is_wanted(step); !done;) {
+        mdl__record record = {.json = NULL};
+        bool damaged;
+        mdl_status status = look(lab, step, &record, &damaged);
+        done = record.done;
+        mdl__record_close(&record);
+        MDL_TRY(status);
+        if (!done && mdl_time() - start > lab->config.experiment.lease_seconds)
+            return mdl_fail(MDL_IO,
+                            "%s is not seen to be finished, though rank 0 has finished it: the "
+                            "ranks of an experiment need one folder that all see",
+                            step->record);
+        if (!done)
+            mdl_sleep(0.02);
+    }
+    return MDL_OK;
 }
 
 /* What several processes have of a step is in its record; it may be seen late on a network file
  * system. */
 mdl_status mdl__step_follow(mdl__lab *lab, mdl__step *step)
 {
-    const struct timespec moment = {.tv_nsec = 20000000};
-    double start = mdl_time();
-    while (is_wanted(step)) {
-        mdl__record record = {.json = NULL};
-        bool damaged;
-        mdl_status status = look(lab, step, &record, &damaged);
-        bool done = record.done;
-        mdl__record_close(&record);
-        if (status != MDL_OK || done) {
-            MDL_TRY(status);
-            break;
-        }
-        if (mdl_time() - start > lab->config.experiment.lease_seconds)
-            return mdl_fail(MDL_IO,
-                            "%s is not seen to be finished, though rank 0 has finished it: the "
-                            "ranks of an experiment need one folder that all see",
-                            step->record);
-        nanosleep(&moment, NULL);
-    }
+    uint64_t own = take_seed(lab, step);
+    mdl_status status = await_record(lab, step);
+    lab->config.run.seed = own;
+    MDL_TRY(status);
     step->settled = true;
     lab->progress->begun++;
     lab->progress->work += step->work;
